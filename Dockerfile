@@ -1,0 +1,31 @@
+# docker build -t trm .  &&  docker run --rm trm demo
+# CPU by default. With CUDA kernels, give bases that have nvcc and the CUDA libraries, then run with --gpus all:
+#   docker build -t trm --build-arg BUILD_BASE=nvidia/cuda:13.0.1-devel-ubuntu24.04 \
+#                       --build-arg RUNTIME_BASE=nvidia/cuda:13.0.1-runtime-ubuntu24.04 .
+ARG BUILD_BASE=debian:12
+ARG RUNTIME_BASE=debian:12
+
+# ---- build, and run every test -----------------------------------------------------------------------------------
+FROM ${BUILD_BASE} AS build
+WORKDIR /src
+COPY . .
+RUN bash .ci/run
+
+# ---- runtime: a JRE, the jar and its libraries ---------------------------------------------------------------------
+FROM ${RUNTIME_BASE}
+RUN apt-get update \
+    && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends openjdk-17-jre-headless \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=build /src/LICENSE /opt/trm/LICENSE
+COPY --from=build /src/target/lib /opt/trm/lib
+COPY --from=build /src/target/trm-cuda-0.1.0.jar /opt/trm/trm.jar
+COPY --from=build /src/configs /opt/trm/configs
+COPY --from=build /src/data /opt/trm/data
+# Any user id may run this (docker run --user, OpenShift): home, cache and working folder are writable by all.
+RUN mkdir -p /workspace && chmod 1777 /workspace
+ENV HOME=/tmp OMP_WAIT_POLICY=passive
+WORKDIR /workspace
+USER 10001:10001
+ENTRYPOINT ["java", "-XX:+UseSerialGC", "-Xss512k", "-Dtrm.home=/opt/trm", \
+            "-Dorg.bytedeco.javacpp.cachedir=/tmp/trm-javacpp", "-jar", "/opt/trm/trm.jar"]
+CMD ["--help"]

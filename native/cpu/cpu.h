@@ -1,0 +1,43 @@
+// cpu.h: what the files of the CPU backend share: the thread pool, argument checks, bf16 conversion.
+//
+// Work is cut into tasks whose number depends on the shapes alone, never on the number of threads, and a task writes
+// only its own outputs: results have the same bits for any number of threads.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "trm_ops.h"
+
+namespace trm {
+
+// Runs body(context, task) for task = 0 .. tasks-1 on the pool; the caller takes part and returns when all are done.
+// Tasks are handed out in order. `cost` is the estimated nanoseconds of one task: small jobs stay on the caller.
+void parallel_for(int64_t tasks, double cost, void (*body)(void* context, int64_t task), void* context);
+
+// The same with a callable: parallel_for(n, cost, [&](int64_t task) { ... }).
+template <class F>
+inline void parallel_for(int64_t tasks, double cost, F&& f) {
+    auto* body = &f;
+    parallel_for(
+        tasks, cost, [](void* context, int64_t task) { (**static_cast<decltype(&body)>(context))(task); }, &body);
+}
+
+// Sets this thread's error text and returns TRM_EINVAL / TRM_EDEVICE.
+int invalid(const char* format, ...) __attribute__((format(printf, 1, 2)));
+int device_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
+
+#define TRM_REQUIRE(condition, ...) \
+    do {                            \
+        if (!(condition)) return trm::invalid(__VA_ARGS__); \
+    } while (0)
+
+// Each ISA build of ops/ fills its entries of the table.
+void fill_ops_base(trm_backend* table);
+void fill_ops_avx2(trm_backend* table);
+void fill_ops_avx512(trm_backend* table);
+
+// products.cpp fills linear*, mix*; they call oneDNN, which chooses its own instructions.
+void fill_products(trm_backend* table);
+
+}  // namespace trm

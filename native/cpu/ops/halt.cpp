@@ -1,0 +1,141 @@
+// halt.cpp: the halting head, the halting rule with its loss, and the metrics of lanes that halt.
+//
+//   head      q = y[:, 0, :] W^T + bias          dy[:, 0, :] += dq W,  dW += dq^T y[:, 0, :],  d_bias += sum_b dq
+//   halt      BCE(q, t) = log(1 + e^q) - t q,  derivative sigma(q) - t,  with t = exact
+//   metrics   sums over halting lanes with labels, in lane order
+//
+// numerics  dot products in float32, rounded once with the bias; losses and metrics float64; dW sums lanes in float64
+// cost      2 D a lane: nothing
+#include <math.h>
+
+#include "ops.h"
+
+namespace trm {
+namespace TRM_ISA {
+
+template <class T>
+static void head_forward(const T* y, const T* w, const T* bias, float* q, int64_t B, int32_t S, int32_t D) {
+    constexpr int64_t block = 16;
+    parallel_for(divide_up(B, block), 0.5 * block * D, [=](int64_t task) {
+        for (int64_t b = task * block; b < least(B, (task + 1) * block); b++) {
+            const T* x = y + b * S * D;
+            for (int j = 0; j < 2; j++) {
+                const T* row = w + (int64_t) j * D;
+                const float dot =
+                    sum16(D, [=](int64_t i, int k) TRM_LAMBDA { return load(x + i, k) * load(row + i, k); });
+                T rounded;
+                narrow(dot + widen(bias[j]), &rounded);
+                q[2 * b + j] = widen(rounded);
+            }
+        }
+    });
+}
+
+static constexpr int64_t CHANNELS = 64;
+
+template <class T>
+static void head_backward(const float* dq, const T* y, const T* w, T* dy, float* dw, float* d_bias, int64_t B,
+                          int32_t S, int32_t D) {
+    parallel_for(divide_up(D, CHANNELS), 2.0 * (double) B * CHANNELS, [=](int64_t task) {
+        const int64_t first = task * CHANNELS, width = least(CHANNELS, D - first);
+        double sum[2][CHANNELS] = {};
+        for (int64_t b = 0; b < B; b++) {
+            const T* x = y + b * S * D + first;
+            T* dx = dy + b * S * D + first;
+            const float q0 = dq[2 * b], q1 = dq[2 * b + 1];
+            for (int64_t i = 0; i < width; i++) {
+                const double value = (double) widen(x[i]);
+                sum[0][i] += q0 * value;
+                sum[1][i] += q1 * value;
+            }
+            vectors(width, [=](int64_t i, int k) TRM_LAMBDA {
+                const vf g = load(w + first + i, k) * q0 + load(w + D + first + i, k) * q1;
+                store(dx + i, load(dx + i, k) + g, k);
+            });
+        }
+        for (int64_t j = 0; j < 2; j++)
+            for (int64_t i = 0; i < width; i++) {
+                float* to = dw + j * D + first + i;
+                *to = (float) (*to + sum[j][i]);
+            }
+    });
+    for (int j = 0; j < 2; j++) {
+        double sum = 0;
+        for (int64_t b = 0; b < B; b++) sum += dq[2 * b + j];
+        d_bias[j] = (float) (d_bias[j] + sum);
+    }
+}
+
+int halt_head(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D, int32_t dtype,
+              trm_stream) {
+    TRM_REQUIRE(y != nullptr && w != nullptr && bias != nullptr && q != nullptr, "halt_head: y, w, bias or q is NULL");
+    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "halt_head: B=%lld S=%d D=%d must be positive", (long long) B, S, D);
+    TRM_REQUIRE_DTYPE(dtype);
+    if (dtype == TRM_F32)
+        head_forward((const float*) y, (const float*) w, (const float*) bias, q, B, S, D);
+    else
+        head_forward((const bf16*) y, (const bf16*) w, (const bf16*) bias, q, B, S, D);
+    return TRM_OK;
+}
+
+int halt_head_bwd(const float* dq, const void* y, const void* w, void* dy, float* dw, float* d_bias, int64_t B,
+                  int32_t S, int32_t D, int32_t dtype, trm_stream) {
+    TRM_REQUIRE(dq != nullptr && y != nullptr && w != nullptr && dy != nullptr && dw != nullptr && d_bias != nullptr,
+                "halt_head_bwd: dq, y, w, dy, dw or d_bias is NULL");
+    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "halt_head_bwd: B=%lld S=%d D=%d must be positive", (long long) B, S, D);
+    TRM_REQUIRE_DTYPE(dtype);
+    if (dtype == TRM_F32)
+        head_backward(dq, (const float*) y, (const float*) w, (float*) dy, dw, d_bias, B, S, D);
+    else
+        head_backward(dq, (const bf16*) y, (const bf16*) w, (bf16*) dy, dw, d_bias, B, S, D);
+    return TRM_OK;
+}
+
+int halt(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* min_steps, int32_t* steps,
+         int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps, int32_t training,
+         double scale, trm_stream) {
+    TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && steps != nullptr && halted != nullptr
+                    && exact != nullptr && halt_loss != nullptr,
+                "halt: q, hits, labelled, steps, halted, exact or halt_loss is NULL");
+    TRM_REQUIRE(B > 0 && max_steps > 0, "halt: B=%lld max_steps=%d must be positive", (long long) B, max_steps);
+    const bool early = training != 0 && max_steps > 1;
+    TRM_REQUIRE(!early || min_steps != nullptr, "halt: min_steps is NULL in training");
+    for (int64_t b = 0; b < B; b++) {
+        const double logit = (double) q[2 * b];
+        const int32_t solved = hits[b] == labelled[b], step = steps[b] + 1;
+        const bool last = step >= max_steps;
+        steps[b] = step;
+        exact[b] = solved;
+        halted[b] = early ? (last || logit > 0) && step >= min_steps[b] : last;
+        const double e = ::exp(-::fabs(logit));  // log(1 + e^q) = max(q, 0) + log(1 + e^-|q|)
+        halt_loss[b] = (logit < 0 ? 0 : logit) + ::log1p(e) - (solved ? logit : 0);
+        if (dq == nullptr) continue;
+        const double sigma = logit < 0 ? e / (1 + e) : 1 / (1 + e);
+        dq[2 * b] = (float) (scale * (sigma - solved));
+        dq[2 * b + 1] = 0;
+    }
+    return TRM_OK;
+}
+
+int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact, const int32_t* steps,
+            const int32_t* halted, const double* lane_loss, const double* halt_loss, double* metrics, int64_t B,
+            trm_stream) {
+    TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && exact != nullptr && steps != nullptr
+                    && halted != nullptr && lane_loss != nullptr && halt_loss != nullptr && metrics != nullptr,
+                "metrics: a pointer is NULL");
+    TRM_REQUIRE(B > 0, "metrics: B=%lld must be positive", (long long) B);
+    for (int64_t b = 0; b < B; b++) {
+        metrics[TRM_METRIC_LM_LOSS] += lane_loss[b];
+        metrics[TRM_METRIC_Q_HALT_LOSS] += halt_loss[b];
+        if (halted[b] == 0 || labelled[b] <= 0) continue;
+        metrics[TRM_METRIC_COUNT] += 1;
+        metrics[TRM_METRIC_ACCURACY] += (double) hits[b] / labelled[b];
+        metrics[TRM_METRIC_EXACT] += exact[b] != 0;
+        metrics[TRM_METRIC_Q_HALT_ACCURACY] += (q[2 * b] >= 0) == (exact[b] != 0);
+        metrics[TRM_METRIC_STEPS] += steps[b];
+    }
+    return TRM_OK;
+}
+
+}  // namespace TRM_ISA
+}  // namespace trm

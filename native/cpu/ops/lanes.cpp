@@ -1,0 +1,82 @@
+// lanes.cpp: admission of new examples into halted lanes, and the draw of the exploration minimum.
+//
+//   admit    halted lanes: sample rows[b], y = y_init, z = z_init at every position, steps = 0; others are not touched
+//   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
+//
+// Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
+// lanes are spread over devices.
+//
+// cost  admit: 2 S D stores a halted lane, a lane a task; explore: nothing
+#include "ops.h"
+
+namespace trm {
+namespace TRM_ISA {
+
+template <class T>
+static void repeat(const float* row, T* to, int32_t S, int32_t D) {
+    for (int64_t t = 0; t < S; t++)
+        vectors(D, [=](int64_t i, int k) TRM_LAMBDA { store(to + t * D + i, load(row + i, k), k); });
+}
+
+int admit(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
+          int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
+          int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D,
+          int32_t dtype, trm_stream) {
+    TRM_REQUIRE(rows != nullptr && data_inputs != nullptr && data_labels != nullptr && data_ids != nullptr,
+                "admit: rows, data_inputs, data_labels or data_ids is NULL");
+    TRM_REQUIRE(y_init != nullptr && z_init != nullptr && halted != nullptr && steps != nullptr && inputs != nullptr
+                    && labels != nullptr && ids != nullptr && y != nullptr && z != nullptr,
+                "admit: y_init, z_init, halted, steps, inputs, labels, ids, y or z is NULL");
+    TRM_REQUIRE(B > 0 && L > 0 && S >= L && D > 0, "admit: B=%lld L=%d S=%d D=%d", (long long) B, L, S, D);
+    TRM_REQUIRE_DTYPE(dtype);
+    parallel_for(B, 0.5 * S * D, [=](int64_t b) {
+        if (halted[b] == 0) return;
+        const int64_t row = rows[b];
+        for (int64_t i = 0; i < L; i++) {
+            const int32_t label = row < 0 ? TRM_IGNORE : (int32_t) data_labels[row * L + i];
+            inputs[b * L + i] = row < 0 ? 0 : (int32_t) data_inputs[row * L + i];
+            labels[b * L + i] = ignore_id >= 0 && label == ignore_id ? TRM_IGNORE : label;
+        }
+        ids[b] = row < 0 ? 0 : data_ids[row];
+        steps[b] = 0;
+        const int64_t at = b * S * D;
+        if (dtype == TRM_F32) {
+            repeat(y_init, (float*) y + at, S, D);
+            repeat(z_init, (float*) z + at, S, D);
+        } else {
+            repeat(y_init, (bf16*) y + at, S, D);
+            repeat(z_init, (bf16*) z + at, S, D);
+        }
+    });
+    return TRM_OK;
+}
+
+static void philox(uint32_t counter[4], uint32_t key0, uint32_t key1) {
+    for (int round = 0; round < 10; round++) {
+        const uint64_t a = (uint64_t) 0xD2511F53u * counter[0], b = (uint64_t) 0xCD9E8D57u * counter[2];
+        counter[0] = (uint32_t) (b >> 32) ^ counter[1] ^ key0;
+        counter[1] = (uint32_t) b;
+        counter[2] = (uint32_t) (a >> 32) ^ counter[3] ^ key1;
+        counter[3] = (uint32_t) a;
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+}
+
+int explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
+            int32_t max_steps, trm_stream) {
+    TRM_REQUIRE(controls != nullptr && min_steps != nullptr, "explore: controls or min_steps is NULL");
+    TRM_REQUIRE(B > 0 && max_steps > 0 && first_lane >= 0, "explore: B=%lld max_steps=%d first_lane=%lld",
+                (long long) B, max_steps, (long long) first_lane);
+    const uint64_t step = (uint64_t) (int64_t) controls[TRM_CTRL_STEP], key = (uint64_t) seed;
+    for (int64_t b = 0; b < B; b++) {
+        uint32_t w[4] = {(uint32_t) (first_lane + b), (uint32_t) step, (uint32_t) (step >> 32), 0};
+        philox(w, (uint32_t) key, (uint32_t) (key >> 32));
+        const double deviate = ((double) (w[0] >> 5) * 67108864.0 + (double) (w[1] >> 6)) * 0x1p-53;
+        min_steps[b] = deviate < p ? 2 + (int32_t) ((uint64_t) w[2] * (uint64_t) (max_steps - 1) >> 32) : 0;
+    }
+    return TRM_OK;
+}
+
+}  // namespace TRM_ISA
+}  // namespace trm

@@ -1,0 +1,61 @@
+// table.cpp: the table of the CPU backend, with the widest instruction set that the processor has.
+#include <cstdlib>
+#include <cstring>
+
+#include "status.h"
+
+namespace trm {
+namespace {
+
+#if defined(__x86_64__)
+bool has_avx2() {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+}
+
+bool has_avx512() {
+    return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+// TRM_CPU_ISA = base | avx2 | avx512 chooses a narrower set; one that the processor lacks is ignored.
+void fill_ops(trm_backend* table) {
+    const char* wanted = std::getenv("TRM_CPU_ISA");
+    bool base = wanted && !std::strcmp(wanted, "base");
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    bool avx2 = wanted && !std::strcmp(wanted, "avx2");
+    if (!base && !(avx2 && has_avx2()) && has_avx512()) {
+        table->target = "avx512";
+        return fill_ops_avx512(table);
+    }
+    if (!base && has_avx2()) {
+        table->target = "avx2";
+        return fill_ops_avx2(table);
+    }
+#endif
+    (void)base;
+    table->target = "base";
+    fill_ops_base(table);
+}
+
+trm_backend build() {
+    trm_backend table;
+    std::memset(&table, 0, sizeof table);
+    fill_ops(&table);
+    fill_products(&table);
+    table.abi_version = TRM_ABI_VERSION;
+    table.size = int32_t(sizeof table);
+    table.name = "cpu";
+    table.last_error = last_error;
+    table.set_threads = set_threads;
+    return table;
+}
+
+}  // namespace
+}  // namespace trm
+
+extern "C" __attribute__((visibility("default"))) const trm_backend* trm_backend_table() {
+    static const trm_backend table = trm::build();
+    return &table;
+}

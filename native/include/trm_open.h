@@ -1,0 +1,61 @@
+/* trm_open.h: how Java opens a backend library. Compiled into the JNI library only. */
+#ifndef TRM_OPEN_H
+#define TRM_OPEN_H
+
+#include <dlfcn.h>
+#include <sys/mman.h>
+#include <cstdlib>
+#include <cstring>
+
+#include "trm_ops.h"
+
+/** The text of the last failed trm_open_backend of this thread. */
+inline char* trm_open_error() {
+    static thread_local char text[1024];
+    return text;
+}
+
+inline const char* trm_open_backend_error() {
+    return trm_open_error();
+}
+
+/** Opens the library at `path` and returns its table, or NULL with the reason in trm_open_backend_error(). */
+inline trm_backend* trm_open_backend(const char* path) {
+    char* error = trm_open_error();
+    void* library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) {
+        strncpy(error, dlerror(), 1023);
+        return nullptr;
+    }
+    auto table = reinterpret_cast<trm_backend_table_fn>(dlsym(library, "trm_backend_table"));
+    if (table == nullptr) {
+        strncpy(error, dlerror(), 1023);
+        return nullptr;
+    }
+    const trm_backend* backend = table();
+    if (backend->abi_version != TRM_ABI_VERSION || backend->size != static_cast<int32_t>(sizeof(trm_backend))) {
+        strncpy(error, "the library was built from another version of trm_ops.h", 1023);
+        return nullptr;
+    }
+    return const_cast<trm_backend*>(backend);
+}
+
+/** Zeroed host memory aligned to 64 bytes, or 0. */
+inline long long trm_host_allocate(long long bytes) {
+    const size_t rounded = (static_cast<size_t>(bytes) + 4095) / 4096 * 4096;
+    void* p = std::aligned_alloc(4096, rounded);
+    if (p == nullptr) return 0;
+    std::memset(p, 0, rounded);
+    return reinterpret_cast<long long>(p);
+}
+
+inline void trm_host_free(long long address) {
+    std::free(reinterpret_cast<void*>(address));
+}
+
+/** Name of the first entry of the table that is NULL, or NULL: operations are listed by offset in Java. */
+inline int trm_entry_present(const trm_backend* backend, int offset) {
+    return reinterpret_cast<const void* const*>(backend)[offset] != nullptr;
+}
+
+#endif

@@ -1,0 +1,126 @@
+package trm.cli;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import trm.config.ConfigException;
+import trm.config.ConfigLoader;
+import trm.config.TrainConfig;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.device.Tensor;
+import trm.model.ModelSizes;
+import trm.train.DeepSupervision;
+import trm.train.Devices;
+
+/** Times complete optimizer steps, admission to moving average, on made-up samples. */
+@Command(
+        name = "bench",
+        mixinStandardHelpOptions = true,
+        description = "Times training steps of a configuration; needs no data.",
+        footer = {"", "Example: trm bench configs/sudoku-mlp.yaml batch=8 --json"})
+final class BenchCommand implements Callable<Integer> {
+    private static final int SAMPLES = 64;
+
+    @Parameters(arity = "1..*", paramLabel = "CONFIG.yaml key=value",
+            description = "Configuration and values that replace its own; batch=N stands for global_batch_size=N.")
+    private List<String> arguments;
+
+    @Option(names = "--seconds", defaultValue = "10", description = "How long to measure (default ${DEFAULT-VALUE}).")
+    private double seconds;
+
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Option(names = "--json", description = "Print the result as one JSON object.")
+    private boolean json;
+
+    @Override
+    public Integer call() {
+        List<String> overrides = arguments.subList(1, arguments.size()).stream()
+                .map(a -> a.startsWith("batch=") ? "global_batch_size=" + a.substring(6) : a)
+                .toList();
+        TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), overrides);
+        if (config.dataShape() == null) {
+            throw new ConfigException("data_shape", "bench needs data_shape: {seq_len, vocab_size,"
+                    + " num_puzzle_identifiers} in " + arguments.get(0));
+        }
+        try (Backend backend = Devices.open(device, config.threads());
+                Arena arena = new Arena(backend)) {
+            Cli.message(Devices.describe(device, backend));
+            ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
+            trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, true);
+            parameters.initialize(config.seed());
+            DeepSupervision supervision = new DeepSupervision(
+                    backend, arena, sizes, parameters, config, 1_000_000, samples(backend, arena, sizes));
+            double[] ms = measure(backend, supervision, sizes.lanes());
+            report(config, backend, sizes, arena, ms);
+        }
+        return 0;
+    }
+
+    private static Kernels.Examples samples(Backend backend, Arena arena, ModelSizes sizes) {
+        int[] tokens = new int[SAMPLES * sizes.tokens()];
+        for (int i = 0; i < tokens.length; i++) {
+            tokens[i] = 1 + (int) (i * 2654435761L >>> 7 & 0x7fffffff) % (sizes.vocabulary() - 1);
+        }
+        Tensor inputs = arena.tensor("data", "inputs", Dtype.U8, SAMPLES, sizes.tokens());
+        HostCopy.put(backend, inputs, tokens);
+        return new Kernels.Examples(inputs, inputs, arena.tensor("data", "ids", Dtype.I32, SAMPLES), 0);
+    }
+
+    private double[] measure(Backend backend, DeepSupervision supervision, int lanes) {
+        int[] rows = new int[lanes];
+        for (int b = 0; b < lanes; b++) {
+            rows[b] = b % SAMPLES;
+        }
+        for (int i = 0; i < 3; i++) {
+            supervision.step(rows);
+        }
+        backend.synchronize();
+        double[] ms = new double[100_000];
+        int n = 0;
+        long end = System.nanoTime() + (long) (seconds * 1e9);
+        while (n < ms.length && (n < 5 || System.nanoTime() < end)) {
+            long from = System.nanoTime();
+            supervision.step(rows);
+            backend.synchronize();
+            ms[n++] = (System.nanoTime() - from) * 1e-6;
+        }
+        return Arrays.copyOf(ms, n);
+    }
+
+    private void report(TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, double[] ms) {
+        Arrays.sort(ms);
+        double median = ms[ms.length / 2];
+        Map<String, Object> result = new LinkedHashMap<>();
+        result.put("config", arguments.get(0));
+        result.put("device", backend.name() + " " + backend.target());
+        result.put("dtype", config.arch().dtype());
+        result.put("batch", sizes.lanes());
+        result.put("steps", ms.length);
+        result.put("ms_per_step", median);
+        result.put("ms_p10", ms[ms.length / 10]);
+        result.put("ms_p90", ms[ms.length * 9 / 10]);
+        result.put("samples_per_s", sizes.lanes() / median * 1e3);
+        result.put("gflops", sizes.flops(true) / median * 1e-6);
+        result.put("peak_bytes", arena.totalBytes());
+        result.forEach((name, value) -> System.out.printf(
+                Locale.ROOT, "%-16s %s%n", name, value instanceof Double d ? String.format(Locale.ROOT, "%.3f", d) : value));
+        arena.bytesByPurpose().forEach((purpose, bytes) -> System.out.printf(
+                Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
+        if (json) {
+            Cli.json(result);
+        }
+    }
+}

@@ -1,0 +1,97 @@
+package trm.cli;
+
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import trm.data.MiniSudokuBuilder;
+import trm.data.SudokuBuilder;
+
+/** Makes data-set folders. */
+@Command(
+        name = "data",
+        mixinStandardHelpOptions = true,
+        description = "Makes data-set folders in the published layout.",
+        subcommands = {DataCommand.Sudoku.class, DataCommand.SudokuMini.class},
+        footer = {"", "Example: trm data sudoku-mini --side 4 --out data/mini"})
+final class DataCommand implements Runnable {
+    @picocli.CommandLine.Spec
+    private picocli.CommandLine.Model.CommandSpec spec;
+
+    @Override
+    public void run() {
+        spec.commandLine().usage(System.out);
+    }
+
+    @Command(
+            name = "sudoku",
+            mixinStandardHelpOptions = true,
+            description = "Builds a folder from Sudoku-Extreme CSV files, plain or .gz, as the published builder does.",
+            footer = {
+                "",
+                "Example: trm data sudoku --train data/sudoku/train.csv --test data/sudoku/test.csv"
+                        + " --subsample 1000 --aug 1000 --out data/sudoku-1k-aug-1000"
+            })
+    static final class Sudoku implements Callable<Integer> {
+        @Option(names = "--train", required = true, paramLabel = "CSV", description = "Training puzzles.")
+        private Path train;
+
+        @Option(names = "--test", required = true, paramLabel = "CSV", description = "Test puzzles.")
+        private Path test;
+
+        @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
+        private Path out;
+
+        @Option(names = "--subsample", paramLabel = "N", description = "Only N training puzzles, drawn at random.")
+        private Integer subsample;
+
+        @Option(names = "--aug", defaultValue = "0", description = "Shuffled copies of each training puzzle.")
+        private int aug;
+
+        @Option(names = "--min-difficulty", paramLabel = "R", description = "Only puzzles rated R or more.")
+        private Integer minDifficulty;
+
+        @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
+        private long seed;
+
+        @Override
+        public Integer call() {
+            Cli.message(SudokuBuilder.build(train, test, out, subsample, aug, minDifficulty, seed)
+                    .toString());
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "sudoku-mini",
+            mixinStandardHelpOptions = true,
+            description = "Generates 4x4 or 6x6 Sudoku puzzles with unique solutions; train and test share no solution.",
+            footer = {"", "Example: trm data sudoku-mini --side 4 --train-size 10000 --test-size 600 --out data/mini"})
+    static final class SudokuMini implements Callable<Integer> {
+        @Option(names = "--side", defaultValue = "4", description = "4 or 6 (default ${DEFAULT-VALUE}).")
+        private int side;
+
+        @Option(names = "--train-size", defaultValue = "10000", description = "Puzzles (default ${DEFAULT-VALUE}).")
+        private int train;
+
+        @Option(names = "--test-size", defaultValue = "600", description = "Puzzles (default ${DEFAULT-VALUE}).")
+        private int test;
+
+        @Option(names = "--min-blanks", defaultValue = "0", description = "Blanks of a board; default: half of it.")
+        private int minBlanks;
+
+        @Option(names = "--seed", defaultValue = "1", description = "Seed (default ${DEFAULT-VALUE}).")
+        private long seed;
+
+        @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
+        private Path out;
+
+        @Override
+        public Integer call() {
+            int blanks = minBlanks > 0 ? minBlanks : (side * side + 1) / 2;
+            Cli.message(MiniSudokuBuilder.build(out, side, train, test, seed, blanks)
+                    .toString());
+            return 0;
+        }
+    }
+}

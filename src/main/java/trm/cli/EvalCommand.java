@@ -1,0 +1,95 @@
+package trm.cli;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.data.Dataset;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.io.SafeTensors;
+import trm.model.ModelSizes;
+import trm.train.Checkpoint;
+import trm.train.DeviceExamples;
+import trm.train.Devices;
+import trm.train.Evaluator;
+
+/** Evaluates a checkpoint. */
+@Command(
+        name = "eval",
+        mixinStandardHelpOptions = true,
+        description = "Evaluates the moving average of a run or checkpoint on a whole split.",
+        footer = {"", "Example: trm eval runs/demo --split test --json"})
+final class EvalCommand implements Callable<Integer> {
+    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder or .safetensors file.")
+    private Path checkpoint;
+
+    @Option(names = "--data", paramLabel = "DIR", description = "Data-set folder; default: the run's own.")
+    private Path data;
+
+    @Option(names = "--split", defaultValue = "test", description = "train or test (default ${DEFAULT-VALUE}).")
+    private String split;
+
+    @Option(names = "--limit", defaultValue = "9223372036854775807", description = "Only the first N puzzles.")
+    private long limit;
+
+    @Option(names = "--steps", defaultValue = "0", description = "Supervision steps; default: the run's halt_max_steps.")
+    private int steps;
+
+    @Option(names = "--batch", defaultValue = "0", description = "Lanes at once; default: the run's.")
+    private int batch;
+
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Option(names = "--json", description = "Print the result as one JSON object.")
+    private boolean json;
+
+    @Override
+    public Integer call() {
+        SafeTensors file = SafeTensors.open(Checkpoint.find(checkpoint, Cli::message));
+        TrainConfig config = Checkpoint.config(file);
+        Dataset dataset = Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
+        DataShape shape = new DataShape(
+                dataset.seqLen(), dataset.info().vocabSize(), dataset.info().numPuzzleIdentifiers());
+        int lanes = batch > 0 ? batch : config.evalBatchSize() > 0 ? config.evalBatchSize() : config.globalBatchSize();
+        int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
+        long began = System.nanoTime();
+        try (Backend backend = Devices.open(device, config.threads());
+                Arena arena = new Arena(backend)) {
+            Cli.message(Devices.describe(device, backend));
+            ModelSizes sizes = new ModelSizes(config.arch(), shape, lanes);
+            trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, false);
+            Checkpoint.readWeights(file, backend, parameters, config.ema());
+            Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), depth);
+            Evaluator.Result r = evaluator.evaluate(DeviceExamples.upload(backend, arena, dataset), limit);
+            double seconds = (System.nanoTime() - began) * 1e-9;
+            System.out.printf(
+                    Locale.ROOT,
+                    "%s %s: %d puzzles, %d steps, accuracy %.4f, exact accuracy %.4f, %.1f s%n",
+                    file.file(),
+                    split,
+                    r.puzzles(),
+                    depth,
+                    r.accuracy(),
+                    r.exactAccuracy(),
+                    seconds);
+            if (json) {
+                Map<String, Object> result = new LinkedHashMap<>();
+                result.put("accuracy", r.accuracy());
+                result.put("exact_accuracy", r.exactAccuracy());
+                result.put("puzzles", r.puzzles());
+                result.put("steps", depth);
+                result.put("seconds", seconds);
+                Cli.json(result);
+            }
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,81 @@
+package trm.cli;
+
+import java.util.List;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import trm.config.ConfigException;
+import trm.data.DataException;
+import trm.device.DeviceException;
+import trm.io.FormatException;
+
+/**
+ * The command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 and 143 stopped by SIGINT and SIGTERM with a
+ * checkpoint written.
+ */
+@Command(
+        name = "trm",
+        description = "Trains Tiny Recursive Models and shows them solving puzzles.",
+        mixinStandardHelpOptions = true,
+        version = "trm-cuda 0.1.0",
+        subcommands = {
+            DemoCommand.class,
+            TrainCommand.class,
+            EvalCommand.class,
+            SolveCommand.class,
+            DataCommand.class,
+            ExportCommand.class,
+            BenchCommand.class,
+            VerifyCommand.class,
+            InfoCommand.class
+        },
+        footer = {"", "Example: trm demo", "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143 stopped by a signal."})
+public final class Main implements Runnable {
+    @Option(
+            names = "--verbose",
+            scope = CommandLine.ScopeType.INHERIT,
+            description = "Print the stack trace of an error.")
+    private boolean verbose;
+
+    @Override
+    public void run() {
+        CommandLine.usage(this, System.out);
+    }
+
+    public static void main(String[] args) {
+        System.exit(execute(args));
+    }
+
+    /** Runs a command and returns its exit code. */
+    public static int execute(String... args) {
+        boolean verbose = List.of(args).contains("--verbose");
+        CommandLine line = new CommandLine(new Main());
+        line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setExecutionExceptionHandler((error, command, parsed) -> {
+            if (verbose) {
+                error.printStackTrace();
+            }
+            Cli.message("trm: " + describe(error));
+            return error instanceof ConfigException ? 2 : 1;
+        });
+        line.setParameterExceptionHandler((ParameterException error, String[] given) -> {
+            Cli.message("trm: " + error.getMessage());
+            Cli.message("See: trm " + (error.getCommandLine().getCommandName().equals("trm")
+                    ? "--help"
+                    : error.getCommandLine().getCommandName() + " --help"));
+            return 2;
+        });
+        return line.execute(args);
+    }
+
+    private static String describe(Throwable error) {
+        if (error instanceof ConfigException
+                || error instanceof DataException
+                || error instanceof FormatException
+                || error instanceof DeviceException) {
+            return error.getMessage();
+        }
+        return "internal error: " + error + " (run again with --verbose for the stack trace)";
+    }
+}

@@ -1,0 +1,168 @@
+package trm.cli;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.data.Boards;
+import trm.data.DataException;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.device.Tensor;
+import trm.io.FormatException;
+import trm.io.SafeTensors;
+import trm.model.ModelSizes;
+import trm.train.Checkpoint;
+import trm.train.Devices;
+
+/** {@code trm solve}: one Sudoku by a trained model, shown step by step. */
+@Command(name = "solve", description = "Solve one Sudoku with a trained model and show every supervision step.")
+final class SolveCommand implements Callable<Integer> {
+    /** Label token of every cell of a puzzle without a solution: left out of the loss. */
+    private static final int IGNORED_LABEL = 0;
+
+    @Parameters(index = "0", paramLabel = "CHECKPOINT", description = "A run folder or a checkpoint file.")
+    private Path checkpoint;
+
+    @Option(
+            names = "--puzzle",
+            required = true,
+            paramLabel = "STRING",
+            description = "The cells row by row; '.' or '0' for blank. 16, 36 or 81 characters.")
+    private String puzzle;
+
+    @Option(names = "--steps", defaultValue = "16", paramLabel = "N",
+            description = "Supervision steps (default ${DEFAULT-VALUE}).")
+    private int steps;
+
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Option(names = "--json", description = "Print one line of JSON instead of boards.")
+    private boolean json;
+
+    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
+    private boolean help;
+
+    @Override
+    public Integer call() {
+        if (steps < 1) {
+            throw new DataException("--steps " + steps + ": expected at least 1");
+        }
+        int[] givens = Boards.parse(puzzle);
+        int side = Boards.side(givens.length);
+        SafeTensors file = SafeTensors.open(Checkpoint.find(checkpoint, Cli::message));
+        TrainConfig config = Checkpoint.config(file);
+        DataShape shape = config.dataShape() != null ? config.dataShape() : shapeOf(file, config, givens.length);
+        if (shape.seqLen() != givens.length) {
+            throw new DataException("--puzzle has " + givens.length + " cells, but the model of " + file.file()
+                    + " takes " + shape.seqLen());
+        }
+        if (shape.vocabSize() != side + 2) {
+            throw new DataException(file.file() + ": its model has " + shape.vocabSize() + " tokens, expected "
+                    + (side + 2) + " for a Sudoku of side " + side);
+        }
+        SolveTrace.Solution solution;
+        try (Backend backend = Devices.open(device, config.threads());
+                Arena arena = new Arena(backend)) {
+            Cli.message(Devices.describe(device, backend));
+            ModelSizes sizes = new ModelSizes(config.arch(), shape, 1);
+            trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, false);
+            Checkpoint.readWeights(file, backend, parameters, config.ema());
+            solution = SolveTrace.run(
+                            backend,
+                            sizes,
+                            parameters,
+                            unlabelled(backend, arena, givens),
+                            new int[] {0},
+                            List.of(givens),
+                            Collections.singletonList(null),
+                            steps)
+                    .get(0);
+        }
+        report(solution, file.file());
+        return 0;
+    }
+
+    private void report(SolveTrace.Solution solution, Path file) {
+        int[] answer = solution.last();
+        boolean keeps = keepsGivens(solution.puzzle(), answer);
+        boolean legal = keeps && Boards.legal(answer);
+        if (json) {
+            Map<String, Object> out = new LinkedHashMap<>();
+            out.put("puzzle", text(solution.puzzle()));
+            out.put("answer", text(answer));
+            out.put("legal", legal);
+            out.put("steps", steps);
+            out.put("halt_probability", solution.haltProbabilities());
+            Cli.json(out);
+            return;
+        }
+        BoardPrinter printer = BoardPrinter.forConsole();
+        System.out.println(file);
+        System.out.println(printer.key());
+        System.out.println();
+        System.out.print(printer.render(solution));
+        System.out.println("answer  " + text(answer));
+        System.out.println(legal
+                ? "legal: every row, column and box holds each digit once, and the givens are kept"
+                : "not legal: " + (keeps ? "a digit repeats or is missing" : "a given was overwritten"));
+    }
+
+    /** Shape of the data that a checkpoint was trained on, from the sizes of its tensors. */
+    static DataShape shapeOf(SafeTensors file, TrainConfig config, int cells) {
+        String root = trm.model.Parameters.ROOT;
+        int vocabulary = (int) file.entry(root + "embed_tokens.embedding_weight").shape()[0];
+        String table = root + "puzzle_emb.weights";
+        int identifiers = file.contains(table) ? (int) file.entry(table).shape()[0] : 1;
+        String mixer = root + "L_level.layers.0.mlp_t.gate_up_proj.weight";
+        String places = root + "embed_pos.embedding_weight";
+        int prefix = config.arch().prefixLen();
+        long tokens = file.contains("lanes.inputs")
+                ? file.entry("lanes.inputs").shape()[1]
+                : file.contains(mixer)
+                        ? file.entry(mixer).shape()[1] - prefix
+                        : file.contains(places) ? file.entry(places).shape()[0] - prefix : cells;
+        if (tokens < 1) {
+            throw new FormatException(file.file() + ": its tensors hold fewer positions than the prefix of " + prefix);
+        }
+        return new DataShape((int) tokens, vocabulary, identifiers);
+    }
+
+    /** A data set of one puzzle whose labels are all left out; identifier 0, "none". */
+    private static Kernels.Examples unlabelled(Backend backend, Arena arena, int[] givens) {
+        Tensor inputs = arena.tensor("data", "data.inputs", Dtype.U8, 1, givens.length);
+        Tensor labels = arena.tensor("data", "data.labels", Dtype.U8, 1, givens.length);
+        Tensor ids = arena.tensor("data", "data.ids", Dtype.I32, 1);
+        int[] ignored = new int[givens.length];
+        Arrays.fill(ignored, IGNORED_LABEL);
+        HostCopy.put(backend, inputs, Boards.tokens(givens));
+        HostCopy.put(backend, labels, ignored);
+        return new Kernels.Examples(inputs, labels, ids, IGNORED_LABEL);
+    }
+
+    static boolean keepsGivens(int[] puzzle, int[] answer) {
+        for (int i = 0; i < puzzle.length; i++) {
+            if (puzzle[i] != 0 && puzzle[i] != answer[i]) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private static String text(int[] board) {
+        return Arrays.stream(board).mapToObj(Integer::toString).collect(Collectors.joining()).replace('0', '.');
+    }
+}

@@ -1,0 +1,105 @@
+package trm.cli;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+import trm.train.Evaluator;
+
+/** Watches a model solve boards: its answer and halt probability after each supervision step. */
+final class SolveTrace {
+    /**
+     * One board being solved. Boards are row major, 0 for blank; the model's token of a cell is its value + 1.
+     *
+     * @param puzzle the givens
+     * @param answer the solution, or null when it is not known
+     * @param boards the model's board after each supervision step
+     * @param haltProbabilities sigmoid of the halt logit after each supervision step
+     */
+    record Solution(int[] puzzle, int[] answer, List<int[]> boards, double[] haltProbabilities) {
+        int[] last() {
+            return boards.get(boards.size() - 1);
+        }
+
+        /** The board that step {@code step} (from 0) started from: the puzzle, then the previous answer. */
+        int[] before(int step) {
+            return step == 0 ? puzzle : boards.get(step - 1);
+        }
+
+        /** Cells that step {@code step} (from 0) changed. */
+        boolean[] changed(int step) {
+            return differing(before(step), boards.get(step));
+        }
+
+        /** Cells of a board that differ from the solution, or break a rule when there is no solution to compare with. */
+        boolean[] wrong(int[] board) {
+            if (answer != null) {
+                return differing(answer, board);
+            }
+            boolean[] wrong = differing(puzzle, board);
+            for (int i = 0; i < wrong.length; i++) {
+                wrong[i] &= puzzle[i] != 0;
+            }
+            for (int cell : trm.data.Boards.conflicts(board)) {
+                wrong[cell] = true;
+            }
+            return wrong;
+        }
+
+        private static boolean[] differing(int[] a, int[] b) {
+            boolean[] differ = new boolean[a.length];
+            for (int i = 0; i < a.length; i++) {
+                differ[i] = a[i] != b[i];
+            }
+            return differ;
+        }
+    }
+
+    private SolveTrace() {}
+
+    /**
+     * Runs the model's weights for {@code steps} supervision steps on some rows of {@code examples}.
+     *
+     * @param sizes of the model; its lanes are replaced by one for each row
+     * @param answers solution of each row, entries may be null
+     */
+    static List<Solution> run(
+            Backend backend,
+            ModelSizes sizes,
+            Parameters parameters,
+            Kernels.Examples examples,
+            int[] rows,
+            List<int[]> puzzles,
+            List<int[]> answers,
+            int steps) {
+        int length = sizes.tokens();
+        List<Solution> solutions = new ArrayList<>();
+        for (int i = 0; i < rows.length; i++) {
+            solutions.add(new Solution(puzzles.get(i), answers.get(i), new ArrayList<>(), new double[steps]));
+        }
+        try (Arena arena = new Arena(backend)) {
+            Evaluator evaluator = new Evaluator(
+                    backend, arena, sizes.withLanes(rows.length), parameters, parameters.weights(), steps);
+            evaluator.run(examples, rows, step -> {
+                int[] tokens = HostCopy.ints(backend, evaluator.tokens().preds());
+                float[] logits = HostCopy.floats(backend, evaluator.model().q());
+                for (int b = 0; b < rows.length; b++) {
+                    int[] board = digits(Arrays.copyOfRange(tokens, b * length, (b + 1) * length));
+                    solutions.get(b).boards.add(board);
+                    solutions.get(b).haltProbabilities[step - 1] = 1 / (1 + Math.exp(-logits[2 * b]));
+                }
+            });
+        }
+        return solutions;
+    }
+
+    /** Board of a row of tokens; padding reads as blank. */
+    static int[] digits(int[] tokens) {
+        return Arrays.stream(tokens).map(t -> Math.max(0, t - 1)).toArray();
+    }
+}

@@ -1,0 +1,96 @@
+package trm.config;
+
+import java.util.HashSet;
+import java.util.List;
+
+/**
+ * A training run. Names in files are these in lower case with underscores.
+ *
+ * @param dataPaths dataset directories
+ * @param dataShape of the dataset, null to take it from the data
+ * @param globalBatchSize rows per step
+ * @param epochs passes over the puzzle groups
+ * @param evalInterval epochs between evaluations, a divisor of {@code epochs}; null for one at the end
+ * @param lr base learning rate
+ * @param lrMinRatio learning rate at the end, as a fraction of the base
+ * @param lrWarmupSteps steps of linear warm-up
+ * @param weightDecay of the trained tensors
+ * @param puzzleEmbLr base learning rate of the puzzle table
+ * @param puzzleEmbWeightDecay of the rows of the puzzle table
+ * @param ema keep a moving average of the weights and evaluate with it
+ * @param emaRate share of the old average kept per step
+ * @param runName for the output directory; null to leave it to the program
+ * @param optimizer {@code adam_atan2} or {@code adamw}
+ * @param checkpointEverySteps steps between checkpoints, 0 for one at the end
+ * @param checkpointKeep newest checkpoints kept
+ * @param maxSteps last step, 0 to derive it from the epochs
+ * @param logEverySteps steps between rows of metrics
+ * @param evalBatchSize rows per evaluation batch, 0 for the global batch size
+ * @param threads of the CPU backend, 0 for all
+ */
+public record TrainConfig(
+        ArchConfig arch,
+        List<String> dataPaths,
+        DataShape dataShape,
+        int globalBatchSize,
+        int epochs,
+        Integer evalInterval,
+        double lr,
+        double lrMinRatio,
+        int lrWarmupSteps,
+        double beta1,
+        double beta2,
+        double weightDecay,
+        double puzzleEmbLr,
+        double puzzleEmbWeightDecay,
+        boolean ema,
+        double emaRate,
+        long seed,
+        String runName,
+        String optimizer,
+        int checkpointEverySteps,
+        int checkpointKeep,
+        int maxSteps,
+        int logEverySteps,
+        int evalBatchSize,
+        int threads) {
+
+    /**
+     * @throws ConfigException if a value breaks a rule
+     */
+    public TrainConfig {
+        Check.present("arch", arch);
+        Check.that(dataPaths != null && !dataPaths.isEmpty(), "data_paths", dataPaths,
+                "must name at least one dataset directory");
+        dataPaths = List.copyOf(dataPaths);
+        for (String path : dataPaths) {
+            Check.that(!path.isBlank(), "data_paths", dataPaths, "must not contain an empty path");
+        }
+        Check.that(new HashSet<>(dataPaths).size() == dataPaths.size(), "data_paths", dataPaths,
+                "must not name a directory twice");
+        Check.atLeast("global_batch_size", globalBatchSize, 1);
+        Check.atLeast("epochs", epochs, 1);
+        if (evalInterval != null) {
+            Check.atLeast("eval_interval", evalInterval, 1);
+            Check.that(epochs % evalInterval == 0, "eval_interval", evalInterval,
+                    "must divide epochs, which is " + epochs);
+        }
+        Check.notNegative("lr", lr);
+        Check.fraction("lr_min_ratio", lrMinRatio);
+        Check.atLeast("lr_warmup_steps", lrWarmupSteps, 0);
+        Check.belowOne("beta1", beta1);
+        Check.belowOne("beta2", beta2);
+        Check.notNegative("weight_decay", weightDecay);
+        Check.notNegative("puzzle_emb_lr", puzzleEmbLr);
+        Check.notNegative("puzzle_emb_weight_decay", puzzleEmbWeightDecay);
+        Check.belowOne("ema_rate", emaRate);
+        Check.that(runName == null || !runName.isBlank(), "run_name", runName, "must not be empty");
+        Check.oneOf("optimizer", optimizer, List.of("adam_atan2", "adamw"));
+        Check.atLeast("checkpoint_every_steps", checkpointEverySteps, 0);
+        Check.atLeast("checkpoint_keep", checkpointKeep, 1);
+        Check.atLeast("max_steps", maxSteps, 0);
+        Check.atLeast("log_every_steps", logEverySteps, 1);
+        Check.atLeast("eval_batch_size", evalBatchSize, 0);
+        Check.atLeast("threads", threads, 0);
+    }
+}

@@ -1,0 +1,224 @@
+package trm.data;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Arrays;
+
+/**
+ * One split of a dataset folder, checked in full and held in memory. A group is one task with all of its augmented
+ * copies, a puzzle one such copy, an example one row of tokens: puzzle p owns the examples
+ * {@code puzzleIndices[p] .. puzzleIndices[p + 1] - 1}, group g the puzzles
+ * {@code groupIndices[g] .. groupIndices[g + 1] - 1}. Tokens are kept at one byte each, outside the Java heap.
+ * Immutable; the returned arrays and buffers are shared and must not be written.
+ */
+public final class Dataset {
+    /** What a label that is left out of the loss becomes, PyTorch's ignore index. */
+    public static final int IGNORED = -100;
+
+    private final DatasetInfo info;
+    private final int examples;
+    private final ByteBuffer inputs;
+    private final ByteBuffer labels;
+    private final int[] puzzleIndices;
+    private final int[] groupIndices;
+    private final int[] puzzleIdentifiers;
+
+    private Dataset(Path dir) {
+        Path infoPath = dir.resolve("dataset.json");
+        info = DatasetInfo.read(infoPath);
+        if (info.sets().size() != 1) {
+            throw new DataException(infoPath + ": field 'sets': found " + info.sets() + ", expected one set");
+        }
+        if (info.vocabSize() > 256) {
+            throw new DataException(infoPath + ": field 'vocab_size': found " + info.vocabSize()
+                + ", expected at most 256 (a token is kept in one byte)");
+        }
+        String set = info.sets().get(0);
+        Path inputsPath = dir.resolve(set + "__inputs.npy");
+        Path labelsPath = dir.resolve(set + "__labels.npy");
+        Path identifiersPath = dir.resolve(set + "__puzzle_identifiers.npy");
+        Path puzzlesPath = dir.resolve(set + "__puzzle_indices.npy");
+        Path groupsPath = dir.resolve(set + "__group_indices.npy");
+
+        Npy inputRows = rows(inputsPath);
+        Npy labelRows = rows(labelsPath);
+        if (inputRows.shape()[0] != labelRows.shape()[0]) {
+            throw new DataException(labelsPath + ": found " + labelRows.shape()[0] + " rows, expected "
+                + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
+        }
+        long bytes = inputRows.shape()[0] * info.seqLen();
+        if (bytes > Integer.MAX_VALUE) {
+            throw new DataException(inputsPath + ": found " + bytes + " tokens, expected at most " + Integer.MAX_VALUE);
+        }
+        examples = (int) inputRows.shape()[0];
+
+        puzzleIdentifiers = vector(identifiersPath);
+        for (int p = 0; p < puzzleIdentifiers.length; p++) {
+            if (puzzleIdentifiers[p] < 0 || puzzleIdentifiers[p] >= info.numPuzzleIdentifiers()) {
+                throw new DataException(identifiersPath + ": entry " + p + ": found identifier " + puzzleIdentifiers[p]
+                    + ", expected 0 .. " + (info.numPuzzleIdentifiers() - 1));
+            }
+        }
+        puzzleIndices = indices(puzzlesPath, puzzleIdentifiers.length, "puzzles", examples, "examples");
+        groupIndices = vector(groupsPath);
+        indices(groupsPath, groupIndices.length - 1, "groups", puzzleIdentifiers.length, "puzzles");
+        if (info.totalGroups() != groupIndices.length - 1) {
+            throw new DataException(infoPath + ": field 'total_groups': found " + info.totalGroups() + ", expected "
+                + (groupIndices.length - 1) + " as in " + groupsPath.getFileName());
+        }
+        inputs = tokens(inputsPath, inputRows);
+        labels = tokens(labelsPath, labelRows);
+    }
+
+    /**
+     * Opens {@code datasetDir/split} and reads every token.
+     *
+     * @throws DataException if a file is missing or malformed, the files disagree with each other or with dataset.json,
+     *                       an index array is not a partition, an identifier or token is out of range, or the
+     *                       vocabulary exceeds 256
+     */
+    public static Dataset open(Path datasetDir, String split) {
+        Path dir = datasetDir.resolve(split);
+        if (!Files.isDirectory(dir)) {
+            throw new DataException(dir + ": dataset folder not found");
+        }
+        return new Dataset(dir);
+    }
+
+    private Npy rows(Path path) {
+        Npy array = Npy.open(path).requireNdim(2);
+        if (array.shape()[1] != info.seqLen()) {
+            throw new DataException(path + ": found rows of " + array.shape()[1] + " tokens, expected seq_len "
+                + info.seqLen());
+        }
+        return array;
+    }
+
+    private static int[] vector(Path path) {
+        Npy array = Npy.open(path).requireNdim(1).requireDtype("i4");
+        int[] values = new int[Math.toIntExact(array.shape()[0])];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (int) array.get(i);
+        }
+        return values;
+    }
+
+    /** Reads offsets [owners + 1] that start at 0, rise and end at owned; every owner owns at least one. */
+    private static int[] indices(Path path, int owners, String ownerName, int owned, String ownedName) {
+        int[] values = vector(path);
+        if (values.length == 0 || values.length != owners + 1) {
+            throw new DataException(path + ": found " + values.length + " entries, expected "
+                + (Math.max(owners, 0) + 1) + ", one more than the " + ownerName);
+        }
+        if (values[0] != 0) {
+            throw new DataException(path + ": entry 0: found " + values[0] + ", expected 0");
+        }
+        for (int i = 1; i < values.length; i++) {
+            if (values[i] <= values[i - 1]) {
+                throw new DataException(path + ": entry " + i + ": found " + values[i] + " after " + values[i - 1]
+                    + ", expected increasing values");
+            }
+        }
+        if (values[values.length - 1] != owned) {
+            throw new DataException(path + ": last entry: found " + values[values.length - 1] + ", expected " + owned
+                + ", the number of " + ownedName);
+        }
+        return values;
+    }
+
+    private ByteBuffer tokens(Path path, Npy array) {
+        int width = info.seqLen();
+        ByteBuffer out = ByteBuffer.allocateDirect(examples * width).order(ByteOrder.LITTLE_ENDIAN);
+        int[] row = new int[width];
+        byte[] packed = new byte[width];
+        for (int r = 0; r < examples; r++) {
+            array.copyRow(r, row);
+            for (int i = 0; i < width; i++) {
+                if (row[i] < 0 || row[i] >= info.vocabSize()) {
+                    throw new DataException(path + ": row " + r + ", column " + i + ": found token " + row[i]
+                        + ", expected 0 .. " + (info.vocabSize() - 1));
+                }
+                packed[i] = (byte) row[i];
+            }
+            out.put(packed);
+        }
+        return out.flip();
+    }
+
+    public DatasetInfo info() {
+        return info;
+    }
+
+    /** Rows of the split. */
+    public int examples() {
+        return examples;
+    }
+
+    /** Tokens of a row. */
+    public int seqLen() {
+        return info.seqLen();
+    }
+
+    /** Input tokens [examples, seqLen], u1, direct, little endian; a fresh view at position 0. */
+    public ByteBuffer inputBytes() {
+        return inputs.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** Label tokens as in the file (ignored ones keep {@code ignoreLabelId}), laid out as {@link #inputBytes()}. */
+    public ByteBuffer labelBytes() {
+        return labels.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** First example of each puzzle, and the number of examples: [puzzles + 1]. */
+    public int[] puzzleIndices() {
+        return puzzleIndices;
+    }
+
+    /** First puzzle of each group, and the number of puzzles: [groups + 1]. */
+    public int[] groupIndices() {
+        return groupIndices;
+    }
+
+    /** Row of the puzzle embedding for each puzzle: [puzzles]. */
+    public int[] puzzleIdentifiers() {
+        return puzzleIdentifiers;
+    }
+
+    /** The identifier of the puzzle that owns an example. */
+    public int identifierOf(int example) {
+        if (example < 0 || example >= examples) {
+            throw new IndexOutOfBoundsException("example " + example + " of " + examples);
+        }
+        int found = Arrays.binarySearch(puzzleIndices, example);
+        return puzzleIdentifiers[found >= 0 ? found : -found - 2];
+    }
+
+    /** A copy of one input row [seqLen]. */
+    public int[] inputRow(int example) {
+        return row(inputs, example);
+    }
+
+    /** A copy of one label row [seqLen]; labels equal to {@code ignoreLabelId} become {@link #IGNORED}. */
+    public int[] labelRow(int example) {
+        int[] row = row(labels, example);
+        if (info.ignoreLabelId() != null) {
+            for (int i = 0; i < row.length; i++) {
+                row[i] = row[i] == info.ignoreLabelId() ? IGNORED : row[i];
+            }
+        }
+        return row;
+    }
+
+    private int[] row(ByteBuffer tokens, int example) {
+        if (example < 0 || example >= examples) {
+            throw new IndexOutOfBoundsException("example " + example + " of " + examples);
+        }
+        int[] row = new int[info.seqLen()];
+        for (int i = 0; i < row.length; i++) {
+            row[i] = tokens.get(example * row.length + i) & 0xFF;
+        }
+        return row;
+    }
+}

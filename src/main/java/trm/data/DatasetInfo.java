@@ -1,0 +1,157 @@
+package trm.data;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.math.BigDecimal;
+import java.math.MathContext;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Collectors;
+
+/**
+ * The contents of dataset.json, one for each split.
+ *
+ * @param padId                token of a padded position
+ * @param ignoreLabelId        label token left out of the loss, or null if every label counts
+ * @param blankIdentifierId    puzzle identifier that stands for "no identifier"
+ * @param vocabSize            tokens are 0 .. vocabSize - 1
+ * @param seqLen               tokens of a row
+ * @param numPuzzleIdentifiers rows of the puzzle embedding
+ * @param totalGroups          groups of the split
+ * @param meanPuzzleExamples   examples per puzzle
+ * @param totalPuzzles         puzzles of the split; the Sudoku and maze builders write the number of groups here
+ * @param sets                 set names; a file is called {@code <set>__<field>.npy}
+ */
+public record DatasetInfo(int padId, Integer ignoreLabelId, int blankIdentifierId, int vocabSize, int seqLen,
+                          int numPuzzleIdentifiers, int totalGroups, double meanPuzzleExamples, int totalPuzzles,
+                          List<String> sets) {
+    public DatasetInfo {
+        sets = List.copyOf(sets);
+    }
+
+    /**
+     * Reads dataset.json.
+     *
+     * @throws DataException if the file is missing or not a JSON object, or a field is missing or has the wrong type
+     */
+    public static DatasetInfo read(Path path) {
+        if (!Files.isRegularFile(path)) {
+            throw new DataException(path + ": file not found");
+        }
+        JsonNode root;
+        try {
+            root = new ObjectMapper().readTree(Files.readAllBytes(path));
+        } catch (JsonProcessingException e) {
+            throw new DataException(path + ": not valid JSON: " + e.getOriginalMessage(), e);
+        } catch (IOException e) {
+            throw new DataException(path + ": cannot be read: " + e.getMessage(), e);
+        }
+        if (root == null || !root.isObject()) {
+            throw new DataException(path + ": found no JSON object at the top level");
+        }
+        JsonNode ignored = field(path, root, "ignore_label_id");
+        JsonNode mean = field(path, root, "mean_puzzle_examples");
+        if (!mean.isNumber()) {
+            throw wrong(path, "mean_puzzle_examples", mean, "a number");
+        }
+        JsonNode names = field(path, root, "sets");
+        List<String> sets = new ArrayList<>();
+        names.forEach(name -> sets.add(name.isTextual() ? name.textValue() : null));
+        if (!names.isArray() || sets.isEmpty() || sets.contains(null)) {
+            throw wrong(path, "sets", names, "a list of names");
+        }
+        return new DatasetInfo(
+            integer(path, root, "pad_id", 0),
+            ignored.isNull() ? null : integer(path, root, "ignore_label_id", Integer.MIN_VALUE),
+            integer(path, root, "blank_identifier_id", 0),
+            integer(path, root, "vocab_size", 1),
+            integer(path, root, "seq_len", 1),
+            integer(path, root, "num_puzzle_identifiers", 1),
+            integer(path, root, "total_groups", 0),
+            mean.doubleValue(),
+            integer(path, root, "total_puzzles", 0),
+            sets);
+    }
+
+    private static JsonNode field(Path path, JsonNode root, String key) {
+        JsonNode value = root.get(key);
+        if (value == null) {
+            throw new DataException(path + ": field '" + key + "' is missing");
+        }
+        return value;
+    }
+
+    private static int integer(Path path, JsonNode root, String key, int least) {
+        JsonNode value = field(path, root, key);
+        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < least) {
+            throw wrong(path, key, value,
+                least == Integer.MIN_VALUE ? "an integer" : "an integer of at least " + least);
+        }
+        return value.intValue();
+    }
+
+    private static DataException wrong(Path path, String key, JsonNode found, String expected) {
+        return new DataException(path + ": field '" + key + "': found " + found + ", expected " + expected);
+    }
+
+    /** Writes the bytes of Python's {@code json.dump}: ", " and ": " as separators, no newline at the end. */
+    public void write(Path path) {
+        String json = "{\"pad_id\": " + padId + ", \"ignore_label_id\": " + ignoreLabelId
+            + ", \"blank_identifier_id\": " + blankIdentifierId + ", \"vocab_size\": " + vocabSize
+            + ", \"seq_len\": " + seqLen + ", \"num_puzzle_identifiers\": " + numPuzzleIdentifiers
+            + ", \"total_groups\": " + totalGroups + ", \"mean_puzzle_examples\": " + pythonRepr(meanPuzzleExamples)
+            + ", \"total_puzzles\": " + totalPuzzles
+            + ", \"sets\": " + sets.stream().map(DatasetInfo::quote).collect(Collectors.joining(", ", "[", "]")) + "}";
+        try {
+            Files.write(path, json.getBytes(StandardCharsets.US_ASCII));
+        } catch (IOException e) {
+            throw new DataException(path + ": cannot be written: " + e.getMessage(), e);
+        }
+    }
+
+    /** The shortest decimal that reads back as the value, as Python's repr; Java 17's own is not always shortest. */
+    static String pythonRepr(double value) {
+        if (value == 0) {
+            return 1 / value < 0 ? "-0.0" : "0.0";
+        }
+        BigDecimal exact = new BigDecimal(value);
+        BigDecimal shortest = exact;
+        for (int digits = 1; digits <= 17; digits++) {
+            shortest = exact.round(new MathContext(digits));
+            if (shortest.doubleValue() == value) {
+                break;
+            }
+        }
+        shortest = shortest.stripTrailingZeros();
+        int exponent = shortest.precision() - shortest.scale() - 1;
+        if (exponent >= -4 && exponent < 16) {
+            return shortest.setScale(Math.max(1, shortest.scale())).toPlainString();
+        }
+        String digits = shortest.unscaledValue().abs().toString();
+        return (value < 0 ? "-" : "") + digits.charAt(0) + (digits.length() > 1 ? "." + digits.substring(1) : "")
+            + "e" + (exponent < 0 ? "-" : "+") + (Math.abs(exponent) < 10 ? "0" : "") + Math.abs(exponent);
+    }
+
+    /** A JSON string with everything outside printable ASCII escaped, as Python's json does by default. */
+    static String quote(String text) {
+        StringBuilder out = new StringBuilder("\"");
+        for (char c : text.toCharArray()) {
+            switch (c) {
+                case '"' -> out.append("\\\"");
+                case '\\' -> out.append("\\\\");
+                case '\n' -> out.append("\\n");
+                case '\r' -> out.append("\\r");
+                case '\t' -> out.append("\\t");
+                case '\b' -> out.append("\\b");
+                case '\f' -> out.append("\\f");
+                default -> out.append(c < 0x20 || c > 0x7e ? String.format("\\u%04x", (int) c) : String.valueOf(c));
+            }
+        }
+        return out.append('"').toString();
+    }
+}

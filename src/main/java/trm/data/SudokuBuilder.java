@@ -1,0 +1,161 @@
+package trm.data;
+
+import java.io.IOException;
+import java.io.UncheckedIOException;
+import java.nio.file.Path;
+import java.util.function.Consumer;
+
+/**
+ * Builds a Sudoku dataset folder byte for byte as the published builder does, with its global generator seeded right
+ * before the training split. Each CSV file is read twice (count, then convert), so memory does not grow with the number
+ * of copies or, without a subsample, with the number of rows.
+ */
+public final class SudokuBuilder {
+    private static final int SIDE = 9;
+    private static final int CELLS = 81;
+    private static final int VOCAB = 11;                              // padding, blank, nine digits
+
+    private SudokuBuilder() { }
+
+    /**
+     * What was written.
+     *
+     * @param trainGroups    original training puzzles
+     * @param trainExamples  training rows, copies included
+     * @param testExamples   test rows
+     * @param trainTokenType dtype of the training tokens: "i8" with copies, else "u1"
+     */
+    public record Summary(Path out, int trainGroups, int trainExamples, int testExamples, String trainTokenType) { }
+
+    /**
+     * Builds {@code out/train}, {@code out/test} and {@code out/identifiers.json}. Both CSV files are checked in full
+     * before anything is written.
+     *
+     * @param subsample     training puzzles to keep, drawn without replacement; null keeps all
+     * @param aug           shuffled copies of each training puzzle
+     * @param minDifficulty least rating to keep, in both splits; null keeps all
+     * @param seed          of the legacy generator, 0 .. 2^32 - 1
+     * @throws DataException if an argument or a CSV row is wrong, or a split keeps no row
+     */
+    public static Summary build(Path trainCsv, Path testCsv, Path out, Integer subsample, int aug,
+                                Integer minDifficulty, long seed) {
+        if (aug < 0) {
+            throw new DataException("aug=" + aug + ": expected at least 0");
+        }
+        if (subsample != null && subsample < 1) {
+            throw new DataException("subsample=" + subsample + ": expected at least 1");
+        }
+        int trainRows = count(trainCsv, minDifficulty);
+        int testRows = count(testCsv, minDifficulty);
+        LegacyRandom random = new LegacyRandom(seed);
+        int[] chosen = subsample != null && subsample < trainRows ? random.choice(trainRows, subsample) : null;
+        int groups = chosen == null ? trainRows : chosen.length;
+        long examples = (long) groups * (aug + 1L);
+        if (examples >= Integer.MAX_VALUE) {
+            throw new DataException("aug=" + aug + ": found " + examples + " training rows, expected below 2147483647");
+        }
+        String trainType = aug > 0 ? "i8" : "u1";
+        try {
+            SingleExampleWriter.writeIdentifiers(out);
+            try (SingleExampleWriter train =
+                     new SingleExampleWriter(out.resolve("train"), trainType, groups, aug + 1, CELLS, VOCAB)) {
+                Consumer<SudokuCsv.Row> sink = row -> putGroup(train, row, aug, random);
+                if (chosen == null) {
+                    each(trainCsv, minDifficulty, sink);
+                } else {
+                    for (SudokuCsv.Row row : select(trainCsv, minDifficulty, trainRows, chosen)) {
+                        sink.accept(row);
+                    }
+                }
+            }
+            try (SingleExampleWriter test =
+                     new SingleExampleWriter(out.resolve("test"), "u1", testRows, 1, CELLS, VOCAB)) {
+                each(testCsv, minDifficulty, row -> putGroup(test, row, 0, random));
+            }
+        } catch (IOException | UncheckedIOException e) {
+            throw new DataException(out + ": cannot be written: " + e.getMessage(), e);
+        }
+        return new Summary(out, groups, (int) examples, testRows, trainType);
+    }
+
+    private static void each(Path csv, Integer minDifficulty, Consumer<SudokuCsv.Row> sink) {
+        SudokuCsv.read(csv, row -> {
+            if (minDifficulty == null || row.rating() >= minDifficulty) {
+                sink.accept(row);
+            }
+        });
+    }
+
+    private static int count(Path csv, Integer minDifficulty) {
+        int[] count = {0};
+        each(csv, minDifficulty, row -> count[0]++);
+        if (count[0] == 0) {
+            throw new DataException(csv + ": found no row"
+                + (minDifficulty == null ? "" : " of rating " + minDifficulty + " or more")
+                + ", expected at least one");
+        }
+        return count[0];
+    }
+
+    private static SudokuCsv.Row[] select(Path csv, Integer minDifficulty, int rows, int[] chosen) {
+        int[] slots = new int[rows];                                  // 1 + position in the drawn order, 0: not drawn
+        for (int i = 0; i < chosen.length; i++) {
+            slots[chosen[i]] = i + 1;
+        }
+        SudokuCsv.Row[] selected = new SudokuCsv.Row[chosen.length];
+        int[] next = {0};
+        each(csv, minDifficulty, row -> {
+            int slot = slots[next[0]++];
+            if (slot > 0) {
+                selected[slot - 1] = row;
+            }
+        });
+        return selected;
+    }
+
+    private static void putGroup(SingleExampleWriter writer, SudokuCsv.Row row, int aug, LegacyRandom random) {
+        try {
+            writer.put(row.question(), row.answer());
+            for (int copy = 0; copy < aug; copy++) {
+                Shuffle shuffle = Shuffle.draw(random);
+                writer.put(shuffle.apply(row.question()), shuffle.apply(row.answer()));
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /** A symmetry of Sudoku: transpose, then permute bands and rows in them, columns likewise, then rename digits. */
+    private record Shuffle(int[] digits, boolean transpose, int[] rows, int[] columns) {
+        static Shuffle draw(LegacyRandom random) {
+            int[] permuted = random.permutation(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9});
+            int[] digits = new int[SIDE + 1];                         // blank stays blank
+            System.arraycopy(permuted, 0, digits, 1, SIDE);
+            boolean transpose = random.rand() < 0.5;
+            return new Shuffle(digits, transpose, lines(random), lines(random));
+        }
+
+        private static int[] lines(LegacyRandom random) {
+            int[] lines = new int[SIDE];
+            int at = 0;
+            for (int band : random.permutation(3)) {
+                for (int line : random.permutation(3)) {
+                    lines[at++] = 3 * band + line;
+                }
+            }
+            return lines;
+        }
+
+        int[] apply(int[] board) {
+            int[] out = new int[CELLS];
+            for (int i = 0; i < SIDE; i++) {
+                for (int j = 0; j < SIDE; j++) {
+                    int row = transpose ? columns[j] : rows[i];
+                    int column = transpose ? rows[i] : columns[j];
+                    out[i * SIDE + j] = digits[board[row * SIDE + column]];
+                }
+            }
+            return out;
+        }
+    }
+}

@@ -1,0 +1,178 @@
+package trm.data;
+
+import java.util.Arrays;
+
+/**
+ * The order of training examples, as in the published loader. A pass visits {@code epochsPerIter} permutations of the
+ * groups; each visit picks one puzzle of the group and, without replacement, as many of its examples as fit the batch.
+ * Groups and puzzles are drawn from Philox(seed + iteration), the examples from the global legacy generator, which
+ * others may share. An incomplete last batch is drawn and dropped. Not thread-safe.
+ */
+public final class TrainLoader {
+    private final int[] puzzleIndices;
+    private final int[] groupIndices;
+    private final long seed;
+    private final LegacyRandom global;
+    private final int globalBatch;
+    private final int epochsPerIter;
+
+    private long iteration;                                           // passes begun
+    private int batchesDone;
+    private int cursor;                                               // groups of the pass visited
+    private int[] groupOrder = {};
+    private PhiloxRandom random;                                      // null before the first pass
+
+    /**
+     * Where a loader stands, between two batches. Together with the legacy generator's state it determines the rest.
+     *
+     * @param iteration         passes begun; 0 before the first
+     * @param batchesDoneInPass full batches emitted in this pass
+     * @param cursor            groups of this pass visited
+     * @param philoxState       {@link PhiloxRandom#state()}; empty before the first pass
+     */
+    public record Position(long iteration, int batchesDoneInPass, int cursor, long[] philoxState) { }
+
+    /**
+     * @param seed          of the configuration; pass i draws from Philox(seed + i)
+     * @param global        the legacy generator of the training run
+     * @param globalBatch   rows of a batch over all ranks
+     * @param epochsPerIter permutations of the groups in one pass
+     * @throws DataException if a size is below 1 or the seed is negative
+     */
+    public TrainLoader(Dataset dataset, long seed, LegacyRandom global, int globalBatch, int epochsPerIter) {
+        if (globalBatch < 1 || epochsPerIter < 1) {
+            throw new DataException("globalBatch=" + globalBatch + ", epochsPerIter=" + epochsPerIter
+                + ": expected at least 1 each");
+        }
+        if (seed < 0) {
+            throw new DataException("seed=" + seed + ": expected at least 0");
+        }
+        puzzleIndices = dataset.puzzleIndices();
+        groupIndices = dataset.groupIndices();
+        this.seed = seed;
+        this.global = global;
+        this.globalBatch = globalBatch;
+        this.epochsPerIter = epochsPerIter;
+        if ((long) epochsPerIter * (groupIndices.length - 1) > Integer.MAX_VALUE) {
+            throw new DataException("epochsPerIter=" + epochsPerIter + ": found "
+                + (long) epochsPerIter * (groupIndices.length - 1) + " group visits, expected at most 2147483647");
+        }
+    }
+
+    /** Begins the next pass, leaving what remains of the current one. */
+    public void startPass() {
+        iteration++;
+        batchesDone = 0;
+        cursor = 0;
+        random = new PhiloxRandom(seed + iteration);
+        groupOrder = drawGroupOrder(random);
+    }
+
+    private int[] drawGroupOrder(PhiloxRandom generator) {
+        int groups = groupIndices.length - 1;
+        int[] order = new int[epochsPerIter * groups];
+        for (int epoch = 0; epoch < epochsPerIter; epoch++) {
+            System.arraycopy(generator.permutation(groups), 0, order, epoch * groups, groups);
+        }
+        return order;
+    }
+
+    /**
+     * Example rows [globalBatch] of the next batch of this pass, or null once it has no full batch left, until
+     * {@link #startPass()}. The first call begins the first pass.
+     */
+    public int[] nextBatch() {
+        if (random == null) {
+            startPass();
+        }
+        int[] rows = new int[globalBatch];
+        int filled = 0;
+        while (cursor < groupOrder.length && filled < globalBatch) {
+            int group = groupOrder[cursor++];
+            int puzzle = (int) random.integers(groupIndices[group], groupIndices[group + 1]);
+            int first = puzzleIndices[puzzle];
+            int owned = puzzleIndices[puzzle + 1] - first;
+            for (int example : global.choice(owned, Math.min(owned, globalBatch - filled))) {
+                rows[filled++] = first + example;
+            }
+        }
+        if (filled < globalBatch) {
+            return null;
+        }
+        batchesDone++;
+        return rows;
+    }
+
+    /**
+     * The next batch, beginning the next pass when this one has no full batch left.
+     *
+     * @throws DataException if a whole pass cannot fill one batch
+     */
+    public int[] next() {
+        int[] rows = nextBatch();
+        if (rows == null) {
+            startPass();
+            rows = nextBatch();
+        }
+        if (rows == null) {
+            throw new DataException("globalBatch=" + globalBatch + ": a pass over " + (groupIndices.length - 1)
+                + " groups, epochsPerIter=" + epochsPerIter + ", fills no batch; expected a smaller batch or more"
+                + " epochs");
+        }
+        return rows;
+    }
+
+    /** Where this loader stands; save it with the legacy generator's state. */
+    public Position position() {
+        return new Position(iteration, batchesDone, cursor, random == null ? new long[0] : random.state());
+    }
+
+    /**
+     * Continues from a position bit for bit. The pass's group order is derived again from its own generator, so nothing
+     * is drawn from the legacy one, whose state is replaced.
+     *
+     * @param legacyState {@link LegacyRandom#state()} at the position
+     * @throws DataException if the position does not belong to a loader of this dataset, seed and epochsPerIter
+     */
+    public void restore(Position position, int[] legacyState) {
+        if (position.iteration() < 0 || (position.iteration() == 0) != (position.philoxState().length == 0)) {
+            throw new DataException("loader position: found iteration " + position.iteration() + " with "
+                + position.philoxState().length + " longs of Philox state, expected iteration 0 with none or 13 longs");
+        }
+        PhiloxRandom restored = null;
+        int[] order = {};
+        if (position.iteration() > 0) {
+            PhiloxRandom fresh = new PhiloxRandom(seed + position.iteration());
+            restored = PhiloxRandom.restore(position.philoxState());
+            if (!Arrays.equals(fresh.key(), restored.key())) {
+                throw new DataException("loader position: found the generator of another seed, expected seed " + seed
+                    + " + iteration " + position.iteration());
+            }
+            order = drawGroupOrder(fresh);
+        }
+        if (position.cursor() < 0 || position.cursor() > order.length) {
+            throw new DataException("loader position: found cursor " + position.cursor() + ", expected 0 .. "
+                + order.length + " group visits");
+        }
+        global.setState(legacyState);
+        iteration = position.iteration();
+        batchesDone = position.batchesDoneInPass();
+        cursor = position.cursor();
+        random = restored;
+        groupOrder = order;
+    }
+
+    /**
+     * The consecutive part of a global batch that rank {@code rank} of {@code ranks} takes.
+     *
+     * @throws DataException if the batch is not a multiple of ranks
+     */
+    public static int[] rankPart(int[] rows, int rank, int ranks) {
+        if (ranks < 1 || rank < 0 || rank >= ranks || rows.length % ranks != 0) {
+            throw new DataException("rank " + rank + " of " + ranks + ": expected 0 <= rank < ranks and a batch of "
+                + rows.length + " rows divisible by ranks");
+        }
+        int part = rows.length / ranks;
+        return Arrays.copyOfRange(rows, rank * part, (rank + 1) * part);
+    }
+}

@@ -1,0 +1,32 @@
+package trm.device;
+
+import java.nio.ByteBuffer;
+
+/**
+ * A device: memory, the operations of {@link Kernels}, and copies to and from the host. The model is written once over
+ * this interface. Used by one thread; closed by whoever opened it, after every {@link Arena} on it.
+ */
+public interface Backend extends AutoCloseable {
+    /** What a user calls it: {@code cpu}, {@code cuda:0}. */
+    String name();
+
+    /** What the library chose on this machine, e.g. {@code avx512}. */
+    String target();
+
+    Kernels kernels();
+
+    /** Zeroed memory. @throws DeviceException when there is not enough */
+    DeviceBuffer allocate(String name, long bytes);
+
+    /** Copies the bytes between position and limit of a direct buffer to the start of {@code to}. */
+    void upload(ByteBuffer from, Tensor to);
+
+    /** Copies a tensor into a direct buffer from its position on, after all enqueued work. */
+    void download(Tensor from, ByteBuffer to);
+
+    /** Waits for all enqueued work. */
+    void synchronize();
+
+    @Override
+    void close();
+}

@@ -1,0 +1,33 @@
+package trm.device;
+
+/** A view of device memory. Owns nothing: valid while the buffer it points into is open. */
+public record Tensor(DeviceBuffer storage, long byteOffset, Dtype dtype, Shape shape) {
+    public Tensor {
+        if (byteOffset < 0 || byteOffset + shape.count() * dtype.bytes() > storage.bytes()) {
+            throw new IllegalArgumentException("tensor " + dtype + shape + " at byte " + byteOffset + " exceeds '"
+                    + storage.name() + "' of " + storage.bytes() + " bytes");
+        }
+    }
+
+    public long count() {
+        return shape.count();
+    }
+
+    public long bytes() {
+        return count() * dtype.bytes();
+    }
+
+    /** The elements from {@code from} on, seen with another shape. */
+    public Tensor view(long from, long... dims) {
+        return new Tensor(storage, byteOffset + from * dtype.bytes(), dtype, new Shape(dims));
+    }
+
+    long address() {
+        return storage.address() + byteOffset;
+    }
+
+    @Override
+    public String toString() {
+        return storage.name() + ":" + dtype + shape;
+    }
+}

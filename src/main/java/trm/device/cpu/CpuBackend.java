@@ -1,0 +1,88 @@
+package trm.device.cpu;
+
+import java.io.File;
+import java.nio.ByteBuffer;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import trm.device.Backend;
+import trm.device.DeviceBuffer;
+import trm.device.DeviceException;
+import trm.device.Kernels;
+import trm.device.NativeOps;
+import trm.device.Tensor;
+
+/** The processor: our C++ operations, products by oneDNN. Calls finish before they return. */
+public final class CpuBackend implements Backend {
+    private final NativeOps.Table table;
+    private final Kernels kernels;
+
+    /** @param threads worker threads, 0 for all processors */
+    public CpuBackend(int threads) {
+        Library.loadOneDnn(); // libtrm_cpu.so finds it by its soname
+        table = open(Library.path("libtrm_cpu.so"));
+        kernels = new Kernels(table, 0);
+        kernels.setThreads(threads);
+    }
+
+    private static NativeOps.Table open(File library) {
+        NativeOps.Table table = NativeOps.trm_open_backend(library.getPath());
+        if (table == null) {
+            throw new DeviceException("cannot open " + library + ": " + NativeOps.trm_open_backend_error());
+        }
+        return table;
+    }
+
+    @Override
+    public String name() {
+        return "cpu";
+    }
+
+    @Override
+    public String target() {
+        return table.target().getString();
+    }
+
+    @Override
+    public Kernels kernels() {
+        return kernels;
+    }
+
+    @Override
+    public DeviceBuffer allocate(String name, long bytes) {
+        long address = NativeOps.trm_host_allocate(bytes);
+        if (address == 0) {
+            throw new DeviceException("no memory for '" + name + "': " + bytes + " bytes");
+        }
+        return new DeviceBuffer(name, address, bytes, NativeOps::trm_host_free);
+    }
+
+    @Override
+    public void upload(ByteBuffer from, Tensor to) {
+        if (from.remaining() > to.bytes()) {
+            throw new IllegalArgumentException(from.remaining() + " bytes do not fit " + to);
+        }
+        try (BytePointer p = new BytePointer(from)) {
+            kernels.copyFromHost(to, p.address() + from.position(), from.remaining());
+        }
+    }
+
+    @Override
+    public void download(Tensor from, ByteBuffer to) {
+        if (to.remaining() < from.bytes()) {
+            throw new IllegalArgumentException(from + " does not fit " + to.remaining() + " bytes");
+        }
+        try (Pointer p = new BytePointer(to)) {
+            kernels.copyToHost(from, p.address() + to.position());
+        }
+    }
+
+    @Override
+    public void synchronize() {
+        // calls have finished when they return
+    }
+
+    @Override
+    public void close() {
+        // memory belongs to arenas; the library stays loaded
+    }
+}

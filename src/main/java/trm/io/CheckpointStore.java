@@ -1,0 +1,221 @@
+package trm.io;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.NoSuchFileException;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Optional;
+import java.util.function.Consumer;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+
+/**
+ * The checkpoints of one run: {@code step-00000123.safetensors} in a directory, the newest few kept.
+ *
+ * <p>Each file carries its own SHA-256 as the first metadata entry, so that file and checksum appear together, by one
+ * rename. The checksum is that of the file with the 64 digits replaced by zeros:
+ *
+ * <pre>
+ *   0   8                             35              99
+ *   | n | {"__metadata__":{"sha256":" | 64 hex digits | " ... rest of the safetensors file |
+ * </pre>
+ *
+ * <p>A file is written under a temporary name, forced to the disk and renamed; then the directory is forced too. A
+ * crash at any moment leaves the earlier checkpoints as they were. For one thread and one writing process.
+ */
+public final class CheckpointStore {
+    /** Metadata key of the checksum. */
+    public static final String CHECKSUM = "sha256";
+
+    private static final Pattern NAME = Pattern.compile("step-(\\d{8,18})\\.safetensors");
+    private static final Pattern TEMPORARY = Pattern.compile("\\.step-\\d{8,18}\\.safetensors\\.tmp");
+    private static final byte[] PREFIX =
+            ("{\"__metadata__\":{\"" + CHECKSUM + "\":\"").getBytes(StandardCharsets.US_ASCII);
+    private static final int DIGITS = 64;
+    private static final int DIGITS_AT = 8 + PREFIX.length;
+
+    private final Path dir;
+    private final int keep;
+
+    /**
+     * A store in {@code dir}, which is created by the first save.
+     *
+     * @param keep number of checkpoints kept, at least 1
+     */
+    public CheckpointStore(Path dir, int keep) {
+        if (keep < 1) {
+            throw new IllegalArgumentException("keep is " + keep + "; must be at least 1");
+        }
+        this.dir = dir;
+        this.keep = keep;
+    }
+
+    /** Where the checkpoint of a step lies, whether or not it exists. */
+    public Path path(long step) {
+        if (step < 0) {
+            throw new IllegalArgumentException("step is " + step + "; must not be negative");
+        }
+        return dir.resolve(String.format("step-%08d.safetensors", step));
+    }
+
+    /** The step in a checkpoint's file name, empty if the name is not of this form. */
+    public static Optional<Long> stepOf(Path file) {
+        Matcher matcher = NAME.matcher(file.getFileName().toString());
+        return matcher.matches() ? Optional.of(Long.parseLong(matcher.group(1))) : Optional.empty();
+    }
+
+    /**
+     * Writes the checkpoint of a step, then removes the oldest beyond the number kept. Files of later steps, which
+     * exist after resuming from an earlier one, are neither counted nor removed.
+     *
+     * @return the file written
+     * @throws FormatException if writing fails (disk full, directory not writable); earlier checkpoints are untouched
+     */
+    public Path save(long step, Consumer<SafeTensors.Writer> content) {
+        Path file = path(step);
+        SafeTensors.Writer writer = new SafeTensors.Writer();
+        writer.metadata(CHECKSUM, "0".repeat(DIGITS));
+        content.accept(writer);
+        writer.metadata(CHECKSUM, "0".repeat(DIGITS));
+        Path temporary = dir.resolve("." + file.getFileName() + ".tmp");
+        try {
+            Files.createDirectories(dir);
+            MessageDigest digest = sha256();
+            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE,
+                    StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+                writer.write(channel, digest);
+                String hex = HexFormat.of().formatHex(digest.digest());
+                ByteBuffer digits = ByteBuffer.wrap(hex.getBytes(StandardCharsets.US_ASCII));
+                while (digits.hasRemaining()) {
+                    channel.write(digits, DIGITS_AT + digits.position());
+                }
+                channel.force(true);
+            }
+            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            forceDirectory();
+        } catch (IOException e) {
+            try {
+                Files.deleteIfExists(temporary);
+            } catch (IOException second) {
+                e.addSuppressed(second);
+            }
+            throw new FormatException(file + ": checkpoint of step " + step + " cannot be written: "
+                    + SafeTensors.reason(e) + "; earlier checkpoints in " + dir + " are untouched", e);
+        }
+        prune(step);
+        return file;
+    }
+
+    private void forceDirectory() throws IOException {
+        if (System.getProperty("os.name").startsWith("Windows")) {
+            return;                                     // directories cannot be opened there
+        }
+        try (FileChannel channel = FileChannel.open(dir, StandardOpenOption.READ)) {
+            channel.force(true);
+        }
+    }
+
+    /** Removing old files is housekeeping: a file that cannot be removed is tried again after the next save. */
+    private void prune(long saved) {
+        List<Path> older = new ArrayList<>(list());
+        older.removeIf(file -> stepOf(file).orElseThrow() > saved);
+        List<Path> surplus = new ArrayList<>(older.subList(0, Math.max(0, older.size() - keep)));
+        try (Stream<Path> files = Files.list(dir)) {
+            files.filter(file -> TEMPORARY.matcher(file.getFileName().toString()).matches()).forEach(surplus::add);
+        } catch (IOException e) {
+            surplus.clear();
+        }
+        for (Path file : surplus) {
+            try {
+                Files.deleteIfExists(file);
+            } catch (IOException e) {
+                continue;
+            }
+        }
+    }
+
+    /** The checkpoint files by rising step, damaged ones included. Empty if there is no directory. */
+    public List<Path> list() {
+        try (Stream<Path> files = Files.list(dir)) {
+            return files.filter(file -> stepOf(file).isPresent() && Files.isRegularFile(file))
+                    .sorted(Comparator.comparingLong(file -> stepOf(file).orElseThrow()))
+                    .toList();
+        } catch (NoSuchFileException e) {
+            return List.of();
+        } catch (IOException e) {
+            throw new FormatException(dir + ": cannot be listed: " + SafeTensors.reason(e), e);
+        }
+    }
+
+    /**
+     * The newest checkpoint whose checksum holds. Newer ones that are damaged are skipped, and {@code warn} is told of
+     * each.
+     */
+    public Optional<Path> latestValid(Consumer<String> warn) {
+        List<Path> files = list();
+        for (int i = files.size() - 1; i >= 0; i--) {
+            try {
+                verify(files.get(i));
+                return Optional.of(files.get(i));
+            } catch (FormatException e) {
+                warn.accept(e.getMessage() + "; skipped");
+            }
+        }
+        return Optional.empty();
+    }
+
+    /**
+     * Reads a checkpoint from end to end and compares its checksum.
+     *
+     * @throws FormatException if it is damaged, carries no checksum, or cannot be read
+     */
+    public static void verify(Path file) {
+        try (InputStream in = Files.newInputStream(file)) {
+            byte[] head = in.readNBytes(DIGITS_AT + DIGITS);
+            if (head.length < DIGITS_AT + DIGITS
+                    || !Arrays.equals(head, 8, DIGITS_AT, PREFIX, 0, PREFIX.length)) {
+                throw new FormatException(file + ": checkpoint is damaged: no " + CHECKSUM
+                        + " found at the beginning of the header");
+            }
+            String stored = new String(head, DIGITS_AT, DIGITS, StandardCharsets.US_ASCII);
+            Arrays.fill(head, DIGITS_AT, head.length, (byte) '0');
+            MessageDigest digest = sha256();
+            digest.update(head);
+            byte[] chunk = new byte[1 << 20];
+            for (int got = in.read(chunk); got >= 0; got = in.read(chunk)) {
+                digest.update(chunk, 0, got);
+            }
+            String computed = HexFormat.of().formatHex(digest.digest());
+            if (!computed.equals(stored)) {
+                throw new FormatException(file + ": checkpoint is damaged: " + CHECKSUM + " of the content is "
+                        + computed + "; expected " + stored);
+            }
+        } catch (NoSuchFileException e) {
+            throw new FormatException(file + ": no such file", e);
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be read: " + SafeTensors.reason(e), e);
+        }
+    }
+
+    private static MessageDigest sha256() {
+        try {
+            return MessageDigest.getInstance("SHA-256");
+        } catch (NoSuchAlgorithmException e) {
+            throw new IllegalStateException("every Java platform has SHA-256", e);
+        }
+    }
+}

@@ -1,0 +1,136 @@
+package trm.io;
+
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.FileAlreadyExistsException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
+import java.util.zip.CRC32C;
+
+/**
+ * Writes scalars for TensorBoard. Each record of the file is
+ *
+ * <pre>
+ *   | length n, u64 | masked CRC32C of the length, u32 | n bytes | masked CRC32C of the bytes, u32 |
+ * </pre>
+ *
+ * and holds one {@code Event} message in protobuf encoding: wall_time = 1 (double), step = 2 (int64),
+ * file_version = 3 (string), summary = 5; a summary has value = 1, which has tag = 1 (string) and simple_value = 2
+ * (float). The first event gives the version. Every scalar reaches the system when it is written. For one thread.
+ */
+public final class EventFile implements AutoCloseable {
+    private static final String VERSION = "brain.Event:2";
+    /** Constant of the record format's checksum mask. */
+    private static final int MASK_DELTA = 0xa282ead8;
+
+    private final Path file;
+    private final OutputStream out;
+
+    /**
+     * Begins a new event file in a directory, which is created if need be.
+     *
+     * @throws FormatException if the file cannot be written
+     */
+    public EventFile(Path dir) {
+        double now = System.currentTimeMillis() / 1000.0;
+        Path path = dir;
+        OutputStream stream = null;
+        try {
+            Files.createDirectories(dir);
+            for (int i = 0; stream == null; i++) {
+                path = dir.resolve(String.format("events.out.tfevents.%010d.trm.%d", (long) now, i));
+                try {
+                    stream = Files.newOutputStream(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+                } catch (FileAlreadyExistsException e) {
+                    continue;
+                }
+            }
+        } catch (IOException e) {
+            throw new FormatException(path + ": cannot be written: " + SafeTensors.reason(e), e);
+        }
+        file = path;
+        out = stream;
+        record(event(now, 0, 3, VERSION.getBytes(StandardCharsets.UTF_8)));
+    }
+
+    /** The file being written. */
+    public Path file() {
+        return file;
+    }
+
+    /**
+     * Writes one value.
+     *
+     * @param wallTimeSeconds since 1970
+     * @throws FormatException if it cannot be written
+     */
+    public void scalar(String tag, long step, double value, double wallTimeSeconds) {
+        ByteArrayOutputStream point = new ByteArrayOutputStream();
+        bytesField(point, 1, tag.getBytes(StandardCharsets.UTF_8));
+        point.write(2 << 3 | 5);
+        point.writeBytes(little(4).putFloat((float) value).array());
+        ByteArrayOutputStream summary = new ByteArrayOutputStream();
+        bytesField(summary, 1, point.toByteArray());
+        record(event(wallTimeSeconds, step, 5, summary.toByteArray()));
+    }
+
+    private static byte[] event(double wallTime, long step, int field, byte[] payload) {
+        ByteArrayOutputStream event = new ByteArrayOutputStream();
+        event.write(1 << 3 | 1);
+        event.writeBytes(little(8).putDouble(wallTime).array());
+        event.write(2 << 3);
+        varint(event, step);
+        bytesField(event, field, payload);
+        return event.toByteArray();
+    }
+
+    private static void bytesField(ByteArrayOutputStream into, int field, byte[] payload) {
+        into.write(field << 3 | 2);
+        varint(into, payload.length);
+        into.writeBytes(payload);
+    }
+
+    private static void varint(ByteArrayOutputStream into, long value) {
+        long rest = value;
+        while ((rest & ~0x7fL) != 0) {
+            into.write((int) (rest & 0x7f | 0x80));
+            rest >>>= 7;
+        }
+        into.write((int) rest);
+    }
+
+    private void record(byte[] data) {
+        byte[] length = little(8).putLong(data.length).array();
+        byte[] framed = little(data.length + 16).put(length).putInt(maskedCrc(length))
+                .put(data).putInt(maskedCrc(data)).array();
+        try {
+            out.write(framed);
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be written: " + SafeTensors.reason(e), e);
+        }
+    }
+
+    private static int maskedCrc(byte[] data) {
+        CRC32C crc = new CRC32C();
+        crc.update(data);
+        return Integer.rotateRight((int) crc.getValue(), 15) + MASK_DELTA;
+    }
+
+    private static ByteBuffer little(int bytes) {
+        return ByteBuffer.allocate(bytes).order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    @Override
+    public void close() {
+        try {
+            out.close();
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be closed: " + SafeTensors.reason(e), e);
+        }
+    }
+}

@@ -1,0 +1,159 @@
+package trm.io;
+
+import java.io.IOException;
+import java.io.Writer;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.nio.file.StandardOpenOption;
+import java.util.List;
+
+/**
+ * A table of numbers, one row per logged step, as comma-separated text. The first column is {@code step}. Every row
+ * reaches the system when it is appended. A run that was interrupted calls {@link #truncateAfter} with the step it
+ * resumes from, so that its file ends up the same as that of a run without interruption. For one thread.
+ */
+public final class MetricsCsv implements AutoCloseable {
+    private final Path file;
+    private final List<String> columns;
+    private final String header;
+    private Writer out;
+
+    /**
+     * Opens a table, or begins one. Rows already there are kept; an unfinished last row, left by a crash, is dropped.
+     *
+     * @param columns names, the first of them {@code step}
+     * @throws FormatException if the file has other columns or cannot be written
+     */
+    public MetricsCsv(Path file, List<String> columns) {
+        if (columns.isEmpty() || !columns.get(0).equals("step")) {
+            throw new IllegalArgumentException("columns are " + columns + "; the first must be 'step'");
+        }
+        for (String column : columns) {
+            if (!column.matches("[^,\"\\r\\n]+")) {
+                throw new IllegalArgumentException("column name '" + column + "' is empty or needs quoting");
+            }
+        }
+        this.file = file;
+        this.columns = List.copyOf(columns);
+        this.header = String.join(",", columns);
+        truncateAfter(Long.MAX_VALUE);
+    }
+
+    /**
+     * Appends a row.
+     *
+     * @param values one per column; null leaves a cell empty
+     * @throws FormatException if the row cannot be written
+     */
+    public void append(Number... values) {
+        if (values.length != columns.size()) {
+            throw new IllegalArgumentException(values.length + " values for " + columns.size() + " columns");
+        }
+        if (!isWhole(values[0])) {
+            throw new IllegalArgumentException("step is " + values[0] + "; must be a whole number");
+        }
+        StringBuilder row = new StringBuilder();
+        for (Number value : values) {
+            row.append(row.length() == 0 ? "" : ",");
+            if (value != null) {
+                row.append(isWhole(value) ? Long.toString(value.longValue()) : Double.toString(value.doubleValue()));
+            }
+        }
+        try {
+            out.write(row.append('\n').toString());
+            out.flush();
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be written: " + SafeTensors.reason(e), e);
+        }
+    }
+
+    private static boolean isWhole(Number value) {
+        return value instanceof Long || value instanceof Integer || value instanceof Short || value instanceof Byte;
+    }
+
+    /**
+     * Drops the rows of later steps.
+     *
+     * @param step the last step kept; a negative number drops all
+     * @throws FormatException if a row does not begin with a step, or the file cannot be written
+     */
+    public void truncateAfter(long step) {
+        try {
+            if (out != null) {
+                out.close();
+            }
+            if (file.toAbsolutePath().getParent() != null) {
+                Files.createDirectories(file.toAbsolutePath().getParent());
+            }
+            String kept = kept(step);
+            if (!Files.exists(file) || !Files.readString(file).equals(kept)) {
+                Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp");
+                Files.writeString(temporary, kept);
+                Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            }
+            out = Files.newBufferedWriter(file, StandardCharsets.UTF_8, StandardOpenOption.APPEND);
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be opened for writing: " + SafeTensors.reason(e), e);
+        }
+    }
+
+    /**
+     * Drops the rows of one step that have a value in a column, such as those of an evaluation that will be repeated.
+     *
+     * @throws FormatException if the file cannot be written
+     */
+    public void dropRows(long step, int column) {
+        try {
+            out.close();
+            StringBuilder kept = new StringBuilder();
+            for (String line : Files.readAllLines(file)) {
+                String[] cells = line.split(",", -1);
+                if (!cells[0].equals(Long.toString(step)) || cells[column].isEmpty()) {
+                    kept.append(line).append('\n');
+                }
+            }
+            Files.writeString(file, kept);
+            out = Files.newBufferedWriter(file, StandardCharsets.UTF_8, StandardOpenOption.APPEND);
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be rewritten: " + SafeTensors.reason(e), e);
+        }
+    }
+
+    private String kept(long step) throws IOException {
+        String text = Files.exists(file) ? Files.readString(file) : "";
+        int end = text.lastIndexOf('\n') + 1;
+        if (end == 0) {
+            if (!(header + "\n").startsWith(text)) {
+                throw new FormatException(file + ": begins with '" + text + "'; expected '" + header + "'");
+            }
+            return header + "\n";
+        }
+        List<String> lines = text.substring(0, end).lines().toList();
+        if (!lines.get(0).equals(header)) {
+            throw new FormatException(file + ": columns are '" + lines.get(0) + "'; expected '" + header + "'");
+        }
+        StringBuilder kept = new StringBuilder(header).append('\n');
+        for (int i = 1; i < lines.size(); i++) {
+            String first = lines.get(i).split(",", 2)[0];
+            try {
+                if (Long.parseLong(first) <= step) {
+                    kept.append(lines.get(i)).append('\n');
+                }
+            } catch (NumberFormatException e) {
+                throw new FormatException(file + ":" + (i + 1) + ": step is '" + first + "'; expected an integer", e);
+            }
+        }
+        return kept.toString();
+    }
+
+    @Override
+    public void close() {
+        try {
+            out.close();
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be closed: " + SafeTensors.reason(e), e);
+        }
+    }
+}

@@ -1,0 +1,37 @@
+package trm.ops;
+
+import trm.device.Dtype;
+
+/**
+ * Sizes of one block of the network f.
+ *
+ * @param lanes B
+ * @param positions S, puzzle prefix included
+ * @param width D, channels
+ * @param heads A; A * headWidth may be less than D
+ * @param headWidth d
+ * @param inner I of the SwiGLU over channels
+ * @param mixInner I of the SwiGLU over positions
+ * @param eps of the norm
+ * @param dtype compute type
+ */
+public record BlockSizes(
+        long lanes,
+        int positions,
+        int width,
+        int heads,
+        int headWidth,
+        int inner,
+        int mixInner,
+        float eps,
+        Dtype dtype) {
+    /** Rows of the state, B * S. */
+    public long rows() {
+        return lanes * positions;
+    }
+
+    /** A * d. */
+    public int attentionWidth() {
+        return heads * headWidth;
+    }
+}

@@ -1,0 +1,62 @@
+package trm.ops;
+
+import trm.device.Arena;
+import trm.device.Dtype;
+import trm.device.Kernels;
+import trm.device.Tensor;
+
+/**
+ * Token mixing: on the transposed state, out = rms_norm(h + swiglu(h)), where the SwiGLU and the mean of the norm run
+ * over positions (reference section 3). The state is never transposed: a product over positions is W h_b, lane by lane.
+ */
+public final class PositionMlp {
+    /** What backward needs: gate and up [B, 2, I, D] and the norm's scales [B, D]. */
+    public record Saved(Tensor gateUp, Tensor scale) {}
+
+    private final Kernels kernels;
+    private final BlockSizes sizes;
+    private final Tensor gateUpWeight;
+    private final Tensor downWeight;
+    private final Tensor activation;
+    private final Tensor branch;
+
+    /** @param scratch shared by all blocks of a network */
+    public PositionMlp(
+            Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
+        this.kernels = kernels;
+        this.sizes = sizes;
+        this.gateUpWeight = gateUpWeight;
+        this.downWeight = downWeight;
+        this.activation = scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
+        this.branch = scratch.branch();
+    }
+
+    public static Saved save(Arena arena, BlockSizes s, String name) {
+        return new Saved(
+                arena.tensor("tape", name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width()),
+                arena.tensor("tape", name + ".scale", Dtype.F32, s.lanes(), s.width()));
+    }
+
+    /** h, out [B, S, D]. */
+    public void forward(Tensor h, Saved saved, Tensor out) {
+        long lanes = sizes.lanes();
+        kernels.mix(h, gateUpWeight, saved.gateUp(), lanes, sizes.width());
+        kernels.swiglu(saved.gateUp(), activation, lanes);
+        kernels.mix(activation, downWeight, branch, lanes, sizes.width());
+        kernels.addRmsNormPositions(h, branch, out, saved.scale(), lanes, sizes.width(), sizes.eps());
+    }
+
+    /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
+    public void backward(Tensor h, Saved saved, Tensor out, Tensor d, Tensor dGateUpWeight, Tensor dDownWeight) {
+        long lanes = sizes.lanes();
+        int width = sizes.width();
+        Tensor gateUp = saved.gateUp();
+        kernels.addRmsNormPositionsBwd(d, out, saved.scale(), d, lanes, width);
+        kernels.swiglu(gateUp, activation, lanes);
+        kernels.mixBwdW(d, activation, dDownWeight, lanes, width);
+        kernels.mixBwdX(d, downWeight, activation, lanes, width, false);
+        kernels.swigluBwd(gateUp, activation, gateUp, lanes);
+        kernels.mixBwdW(gateUp, h, dGateUpWeight, lanes, width);
+        kernels.mixBwdX(gateUp, gateUpWeight, d, lanes, width, true);
+    }
+}

@@ -1,0 +1,209 @@
+package trm.train;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import trm.config.ConfigLoader;
+import trm.config.TrainConfig;
+import trm.data.LegacyRandom;
+import trm.data.TrainLoader;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.device.Tensor;
+import trm.io.FormatException;
+import trm.io.SafeTensors;
+import trm.model.Parameters;
+
+/**
+ * What a checkpoint file holds, and how it gets in and out of the device.
+ *
+ * <pre>
+ *   model.inner.*      raw weights under the reference's names, puzzle table, initial latents   F32
+ *   ema.* m.* v.*      moving average and moments of the trained tensors                        F32
+ *   lanes.*            z_H, z_L, steps, halted, inputs, labels, puzzle_identifiers
+ *   state.controls     step number, rates (F64);  state.metrics: sums since the last log row (F64)
+ *   state.loader, state.philox, state.legacy    position of the training loader (I64, I64, I32)
+ *   metadata           config: the resolved YAML;  step;  evaluated_step
+ * </pre>
+ */
+public final class Checkpoint {
+    private Checkpoint() {}
+
+    /** The host's part of a run's state. */
+    public record HostState(long step, long evaluatedStep, TrainLoader.Position position, int[] legacy) {}
+
+    static void write(
+            SafeTensors.Writer out,
+            Backend backend,
+            TrainConfig config,
+            Parameters parameters,
+            DeepSupervision supervision,
+            HostState host) {
+        out.metadata("config", ConfigLoader.toYaml(config));
+        out.metadata("step", Long.toString(host.step));
+        out.metadata("evaluated_step", Long.toString(host.evaluatedStep));
+        for (String name : parameters.names()) {
+            put(out, backend, Parameters.ROOT + name, parameters.shape(name), parameters.masterOf(name));
+        }
+        writeFixed(out, backend, parameters);
+        for (String name : parameters.names()) {
+            put(out, backend, "ema." + name, parameters.shape(name), parameters.averageOf(name));
+            put(out, backend, "m." + name, parameters.shape(name), parameters.moment1Of(name));
+            put(out, backend, "v." + name, parameters.shape(name), parameters.moment2Of(name));
+        }
+        Kernels.Lanes lanes = supervision.lanes();
+        put(out, backend, "lanes.z_H", lanes.y());
+        put(out, backend, "lanes.z_L", lanes.z());
+        put(out, backend, "lanes.steps", lanes.steps());
+        put(out, backend, "lanes.halted", lanes.halted());
+        put(out, backend, "lanes.inputs", lanes.inputs());
+        put(out, backend, "lanes.labels", lanes.labels());
+        put(out, backend, "lanes.puzzle_identifiers", lanes.ids());
+        put(out, backend, "state.controls", supervision.controls());
+        put(out, backend, "state.metrics", supervision.metrics());
+        TrainLoader.Position p = host.position;
+        out.add("state.loader", "I64", new long[] {3}, new long[] {p.iteration(), p.batchesDoneInPass(), p.cursor()});
+        out.add("state.philox", "I64", new long[] {p.philoxState().length}, p.philoxState());
+        out.add("state.legacy", "I32", new long[] {host.legacy.length}, host.legacy);
+    }
+
+    /** Averaged weights under the plain names, puzzle table and initial latents: what others load. */
+    public static void writeAveraged(SafeTensors.Writer out, Backend backend, Parameters parameters) {
+        for (String name : parameters.names()) {
+            put(out, backend, Parameters.ROOT + name, parameters.shape(name), parameters.averageOf(name));
+        }
+        writeFixed(out, backend, parameters);
+    }
+
+    private static void writeFixed(SafeTensors.Writer out, Backend backend, Parameters parameters) {
+        if (parameters.puzzleTable() != null) {
+            put(out, backend, Parameters.ROOT + "puzzle_emb.weights", parameters.puzzleTable());
+        }
+        put(out, backend, Parameters.ROOT + "H_init", parameters.yInit());
+        put(out, backend, Parameters.ROOT + "L_init", parameters.zInit());
+    }
+
+    private static void put(SafeTensors.Writer out, Backend backend, String name, Tensor t) {
+        put(out, backend, name, t.shape().dims(), t);
+    }
+
+    private static void put(SafeTensors.Writer out, Backend backend, String name, long[] shape, Tensor t) {
+        ByteBuffer bytes = ByteBuffer.allocateDirect(Math.toIntExact(t.bytes())).order(ByteOrder.LITTLE_ENDIAN);
+        backend.download(t, bytes);
+        out.add(name, t.dtype().name(), shape, bytes.rewind());
+    }
+
+    /** The configuration that wrote a checkpoint. */
+    public static TrainConfig config(SafeTensors file) {
+        String yaml = file.metadata().get("config");
+        if (yaml == null) {
+            throw new FormatException(file.file() + ": metadata has no 'config'; expected a checkpoint of trm train");
+        }
+        return ConfigLoader.parse(yaml, file.file() + " (config)", List.of());
+    }
+
+    /** Weights, moments and averages; everything must be there with the shapes of {@code parameters}. */
+    static void readParameters(SafeTensors file, Backend backend, Parameters parameters) {
+        for (String name : parameters.names()) {
+            long[] shape = parameters.shape(name);
+            get(file, backend, Parameters.ROOT + name, shape, parameters.masterOf(name));
+            get(file, backend, "ema." + name, shape, parameters.averageOf(name));
+            get(file, backend, "m." + name, shape, parameters.moment1Of(name));
+            get(file, backend, "v." + name, shape, parameters.moment2Of(name));
+        }
+        readFixed(file, backend, parameters);
+        parameters.refreshWorking();
+    }
+
+    /**
+     * Weights to evaluate with, into the master weights: the moving average of a training checkpoint when
+     * {@code averaged}, else the plain ones (an exported file has only those).
+     */
+    public static void readWeights(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
+        for (String name : parameters.names()) {
+            String prefix = averaged && file.contains("ema." + name) ? "ema." : Parameters.ROOT;
+            get(file, backend, prefix + name, parameters.shape(name), parameters.masterOf(name));
+        }
+        readFixed(file, backend, parameters);
+        parameters.refreshWorking();
+    }
+
+    private static void readFixed(SafeTensors file, Backend backend, Parameters parameters) {
+        if (parameters.puzzleTable() != null) {
+            get(file, backend, Parameters.ROOT + "puzzle_emb.weights", parameters.puzzleTable());
+        }
+        get(file, backend, Parameters.ROOT + "H_init", parameters.yInit());
+        get(file, backend, Parameters.ROOT + "L_init", parameters.zInit());
+    }
+
+    static HostState readState(SafeTensors file, Backend backend, DeepSupervision supervision) {
+        Kernels.Lanes lanes = supervision.lanes();
+        get(file, backend, "lanes.z_H", lanes.y());
+        get(file, backend, "lanes.z_L", lanes.z());
+        get(file, backend, "lanes.steps", lanes.steps());
+        get(file, backend, "lanes.halted", lanes.halted());
+        get(file, backend, "lanes.inputs", lanes.inputs());
+        get(file, backend, "lanes.labels", lanes.labels());
+        get(file, backend, "lanes.puzzle_identifiers", lanes.ids());
+        get(file, backend, "state.controls", supervision.controls());
+        get(file, backend, "state.metrics", supervision.metrics());
+        long[] loader = file.longs("state.loader");
+        TrainLoader.Position position =
+                new TrainLoader.Position(loader[0], (int) loader[1], (int) loader[2], file.longs("state.philox"));
+        return new HostState(
+                Long.parseLong(file.metadata().get("step")),
+                Long.parseLong(file.metadata().get("evaluated_step")),
+                position,
+                file.ints("state.legacy"));
+    }
+
+    private static void get(SafeTensors file, Backend backend, String name, Tensor to) {
+        get(file, backend, name, to.shape().dims(), to);
+    }
+
+    private static void get(SafeTensors file, Backend backend, String name, long[] shape, Tensor to) {
+        if (!file.contains(name)) {
+            throw new FormatException(file.file() + ": no tensor " + name + ", expected " + to.dtype()
+                    + Arrays.toString(shape) + "; is this a checkpoint of another architecture?");
+        }
+        SafeTensors.Entry e = file.entry(name);
+        if (!Arrays.equals(e.shape(), shape)) {
+            throw new FormatException(file.file() + ": tensor " + name + " has shape " + Arrays.toString(e.shape())
+                    + ", expected " + Arrays.toString(shape));
+        }
+        if (to.dtype() == Dtype.F32 || to.dtype() == Dtype.BF16) {
+            HostCopy.put(backend, to, file.floats(name));
+        } else if (to.dtype() == Dtype.F64) {
+            HostCopy.put(backend, to, file.doubles(name));
+        } else {
+            HostCopy.put(backend, to, file.ints(name));
+        }
+    }
+
+    /** Loads a data loader's position. */
+    static void restore(TrainLoader loader, HostState host) {
+        loader.restore(host.position, host.legacy);
+    }
+
+    static HostState host(long step, long evaluatedStep, TrainLoader loader, LegacyRandom legacy) {
+        return new HostState(step, evaluatedStep, loader.position(), legacy.state());
+    }
+
+    /** The file itself, or the newest valid checkpoint of a run folder. */
+    public static Path find(Path runOrFile, java.util.function.Consumer<String> warn) {
+        if (java.nio.file.Files.isRegularFile(runOrFile)) {
+            return runOrFile;
+        }
+        Path folder = runOrFile.resolve("checkpoints");
+        if (!java.nio.file.Files.isDirectory(folder)) {
+            throw new FormatException(runOrFile + ": neither a checkpoint file nor a run folder with checkpoints/");
+        }
+        return new trm.io.CheckpointStore(folder, 1)
+                .latestValid(warn)
+                .orElseThrow(() -> new FormatException(folder + ": no valid checkpoint"));
+    }
+}

@@ -1,0 +1,168 @@
+package trm.train;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import trm.config.TrainConfig;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.Kernels;
+import trm.device.Tensor;
+import trm.model.Model;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+
+/**
+ * Deep supervision of a batch of lanes (reference section 6). A lane carries its sample, y, z, step count and halted
+ * flag; a halted lane takes the next sample. One {@link #step} is: admit, forward, losses, halting, backward, update.
+ * All state lives on the device; only the rows of the new samples come from the host.
+ */
+public final class DeepSupervision {
+    private final Backend backend;
+    private final Kernels kernels;
+    private final Parameters parameters;
+    private final Model model;
+    private final TrainConfig config;
+    private final Kernels.Examples data;
+    private final Kernels.Lanes lanes;
+    private final Kernels.TokenResults tokens;
+    private final Kernels.HaltResults halts;
+    private final Kernels.Schedule schedule;
+    private final Kernels.Adam adam;
+    private final Tensor rows;
+    private final Tensor minSteps;
+    private final Tensor controls;
+    private final Tensor metrics;
+    private final ByteBuffer hostRows;
+
+    /**
+     * @param totalSteps optimizer steps of the whole run, for the cosine part of the schedule
+     * @param data the device-resident training examples
+     */
+    public DeepSupervision(
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            Parameters parameters,
+            TrainConfig config,
+            long totalSteps,
+            Kernels.Examples data) {
+        this.backend = backend;
+        this.kernels = backend.kernels();
+        this.parameters = parameters;
+        this.config = config;
+        this.data = data;
+        model = Model.forTraining(backend, arena, sizes, parameters);
+        lanes = LaneTensors.lanes(arena, sizes);
+        tokens = LaneTensors.tokenResults(arena, sizes);
+        halts = LaneTensors.haltResults(arena, sizes, true);
+        rows = arena.tensor("lanes", "rows", Dtype.I32, sizes.lanes());
+        minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
+        controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
+        metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
+        hostRows = ByteBuffer.allocateDirect(4 * sizes.lanes()).order(ByteOrder.LITTLE_ENDIAN);
+        schedule = new Kernels.Schedule(
+                config.lr(), config.puzzleEmbLr(), config.lrWarmupSteps(), totalSteps, config.lrMinRatio());
+        adam = new Kernels.Adam(
+                config.beta1(),
+                config.beta2(),
+                config.weightDecay(),
+                1e-8,
+                config.emaRate(),
+                config.optimizer().equals("adam_atan2"));
+        LaneTensors.haltAll(backend, lanes);
+    }
+
+    /** One optimizer step; {@code exampleRows} [B] are the samples that halted lanes take. */
+    public void step(int[] exampleRows) {
+        hostRows.clear();
+        for (int row : exampleRows) {
+            hostRows.putInt(row);
+        }
+        backend.upload(hostRows.flip(), rows);
+        kernels.advance(controls, schedule, config.beta1(), config.beta2());
+        kernels.explore(
+                controls,
+                minSteps,
+                0,
+                config.seed(),
+                config.arch().haltExplorationProb(),
+                config.arch().haltMaxSteps());
+        forwardBackward();
+        update();
+    }
+
+    /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
+    public void forwardBackward() {
+        double scale = 1.0 / config.globalBatchSize();
+        kernels.admit(rows, data, parameters.yInit(), parameters.zInit(), lanes);
+        model.forward(lanes);
+        model.tokenLoss(lanes, tokens, scale);
+        kernels.halt(
+                model.q(), tokens, minSteps, lanes, halts, config.arch().haltMaxSteps(), true, 0.5 * scale);
+        kernels.metrics(model.q(), tokens, halts, lanes, metrics);
+        model.backward(lanes, halts.dq());
+    }
+
+    /** Both optimizers and the moving average; gradients become zero. */
+    public void update() {
+        kernels.adam(
+                parameters.master(),
+                parameters.gradient(),
+                parameters.moment1(),
+                parameters.moment2(),
+                config.ema() ? parameters.average() : null,
+                parameters.working(),
+                controls,
+                adam);
+        if (parameters.puzzleTable() != null) {
+            kernels.signSgd(
+                    parameters.puzzleTable(),
+                    lanes.ids(),
+                    model.puzzleRowGradients(),
+                    controls,
+                    config.puzzleEmbWeightDecay());
+        }
+    }
+
+    /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */
+    public void advance() {
+        kernels.advance(controls, schedule, config.beta1(), config.beta2());
+    }
+
+    public Model model() {
+        return model;
+    }
+
+    public Kernels.Lanes lanes() {
+        return lanes;
+    }
+
+    public Kernels.TokenResults tokens() {
+        return tokens;
+    }
+
+    public Kernels.HaltResults halts() {
+        return halts;
+    }
+
+    /** [B] int32: rows of the samples on offer. */
+    public Tensor rows() {
+        return rows;
+    }
+
+    /** [B] int32: no lane halts below this count of steps. */
+    public Tensor minSteps() {
+        return minSteps;
+    }
+
+    /** [CONTROLS] float64: step number, rates, bias corrections. */
+    public Tensor controls() {
+        return controls;
+    }
+
+    /** [METRICS] float64: sums since they were last set to zero. */
+    public Tensor metrics() {
+        return metrics;
+    }
+}

@@ -1,0 +1,114 @@
+package trm.train;
+
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.device.Tensor;
+import trm.model.Model;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+
+/** Runs every sample for a fixed number of supervision steps, forward only (reference section 6, evaluation). */
+public final class Evaluator {
+    /** What an evaluation found over {@code puzzles} samples with labels. */
+    public record Result(long puzzles, double accuracy, double exactAccuracy, double qHaltAccuracy, double lmLoss) {}
+
+    /** Sees the lanes after each supervision step of a batch. */
+    @FunctionalInterface
+    public interface StepListener {
+        void afterStep(int step);
+    }
+
+    private final Backend backend;
+    private final Kernels kernels;
+    private final Parameters parameters;
+    private final Model model;
+    private final Kernels.Lanes lanes;
+    private final Kernels.TokenResults tokens;
+    private final Kernels.HaltResults halts;
+    private final Tensor rows;
+    private final Tensor minSteps;
+    private final Tensor metrics;
+    private final int steps;
+
+    /** @param steps supervision steps of every sample */
+    public Evaluator(
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            Parameters parameters,
+            Parameters.WeightSet weights,
+            int steps) {
+        this.backend = backend;
+        this.kernels = backend.kernels();
+        this.parameters = parameters;
+        this.steps = steps;
+        model = Model.forEvaluation(backend, arena, sizes, parameters, weights);
+        lanes = LaneTensors.lanes(arena, sizes);
+        tokens = LaneTensors.tokenResults(arena, sizes);
+        halts = LaneTensors.haltResults(arena, sizes, false);
+        rows = arena.tensor("lanes", "rows", Dtype.I32, sizes.lanes());
+        minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
+        metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
+    }
+
+    /** All of {@code examples}, or the first {@code limit}; a remainder fills its batch with empty lanes. */
+    public Result evaluate(Kernels.Examples examples, long limit) {
+        long count = Math.min(limit, examples.ids().count());
+        int batch = (int) rows.count();
+        kernels.zero(metrics);
+        int[] hostRows = new int[batch];
+        for (long from = 0; from < count; from += batch) {
+            for (int b = 0; b < batch; b++) {
+                hostRows[b] = from + b < count ? (int) (from + b) : -1;
+            }
+            run(examples, hostRows, step -> {});
+        }
+        double[] m = HostCopy.doubles(backend, metrics);
+        double n = Math.max(1, m[Kernels.Metric.COUNT.ordinal()]);
+        return new Result(
+                (long) m[Kernels.Metric.COUNT.ordinal()],
+                m[Kernels.Metric.ACCURACY.ordinal()] / n,
+                m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / n,
+                m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / n,
+                m[Kernels.Metric.LM_LOSS.ordinal()] / n);
+    }
+
+    /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */
+    public void run(Kernels.Examples examples, int[] exampleRows, StepListener listener) {
+        HostCopy.put(backend, rows, exampleRows);
+        LaneTensors.haltAll(backend, lanes);
+        for (int step = 1; step <= steps; step++) {
+            kernels.admit(rows, examples, parameters.yInit(), parameters.zInit(), lanes);
+            model.forward(lanes);
+            model.tokenLoss(lanes, tokens, 1);
+            kernels.halt(model.q(), tokens, minSteps, lanes, halts, steps, false, 1);
+            if (step == steps) {
+                kernels.metrics(model.q(), tokens, halts, lanes, metrics);
+            }
+            listener.afterStep(step);
+        }
+    }
+
+    public Model model() {
+        return model;
+    }
+
+    public Kernels.Lanes lanes() {
+        return lanes;
+    }
+
+    public Kernels.TokenResults tokens() {
+        return tokens;
+    }
+
+    public Kernels.HaltResults halts() {
+        return halts;
+    }
+
+    public Tensor metrics() {
+        return metrics;
+    }
+}

@@ -1,0 +1,52 @@
+package trm.train;
+
+import java.util.Arrays;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.device.Tensor;
+import trm.model.ModelSizes;
+
+/** Makes the device tensors of B lanes. */
+final class LaneTensors {
+    private LaneTensors() {}
+
+    static Kernels.Lanes lanes(Arena arena, ModelSizes s) {
+        return new Kernels.Lanes(
+                ints(arena, "halted", s.lanes()),
+                ints(arena, "steps", s.lanes()),
+                ints(arena, "inputs", s.lanes(), s.tokens()),
+                ints(arena, "labels", s.lanes(), s.tokens()),
+                ints(arena, "puzzle_identifiers", s.lanes()),
+                arena.tensor("lanes", "z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
+                arena.tensor("lanes", "z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
+    }
+
+    static Kernels.TokenResults tokenResults(Arena arena, ModelSizes s) {
+        return new Kernels.TokenResults(
+                ints(arena, "preds", s.lanes(), s.tokens()),
+                arena.tensor("lanes", "lane_loss", Dtype.F64, s.lanes()),
+                ints(arena, "hits", s.lanes()),
+                ints(arena, "labelled", s.lanes()));
+    }
+
+    static Kernels.HaltResults haltResults(Arena arena, ModelSizes s, boolean training) {
+        return new Kernels.HaltResults(
+                ints(arena, "exact", s.lanes()),
+                arena.tensor("lanes", "halt_loss", Dtype.F64, s.lanes()),
+                training ? arena.tensor("lanes", "dq", Dtype.F32, s.lanes(), 2) : null);
+    }
+
+    private static Tensor ints(Arena arena, String name, long... dims) {
+        return arena.tensor("lanes", name, Dtype.I32, dims);
+    }
+
+    /** All lanes take a new sample at the next step. */
+    static void haltAll(Backend backend, Kernels.Lanes lanes) {
+        int[] ones = new int[(int) lanes.halted().count()];
+        Arrays.fill(ones, 1);
+        HostCopy.put(backend, lanes.halted(), ones);
+    }
+}

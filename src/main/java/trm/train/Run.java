@@ -1,0 +1,307 @@
+package trm.train;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import trm.config.ConfigLoader;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.data.Dataset;
+import trm.data.LegacyRandom;
+import trm.data.TrainLoader;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.io.CheckpointStore;
+import trm.io.EventFile;
+import trm.io.FormatException;
+import trm.io.MetricsCsv;
+import trm.io.SafeTensors;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+
+/**
+ * One training run and its folder: {@code config.yaml}, {@code metrics.csv}, TensorBoard events, {@code checkpoints/}.
+ * Training goes pass by pass over the data ({@code eval_interval} epochs each), evaluating on the moving average after
+ * each; a resumed run continues bit for bit.
+ */
+public final class Run {
+    /** Columns of {@code metrics.csv}; only those ending in _seconds or _per_second depend on the clock. */
+    public static final List<String> COLUMNS = List.of(
+            "step",
+            "lr",
+            "lm_loss",
+            "q_halt_loss",
+            "halted",
+            "accuracy",
+            "exact_accuracy",
+            "q_halt_accuracy",
+            "steps",
+            "eval_puzzles",
+            "eval_accuracy",
+            "eval_exact_accuracy",
+            "elapsed_seconds",
+            "samples_per_second");
+
+    /** Follows a run from outside. */
+    public interface Listener {
+        /** A row of metrics, in the order of {@link #COLUMNS}; absent values are null. */
+        void row(Number[] row, long totalSteps);
+
+        /** A line for the log. */
+        void message(String text);
+    }
+
+    /** How a run ended. */
+    public enum Outcome {
+        FINISHED,
+        ALREADY_FINISHED,
+        STOPPED
+    }
+
+    private final Backend backend;
+    private final TrainConfig config;
+    private final Path folder;
+    private final Listener listener;
+    private volatile boolean stop;
+
+    public Run(Backend backend, TrainConfig config, Path folder, Listener listener) {
+        this.backend = backend;
+        this.config = config;
+        this.folder = folder;
+        this.listener = listener;
+    }
+
+    /** Asks the run to finish its step, write a checkpoint and return; callable from any thread. */
+    public void requestStop() {
+        stop = true;
+    }
+
+    /** Optimizer steps of the whole run: floor(epochs * groups * mean examples / batch), or max_steps if smaller. */
+    public static long totalSteps(TrainConfig config, Dataset train) {
+        double samples = (double) config.epochs() * train.info().totalGroups() * train.info().meanPuzzleExamples();
+        long all = (long) (samples / config.globalBatchSize());
+        return config.maxSteps() > 0 ? Math.min(config.maxSteps(), all) : all;
+    }
+
+    /** @param resume continue from the folder's newest valid checkpoint */
+    public Outcome run(boolean resume) {
+        Path dataFolder = Path.of(config.dataPaths().get(0));
+        Dataset train = Dataset.open(dataFolder, "train");
+        Dataset test = Files.isDirectory(dataFolder.resolve("test")) ? Dataset.open(dataFolder, "test") : null;
+        DataShape shape = new DataShape(
+                train.seqLen(), train.info().vocabSize(), train.info().numPuzzleIdentifiers());
+        ModelSizes sizes = new ModelSizes(config.arch(), shape, config.globalBatchSize());
+        long total = totalSteps(config, train);
+        if (total < 1) {
+            throw new FormatException(dataFolder + ": " + config.epochs() + " epochs of " + train.examples()
+                    + " examples fill no batch of " + config.globalBatchSize());
+        }
+        prepareFolder(resume);
+        CheckpointStore store = new CheckpointStore(folder.resolve("checkpoints"), config.checkpointKeep());
+        try (Arena arena = new Arena(backend);
+                MetricsCsv csv = new MetricsCsv(folder.resolve("metrics.csv"), COLUMNS);
+                EventFile events = new EventFile(folder)) {
+            Parameters parameters = new Parameters(backend, arena, sizes, true);
+            Kernels.Examples trainExamples = DeviceExamples.upload(backend, arena, train);
+            DeepSupervision supervision =
+                    new DeepSupervision(backend, arena, sizes, parameters, config, total, trainExamples);
+            Evaluator evaluator = null;
+            Kernels.Examples testExamples = null;
+            if (test != null) {
+                int batch = config.evalBatchSize() > 0 ? config.evalBatchSize() : config.globalBatchSize();
+                evaluator = new Evaluator(
+                        backend,
+                        arena,
+                        sizes.withLanes(batch),
+                        parameters,
+                        config.ema() ? parameters.averagedWeights() : parameters.weights(),
+                        config.arch().haltMaxSteps());
+                testExamples = DeviceExamples.upload(backend, arena, test);
+            }
+            LegacyRandom legacy = new LegacyRandom(config.seed());
+            int passEpochs = config.evalInterval() == null ? config.epochs() : config.evalInterval();
+            TrainLoader loader =
+                    new TrainLoader(train, config.seed(), legacy, config.globalBatchSize(), passEpochs);
+            long step = 0;
+            long evaluated = 0;
+            if (resume) {
+                SafeTensors file = SafeTensors.open(store.latestValid(listener::message)
+                        .orElseThrow(() -> new FormatException(
+                                folder.resolve("checkpoints") + ": no valid checkpoint to resume from")));
+                Checkpoint.readParameters(file, backend, parameters);
+                Checkpoint.HostState host = Checkpoint.readState(file, backend, supervision);
+                Checkpoint.restore(loader, host);
+                step = host.step();
+                evaluated = host.evaluatedStep();
+                csv.truncateAfter(step);
+                if (evaluated != step) {
+                    csv.dropRows(step, COLUMNS.indexOf("eval_puzzles")); // its evaluation will run again
+                }
+                if (step >= total && (evaluator == null || evaluated == step)) {
+                    listener.message("the run in " + folder + " is finished: step " + step + " of " + total);
+                    return Outcome.ALREADY_FINISHED;
+                }
+                listener.message("resuming " + file.file() + " at step " + step + " of " + total);
+            } else {
+                parameters.initialize(config.seed());
+                loader.startPass();
+            }
+            Loop loop = new Loop(parameters, supervision, evaluator, testExamples, loader, legacy, store, csv, events);
+            return loop.run(step, evaluated, total);
+        }
+    }
+
+    private void prepareFolder(boolean resume) {
+        try {
+            Files.createDirectories(folder.resolve("checkpoints"));
+            if (!resume) {
+                if (!new CheckpointStore(folder.resolve("checkpoints"), 1).list().isEmpty()) {
+                    throw new FormatException(
+                            folder + ": already holds a run; use --resume " + folder + " or another --run folder");
+                }
+                Files.deleteIfExists(folder.resolve("metrics.csv"));
+                Files.write(
+                        folder.resolve("config.yaml"),
+                        ConfigLoader.toYaml(config).getBytes(StandardCharsets.UTF_8));
+            }
+        } catch (IOException e) {
+            throw new FormatException(folder + ": cannot write the run folder: " + e, e);
+        }
+    }
+
+    /** The steps of a run, from where it stands to its end. */
+    private final class Loop {
+        private final Parameters parameters;
+        private final DeepSupervision supervision;
+        private final Evaluator evaluator;
+        private final Kernels.Examples testExamples;
+        private final TrainLoader loader;
+        private final LegacyRandom legacy;
+        private final CheckpointStore store;
+        private final MetricsCsv csv;
+        private final EventFile events;
+        private long evaluated;
+        private long saved = -1;
+        private long lastLogged;
+        private final long began = System.nanoTime();
+        private long lastLogTime = began;
+
+        Loop(
+                Parameters parameters,
+                DeepSupervision supervision,
+                Evaluator evaluator,
+                Kernels.Examples testExamples,
+                TrainLoader loader,
+                LegacyRandom legacy,
+                CheckpointStore store,
+                MetricsCsv csv,
+                EventFile events) {
+            this.parameters = parameters;
+            this.supervision = supervision;
+            this.evaluator = evaluator;
+            this.testExamples = testExamples;
+            this.loader = loader;
+            this.legacy = legacy;
+            this.store = store;
+            this.csv = csv;
+            this.events = events;
+        }
+
+        Outcome run(long from, long evaluatedBefore, long total) {
+            long step = from;
+            evaluated = evaluatedBefore;
+            lastLogged = from - from % config.logEverySteps();
+            while (!stop) {
+                int[] rows = step < total ? loader.nextBatch() : null;
+                if (rows == null) {
+                    evaluate(step, total);
+                    if (step >= total) {
+                        save(step);
+                        return Outcome.FINISHED;
+                    }
+                    loader.startPass();
+                    save(step);
+                    continue;
+                }
+                supervision.step(rows);
+                step++;
+                if (step % config.logEverySteps() == 0 || step == total) {
+                    log(step, total);
+                }
+                if (config.checkpointEverySteps() > 0 && step % config.checkpointEverySteps() == 0 && step < total) {
+                    save(step);
+                }
+            }
+            save(step);
+            listener.message("stopped at step " + step + " of " + total + "; continue with --resume " + folder);
+            return Outcome.STOPPED;
+        }
+
+        private void save(long step) {
+            if (saved != step) {
+                Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
+                store.save(step, out -> Checkpoint.write(out, backend, config, parameters, supervision, host));
+                saved = step;
+            }
+        }
+
+        private void log(long step, long total) {
+            double[] m = HostCopy.doubles(backend, supervision.metrics());
+            double[] controls = HostCopy.doubles(backend, supervision.controls());
+            backend.kernels().zero(supervision.metrics());
+            long now = System.nanoTime();
+            double samples = (double) (step - lastLogged) * config.globalBatchSize();
+            double halted = m[Kernels.Metric.COUNT.ordinal()];
+            Number[] row = new Number[COLUMNS.size()];
+            row[0] = step;
+            row[1] = controls[1];
+            row[2] = m[Kernels.Metric.LM_LOSS.ordinal()] / samples;
+            row[3] = m[Kernels.Metric.Q_HALT_LOSS.ordinal()] / samples;
+            row[4] = (long) halted;
+            if (halted > 0) {
+                row[5] = m[Kernels.Metric.ACCURACY.ordinal()] / halted;
+                row[6] = m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / halted;
+                row[7] = m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / halted;
+                row[8] = m[Kernels.Metric.STEPS.ordinal()] / halted;
+            }
+            row[12] = (now - began) * 1e-9;
+            row[13] = samples / ((now - lastLogTime) * 1e-9);
+            record(row, "train/", total);
+            lastLogged = step;
+            lastLogTime = now;
+        }
+
+        private void evaluate(long step, long total) {
+            if (evaluator == null || evaluated == step) {
+                return;
+            }
+            parameters.refreshWorking();
+            Evaluator.Result r = evaluator.evaluate(testExamples, Long.MAX_VALUE);
+            evaluated = step;
+            saved = -1; // what a checkpoint of this step says has changed
+            Number[] row = new Number[COLUMNS.size()];
+            row[0] = step;
+            row[9] = r.puzzles();
+            row[10] = r.accuracy();
+            row[11] = r.exactAccuracy();
+            row[12] = (System.nanoTime() - began) * 1e-9;
+            record(row, "", total);
+            lastLogTime = System.nanoTime();
+        }
+
+        private void record(Number[] row, String family, long total) {
+            csv.append(row);
+            double wall = System.currentTimeMillis() * 1e-3;
+            for (int i = 1; i < row.length; i++) {
+                if (row[i] != null) {
+                    events.scalar(family + COLUMNS.get(i), row[0].longValue(), row[i].doubleValue(), wall);
+                }
+            }
+            listener.row(row, total);
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** Deep supervision, evaluation, runs and their checkpoints. */
+package trm.train;

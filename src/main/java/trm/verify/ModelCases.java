@@ -1,0 +1,319 @@
+package trm.verify;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import trm.config.ArchConfig;
+import trm.config.DataShape;
+import trm.config.LossType;
+import trm.config.PosEncodings;
+import trm.config.TrainConfig;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.device.Tensor;
+import trm.model.Model;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+import trm.train.DeepSupervision;
+import trm.train.Evaluator;
+
+/** Cases of the whole model: training steps, evaluation, and what a published checkpoint answers. */
+final class ModelCases {
+    private static final int IGNORED = -100;
+    private static final int IGNORED_BYTE = 255;
+
+    private final Backend backend;
+
+    ModelCases(Backend backend) {
+        this.backend = backend;
+    }
+
+    /** Why this version cannot run the case's model; null when it can. */
+    static String reasonAgainst(JsonNode model) {
+        if (!model.path("arch").asText().equals("trm")) {
+            return "arch " + model.path("arch").asText();
+        }
+        if (model.path("separate_nets").asBoolean()) {
+            return "separate_nets";
+        }
+        if (!model.path("gradient").asText("last_cycle").equals("last_cycle")) {
+            return "gradient " + model.path("gradient").asText();
+        }
+        if (!model.path("no_ACT_continue").asBoolean(true)) {
+            return "continue loss (no_ACT_continue: false)";
+        }
+        return null;
+    }
+
+    private static ArchConfig arch(JsonNode m) {
+        LossType loss = switch (m.path("loss_type").asText()) {
+            case "stablemax_cross_entropy" -> LossType.STABLEMAX;
+            case "softmax_cross_entropy" -> LossType.SOFTMAX;
+            default -> throw new IllegalArgumentException("loss_type " + m.path("loss_type"));
+        };
+        return new ArchConfig(
+                "trm",
+                m.path("hidden_size").intValue(),
+                m.path("num_heads").intValue(),
+                m.path("expansion").doubleValue(),
+                m.path("mlp_t").booleanValue(),
+                PosEncodings.valueOf(m.path("pos_encodings").asText().toUpperCase(Locale.ROOT)),
+                m.path("rope_theta").doubleValue(),
+                m.path("rms_norm_eps").doubleValue(),
+                m.path("L_layers").intValue(),
+                m.path("H_layers").intValue(),
+                m.path("H_cycles").intValue(),
+                m.path("L_cycles").intValue(),
+                m.path("puzzle_emb_ndim").intValue(),
+                m.path("puzzle_emb_len").intValue(),
+                true,
+                m.path("halt_max_steps").intValue(),
+                m.path("halt_exploration_prob").doubleValue(),
+                loss,
+                "float32");
+    }
+
+    private static ModelSizes sizes(JsonNode m, int lanes) {
+        return new ModelSizes(
+                arch(m),
+                new DataShape(
+                        m.path("seq_len").intValue(),
+                        m.path("vocab_size").intValue(),
+                        m.path("num_puzzle_identifiers").intValue()),
+                lanes);
+    }
+
+    private static TrainConfig training(JsonNode t, ModelSizes sizes, int globalBatch) {
+        return new TrainConfig(
+                sizes.arch(),
+                List.of("recorded batches"),
+                sizes.data(),
+                globalBatch,
+                1,
+                null,
+                t.path("lr").doubleValue(),
+                t.path("lr_min_ratio").doubleValue(),
+                t.path("lr_warmup_steps").intValue(),
+                t.path("beta1").doubleValue(),
+                t.path("beta2").doubleValue(),
+                t.path("weight_decay").doubleValue(),
+                t.path("puzzle_emb_lr").doubleValue(),
+                t.path("puzzle_emb_weight_decay").doubleValue(),
+                true,
+                t.path("ema_rate").doubleValue(),
+                0,
+                null,
+                t.path("optimizer").asText("adam_atan2"),
+                0,
+                1,
+                0,
+                1,
+                0,
+                0);
+    }
+
+    /** Weights of the case as initial weights; the moving average, if there is one, starts equal to them. */
+    private void load(GoldenCase c, Parameters p, String prefix) {
+        String root = prefix + Parameters.ROOT;
+        for (String name : p.names()) {
+            HostCopy.put(backend, p.masterOf(name), c.floats(root + name));
+        }
+        HostCopy.put(backend, p.yInit(), c.floats(root + "H_init"));
+        HostCopy.put(backend, p.zInit(), c.floats(root + "L_init"));
+        if (p.puzzleTable() != null) {
+            HostCopy.put(backend, p.puzzleTable(), c.floats(root + "puzzle_emb.weights"));
+        }
+        if (p.average() != null) {
+            backend.kernels().copy(p.master(), p.average());
+        }
+        p.refreshWorking();
+    }
+
+    /** A recorded batch as a data set of as many examples; {@link #fill} gives it its values. */
+    private static Kernels.Examples examples(Arena arena, ModelSizes s) {
+        return new Kernels.Examples(
+                arena.tensor("data", "batch.inputs", Dtype.U8, s.lanes(), s.tokens()),
+                arena.tensor("data", "batch.labels", Dtype.U8, s.lanes(), s.tokens()),
+                arena.tensor("data", "batch.ids", Dtype.I32, s.lanes()),
+                IGNORED_BYTE);
+    }
+
+    private void fill(Kernels.Examples data, GoldenCase c, String prefix) {
+        HostCopy.put(backend, data.inputs(), c.ints(prefix + "inputs"));
+        int[] labels = c.ints(prefix + "labels");
+        for (int i = 0; i < labels.length; i++) {
+            labels[i] = labels[i] == IGNORED ? IGNORED_BYTE : labels[i];
+        }
+        HostCopy.put(backend, data.labels(), labels);
+        HostCopy.put(backend, data.ids(), c.ints(prefix + "puzzle_identifiers"));
+    }
+
+    private static int[] rowNumbers(int lanes) {
+        int[] rows = new int[lanes];
+        Arrays.setAll(rows, i -> i);
+        return rows;
+    }
+
+    /** Training steps from a recorded carry, each step's results and updates. */
+    void trajectory(GoldenCase c) {
+        JsonNode head = c.head();
+        int lanes = (int) c.shape("carry0.steps")[0];
+        ModelSizes sizes = sizes(head.path("model"), lanes);
+        JsonNode training = head.path("training");
+        TrainConfig config =
+                training(training, sizes, head.path("global_batch_size").asInt(lanes));
+        try (Arena arena = new Arena(backend)) {
+            Parameters parameters = new Parameters(backend, arena, sizes, true);
+            load(c, parameters, "");
+            Kernels.Examples data = examples(arena, sizes);
+            DeepSupervision run = new DeepSupervision(
+                    backend, arena, sizes, parameters, config, training.path("total_steps").longValue(), data);
+            setCarry(c, run.lanes());
+            HostCopy.put(backend, run.rows(), rowNumbers(lanes));
+            for (int step = 1; step <= head.path("steps").intValue(); step++) {
+                String at = "step" + step + ".";
+                fill(data, c, at + "batch.");
+                HostCopy.put(backend, run.minSteps(), c.ints(at + "min_halt_steps"));
+                backend.kernels().zero(run.metrics());
+                run.advance();
+                run.forwardBackward();
+                checkAnswers(c, at, run.model(), run.tokens(), run.halts(), run.lanes());
+                checkMetrics(c, at + "metric.", run.metrics());
+                checkGradients(c, at, parameters, run.model());
+                run.update();
+                checkUpdate(c, at, parameters, HostCopy.doubles(backend, run.controls()));
+            }
+        }
+    }
+
+    private void setCarry(GoldenCase c, Kernels.Lanes lanes) {
+        HostCopy.put(backend, lanes.y(), c.floats("carry0.z_H"));
+        HostCopy.put(backend, lanes.z(), c.floats("carry0.z_L"));
+        HostCopy.put(backend, lanes.steps(), c.ints("carry0.steps"));
+        HostCopy.put(backend, lanes.halted(), c.ints("carry0.halted"));
+        HostCopy.put(backend, lanes.inputs(), c.ints("carry0.inputs"));
+        HostCopy.put(backend, lanes.labels(), c.ints("carry0.labels"));
+        HostCopy.put(backend, lanes.ids(), c.ints("carry0.puzzle_identifiers"));
+    }
+
+    /** What a supervision step says and leaves in its lanes. */
+    private void checkAnswers(
+            GoldenCase c,
+            String at,
+            Model model,
+            Kernels.TokenResults tokens,
+            Kernels.HaltResults halts,
+            Kernels.Lanes lanes) {
+        c.check(at + "logits", () -> tokenLogits(model));
+        c.check(at + "q_halt_logits", () -> column(model.q(), 0));
+        c.check(at + "q_continue_logits", () -> column(model.q(), 1));
+        c.check(at + "preds", backend, tokens.preds());
+        c.check(at + "exact", backend, halts.exact());
+        double lmLoss = Arrays.stream(HostCopy.doubles(backend, tokens.laneLoss())).sum();
+        double haltLoss = Arrays.stream(HostCopy.doubles(backend, halts.haltLoss())).sum();
+        c.check(at + "loss.lm_loss", () -> new double[] {lmLoss});
+        c.check(at + "loss.q_halt_loss", () -> new double[] {haltLoss});
+        c.check(at + "loss.total", () -> new double[] {lmLoss + 0.5 * haltLoss});
+        c.check(at + "carry.z_H", backend, lanes.y());
+        c.check(at + "carry.z_L", backend, lanes.z());
+        c.check(at + "carry.steps", backend, lanes.steps());
+        c.check(at + "carry.halted", backend, lanes.halted());
+        c.check(at + "carry.inputs", backend, lanes.inputs());
+        c.check(at + "carry.labels", backend, lanes.labels());
+        c.check(at + "carry.puzzle_identifiers", backend, lanes.ids());
+    }
+
+    /** Logits without those of the prefix, which mean nothing: [B, L, V]. */
+    private double[] tokenLogits(Model model) {
+        ModelSizes s = model.sizes();
+        double[] all = GoldenCase.read(backend, model.logits());
+        int lane = s.positions() * s.vocabulary();
+        int kept = s.tokens() * s.vocabulary();
+        double[] tokens = new double[s.lanes() * kept];
+        for (int b = 0; b < s.lanes(); b++) {
+            System.arraycopy(all, b * lane + lane - kept, tokens, b * kept, kept);
+        }
+        return tokens;
+    }
+
+    private double[] column(Tensor pairs, int column) {
+        double[] all = GoldenCase.read(backend, pairs);
+        double[] values = new double[all.length / 2];
+        Arrays.setAll(values, b -> all[2 * b + column]);
+        return values;
+    }
+
+    private void checkMetrics(GoldenCase c, String at, Tensor metrics) {
+        double[] sums = HostCopy.doubles(backend, metrics);
+        for (Kernels.Metric metric : Kernels.Metric.values()) {
+            String name = metric.name().toLowerCase(Locale.ROOT);
+            c.check(at + name, () -> new double[] {sums[metric.ordinal()]});
+        }
+    }
+
+    private void checkGradients(GoldenCase c, String at, Parameters p, Model model) {
+        for (String name : p.names()) {
+            c.check(at + "grad." + Parameters.ROOT + name, backend, p.gradients().get(name));
+        }
+        if (model.puzzleRowGradients() != null) {
+            c.check(at + "grad_puzzle_rows", backend, model.puzzleRowGradients());
+        }
+    }
+
+    private void checkUpdate(GoldenCase c, String at, Parameters p, double[] controls) {
+        for (String name : p.names()) {
+            c.check(at + "param." + Parameters.ROOT + name, backend, p.masterOf(name));
+            c.check(at + "ema." + Parameters.ROOT + name, backend, p.averageOf(name));
+        }
+        if (p.puzzleTable() != null) {
+            c.check(at + "param." + Parameters.ROOT + "puzzle_emb.weights", backend, p.puzzleTable());
+        }
+        c.check(at + "lr", () -> new double[] {controls[1]});
+        c.check(at + "puzzle_emb_lr", () -> new double[] {controls[2]});
+    }
+
+    /** All supervision steps of one batch, forward only; the weights' names have a prefix. */
+    void evaluation(GoldenCase c, String prefix) {
+        int lanes = (int) c.shape("batch.inputs")[0];
+        ModelSizes sizes = sizes(c.head().path("model"), lanes);
+        try (Arena arena = new Arena(backend)) {
+            Parameters parameters = new Parameters(backend, arena, sizes, false);
+            load(c, parameters, prefix);
+            Kernels.Examples data = examples(arena, sizes);
+            fill(data, c, "batch.");
+            Evaluator run = new Evaluator(
+                    backend,
+                    arena,
+                    sizes,
+                    parameters,
+                    parameters.weights(),
+                    sizes.arch().haltMaxSteps());
+            run.run(
+                    data,
+                    rowNumbers(lanes),
+                    step -> checkAnswers(
+                            c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes()));
+            checkMetrics(c, "final.metric.", run.metrics());
+            c.check("final.z_H", backend, run.lanes().y());
+            c.check("final.z_L", backend, run.lanes().z());
+            checkContent(c, parameters, prefix);
+        }
+    }
+
+    /** The weights as the model holds them, for a case that expects the content of a file. */
+    private void checkContent(GoldenCase c, Parameters p, String prefix) {
+        String root = prefix + Parameters.ROOT;
+        for (String name : p.names()) {
+            c.check(root + name, backend, p.masterOf(name));
+        }
+        c.check(root + "H_init", backend, p.yInit());
+        c.check(root + "L_init", backend, p.zInit());
+        if (p.puzzleTable() != null) {
+            c.check(root + "puzzle_emb.weights", backend, p.puzzleTable());
+        }
+    }
+}

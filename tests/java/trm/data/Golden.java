@@ -1,0 +1,65 @@
+package trm.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.function.Executable;
+
+/** Recorded values of the published pipeline, and the assertions that several tests share. */
+final class Golden {
+    private Golden() { }
+
+    static Path path(String relative) {
+        return Path.of(System.getProperty("user.dir"), "tests", "golden").resolve(relative);
+    }
+
+    static JsonNode json(String relative) throws IOException {
+        return new ObjectMapper().readTree(path(relative).toFile());
+    }
+
+    static int[] ints(JsonNode list) {
+        int[] values = new int[list.size()];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = list.get(i).intValue();
+        }
+        return values;
+    }
+
+    static List<Path> files(Path folder) throws IOException {
+        try (Stream<Path> walk = Files.walk(folder)) {
+            return walk.filter(Files::isRegularFile).map(folder::relativize).sorted().toList();
+        }
+    }
+
+    static void assertSameFolder(Path expected, Path actual) throws IOException {
+        assertEquals(files(expected), files(actual));
+        for (Path file : files(expected)) {
+            assertArrayEquals(Files.readAllBytes(expected.resolve(file)), Files.readAllBytes(actual.resolve(file)),
+                file.toString());
+        }
+    }
+
+    static void copy(Path from, Path to) throws IOException {
+        for (Path file : files(from)) {
+            Files.createDirectories(to.resolve(file).getParent());
+            Files.write(to.resolve(file), Files.readAllBytes(from.resolve(file)));
+        }
+    }
+
+    /** The action must fail with a DataException whose message holds every part. */
+    static void assertFails(Executable action, String... parts) {
+        String message = assertThrows(DataException.class, action).getMessage();
+        for (String part : parts) {
+            assertTrue(message.contains(part), () -> "'" + message + "' lacks '" + part + "'");
+        }
+    }
+}

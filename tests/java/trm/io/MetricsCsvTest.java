@@ -1,0 +1,88 @@
+package trm.io;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+class MetricsCsvTest {
+    private static final List<String> COLUMNS = List.of("step", "loss", "count");
+
+    @TempDir
+    Path dir;
+
+    @Test
+    void rowsAreThereAtOnce() throws IOException {
+        Path file = dir.resolve("sub/m.csv");
+        try (MetricsCsv csv = new MetricsCsv(file, COLUMNS)) {
+            csv.append(1, 0.1, 768L);
+            csv.append(2L, 0.5f, null);
+            assertEquals("step,loss,count\n1,0.1,768\n2,0.5,\n", Files.readString(file));
+        }
+    }
+
+    @Test
+    void aResumedRunGivesTheSameFile() throws IOException {
+        Path whole = dir.resolve("whole.csv");
+        Path parts = dir.resolve("parts.csv");
+        try (MetricsCsv csv = new MetricsCsv(whole, COLUMNS)) {
+            for (int step = 1; step <= 6; step++) {
+                csv.append(step, step / 3.0, step);
+            }
+        }
+        try (MetricsCsv csv = new MetricsCsv(parts, COLUMNS)) {
+            for (int step = 1; step <= 5; step++) {
+                csv.append(step, step / 3.0, step);
+            }
+        }
+        Files.writeString(parts, Files.readString(parts) + "6,1.2");
+        try (MetricsCsv csv = new MetricsCsv(parts, COLUMNS)) {
+            csv.truncateAfter(3);
+            for (int step = 4; step <= 6; step++) {
+                csv.append(step, step / 3.0, step);
+            }
+        }
+        assertEquals(-1, Files.mismatch(whole, parts));
+        try (MetricsCsv csv = new MetricsCsv(parts, COLUMNS)) {
+            csv.truncateAfter(-1);
+        }
+        assertEquals("step,loss,count\n", Files.readString(parts));
+    }
+
+    @Test
+    void anUnfinishedHeaderIsBegunAgain() throws IOException {
+        Path file = Files.writeString(dir.resolve("m.csv"), "step,lo");
+        new MetricsCsv(file, COLUMNS).close();
+        assertEquals("step,loss,count\n", Files.readString(file));
+    }
+
+    @Test
+    void foreignFilesAreRefused() throws IOException {
+        Path file = Files.writeString(dir.resolve("m.csv"), "step,other\n1,2\n");
+        assertEquals(file + ": columns are 'step,other'; expected 'step,loss,count'",
+                assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS)).getMessage());
+        Files.writeString(file, "step,loss,count\n1,2,3\nx,2,3\n");
+        assertEquals(file + ":3: step is 'x'; expected an integer",
+                assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS)).getMessage());
+        Files.writeString(file, "hello");
+        assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS));
+        String message = assertThrows(FormatException.class, () -> new MetricsCsv(dir, COLUMNS)).getMessage();
+        assertTrue(message.startsWith(dir + ": cannot be opened for writing"), message);
+    }
+
+    @Test
+    void argumentsAreChecked() {
+        assertThrows(IllegalArgumentException.class, () -> new MetricsCsv(dir.resolve("a"), List.of("loss")));
+        assertThrows(IllegalArgumentException.class, () -> new MetricsCsv(dir.resolve("a"), List.of("step", "a,b")));
+        try (MetricsCsv csv = new MetricsCsv(dir.resolve("a"), COLUMNS)) {
+            assertThrows(IllegalArgumentException.class, () -> csv.append(1, 2));
+            assertThrows(IllegalArgumentException.class, () -> csv.append(1.0, 2, 3));
+        }
+    }
+}
