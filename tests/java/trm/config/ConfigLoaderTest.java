@@ -30,8 +30,28 @@ class ConfigLoaderTest {
     @Test
     void defaultsAreThePublishedValues() {
         TrainConfig config = parse(DATA);
-        assertEquals(new ArchConfig("trm", 512, 8, 4, false, PosEncodings.ROPE, 10000, 1e-5, 2, 0, 3, 6, 512, 16,
-                true, 16, 0.1, LossType.STABLEMAX, "bfloat16"), config.arch());
+        assertEquals(
+                new ArchConfig(
+                        "trm",
+                        512,
+                        8,
+                        4,
+                        false,
+                        PosEncodings.ROPE,
+                        10000,
+                        1e-5,
+                        2,
+                        0,
+                        3,
+                        6,
+                        512,
+                        16,
+                        true,
+                        16,
+                        0.1,
+                        LossType.STABLEMAX,
+                        "bfloat16"),
+                config.arch());
         assertEquals(768, config.globalBatchSize());
         assertEquals(1e-4, config.lr());
         assertNull(config.dataShape());
@@ -43,7 +63,8 @@ class ConfigLoaderTest {
 
     @Test
     void publishedFilesAreUnderstood() {
-        TrainConfig config = parse("""
+        TrainConfig config = parse(
+                """
                 defaults:
                   - arch: trm
                   - _self_
@@ -75,11 +96,24 @@ class ConfigLoaderTest {
 
     @Test
     void overridesFollowHydra() {
-        TrainConfig config = parse(DATA + "lr: 0.5\narch:\n  hidden_size: 64\n  puzzle_emb_ndim: ${.hidden_size}\n",
-                "arch=trm", "lr=1e-3", "+run_name='a b'", "++arch.mlp_t=True", "arch.hidden_size=32",
-                "data_paths=[data/x, \"data/y\"]", "evaluators=[]", "ema=False", "eval_interval=null",
-                "data_shape={seq_len: 4, vocab_size: 5, num_puzzle_identifiers: 6}", "dtype=float32",
-                "arch.loss=softmax", "seed=-7", "arch.L_cycles=2", "arch={H_cycles: 1}", "project_name=p");
+        TrainConfig config = parse(
+                DATA + "lr: 0.5\narch:\n  hidden_size: 64\n  puzzle_emb_ndim: ${.hidden_size}\n",
+                "arch=trm",
+                "lr=1e-3",
+                "+run_name='a b'",
+                "++arch.mlp_t=True",
+                "arch.hidden_size=32",
+                "data_paths=[data/x, \"data/y\"]",
+                "evaluators=[]",
+                "ema=False",
+                "eval_interval=null",
+                "data_shape={seq_len: 4, vocab_size: 5, num_puzzle_identifiers: 6}",
+                "dtype=float32",
+                "arch.loss=softmax",
+                "seed=-7",
+                "arch.L_cycles=2",
+                "arch={H_cycles: 1}",
+                "project_name=p");
         assertEquals(1e-3, config.lr());
         assertEquals("a b", config.runName());
         assertTrue(config.arch().mlpT());
@@ -98,77 +132,98 @@ class ConfigLoaderTest {
 
     @Test
     void theLastOverrideWinsUnderEitherName() {
-        assertEquals("float32", parse(DATA + "dtype: bfloat16", "arch.forward_dtype=float32").arch().dtype());
-        assertEquals("float32", parse(DATA + "arch: {forward_dtype: bfloat16}", "dtype=float32").arch().dtype());
-        assertEquals(LossType.SOFTMAX,
-                parse(DATA + "arch: {loss_type: stablemax}", "arch.loss.loss_type=softmax").arch().lossType());
-        assertEquals(16, parse("arch: trm\n" + DATA, "arch.hidden_size=16", "arch=trm").arch().hiddenSize());
+        assertEquals(
+                "float32",
+                parse(DATA + "dtype: bfloat16", "arch.forward_dtype=float32")
+                        .arch()
+                        .dtype());
+        assertEquals(
+                "float32",
+                parse(DATA + "arch: {forward_dtype: bfloat16}", "dtype=float32")
+                        .arch()
+                        .dtype());
+        assertEquals(
+                LossType.SOFTMAX,
+                parse(DATA + "arch: {loss_type: stablemax}", "arch.loss.loss_type=softmax")
+                        .arch()
+                        .lossType());
+        assertEquals(
+                16,
+                parse("arch: trm\n" + DATA, "arch.hidden_size=16", "arch=trm")
+                        .arch()
+                        .hiddenSize());
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-        "lerning_rate: 1 | x.yaml:2: unknown key 'lerning_rate'; did you mean",
-        "weight_decy: 1 | x.yaml:2: unknown key 'weight_decy'; did you mean 'weight_decay'?",
-        "hidden_size: 1 | x.yaml:2: unknown key 'hidden_size'; did you mean 'arch.hidden_size'?",
-        "arch: {l_layers: 1} | x.yaml:2: unknown key 'arch.l_layers'; did you mean 'arch.L_layers'?",
-        "arch: {loss: {los_type: 1}} | x.yaml:2: unknown key 'arch.loss.los_type'; did you mean 'arch.loss.loss_type'",
-        "data_shape: {seqlen: 1} | x.yaml:2: unknown key 'data_shape.seqlen'; did you mean 'data_shape.seq_len'?",
-        "data_shape: {seq_len: 1} | x.yaml:2: data_shape has no vocab_size; expected seq_len, vocab_size,",
-        "data_shape: 3 | x.yaml:2: data_shape is 3; expected a table",
-        "arch: [trm] | x.yaml:2: arch is a list; expected a table",
-        "epochs: many | x.yaml:2: epochs is many; expected an integer",
-        "epochs: '5' | x.yaml:2: epochs is the string \"5\"; expected an integer",
-        "epochs: 1.5 | x.yaml:2: epochs is 1.5; expected an integer",
-        "epochs: 1e3 | x.yaml:2: epochs is 1e3; expected an integer",
-        "epochs: | x.yaml:2: epochs is null; expected an integer",
-        "epochs: 3000000000 | x.yaml:2: epochs is 3000000000; expected an integer between -2147483648 and 2147483647",
-        "seed: 99999999999999999999 | x.yaml:2: seed is 99999999999999999999; expected an integer between",
-        "lr: fast | x.yaml:2: lr is fast; expected a number",
-        "lr: [1] | x.yaml:2: lr is a list; expected a number",
-        "lr: .nan | x.yaml:2: lr is .nan; expected a number",
-        "lr: 1e999 | x.yaml:2: lr is Infinity: must be a finite number, at least 0",
-        "ema: 1 | x.yaml:2: ema is 1; expected true or false",
-        "run_name: {a: b} | x.yaml:2: run_name is a table; expected a string",
-        "optimizer: sgd | x.yaml:2: optimizer is 'sgd': must be one of adam_atan2, adamw",
-        "evaluators: [arc] | x.yaml:2: evaluators is a list; expected []: not supported by this version",
-        "freeze_weights: true | x.yaml:2: freeze_weights is true; expected false: not supported by this version",
-        "defaults: [arch: trm, db: x] | x.yaml:2: defaults is a list; expected only 'arch: NAME' and '_self_' in it",
-        "arch: hrm | x.yaml:2: arch.name is 'hrm': not supported by this version; supported: trm",
-        "arch: {pos_encodings: sin} | x.yaml:2: arch.pos_encodings is sin; expected rope, learned or none",
-        "arch: {loss: mse} | x.yaml:2: arch.loss.loss_type is mse; expected stablemax_cross_entropy or softmax_cross",
-        "arch: {loss: {name: other}} | x.yaml:2: arch.loss.name is 'other': must be one of losses@ACTLossHead",
-        "arch: {no_ACT_continue: false} | x.yaml:2: arch.no_ACT_continue is false: not supported by this version",
-        "arch: {num_heads: 0} | x.yaml:2: arch.num_heads is 0: must be at least 1",
-        "arch:;  hidden_size: ${.width} | x.yaml:3: arch.hidden_size is ${.width}; this refers to no value",
-        "arch:;  hidden_size: ${.hidden_size} | this refers to no value",
-        "dtype: float16 | x.yaml:2: arch.forward_dtype is 'float16': must be one of float32, bfloat16",
-        "lr: {a | x.yaml:2: not valid YAML: ",
-        "data_paths: [e] | x.yaml:2: key 'data_paths' is given twice",
-        "[a]: 1 | x.yaml:2: a key must be a name",
-        "lr: &a [*a] | x.yaml:2: nested too deeply",
-    })
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "lerning_rate: 1 | x.yaml:2: unknown key 'lerning_rate'; did you mean",
+                "weight_decy: 1 | x.yaml:2: unknown key 'weight_decy'; did you mean 'weight_decay'?",
+                "hidden_size: 1 | x.yaml:2: unknown key 'hidden_size'; did you mean 'arch.hidden_size'?",
+                "arch: {l_layers: 1} | x.yaml:2: unknown key 'arch.l_layers'; did you mean 'arch.L_layers'?",
+                "arch: {loss: {los_type: 1}} | x.yaml:2: unknown key 'arch.loss.los_type'; did you mean 'arch.loss.loss_type'",
+                "data_shape: {seqlen: 1} | x.yaml:2: unknown key 'data_shape.seqlen'; did you mean 'data_shape.seq_len'?",
+                "data_shape: {seq_len: 1} | x.yaml:2: data_shape has no vocab_size; expected seq_len, vocab_size,",
+                "data_shape: 3 | x.yaml:2: data_shape is 3; expected a table",
+                "arch: [trm] | x.yaml:2: arch is a list; expected a table",
+                "epochs: many | x.yaml:2: epochs is many; expected an integer",
+                "epochs: '5' | x.yaml:2: epochs is the string \"5\"; expected an integer",
+                "epochs: 1.5 | x.yaml:2: epochs is 1.5; expected an integer",
+                "epochs: 1e3 | x.yaml:2: epochs is 1e3; expected an integer",
+                "epochs: | x.yaml:2: epochs is null; expected an integer",
+                "epochs: 3000000000 | x.yaml:2: epochs is 3000000000; expected an integer between -2147483648 and 2147483647",
+                "seed: 99999999999999999999 | x.yaml:2: seed is 99999999999999999999; expected an integer between",
+                "lr: fast | x.yaml:2: lr is fast; expected a number",
+                "lr: [1] | x.yaml:2: lr is a list; expected a number",
+                "lr: .nan | x.yaml:2: lr is .nan; expected a number",
+                "lr: 1e999 | x.yaml:2: lr is Infinity: must be a finite number, at least 0",
+                "ema: 1 | x.yaml:2: ema is 1; expected true or false",
+                "run_name: {a: b} | x.yaml:2: run_name is a table; expected a string",
+                "optimizer: sgd | x.yaml:2: optimizer is 'sgd': must be one of adam_atan2, adamw",
+                "evaluators: [arc] | x.yaml:2: evaluators is a list; expected []: not supported by this version",
+                "freeze_weights: true | x.yaml:2: freeze_weights is true; expected false: not supported by this version",
+                "defaults: [arch: trm, db: x] | x.yaml:2: defaults is a list; expected only 'arch: NAME' and '_self_' in it",
+                "arch: hrm | x.yaml:2: arch.name is 'hrm': not supported by this version; supported: trm",
+                "arch: {pos_encodings: sin} | x.yaml:2: arch.pos_encodings is sin; expected rope, learned or none",
+                "arch: {loss: mse} | x.yaml:2: arch.loss.loss_type is mse; expected stablemax_cross_entropy or softmax_cross",
+                "arch: {loss: {name: other}} | x.yaml:2: arch.loss.name is 'other': must be one of losses@ACTLossHead",
+                "arch: {no_ACT_continue: false} | x.yaml:2: arch.no_ACT_continue is false: not supported by this version",
+                "arch: {num_heads: 0} | x.yaml:2: arch.num_heads is 0: must be at least 1",
+                "arch:;  hidden_size: ${.width} | x.yaml:3: arch.hidden_size is ${.width}; this refers to no value",
+                "arch:;  hidden_size: ${.hidden_size} | this refers to no value",
+                "dtype: float16 | x.yaml:2: arch.forward_dtype is 'float16': must be one of float32, bfloat16",
+                "lr: {a | x.yaml:2: not valid YAML: ",
+                "data_paths: [e] | x.yaml:2: key 'data_paths' is given twice",
+                "[a]: 1 | x.yaml:2: a key must be a name",
+                "lr: &a [*a] | x.yaml:2: nested too deeply",
+            })
     void errorsNameTheLineTheValueAndTheRule(String line, String expected) {
         String message = error(DATA + line.replace(';', '\n'));
         assertTrue(message.contains(expected), message);
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', quoteCharacter = '`', value = {
-        "lr | override 'lr': expected key=value",
-        "~lr | override '~lr': expected key=value",
-        "lr=x | override 'lr=x': lr is x; expected a number",
-        "lr.x=1 | override 'lr.x=1': cannot set lr.x: lr is 0.1, not a table",
-        "arch.hiden_size=3 | override 'arch.hiden_size=3': unknown key 'arch.hiden_size'; did you mean",
-        "arch.no_such.x=3 | override 'arch.no_such.x=3': unknown key 'arch.no_such'; did you mean",
-        "bad-key=3 | override 'bad-key=3': unknown key 'bad-key'",
-        "data_paths=[a | override 'data_paths=[a': not valid YAML",
-        "data_paths=a | override 'data_paths=a': data_paths is a; expected a list of strings",
-        "data_paths=[a,[b]] | data_paths is a list; expected a list of strings, but it contains a list",
-        "data_paths=[] | override 'data_paths=[]': data_paths is []: must name at least one dataset directory",
-        "arch.num_heads=-1 | override 'arch.num_heads=-1': arch.num_heads is -1: must be at least 1",
-        "arch=hrm | override 'arch=hrm': arch.name is 'hrm': not supported",
-        "eval_interval=7 | override 'eval_interval=7': eval_interval is 7: must divide epochs, which is 50000",
-    })
+    @CsvSource(
+            delimiter = '|',
+            quoteCharacter = '`',
+            value = {
+                "lr | override 'lr': expected key=value",
+                "~lr | override '~lr': expected key=value",
+                "lr=x | override 'lr=x': lr is x; expected a number",
+                "lr.x=1 | override 'lr.x=1': cannot set lr.x: lr is 0.1, not a table",
+                "arch.hiden_size=3 | override 'arch.hiden_size=3': unknown key 'arch.hiden_size'; did you mean",
+                "arch.no_such.x=3 | override 'arch.no_such.x=3': unknown key 'arch.no_such'; did you mean",
+                "bad-key=3 | override 'bad-key=3': unknown key 'bad-key'",
+                "data_paths=[a | override 'data_paths=[a': not valid YAML",
+                "data_paths=a | override 'data_paths=a': data_paths is a; expected a list of strings",
+                "data_paths=[a,[b]] | data_paths is a list; expected a list of strings, but it contains a list",
+                "data_paths=[] | override 'data_paths=[]': data_paths is []: must name at least one dataset directory",
+                "arch.num_heads=-1 | override 'arch.num_heads=-1': arch.num_heads is -1: must be at least 1",
+                "arch=hrm | override 'arch=hrm': arch.name is 'hrm': not supported",
+                "eval_interval=7 | override 'eval_interval=7': eval_interval is 7: must divide epochs, which is 50000",
+            })
     void errorsNameTheOverride(String override, String expected) {
         String message = error(DATA + "lr: 0.1\n", override);
         assertTrue(message.contains(expected), message);
@@ -178,7 +233,8 @@ class ConfigLoaderTest {
     void wholeDocumentErrors() {
         assertEquals("x.yaml: data_paths is []: must name at least one dataset directory", error(""));
         assertEquals("x.yaml:1: is a list; expected a table of keys", error("[1]"));
-        assertEquals("x.yaml:1: dtype and arch.forward_dtype are two names of the same key; give one of them",
+        assertEquals(
+                "x.yaml:1: dtype and arch.forward_dtype are two names of the same key; give one of them",
                 error("dtype: float32\narch: {forward_dtype: float32}"));
         String several = error("a: 1\n---\nb: 2\n");
         assertTrue(several.startsWith("x.yaml:2: not valid YAML: "), several);
@@ -194,23 +250,41 @@ class ConfigLoaderTest {
     @Test
     void fileErrors(@TempDir Path dir) throws IOException {
         Path absent = dir.resolve("absent.yaml");
-        assertEquals(absent + ": no such file",
-                assertThrows(ConfigException.class, () -> ConfigLoader.load(absent, List.of())).getMessage());
+        assertEquals(
+                absent + ": no such file",
+                assertThrows(ConfigException.class, () -> ConfigLoader.load(absent, List.of()))
+                        .getMessage());
         Path binary = Files.write(dir.resolve("b.yaml"), new byte[] {(byte) 0xff, (byte) 0xfe});
-        assertEquals(binary + ": is not UTF-8 text",
-                assertThrows(ConfigException.class, () -> ConfigLoader.load(binary, List.of())).getMessage());
+        assertEquals(
+                binary + ": is not UTF-8 text",
+                assertThrows(ConfigException.class, () -> ConfigLoader.load(binary, List.of()))
+                        .getMessage());
         Path control = Files.write(dir.resolve("c.yaml"), new byte[] {0, 1});
-        assertTrue(assertThrows(ConfigException.class, () -> ConfigLoader.load(control, List.of())).getMessage()
+        assertTrue(assertThrows(ConfigException.class, () -> ConfigLoader.load(control, List.of()))
+                .getMessage()
                 .startsWith(control + ": not valid YAML"));
     }
 
     @Test
     void resolvedConfigurationsLoadBack() {
-        TrainConfig odd = parse(DATA, "run_name='null'", "data_paths=['a \"b\" \\ c', 'ü😀, [x]: #', '1e3']",
-                "lr=1.2345678901234567e-7", "arch.rope_theta=1e12", "arch.expansion=2.6666666666666665",
-                "eval_interval=25", "data_shape={seq_len: 4, vocab_size: 5, num_puzzle_identifiers: 6}",
-                "seed=-9223372036854775808", "optimizer=adamw", "arch.pos_encodings=learned", "arch.loss=softmax",
-                "dtype=float32", "checkpoint_every_steps=0", "max_steps=9", "threads=3", "eval_batch_size=2");
+        TrainConfig odd = parse(
+                DATA,
+                "run_name='null'",
+                "data_paths=['a \"b\" \\ c', 'ü😀, [x]: #', '1e3']",
+                "lr=1.2345678901234567e-7",
+                "arch.rope_theta=1e12",
+                "arch.expansion=2.6666666666666665",
+                "eval_interval=25",
+                "data_shape={seq_len: 4, vocab_size: 5, num_puzzle_identifiers: 6}",
+                "seed=-9223372036854775808",
+                "optimizer=adamw",
+                "arch.pos_encodings=learned",
+                "arch.loss=softmax",
+                "dtype=float32",
+                "checkpoint_every_steps=0",
+                "max_steps=9",
+                "threads=3",
+                "eval_batch_size=2");
         assertEquals("null", odd.runName());
         for (TrainConfig config : List.of(odd, parse(DATA))) {
             assertEquals(config, parse(ConfigLoader.toYaml(config)));
@@ -230,11 +304,52 @@ class ConfigLoaderTest {
     void sudokuFilesHoldThePublishedSettings() {
         DataShape shape = new DataShape(81, 11, 1);
         for (boolean mlp : new boolean[] {true, false}) {
-            ArchConfig arch = new ArchConfig("trm", 512, 8, 4, mlp, mlp ? PosEncodings.NONE : PosEncodings.ROPE,
-                    10000, 1e-5, 2, 0, 3, 6, 512, 16, true, 16, 0.1, LossType.STABLEMAX, "bfloat16");
-            TrainConfig expected = new TrainConfig(arch, List.of("data/sudoku-extreme-1k-aug-1000"), shape, 768,
-                    50_000, 5_000, 1e-4, 1.0, 2000, 0.9, 0.95, 1.0, 1e-4, 1.0, true, 0.999, 0, null, "adam_atan2",
-                    1000, 3, 0, 10, 0, 0);
+            ArchConfig arch = new ArchConfig(
+                    "trm",
+                    512,
+                    8,
+                    4,
+                    mlp,
+                    mlp ? PosEncodings.NONE : PosEncodings.ROPE,
+                    10000,
+                    1e-5,
+                    2,
+                    0,
+                    3,
+                    6,
+                    512,
+                    16,
+                    true,
+                    16,
+                    0.1,
+                    LossType.STABLEMAX,
+                    "bfloat16");
+            TrainConfig expected = new TrainConfig(
+                    arch,
+                    List.of("data/sudoku-extreme-1k-aug-1000"),
+                    shape,
+                    768,
+                    50_000,
+                    5_000,
+                    1e-4,
+                    1.0,
+                    2000,
+                    0.9,
+                    0.95,
+                    1.0,
+                    1e-4,
+                    1.0,
+                    true,
+                    0.999,
+                    0,
+                    null,
+                    "adam_atan2",
+                    1000,
+                    3,
+                    0,
+                    10,
+                    0,
+                    0);
             Path file = Path.of("configs", mlp ? "sudoku-mlp.yaml" : "sudoku-att.yaml");
             assertEquals(expected, ConfigLoader.load(file, List.of()));
         }

@@ -15,11 +15,13 @@ import org.junit.jupiter.api.io.TempDir;
 
 /** Oracle: the recorded folders, read element by element. */
 class DatasetTest {
-    private static final String[] NAMES =
-        {"sudoku_tiny", "sudoku_tiny_filter", "maze_tiny", "maze_small", "arc_tiny", "arc_edge"};
+    private static final String[] NAMES = {
+        "sudoku_tiny", "sudoku_tiny_filter", "maze_tiny", "maze_small", "arc_tiny", "arc_edge"
+    };
 
     @TempDir
     Path dir;
+
     private Path train;
 
     @BeforeEach
@@ -91,8 +93,18 @@ class DatasetTest {
 
     @Test
     void badInfo() throws IOException {
-        for (String key : new String[] {"pad_id", "ignore_label_id", "blank_identifier_id", "vocab_size", "seq_len",
-            "num_puzzle_identifiers", "total_groups", "mean_puzzle_examples", "total_puzzles", "sets"}) {
+        for (String key : new String[] {
+            "pad_id",
+            "ignore_label_id",
+            "blank_identifier_id",
+            "vocab_size",
+            "seq_len",
+            "num_puzzle_identifiers",
+            "total_groups",
+            "mean_puzzle_examples",
+            "total_puzzles",
+            "sets"
+        }) {
             edit("\"" + key + "\"", "\"other\"");
             assertOpenFails("dataset.json", "field '" + key + "' is missing");
         }
@@ -116,29 +128,41 @@ class DatasetTest {
         int[] groups = good.groupIndices();
         int[] identifiers = good.puzzleIdentifiers();
 
-        assertOpenFailsWith("all__inputs.npy", new int[] {125, 30}, new byte[125 * 30],
-            "found rows of 30 tokens, expected seq_len 900");
-        assertOpenFailsWith("all__labels.npy", new int[] {3, 900}, new byte[3 * 900],
-            "found 3 rows, expected 125 as in all__inputs.npy");
+        assertOpenFailsWith(
+                "all__inputs.npy",
+                new int[] {125, 30},
+                new byte[125 * 30],
+                "found rows of 30 tokens, expected seq_len 900");
+        assertOpenFailsWith(
+                "all__labels.npy",
+                new int[] {3, 900},
+                new byte[3 * 900],
+                "found 3 rows, expected 125 as in all__inputs.npy");
         assertOpenFailsWith("all__labels.npy", new int[] {900}, new byte[900], "found 1 dimensions");
         byte[] tokens = new byte[125 * 900];
         tokens[2 * 900 + 7] = 12;
         for (String name : new String[] {"all__inputs.npy", "all__labels.npy"}) {
-            assertOpenFailsWith(name, new int[] {125, 900}, tokens, "row 2, column 7: found token 12",
-                "expected 0 .. 11");
+            assertOpenFailsWith(
+                    name, new int[] {125, 900}, tokens, "row 2, column 7: found token 12", "expected 0 .. 11");
         }
 
-        assertVectorFails("all__puzzle_identifiers.npy", with(identifiers, 3, 26), "entry 3: found identifier 26",
-            "expected 0 .. 25");
+        assertVectorFails(
+                "all__puzzle_identifiers.npy",
+                with(identifiers, 3, 26),
+                "entry 3: found identifier 26",
+                "expected 0 .. 25");
         assertVectorFails("all__puzzle_identifiers.npy", with(identifiers, 3, -1), "entry 3: found identifier -1");
         assertVectorFails("all__puzzle_indices.npy", new int[] {0, 125}, "found 2 entries, expected 26");
         assertVectorFails("all__puzzle_indices.npy", with(puzzles, 0, 1), "entry 0: found 1, expected 0");
-        assertVectorFails("all__puzzle_indices.npy", with(puzzles, 25, 126), "last entry: found 126, expected 125",
-            "examples");
-        assertVectorFails("all__group_indices.npy", with(groups, 2, 1), "entry 2: found 1 after " + groups[1],
-            "expected increasing");
-        assertVectorFails("all__group_indices.npy", with(groups, 5, 30), "last entry: found 30, expected 25",
-            "puzzles");
+        assertVectorFails(
+                "all__puzzle_indices.npy", with(puzzles, 25, 126), "last entry: found 126, expected 125", "examples");
+        assertVectorFails(
+                "all__group_indices.npy",
+                with(groups, 2, 1),
+                "entry 2: found 1 after " + groups[1],
+                "expected increasing");
+        assertVectorFails(
+                "all__group_indices.npy", with(groups, 5, 30), "last entry: found 30, expected 25", "puzzles");
         assertVectorFails("all__group_indices.npy", new int[0], "found 0 entries");
         assertOpenFailsWith("all__group_indices.npy", new int[] {6}, new byte[6], "found dtype u1, expected i4");
         Files.delete(train.resolve("all__group_indices.npy"));

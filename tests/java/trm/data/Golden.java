@@ -16,7 +16,7 @@ import org.junit.jupiter.api.function.Executable;
 
 /** Recorded values of the published pipeline, and the assertions that several tests share. */
 final class Golden {
-    private Golden() { }
+    private Golden() {}
 
     static Path path(String relative) {
         return Path.of(System.getProperty("user.dir"), "tests", "golden").resolve(relative);
@@ -36,15 +36,20 @@ final class Golden {
 
     static List<Path> files(Path folder) throws IOException {
         try (Stream<Path> walk = Files.walk(folder)) {
-            return walk.filter(Files::isRegularFile).map(folder::relativize).sorted().toList();
+            return walk.filter(Files::isRegularFile)
+                    .map(folder::relativize)
+                    .sorted()
+                    .toList();
         }
     }
 
     static void assertSameFolder(Path expected, Path actual) throws IOException {
         assertEquals(files(expected), files(actual));
         for (Path file : files(expected)) {
-            assertArrayEquals(Files.readAllBytes(expected.resolve(file)), Files.readAllBytes(actual.resolve(file)),
-                file.toString());
+            assertArrayEquals(
+                    Files.readAllBytes(expected.resolve(file)),
+                    Files.readAllBytes(actual.resolve(file)),
+                    file.toString());
         }
     }
 

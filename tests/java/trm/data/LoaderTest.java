@@ -6,7 +6,6 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.security.MessageDigest;
@@ -21,13 +20,17 @@ class LoaderTest {
     @Test
     void repeatsPublishedBatches() throws Exception {
         for (JsonNode record : Golden.json("loader/batches.json")) {
-            Dataset data = open(record.get("dataset").textValue(), record.get("split").textValue());
+            Dataset data =
+                    open(record.get("dataset").textValue(), record.get("split").textValue());
             int batch = record.get("global_batch_size").intValue();
             int rank = record.get("rank").intValue();
             int ranks = record.get("num_replicas").intValue();
-            TrainLoader loader = new TrainLoader(data, record.get("seed").longValue(),
-                new LegacyRandom(record.get("numpy_global_seed").longValue()), batch,
-                record.get("epochs_per_iter").intValue());
+            TrainLoader loader = new TrainLoader(
+                    data,
+                    record.get("seed").longValue(),
+                    new LegacyRandom(record.get("numpy_global_seed").longValue()),
+                    batch,
+                    record.get("epochs_per_iter").intValue());
             TestBatches test = new TestBatches(data, batch);
             boolean training = record.get("split").textValue().equals("train");
             for (JsonNode pass : record.get("iterations")) {
@@ -47,16 +50,17 @@ class LoaderTest {
         }
     }
 
-    private static void assertBatch(JsonNode expected, Dataset data, int[] rows)
-        throws NoSuchAlgorithmException {
+    private static void assertBatch(JsonNode expected, Dataset data, int[] rows) throws NoSuchAlgorithmException {
         MessageDigest digest = MessageDigest.getInstance("SHA-256");
         int pad = data.info().padId();
         int[] padded = IntStream.generate(() -> pad).limit(data.seqLen()).toArray();
-        int[] ignored = IntStream.generate(() -> Dataset.IGNORED).limit(data.seqLen()).toArray();
+        int[] ignored =
+                IntStream.generate(() -> Dataset.IGNORED).limit(data.seqLen()).toArray();
         Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? padded : data.inputRow(r)));
         Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? ignored : data.labelRow(r)));
-        int[] identifiers =
-            Arrays.stream(rows).map(r -> r < 0 ? data.info().blankIdentifierId() : data.identifierOf(r)).toArray();
+        int[] identifiers = Arrays.stream(rows)
+                .map(r -> r < 0 ? data.info().blankIdentifierId() : data.identifierOf(r))
+                .toArray();
         update(digest, identifiers);
         assertArrayEquals(Golden.ints(expected.get("puzzle_identifiers")), identifiers);
         assertEquals(expected.get("rows").size(), rows.length);
@@ -82,7 +86,7 @@ class LoaderTest {
     @Test
     void resumesBitForBitFromEveryPosition() {
         Dataset data = open("arc_tiny", "train");
-        int steps = 30;                                               // crosses two passes of 10 or 11 batches
+        int steps = 30; // crosses two passes of 10 or 11 batches
         LegacyRandom global = new LegacyRandom(1);
         TrainLoader loader = new TrainLoader(data, 0, global, 6, 3);
         TrainLoader.Position[] positions = new TrainLoader.Position[steps];
@@ -99,7 +103,8 @@ class LoaderTest {
             TrainLoader resumed = new TrainLoader(data, 0, resumedGlobal, 6, 3);
             resumed.restore(positions[from], states[from]);
             for (int i = from; i < steps; i++) {
-                assertEquals(positions[i].batchesDoneInPass(), resumed.position().batchesDoneInPass());
+                assertEquals(
+                        positions[i].batchesDoneInPass(), resumed.position().batchesDoneInPass());
                 assertArrayEquals(states[i], resumedGlobal.state());
                 assertArrayEquals(batches[i], resumed.next(), "from " + from + " batch " + i);
             }
@@ -124,8 +129,8 @@ class LoaderTest {
     void badLoaders() {
         Dataset data = open("sudoku_tiny", "train");
         LegacyRandom global = new LegacyRandom(0);
-        Golden.assertFails(() -> new TrainLoader(data, 0, global, 11, 1).next(), "globalBatch=11", "10 groups",
-            "fills no batch");
+        Golden.assertFails(
+                () -> new TrainLoader(data, 0, global, 11, 1).next(), "globalBatch=11", "10 groups", "fills no batch");
         Golden.assertFails(() -> new TrainLoader(data, 0, global, 0, 1), "globalBatch=0");
         Golden.assertFails(() -> new TrainLoader(data, -1, global, 1, 1), "seed=-1");
         Golden.assertFails(() -> new TestBatches(data, 0), "batch=0");
@@ -135,8 +140,10 @@ class LoaderTest {
         TrainLoader.Position position = loader.position();
         int[] state = global.state();
         Golden.assertFails(() -> new TrainLoader(data, 1, global, 4, 1).restore(position, state), "another seed");
-        Golden.assertFails(() -> loader.restore(new TrainLoader.Position(1, 1, 11, position.philoxState()), state),
-            "cursor 11", "0 .. 10");
+        Golden.assertFails(
+                () -> loader.restore(new TrainLoader.Position(1, 1, 11, position.philoxState()), state),
+                "cursor 11",
+                "0 .. 10");
         Golden.assertFails(() -> loader.restore(new TrainLoader.Position(2, 0, 0, new long[0]), state), "iteration 2");
     }
 }

@@ -25,7 +25,8 @@ class NpyTest {
                 continue;
             }
             Npy array = Npy.open(folder.resolve(file));
-            int[] shape = Arrays.stream(array.shape()).mapToInt(Math::toIntExact).toArray();
+            int[] shape =
+                    Arrays.stream(array.shape()).mapToInt(Math::toIntExact).toArray();
             long[] values = new long[Arrays.stream(shape).reduce(1, Math::multiplyExact)];
             for (int i = 0; i < values.length; i++) {
                 values[i] = array.get(i);
@@ -33,7 +34,10 @@ class NpyTest {
             Path copy = dir.resolve("copy.npy");
             switch (array.dtype()) {
                 case "i8" -> Npy.write(copy, shape, values);
-                case "i4" -> Npy.write(copy, shape, Arrays.stream(values).mapToInt(v -> (int) v).toArray());
+                case "i4" -> Npy.write(
+                        copy,
+                        shape,
+                        Arrays.stream(values).mapToInt(v -> (int) v).toArray());
                 default -> {
                     byte[] bytes = new byte[values.length];
                     for (int i = 0; i < bytes.length; i++) {
@@ -54,7 +58,7 @@ class NpyTest {
             values[i] = i * 1_000_003L - 9;
         }
         Npy.write(path, new int[] {7, 5}, values);
-        Npy array = Npy.open(path, 64);                               // a row of 40 bytes straddles segments of 64
+        Npy array = Npy.open(path, 64); // a row of 40 bytes straddles segments of 64
         int[] row = new int[5];
         for (int r = 0; r < 7; r++) {
             array.copyRow(r, row);
@@ -71,7 +75,7 @@ class NpyTest {
         try (RandomAccessFile file = new RandomAccessFile(path.toFile(), "rw")) {
             byte[] header = Npy.header("u1", rows, 81);
             file.write(header);
-            file.setLength(header.length + rows * 81);                // sparse: takes no space on disk
+            file.setLength(header.length + rows * 81); // sparse: takes no space on disk
             file.seek(header.length + rows * 81 - 1);
             file.write(200);
         }

@@ -20,9 +20,9 @@ import org.junit.jupiter.api.io.TempDir;
 class SudokuTest {
     private static final String HEADER = "source,question,answer,rating\n";
     private static final String ANSWER =
-        "147365892325798614896142753538671429274589361961234587453916278689427135712853946";
+            "147365892325798614896142753538671429274589361961234587453916278689427135712853946";
     private static final String QUESTION =
-        "..7.6...23.........9.1...5.5...7.........9.61..12...8...3.......8..2....7...5.94.";
+            "..7.6...23.........9.1...5.5...7.........9.61..12...8...3.......8..2....7...5.94.";
 
     @TempDir
     Path dir;
@@ -31,7 +31,7 @@ class SudokuTest {
     void augmentedFolderEqualsThePublishedOne() throws IOException {
         Path input = Golden.path("datasets/sudoku_tiny/input");
         SudokuBuilder.Summary summary =
-            SudokuBuilder.build(input.resolve("train.csv"), input.resolve("test.csv"), dir, 10, 5, null, 42);
+                SudokuBuilder.build(input.resolve("train.csv"), input.resolve("test.csv"), dir, 10, 5, null, 42);
         Golden.assertSameFolder(Golden.path("datasets/sudoku_tiny/expected"), dir);
         assertEquals(new SudokuBuilder.Summary(dir, 10, 60, 8, "i8"), summary);
     }
@@ -51,21 +51,24 @@ class SudokuTest {
 
     @Test
     void badCsv() throws IOException {
-        assertRowFails("a," + QUESTION.substring(1) + "," + ANSWER + ",1",
-            "question: found 80 characters, expected 81");
+        assertRowFails(
+                "a," + QUESTION.substring(1) + "," + ANSWER + ",1", "question: found 80 characters, expected 81");
         assertRowFails("a,x" + QUESTION.substring(1) + "," + ANSWER + ",1", "question: character 1: found 'x'");
         assertRowFails("a," + QUESTION + "," + ANSWER.substring(1) + ",1", "answer: found 80 characters, expected 81");
         assertRowFails("a," + QUESTION + ",." + ANSWER.substring(1) + ",1", "answer: character 1: found '.'");
-        assertRowFails("a,2" + QUESTION.substring(1) + "," + ANSWER + ",1",
-            "answer: found 1 in row 1, column 1, expected the question's 2");
-        assertRowFails("a," + QUESTION + ",2" + ANSWER.substring(1) + ",1", "answer: not a legal sudoku: found 2",
-            "row 1, column 1");
+        assertRowFails(
+                "a,2" + QUESTION.substring(1) + "," + ANSWER + ",1",
+                "answer: found 1 in row 1, column 1, expected the question's 2");
+        assertRowFails(
+                "a," + QUESTION + ",2" + ANSWER.substring(1) + ",1",
+                "answer: not a legal sudoku: found 2",
+                "row 1, column 1");
         assertRowFails("a," + QUESTION + "," + ANSWER + ",hard", "rating: found 'hard', expected an integer");
         assertRowFails("a," + QUESTION + "," + ANSWER, "found 3 fields, expected 4");
         Path path = dir.resolve("t.csv");
         Files.writeString(path, "question,answer\n");
-        Golden.assertFails(() -> SudokuCsv.read(path), "t.csv:1: header: found 'question,answer'",
-            "expected '" + HEADER.strip());
+        Golden.assertFails(
+                () -> SudokuCsv.read(path), "t.csv:1: header: found 'question,answer'", "expected '" + HEADER.strip());
         Files.writeString(path, "");
         Golden.assertFails(() -> SudokuCsv.read(path), "t.csv:1: header: found an empty file");
         Golden.assertFails(() -> SudokuCsv.read(dir.resolve("none.csv")), "none.csv: file not found");
@@ -171,7 +174,7 @@ class SudokuTest {
         assertEquals(8, Boards.tokens(question)[2]);
         int[] wrong = new int[16];
         wrong[0] = 2;
-        wrong[5] = 2;                                                 // same box
+        wrong[5] = 2; // same box
         wrong[15] = 2;
         assertArrayEquals(new int[] {0, 5}, Boards.conflicts(wrong));
         Golden.assertFails(() -> Boards.side(80), "80 cells", "16, 36 or 81");
@@ -179,7 +182,8 @@ class SudokuTest {
         Golden.assertFails(() -> Boards.parse("123", 4), "found 3 characters, expected 16");
         Golden.assertFails(() -> Boards.parse("1...5...........", 4), "character 5: found '5'", "1 .. 4");
         Golden.assertFails(() -> Boards.parse("1...x...........", 4), "character 5: found 'x'");
-        Golden.assertFails(() -> Boards.parse("1..1............", 4),
-            "contradictory givens: 1 in row 1, column 1 and again in row 1, column 4");
+        Golden.assertFails(
+                () -> Boards.parse("1..1............", 4),
+                "contradictory givens: 1 in row 1, column 1 and again in row 1, column 4");
     }
 }

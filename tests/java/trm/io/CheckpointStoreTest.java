@@ -98,7 +98,8 @@ class CheckpointStoreTest {
         List<String> warnings = new ArrayList<>();
         assertEquals(Optional.of(store.path(1)), store.latestValid(warnings::add));
         assertEquals(2, warnings.size());
-        assertTrue(warnings.get(0).startsWith(store.path(3) + ": checkpoint is damaged: sha256 of the content is "),
+        assertTrue(
+                warnings.get(0).startsWith(store.path(3) + ": checkpoint is damaged: sha256 of the content is "),
                 warnings.get(0));
         assertTrue(warnings.get(1).startsWith(store.path(2) + ": checkpoint is damaged: no sha256"), warnings.get(1));
         assertTrue(warnings.get(0).endsWith("; skipped"));
@@ -110,7 +111,7 @@ class CheckpointStoreTest {
         store.save(9, content(9));
         Files.write(store.path(9), new byte[3]);
         store.save(5, content(5));
-        assertEquals(Optional.of(store.path(5)), store.latestValid(message -> { }));
+        assertEquals(Optional.of(store.path(5)), store.latestValid(message -> {}));
         store.save(9, content(9));
         assertEquals(List.of("step-00000009.safetensors"), files());
     }
@@ -129,7 +130,8 @@ class CheckpointStoreTest {
         CheckpointStore store = new CheckpointStore(dir, 1);
         store.save(1, content(1));
         Files.createSymbolicLink(dir.resolve(".step-00000002.safetensors.tmp"), Path.of("/dev/full"));
-        String message = assertThrows(FormatException.class, () -> store.save(2, content(2))).getMessage();
+        String message = assertThrows(FormatException.class, () -> store.save(2, content(2)))
+                .getMessage();
         assertTrue(message.contains("step-00000002.safetensors: checkpoint of step 2 cannot be written"), message);
         assertTrue(message.contains("No space left on device"), message);
         assertEquals(List.of("step-00000001.safetensors"), files());
@@ -150,7 +152,8 @@ class CheckpointStoreTest {
     void aDirectoryThatIsAFileIsAClearError() throws IOException {
         Path file = Files.writeString(dir.resolve("file"), "");
         CheckpointStore store = new CheckpointStore(file, 1);
-        String message = assertThrows(FormatException.class, () -> store.save(1, content(1))).getMessage();
+        String message = assertThrows(FormatException.class, () -> store.save(1, content(1)))
+                .getMessage();
         assertTrue(message.startsWith(store.path(1) + ": checkpoint of step 1 cannot be written"), message);
         assertThrows(FormatException.class, store::list);
     }

@@ -36,7 +36,10 @@ class EventFileTest {
             byte[] length = new byte[8];
             in.get(length);
             assertEquals(masked(length), in.getInt());
-            byte[] data = new byte[(int) ByteBuffer.wrap(length).order(ByteOrder.LITTLE_ENDIAN).getLong()];
+            byte[] data = new byte
+                    [(int) ByteBuffer.wrap(length)
+                            .order(ByteOrder.LITTLE_ENDIAN)
+                            .getLong()];
             in.get(data);
             assertEquals(masked(data), in.getInt());
             records.add(data);
@@ -60,14 +63,18 @@ class EventFileTest {
             String version = new String(records.get(0), 13, records.get(0).length - 13);
             assertEquals("brain.Event:2", version);
             assertEquals(0x1a, records.get(0)[11]);
-            assertArrayEquals(HexFormat.of().parseHex("09" + "0000000000000040" + "10ac02" + "2a0c" + "0a0a"
-                    + "0a03" + "612f62" + "15" + "0000c03f"), records.get(1));
+            assertArrayEquals(
+                    HexFormat.of()
+                            .parseHex("09" + "0000000000000040" + "10ac02" + "2a0c" + "0a0a" + "0a03" + "612f62" + "15"
+                                    + "0000c03f"),
+                    records.get(1));
         }
     }
 
     @Test
     void aSecondWriterTakesAnotherFile() {
-        try (EventFile one = new EventFile(dir); EventFile two = new EventFile(dir)) {
+        try (EventFile one = new EventFile(dir);
+                EventFile two = new EventFile(dir)) {
             assertNotEquals(one.file(), two.file());
             assertTrue(one.file().getFileName().toString().startsWith("events.out.tfevents."));
         }
@@ -76,7 +83,8 @@ class EventFileTest {
     @Test
     void anUnusableDirectoryIsAClearError() throws IOException {
         Path file = Files.writeString(dir.resolve("file"), "");
-        assertTrue(assertThrows(FormatException.class, () -> new EventFile(file)).getMessage()
+        assertTrue(assertThrows(FormatException.class, () -> new EventFile(file))
+                .getMessage()
                 .startsWith(file + ": cannot be written"));
     }
 }

@@ -65,14 +65,19 @@ class MetricsCsvTest {
     @Test
     void foreignFilesAreRefused() throws IOException {
         Path file = Files.writeString(dir.resolve("m.csv"), "step,other\n1,2\n");
-        assertEquals(file + ": columns are 'step,other'; expected 'step,loss,count'",
-                assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS)).getMessage());
+        assertEquals(
+                file + ": columns are 'step,other'; expected 'step,loss,count'",
+                assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS))
+                        .getMessage());
         Files.writeString(file, "step,loss,count\n1,2,3\nx,2,3\n");
-        assertEquals(file + ":3: step is 'x'; expected an integer",
-                assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS)).getMessage());
+        assertEquals(
+                file + ":3: step is 'x'; expected an integer",
+                assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS))
+                        .getMessage());
         Files.writeString(file, "hello");
         assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS));
-        String message = assertThrows(FormatException.class, () -> new MetricsCsv(dir, COLUMNS)).getMessage();
+        String message = assertThrows(FormatException.class, () -> new MetricsCsv(dir, COLUMNS))
+                .getMessage();
         assertTrue(message.startsWith(dir + ": cannot be opened for writing"), message);
     }
 

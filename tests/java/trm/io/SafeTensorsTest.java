@@ -32,7 +32,8 @@ class SafeTensorsTest {
     }
 
     private static void assertRefused(Path file, String... parts) {
-        String message = assertThrows(FormatException.class, () -> SafeTensors.open(file)).getMessage();
+        String message = assertThrows(FormatException.class, () -> SafeTensors.open(file))
+                .getMessage();
         assertTrue(message.startsWith(file.toString()), message);
         for (String part : parts) {
             assertTrue(message.contains(part), () -> "'" + message + "' lacks '" + part + "'");
@@ -47,7 +48,9 @@ class SafeTensorsTest {
             halves.putShort((short) bits);
         }
         Path file = dir.resolve("all.safetensors");
-        new SafeTensors.Writer().metadata("origin", "a \"quoted\"\nvalue, ü").metadata("b", "")
+        new SafeTensors.Writer()
+                .metadata("origin", "a \"quoted\"\nvalue, ü")
+                .metadata("b", "")
                 .add("z.first", "F32", new long[] {2, 3}, floats)
                 .add("d", "F64", new long[] {2}, new double[] {Math.PI, 1e300})
                 .add("scalar", "F32", new long[0], new double[] {0.1})
@@ -61,7 +64,8 @@ class SafeTensorsTest {
                 .add("empty \u00fc", "F32", new long[] {0, 4}, new float[0])
                 .writeTo(file);
         SafeTensors read = SafeTensors.open(file);
-        assertEquals(List.of("z.first", "d", "scalar", "bf", "half", "l", "i", "wide", "u", "b", "empty \u00fc"),
+        assertEquals(
+                List.of("z.first", "d", "scalar", "bf", "half", "l", "i", "wide", "u", "b", "empty \u00fc"),
                 read.names());
         assertEquals(Map.of("origin", "a \"quoted\"\nvalue, ü", "b", ""), read.metadata());
         assertArrayEquals(floats, read.floats("z.first"));
@@ -70,7 +74,8 @@ class SafeTensorsTest {
         assertArrayEquals(new double[] {Math.PI, 1e300}, read.doubles("d"));
         assertArrayEquals(new float[] {(float) Math.PI, Float.POSITIVE_INFINITY}, read.floats("d"));
         assertArrayEquals(new double[] {0.1f}, read.doubles("scalar"));
-        assertArrayEquals(new float[] {0f, -1.5f, 0f, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN},
+        assertArrayEquals(
+                new float[] {0f, -1.5f, 0f, Float.POSITIVE_INFINITY, Float.NEGATIVE_INFINITY, Float.NaN},
                 read.floats("bf"));
         assertArrayEquals(new float[] {1f, -2f, 0x1p-24f, 65504f, Float.POSITIVE_INFINITY}, read.floats("half"));
         assertArrayEquals(new long[] {Long.MIN_VALUE, 7}, read.longs("l"));
@@ -85,20 +90,32 @@ class SafeTensorsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"3f808000,3f800000", "3f818000,3f820000", "3f808001,3f810000", "bf80ffff,bf810000",
-        "7f7fffff,7f800000", "7f800001,7fc00000", "80000000,80000000"})
+    @CsvSource({
+        "3f808000,3f800000",
+        "3f818000,3f820000",
+        "3f808001,3f810000",
+        "bf80ffff,bf810000",
+        "7f7fffff,7f800000",
+        "7f800001,7fc00000",
+        "80000000,80000000"
+    })
     void bfloat16RoundsToNearestEven(String bits, String expected) {
         Path file = dir.resolve("bf.safetensors");
         float value = Float.intBitsToFloat(Integer.parseUnsignedInt(bits, 16));
-        new SafeTensors.Writer().add("x", "BF16", new long[] {1}, new float[] {value}).writeTo(file);
-        assertEquals(Integer.parseUnsignedInt(expected, 16),
+        new SafeTensors.Writer()
+                .add("x", "BF16", new long[] {1}, new float[] {value})
+                .writeTo(file);
+        assertEquals(
+                Integer.parseUnsignedInt(expected, 16),
                 Float.floatToRawIntBits(SafeTensors.open(file).floats("x")[0]));
     }
 
     @Test
     void sameCallsGiveSameBytesAndAnAlignedHeader() throws IOException {
         for (String name : new String[] {"a", "b"}) {
-            new SafeTensors.Writer().metadata("k", "v").add("t", "F32", new long[] {3}, new float[] {1, 2, 3})
+            new SafeTensors.Writer()
+                    .metadata("k", "v")
+                    .add("t", "F32", new long[] {3}, new float[] {1, 2, 3})
                     .writeTo(dir.resolve(name));
         }
         assertEquals(-1, Files.mismatch(dir.resolve("a"), dir.resolve("b")));
@@ -115,8 +132,10 @@ class SafeTensorsTest {
         ByteBuffer raw = ByteBuffer.allocate(3_000_003);
         raw.put(2_999_999, (byte) 5).position(3);
         Path file = dir.resolve("large.safetensors");
-        new SafeTensors.Writer().add("x", "F32", new long[] {700_001}, values)
-                .add("raw", "U8", new long[] {3_000_000}, raw).writeTo(file);
+        new SafeTensors.Writer()
+                .add("x", "F32", new long[] {700_001}, values)
+                .add("raw", "U8", new long[] {3_000_000}, raw)
+                .writeTo(file);
         assertArrayEquals(values, SafeTensors.open(file).floats("x"));
         assertEquals(5, SafeTensors.open(file).bytes("raw").get(2_999_996));
     }
@@ -134,7 +153,9 @@ class SafeTensorsTest {
         }
         SafeTensors read = SafeTensors.open(file);
         assertArrayEquals(new float[] {1f}, read.floats("x"));
-        assertTrue(assertThrows(FormatException.class, () -> read.bytes("big")).getMessage().contains("'big'"));
+        assertTrue(assertThrows(FormatException.class, () -> read.bytes("big"))
+                .getMessage()
+                .contains("'big'"));
     }
 
     @Test
@@ -160,21 +181,23 @@ class SafeTensorsTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "7 | is 7; expected an object",
-        "{'dtype':'F8','shape':[1],'data_offsets':[0,4]} | dtype is \"F8\"; expected one of F64",
-        "{'shape':[1],'data_offsets':[0,4]} | dtype is missing",
-        "{'dtype':'F32','shape':[1],'data_offsets':[0,4],'x':1} | unknown key 'x'",
-        "{'dtype':'F32','data_offsets':[0,4]} | shape is missing",
-        "{'dtype':'F32','shape':[-1],'data_offsets':[0,4]} | shape is [-1]; expected a list of non-negative",
-        "{'dtype':'F32','shape':[1.5],'data_offsets':[0,4]} | shape is [1.5]",
-        "{'dtype':'F32','shape':[1],'data_offsets':[0]} | data_offsets is [0]; expected a list of 2",
-        "{'dtype':'F32','shape':[1],'data_offsets':[4,0]} | end before they begin",
-        "{'dtype':'F32','shape':[2],'data_offsets':[0,8]} | reach outside the file, which has 4 bytes",
-        "{'dtype':'F32','shape':[2],'data_offsets':[0,4]} | hold 4 bytes; expected 8 for F32 [2]",
-        "{'dtype':'F32','shape':[4611686018427387904,4],'data_offsets':[0,4]} | is too large",
-        "{'dtype':'U8','shape':[3],'data_offsets':[1,4]} | begins at byte 1 of the data; expected 0",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "7 | is 7; expected an object",
+                "{'dtype':'F8','shape':[1],'data_offsets':[0,4]} | dtype is \"F8\"; expected one of F64",
+                "{'shape':[1],'data_offsets':[0,4]} | dtype is missing",
+                "{'dtype':'F32','shape':[1],'data_offsets':[0,4],'x':1} | unknown key 'x'",
+                "{'dtype':'F32','data_offsets':[0,4]} | shape is missing",
+                "{'dtype':'F32','shape':[-1],'data_offsets':[0,4]} | shape is [-1]; expected a list of non-negative",
+                "{'dtype':'F32','shape':[1.5],'data_offsets':[0,4]} | shape is [1.5]",
+                "{'dtype':'F32','shape':[1],'data_offsets':[0]} | data_offsets is [0]; expected a list of 2",
+                "{'dtype':'F32','shape':[1],'data_offsets':[4,0]} | end before they begin",
+                "{'dtype':'F32','shape':[2],'data_offsets':[0,8]} | reach outside the file, which has 4 bytes",
+                "{'dtype':'F32','shape':[2],'data_offsets':[0,4]} | hold 4 bytes; expected 8 for F32 [2]",
+                "{'dtype':'F32','shape':[4611686018427387904,4],'data_offsets':[0,4]} | is too large",
+                "{'dtype':'U8','shape':[3],'data_offsets':[1,4]} | begins at byte 1 of the data; expected 0",
+            })
     void badTensorsAreRefused(String tensor, String expected) throws IOException {
         assertRefused(raw("{\"w.x\":" + tensor.replace('\'', '"') + "}", 4), "tensor 'w.x'", expected);
     }
@@ -191,16 +214,22 @@ class SafeTensorsTest {
     @Test
     void accessErrorsNameFileAndTensor() {
         Path file = dir.resolve("t.safetensors");
-        new SafeTensors.Writer().add("f", "F32", new long[] {1}, new float[1])
-                .add("l", "I64", new long[] {2}, new long[] {0, 1L << 40}).writeTo(file);
+        new SafeTensors.Writer()
+                .add("f", "F32", new long[] {1}, new float[1])
+                .add("l", "I64", new long[] {2}, new long[] {0, 1L << 40})
+                .writeTo(file);
         SafeTensors read = SafeTensors.open(file);
-        assertEquals(file + ": tensor 'f' is F32; expected I32, I64, U8 or BOOL",
+        assertEquals(
+                file + ": tensor 'f' is F32; expected I32, I64, U8 or BOOL",
                 assertThrows(FormatException.class, () -> read.ints("f")).getMessage());
-        assertEquals(file + ": tensor 'l' is I64; expected F32, BF16, F16 or F64",
+        assertEquals(
+                file + ": tensor 'l' is I64; expected F32, BF16, F16 or F64",
                 assertThrows(FormatException.class, () -> read.doubles("l")).getMessage());
-        assertEquals(file + ": tensor 'l': element 1 is 1099511627776; expected a value of 32 bits",
+        assertEquals(
+                file + ": tensor 'l': element 1 is 1099511627776; expected a value of 32 bits",
                 assertThrows(FormatException.class, () -> read.ints("l")).getMessage());
-        assertEquals(file + ": has no tensor 'g'; it has 2 tensors, the first is 'f'",
+        assertEquals(
+                file + ": has no tensor 'g'; it has 2 tensors, the first is 'f'",
                 assertThrows(FormatException.class, () -> read.entry("g")).getMessage());
         assertFalse(read.contains("g"));
     }

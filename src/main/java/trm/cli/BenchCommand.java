@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -32,9 +33,13 @@ import trm.train.Devices;
 final class BenchCommand implements Callable<Integer> {
     private static final int SAMPLES = 64;
 
-    @Parameters(arity = "1..*", paramLabel = "CONFIG.yaml key=value",
+    @Parameters(
+            arity = "1..*",
+            paramLabel = "CONFIG.yaml key=value",
             description = "Configuration and values that replace its own; batch=N stands for global_batch_size=N.")
     private List<String> arguments;
+
+    private final Map<String, Object> result = new LinkedHashMap<>();
 
     @Option(names = "--seconds", defaultValue = "10", description = "How long to measure (default ${DEFAULT-VALUE}).")
     private double seconds;
@@ -52,8 +57,10 @@ final class BenchCommand implements Callable<Integer> {
                 .toList();
         TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), overrides);
         if (config.dataShape() == null) {
-            throw new ConfigException("data_shape", "bench needs data_shape: {seq_len, vocab_size,"
-                    + " num_puzzle_identifiers} in " + arguments.get(0));
+            throw new ConfigException(
+                    "data_shape",
+                    "bench needs data_shape: {seq_len, vocab_size," + " num_puzzle_identifiers} in "
+                            + arguments.get(0));
         }
         try (Backend backend = Devices.open(device, config.threads());
                 Arena arena = new Arena(backend)) {
@@ -65,6 +72,10 @@ final class BenchCommand implements Callable<Integer> {
                     backend, arena, sizes, parameters, config, 1_000_000, samples(backend, arena, sizes));
             double[] ms = measure(backend, supervision, sizes.lanes());
             report(config, backend, sizes, arena, ms);
+            operations(backend, supervision, sizes.lanes());
+            if (json) {
+                Cli.json(result);
+            }
         }
         return 0;
     }
@@ -80,10 +91,7 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private double[] measure(Backend backend, DeepSupervision supervision, int lanes) {
-        int[] rows = new int[lanes];
-        for (int b = 0; b < lanes; b++) {
-            rows[b] = b % SAMPLES;
-        }
+        int[] rows = rows(lanes);
         for (int i = 0; i < 3; i++) {
             supervision.step(rows);
         }
@@ -103,7 +111,6 @@ final class BenchCommand implements Callable<Integer> {
     private void report(TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, double[] ms) {
         Arrays.sort(ms);
         double median = ms[ms.length / 2];
-        Map<String, Object> result = new LinkedHashMap<>();
         result.put("config", arguments.get(0));
         result.put("device", backend.name() + " " + backend.target());
         result.put("dtype", config.arch().dtype());
@@ -116,11 +123,42 @@ final class BenchCommand implements Callable<Integer> {
         result.put("gflops", sizes.flops(true) / median * 1e-6);
         result.put("peak_bytes", arena.totalBytes());
         result.forEach((name, value) -> System.out.printf(
-                Locale.ROOT, "%-16s %s%n", name, value instanceof Double d ? String.format(Locale.ROOT, "%.3f", d) : value));
-        arena.bytesByPurpose().forEach((purpose, bytes) -> System.out.printf(
-                Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
-        if (json) {
-            Cli.json(result);
+                Locale.ROOT,
+                "%-16s %s%n",
+                name,
+                value instanceof Double d ? String.format(Locale.ROOT, "%.3f", d) : value));
+        arena.bytesByPurpose()
+                .forEach((purpose, bytes) ->
+                        System.out.printf(Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
+    }
+
+    /** Where a step's time goes, over ten further steps. */
+    private static void operations(Backend backend, DeepSupervision supervision, int lanes) {
+        Map<String, long[]> profile = new TreeMap<>();
+        backend.kernels().profile(profile);
+        int[] rows = rows(lanes);
+        for (int i = 0; i < 10; i++) {
+            supervision.step(rows);
         }
+        backend.kernels().profile(null);
+        double total = profile.values().stream().mapToLong(v -> v[1]).sum();
+        System.out.printf("%-28s %10s %12s %7s%n", "operation", "calls/step", "ms/step", "share");
+        profile.entrySet().stream()
+                .sorted((a, b) -> Long.compare(b.getValue()[1], a.getValue()[1]))
+                .forEach(e -> System.out.printf(
+                        Locale.ROOT,
+                        "%-28s %10d %12.4f %6.1f%%%n",
+                        e.getKey(),
+                        e.getValue()[0] / 10,
+                        e.getValue()[1] * 1e-7,
+                        100 * e.getValue()[1] / total));
+    }
+
+    private static int[] rows(int lanes) {
+        int[] rows = new int[lanes];
+        for (int b = 0; b < lanes; b++) {
+            rows[b] = b % SAMPLES;
+        }
+        return rows;
     }
 }

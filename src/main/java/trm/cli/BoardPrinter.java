@@ -46,12 +46,7 @@ final class BoardPrinter {
             int[] board = solution.boards().get(i);
             String halt = String.format(java.util.Locale.ROOT, "halt %.2f", solution.haltProbabilities()[i]);
             panels.add(panel(
-                    "step " + (i + 1),
-                    halt,
-                    board,
-                    solution.puzzle(),
-                    solution.changed(i),
-                    solution.wrong(board)));
+                    "step " + (i + 1), halt, board, solution.puzzle(), solution.changed(i), solution.wrong(board)));
         }
         return sideBySide(panels, boardWidth(Boards.side(solution.puzzle().length)));
     }

@@ -65,7 +65,8 @@ final class DataCommand implements Runnable {
     @Command(
             name = "sudoku-mini",
             mixinStandardHelpOptions = true,
-            description = "Generates 4x4 or 6x6 Sudoku puzzles with unique solutions; train and test share no solution.",
+            description =
+                    "Generates 4x4 or 6x6 Sudoku puzzles with unique solutions; train and test share no solution.",
             footer = {"", "Example: trm data sudoku-mini --side 4 --train-size 10000 --test-size 600 --out data/mini"})
     static final class SudokuMini implements Callable<Integer> {
         @Option(names = "--side", defaultValue = "4", description = "4 or 6 (default ${DEFAULT-VALUE}).")

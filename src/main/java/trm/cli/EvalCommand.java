@@ -39,7 +39,10 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--limit", defaultValue = "9223372036854775807", description = "Only the first N puzzles.")
     private long limit;
 
-    @Option(names = "--steps", defaultValue = "0", description = "Supervision steps; default: the run's halt_max_steps.")
+    @Option(
+            names = "--steps",
+            defaultValue = "0",
+            description = "Supervision steps; default: the run's halt_max_steps.")
     private int steps;
 
     @Option(names = "--batch", defaultValue = "0", description = "Lanes at once; default: the run's.")
@@ -55,7 +58,8 @@ final class EvalCommand implements Callable<Integer> {
     public Integer call() {
         SafeTensors file = SafeTensors.open(Checkpoint.find(checkpoint, Cli::message));
         TrainConfig config = Checkpoint.config(file);
-        Dataset dataset = Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
+        Dataset dataset =
+                Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
         DataShape shape = new DataShape(
                 dataset.seqLen(), dataset.info().vocabSize(), dataset.info().numPuzzleIdentifiers());
         int lanes = batch > 0 ? batch : config.evalBatchSize() > 0 ? config.evalBatchSize() : config.globalBatchSize();

@@ -30,7 +30,8 @@ import trm.io.FormatException;
             VerifyCommand.class,
             InfoCommand.class
         },
-        footer = {"", "Example: trm demo", "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143 stopped by a signal."})
+        footer = {"", "Example: trm demo", "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143 stopped by a signal."
+        })
 public final class Main implements Runnable {
     @Option(
             names = "--verbose",
@@ -61,9 +62,10 @@ public final class Main implements Runnable {
         });
         line.setParameterExceptionHandler((ParameterException error, String[] given) -> {
             Cli.message("trm: " + error.getMessage());
-            Cli.message("See: trm " + (error.getCommandLine().getCommandName().equals("trm")
-                    ? "--help"
-                    : error.getCommandLine().getCommandName() + " --help"));
+            Cli.message("See: trm "
+                    + (error.getCommandLine().getCommandName().equals("trm")
+                            ? "--help"
+                            : error.getCommandLine().getCommandName() + " --help"));
             return 2;
         });
         return line.execute(args);

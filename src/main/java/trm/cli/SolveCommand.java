@@ -28,7 +28,11 @@ import trm.train.Checkpoint;
 import trm.train.Devices;
 
 /** {@code trm solve}: one Sudoku by a trained model, shown step by step. */
-@Command(name = "solve", description = "Solve one Sudoku with a trained model and show every supervision step.")
+@Command(
+        name = "solve",
+        mixinStandardHelpOptions = true,
+        description = "Solves one Sudoku with a trained model and shows every supervision step.",
+        footer = {"", "Example: trm solve runs/demo --puzzle 1..4.2....3.3..2"})
 final class SolveCommand implements Callable<Integer> {
     /** Label token of every cell of a puzzle without a solution: left out of the loss. */
     private static final int IGNORED_LABEL = 0;
@@ -43,18 +47,18 @@ final class SolveCommand implements Callable<Integer> {
             description = "The cells row by row; '.' or '0' for blank. 16, 36 or 81 characters.")
     private String puzzle;
 
-    @Option(names = "--steps", defaultValue = "16", paramLabel = "N",
+    @Option(
+            names = "--steps",
+            defaultValue = "16",
+            paramLabel = "N",
             description = "Supervision steps (default ${DEFAULT-VALUE}).")
     private int steps;
 
     @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
     private String device;
 
-    @Option(names = "--json", description = "Print one line of JSON instead of boards.")
+    @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
-
-    @Option(names = {"-h", "--help"}, usageHelp = true, description = "Show this help.")
-    private boolean help;
 
     @Override
     public Integer call() {
@@ -100,6 +104,7 @@ final class SolveCommand implements Callable<Integer> {
         int[] answer = solution.last();
         boolean keeps = keepsGivens(solution.puzzle(), answer);
         boolean legal = keeps && Boards.legal(answer);
+        print(solution, file, keeps, legal);
         if (json) {
             Map<String, Object> out = new LinkedHashMap<>();
             out.put("puzzle", text(solution.puzzle()));
@@ -108,23 +113,27 @@ final class SolveCommand implements Callable<Integer> {
             out.put("steps", steps);
             out.put("halt_probability", solution.haltProbabilities());
             Cli.json(out);
-            return;
         }
+    }
+
+    private static void print(SolveTrace.Solution solution, Path file, boolean keeps, boolean legal) {
         BoardPrinter printer = BoardPrinter.forConsole();
         System.out.println(file);
         System.out.println(printer.key());
         System.out.println();
         System.out.print(printer.render(solution));
-        System.out.println("answer  " + text(answer));
-        System.out.println(legal
-                ? "legal: every row, column and box holds each digit once, and the givens are kept"
-                : "not legal: " + (keeps ? "a digit repeats or is missing" : "a given was overwritten"));
+        System.out.println("answer  " + text(solution.last()));
+        System.out.println(
+                legal
+                        ? "legal: every row, column and box holds each digit once, and the givens are kept"
+                        : "not legal: " + (keeps ? "a digit repeats or is missing" : "a given was overwritten"));
     }
 
     /** Shape of the data that a checkpoint was trained on, from the sizes of its tensors. */
     static DataShape shapeOf(SafeTensors file, TrainConfig config, int cells) {
         String root = trm.model.Parameters.ROOT;
-        int vocabulary = (int) file.entry(root + "embed_tokens.embedding_weight").shape()[0];
+        int vocabulary =
+                (int) file.entry(root + "embed_tokens.embedding_weight").shape()[0];
         String table = root + "puzzle_emb.weights";
         int identifiers = file.contains(table) ? (int) file.entry(table).shape()[0] : 1;
         String mixer = root + "L_level.layers.0.mlp_t.gate_up_proj.weight";
@@ -163,6 +172,9 @@ final class SolveCommand implements Callable<Integer> {
     }
 
     private static String text(int[] board) {
-        return Arrays.stream(board).mapToObj(Integer::toString).collect(Collectors.joining()).replace('0', '.');
+        return Arrays.stream(board)
+                .mapToObj(Integer::toString)
+                .collect(Collectors.joining())
+                .replace('0', '.');
     }
 }

@@ -36,7 +36,7 @@ final class SolveTrace {
             return differing(before(step), boards.get(step));
         }
 
-        /** Cells of a board that differ from the solution, or break a rule when there is no solution to compare with. */
+        /** Cells that differ from the solution; when it is not known, those that break a rule or a given. */
         boolean[] wrong(int[] board) {
             if (answer != null) {
                 return differing(answer, board);

@@ -36,7 +36,9 @@ final class TrainCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(arity = "0..*", paramLabel = "CONFIG.yaml key=value",
+    @Parameters(
+            arity = "0..*",
+            paramLabel = "CONFIG.yaml key=value",
             description = "Configuration file and values that replace its own.")
     private List<String> arguments = List.of();
 

@@ -50,8 +50,7 @@ public record ArchConfig(
      */
     public ArchConfig {
         Check.that("trm".equals(name), "arch.name", name, "not supported by this version; supported: trm");
-        Check.that(noActContinue, "arch.no_ACT_continue", noActContinue,
-                "not supported by this version; must be true");
+        Check.that(noActContinue, "arch.no_ACT_continue", noActContinue, "not supported by this version; must be true");
         Check.atLeast("arch.hidden_size", hiddenSize, 1);
         Check.atLeast("arch.num_heads", heads, 1);
         Check.positive("arch.expansion", expansion);
@@ -69,22 +68,37 @@ public record ArchConfig(
         Check.present("arch.loss.loss_type", lossType);
         Check.oneOf("arch.forward_dtype", dtype, List.of("float32", "bfloat16"));
         if (!mlpT) {
-            Check.that(heads <= hiddenSize, "arch.num_heads", heads,
+            Check.that(
+                    heads <= hiddenSize,
+                    "arch.num_heads",
+                    heads,
                     "must be at most hidden_size, which is " + hiddenSize);
             int width = hiddenSize / heads;
-            Check.that(posEncodings != PosEncodings.ROPE || width % 2 == 0, "arch.num_heads", heads,
+            Check.that(
+                    posEncodings != PosEncodings.ROPE || width % 2 == 0,
+                    "arch.num_heads",
+                    heads,
                     "with hidden_size " + hiddenSize + " the head width is " + width
-                    + "; rotary positions need an even one");
+                            + "; rotary positions need an even one");
         }
-        Check.that(puzzleEmbNdim > 0 || puzzleEmbLen == 0, "arch.puzzle_emb_len", puzzleEmbLen,
+        Check.that(
+                puzzleEmbNdim > 0 || puzzleEmbLen == 0,
+                "arch.puzzle_emb_len",
+                puzzleEmbLen,
                 "must be 0 when puzzle_emb_ndim is 0");
-        Check.that(puzzleEmbLen == 0 || puzzleEmbNdim <= (long) puzzleEmbLen * hiddenSize, "arch.puzzle_emb_ndim",
-                puzzleEmbNdim, "must be at most puzzle_emb_len x hidden_size, " + puzzleEmbLen + " x " + hiddenSize
-                + " = " + (long) puzzleEmbLen * hiddenSize);
+        Check.that(
+                puzzleEmbLen == 0 || puzzleEmbNdim <= (long) puzzleEmbLen * hiddenSize,
+                "arch.puzzle_emb_ndim",
+                puzzleEmbNdim,
+                "must be at most puzzle_emb_len x hidden_size, " + puzzleEmbLen + " x " + hiddenSize + " = "
+                        + (long) puzzleEmbLen * hiddenSize);
         double unrounded = Math.rint(expansion * hiddenSize * 2 / 3);
-        Check.that(unrounded >= 1 && unrounded <= 1 << 24, "arch.expansion", expansion,
-                "with hidden_size " + hiddenSize + " the inner width is " + unrounded
-                + "; must be between 1 and " + (1 << 24));
+        Check.that(
+                unrounded >= 1 && unrounded <= 1 << 24,
+                "arch.expansion",
+                expansion,
+                "with hidden_size " + hiddenSize + " the inner width is " + unrounded + "; must be between 1 and "
+                        + (1 << 24));
     }
 
     /** Positions in front of the tokens, P. */

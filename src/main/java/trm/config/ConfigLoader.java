@@ -22,16 +22,61 @@ import java.util.regex.Pattern;
  * the published values; {@code data_paths} must be given.
  */
 public final class ConfigLoader {
-    private static final List<String> TOP = List.of("arch", "data_paths", "data_shape", "global_batch_size", "epochs",
-            "eval_interval", "lr", "lr_min_ratio", "lr_warmup_steps", "beta1", "beta2", "weight_decay",
-            "puzzle_emb_lr", "puzzle_emb_weight_decay", "ema", "ema_rate", "seed", "run_name", "dtype", "optimizer",
-            "checkpoint_every_steps", "checkpoint_keep", "max_steps", "log_every_steps", "eval_batch_size", "threads",
-            "evaluators", "project_name", "checkpoint_every_eval", "data_paths_test", "freeze_weights", "defaults",
+    private static final List<String> TOP = List.of(
+            "arch",
+            "data_paths",
+            "data_shape",
+            "global_batch_size",
+            "epochs",
+            "eval_interval",
+            "lr",
+            "lr_min_ratio",
+            "lr_warmup_steps",
+            "beta1",
+            "beta2",
+            "weight_decay",
+            "puzzle_emb_lr",
+            "puzzle_emb_weight_decay",
+            "ema",
+            "ema_rate",
+            "seed",
+            "run_name",
+            "dtype",
+            "optimizer",
+            "checkpoint_every_steps",
+            "checkpoint_keep",
+            "max_steps",
+            "log_every_steps",
+            "eval_batch_size",
+            "threads",
+            "evaluators",
+            "project_name",
+            "checkpoint_every_eval",
+            "data_paths_test",
+            "freeze_weights",
+            "defaults",
             "hydra");
-    private static final List<String> ARCH = List.of("name", "hidden_size", "num_heads", "expansion", "mlp_t",
-            "pos_encodings", "rope_theta", "rms_norm_eps", "H_cycles", "L_cycles", "H_layers", "L_layers",
-            "puzzle_emb_ndim", "puzzle_emb_len", "no_ACT_continue", "halt_max_steps", "halt_exploration_prob", "loss",
-            "loss_type", "forward_dtype");
+    private static final List<String> ARCH = List.of(
+            "name",
+            "hidden_size",
+            "num_heads",
+            "expansion",
+            "mlp_t",
+            "pos_encodings",
+            "rope_theta",
+            "rms_norm_eps",
+            "H_cycles",
+            "L_cycles",
+            "H_layers",
+            "L_layers",
+            "puzzle_emb_ndim",
+            "puzzle_emb_len",
+            "no_ACT_continue",
+            "halt_max_steps",
+            "halt_exploration_prob",
+            "loss",
+            "loss_type",
+            "forward_dtype");
     private static final List<String> LOSS = List.of("name", "loss_type");
     private static final List<String> SHAPE = List.of("seq_len", "vocab_size", "num_puzzle_identifiers");
 
@@ -101,8 +146,10 @@ public final class ConfigLoader {
     private static void both(ConfigNode.Table given, String first, String second) {
         ConfigNode node = ConfigReader.find(given, first);
         if (node != null && ConfigReader.find(given, second) != null) {
-            throw new ConfigException(first, node.where() + ": " + first + " and " + second
-                    + " are two names of the same key; give one of them");
+            throw new ConfigException(
+                    first,
+                    node.where() + ": " + first + " and " + second
+                            + " are two names of the same key; give one of them");
         }
     }
 
@@ -141,8 +188,8 @@ public final class ConfigLoader {
                 table.fields().put(names[i], inner);
             }
             if (!(inner instanceof ConfigNode.Table next)) {
-                throw new ConfigException(node.where() + ": cannot set " + path + ": " + done + " is "
-                        + inner.shown() + ", not a table");
+                throw new ConfigException(
+                        node.where() + ": cannot set " + path + ": " + done + " is " + inner.shown() + ", not a table");
             }
             table = next;
         }
@@ -219,7 +266,8 @@ public final class ConfigLoader {
             throw top.wrong("defaults", defaults, "a list");
         }
         for (ConfigNode item : items.items()) {
-            if (item instanceof ConfigNode.Table table && table.fields().size() == 1
+            if (item instanceof ConfigNode.Table table
+                    && table.fields().size() == 1
                     && table.fields().get("arch") instanceof ConfigNode.Text name) {
                 if (ConfigReader.find(root, "arch.name") == null) {
                     set(root, "arch.name", name);
@@ -230,8 +278,8 @@ public final class ConfigLoader {
         }
     }
 
-    private static ConfigReader inner(ConfigNode.Table root, ConfigReader outer, String key, String path,
-            List<String> known) {
+    private static ConfigReader inner(
+            ConfigNode.Table root, ConfigReader outer, String key, String path, List<String> known) {
         ConfigNode node = outer.get(key);
         if (node == null || node instanceof ConfigNode.Text text && text.isNull()) {
             node = new ConfigNode.Table(new LinkedHashMap<>(), root.where());
@@ -269,7 +317,10 @@ public final class ConfigLoader {
                 arch.bool("no_ACT_continue", true),
                 arch.integer("halt_max_steps", 16),
                 arch.number("halt_exploration_prob", 0.1),
-                loss.word("loss_type", LossType.STABLEMAX, "stablemax_cross_entropy or softmax_cross_entropy",
+                loss.word(
+                        "loss_type",
+                        LossType.STABLEMAX,
+                        "stablemax_cross_entropy or softmax_cross_entropy",
                         ConfigLoader::lossType),
                 arch.string("forward_dtype", "bfloat16"));
     }
@@ -299,11 +350,13 @@ public final class ConfigLoader {
         ConfigReader shape = inner(root, top, "data_shape", "data_shape", SHAPE);
         for (String key : SHAPE) {
             if (!shape.has(key)) {
-                throw new ConfigException(node.where() + ": data_shape has no " + key + "; expected "
-                        + String.join(", ", SHAPE));
+                throw new ConfigException(
+                        node.where() + ": data_shape has no " + key + "; expected " + String.join(", ", SHAPE));
             }
         }
-        return new DataShape(shape.integer("seq_len", 0), shape.integer("vocab_size", 0),
+        return new DataShape(
+                shape.integer("seq_len", 0),
+                shape.integer("vocab_size", 0),
                 shape.integer("num_puzzle_identifiers", 0));
     }
 
@@ -329,7 +382,8 @@ public final class ConfigLoader {
             int elsewhere = table.getKey().equals(prefix) ? 0 : 4;
             for (String candidate : table.getValue()) {
                 int distance = 8 * editDistance(name.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT))
-                        + editDistance(name, candidate) + elsewhere;
+                        + editDistance(name, candidate)
+                        + elsewhere;
                 if (distance < least) {
                     least = distance;
                     best = table.getKey() + candidate;

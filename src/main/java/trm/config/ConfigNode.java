@@ -55,7 +55,9 @@ sealed interface ConfigNode {
             Node node = new Yaml(new LoaderOptions()).compose(new StringReader(yaml));
             return node == null ? null : new Conversion(source, lines).convert(node, 0, null);
         } catch (MarkedYAMLException e) {
-            String at = lines && e.getProblemMark() != null ? ":" + (e.getProblemMark().getLine() + 1) : "";
+            String at = lines && e.getProblemMark() != null
+                    ? ":" + (e.getProblemMark().getLine() + 1)
+                    : "";
             throw new ConfigException(source + at + ": not valid YAML: " + e.getProblem());
         } catch (YAMLException e) {
             throw new ConfigException(source + ": not valid YAML: " + e.getMessage());
@@ -78,7 +80,8 @@ sealed interface ConfigNode {
 
         private String at(Node node) {
             return lines && node.getStartMark() != null
-                    ? source + ":" + (node.getStartMark().getLine() + 1) : source;
+                    ? source + ":" + (node.getStartMark().getLine() + 1)
+                    : source;
         }
 
         ConfigNode convert(Node node, int depth, String keyAt) {

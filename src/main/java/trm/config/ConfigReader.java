@@ -9,8 +9,7 @@ import java.util.regex.Pattern;
 /** Typed access to one table of a configuration. A value of another type is a {@link ConfigException}. */
 final class ConfigReader {
     private static final Pattern INTEGER = Pattern.compile("[-+]?\\d+(_\\d+)*");
-    private static final Pattern NUMBER =
-            Pattern.compile("[-+]?(\\d+(_\\d+)*(\\.\\d*)?|\\.\\d+)([eE][-+]?\\d+)?");
+    private static final Pattern NUMBER = Pattern.compile("[-+]?(\\d+(_\\d+)*(\\.\\d*)?|\\.\\d+)([eE][-+]?\\d+)?");
     private static final Pattern REFERENCE = Pattern.compile("\\$\\{(\\.?)(\\w+(?:\\.\\w+)*)}");
     private static final int MAX_REFERENCES = 8;
 
@@ -39,7 +38,8 @@ final class ConfigReader {
                         + "; this refers to no value of the configuration");
             }
             node = target instanceof ConfigNode.Text found
-                    ? new ConfigNode.Text(found.value(), found.quoted(), first.where()) : target;
+                    ? new ConfigNode.Text(found.value(), found.quoted(), first.where())
+                    : target;
         }
         return node;
     }
@@ -57,8 +57,8 @@ final class ConfigReader {
     }
 
     ConfigException wrong(String key, ConfigNode node, String expected) {
-        return new ConfigException(prefix + key,
-                node.where() + ": " + prefix + key + " is " + node.shown() + "; expected " + expected);
+        return new ConfigException(
+                prefix + key, node.where() + ": " + prefix + key + " is " + node.shown() + "; expected " + expected);
     }
 
     /** The text of a scalar if it could be a number or a word, null otherwise. */
@@ -159,8 +159,10 @@ final class ConfigReader {
             return List.of();
         }
         ConfigNode list = node;
-        if (node instanceof ConfigNode.Text text && text.quoted() && text.value().startsWith("[")) {
-            list = ConfigNode.parse(text.value(), node.where(), false);         // a list that a shell left quoted
+        if (node instanceof ConfigNode.Text text
+                && text.quoted()
+                && text.value().startsWith("[")) {
+            list = ConfigNode.parse(text.value(), node.where(), false); // a list that a shell left quoted
         }
         if (!(list instanceof ConfigNode.Items items)) {
             throw wrong(key, node, "a list of strings");
@@ -178,7 +180,8 @@ final class ConfigReader {
     /** For keys of the published configuration that this program accepts only at rest. */
     void requireEmptyList(String key) {
         ConfigNode node = get(key);
-        boolean empty = isNull(node) || node instanceof ConfigNode.Items items && items.items().isEmpty();
+        boolean empty = isNull(node)
+                || node instanceof ConfigNode.Items items && items.items().isEmpty();
         if (!empty) {
             throw wrong(key, node, "[]: not supported by this version");
         }

@@ -60,19 +60,28 @@ public record TrainConfig(
      */
     public TrainConfig {
         Check.present("arch", arch);
-        Check.that(dataPaths != null && !dataPaths.isEmpty(), "data_paths", dataPaths,
+        Check.that(
+                dataPaths != null && !dataPaths.isEmpty(),
+                "data_paths",
+                dataPaths,
                 "must name at least one dataset directory");
         dataPaths = List.copyOf(dataPaths);
         for (String path : dataPaths) {
             Check.that(!path.isBlank(), "data_paths", dataPaths, "must not contain an empty path");
         }
-        Check.that(new HashSet<>(dataPaths).size() == dataPaths.size(), "data_paths", dataPaths,
+        Check.that(
+                new HashSet<>(dataPaths).size() == dataPaths.size(),
+                "data_paths",
+                dataPaths,
                 "must not name a directory twice");
         Check.atLeast("global_batch_size", globalBatchSize, 1);
         Check.atLeast("epochs", epochs, 1);
         if (evalInterval != null) {
             Check.atLeast("eval_interval", evalInterval, 1);
-            Check.that(epochs % evalInterval == 0, "eval_interval", evalInterval,
+            Check.that(
+                    epochs % evalInterval == 0,
+                    "eval_interval",
+                    evalInterval,
                     "must divide epochs, which is " + epochs);
         }
         Check.notNegative("lr", lr);

@@ -7,7 +7,7 @@ import java.util.Arrays;
  * [side * side], row major: 0 is blank, 1 .. side a digit. The token of a cell is its value + 1.
  */
 public final class Boards {
-    private Boards() { }
+    private Boards() {}
 
     /**
      * The side of a board of seqLen cells.
@@ -99,8 +99,8 @@ public final class Boards {
             char c = puzzle.charAt(i);
             int digit = c == '.' ? 0 : c - '0';
             if (digit < 0 || digit > side) {
-                throw new DataException("puzzle: character " + (i + 1) + ": found '" + c
-                    + "', expected '.', '0' or 1 .. " + side);
+                throw new DataException(
+                        "puzzle: character " + (i + 1) + ": found '" + c + "', expected '.', '0' or 1 .. " + side);
             }
             digits[i] = digit;
         }
@@ -108,7 +108,7 @@ public final class Boards {
             for (int b = a + 1; b < digits.length; b++) {
                 if (digits[a] != 0 && digits[a] == digits[b] && shareUnit(side, a, b)) {
                     throw new DataException("puzzle: contradictory givens: " + digits[a] + " in " + cell(side, a)
-                        + " and again in " + cell(side, b));
+                            + " and again in " + cell(side, b));
                 }
             }
         }

@@ -33,7 +33,7 @@ public final class Dataset {
         }
         if (info.vocabSize() > 256) {
             throw new DataException(infoPath + ": field 'vocab_size': found " + info.vocabSize()
-                + ", expected at most 256 (a token is kept in one byte)");
+                    + ", expected at most 256 (a token is kept in one byte)");
         }
         String set = info.sets().get(0);
         Path inputsPath = dir.resolve(set + "__inputs.npy");
@@ -46,7 +46,7 @@ public final class Dataset {
         Npy labelRows = rows(labelsPath);
         if (inputRows.shape()[0] != labelRows.shape()[0]) {
             throw new DataException(labelsPath + ": found " + labelRows.shape()[0] + " rows, expected "
-                + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
+                    + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
         }
         long bytes = inputRows.shape()[0] * info.seqLen();
         if (bytes > Integer.MAX_VALUE) {
@@ -58,7 +58,7 @@ public final class Dataset {
         for (int p = 0; p < puzzleIdentifiers.length; p++) {
             if (puzzleIdentifiers[p] < 0 || puzzleIdentifiers[p] >= info.numPuzzleIdentifiers()) {
                 throw new DataException(identifiersPath + ": entry " + p + ": found identifier " + puzzleIdentifiers[p]
-                    + ", expected 0 .. " + (info.numPuzzleIdentifiers() - 1));
+                        + ", expected 0 .. " + (info.numPuzzleIdentifiers() - 1));
             }
         }
         puzzleIndices = indices(puzzlesPath, puzzleIdentifiers.length, "puzzles", examples, "examples");
@@ -66,7 +66,7 @@ public final class Dataset {
         indices(groupsPath, groupIndices.length - 1, "groups", puzzleIdentifiers.length, "puzzles");
         if (info.totalGroups() != groupIndices.length - 1) {
             throw new DataException(infoPath + ": field 'total_groups': found " + info.totalGroups() + ", expected "
-                + (groupIndices.length - 1) + " as in " + groupsPath.getFileName());
+                    + (groupIndices.length - 1) + " as in " + groupsPath.getFileName());
         }
         inputs = tokens(inputsPath, inputRows);
         labels = tokens(labelsPath, labelRows);
@@ -90,8 +90,8 @@ public final class Dataset {
     private Npy rows(Path path) {
         Npy array = Npy.open(path).requireNdim(2);
         if (array.shape()[1] != info.seqLen()) {
-            throw new DataException(path + ": found rows of " + array.shape()[1] + " tokens, expected seq_len "
-                + info.seqLen());
+            throw new DataException(
+                    path + ": found rows of " + array.shape()[1] + " tokens, expected seq_len " + info.seqLen());
         }
         return array;
     }
@@ -110,7 +110,7 @@ public final class Dataset {
         int[] values = vector(path);
         if (values.length == 0 || values.length != owners + 1) {
             throw new DataException(path + ": found " + values.length + " entries, expected "
-                + (Math.max(owners, 0) + 1) + ", one more than the " + ownerName);
+                    + (Math.max(owners, 0) + 1) + ", one more than the " + ownerName);
         }
         if (values[0] != 0) {
             throw new DataException(path + ": entry 0: found " + values[0] + ", expected 0");
@@ -118,12 +118,12 @@ public final class Dataset {
         for (int i = 1; i < values.length; i++) {
             if (values[i] <= values[i - 1]) {
                 throw new DataException(path + ": entry " + i + ": found " + values[i] + " after " + values[i - 1]
-                    + ", expected increasing values");
+                        + ", expected increasing values");
             }
         }
         if (values[values.length - 1] != owned) {
             throw new DataException(path + ": last entry: found " + values[values.length - 1] + ", expected " + owned
-                + ", the number of " + ownedName);
+                    + ", the number of " + ownedName);
         }
         return values;
     }
@@ -138,7 +138,7 @@ public final class Dataset {
             for (int i = 0; i < width; i++) {
                 if (row[i] < 0 || row[i] >= info.vocabSize()) {
                     throw new DataException(path + ": row " + r + ", column " + i + ": found token " + row[i]
-                        + ", expected 0 .. " + (info.vocabSize() - 1));
+                            + ", expected 0 .. " + (info.vocabSize() - 1));
                 }
                 packed[i] = (byte) row[i];
             }

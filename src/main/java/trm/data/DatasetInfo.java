@@ -27,9 +27,17 @@ import java.util.stream.Collectors;
  * @param totalPuzzles         puzzles of the split; the Sudoku and maze builders write the number of groups here
  * @param sets                 set names; a file is called {@code <set>__<field>.npy}
  */
-public record DatasetInfo(int padId, Integer ignoreLabelId, int blankIdentifierId, int vocabSize, int seqLen,
-                          int numPuzzleIdentifiers, int totalGroups, double meanPuzzleExamples, int totalPuzzles,
-                          List<String> sets) {
+public record DatasetInfo(
+        int padId,
+        Integer ignoreLabelId,
+        int blankIdentifierId,
+        int vocabSize,
+        int seqLen,
+        int numPuzzleIdentifiers,
+        int totalGroups,
+        double meanPuzzleExamples,
+        int totalPuzzles,
+        List<String> sets) {
     public DatasetInfo {
         sets = List.copyOf(sets);
     }
@@ -66,16 +74,16 @@ public record DatasetInfo(int padId, Integer ignoreLabelId, int blankIdentifierI
             throw wrong(path, "sets", names, "a list of names");
         }
         return new DatasetInfo(
-            integer(path, root, "pad_id", 0),
-            ignored.isNull() ? null : integer(path, root, "ignore_label_id", Integer.MIN_VALUE),
-            integer(path, root, "blank_identifier_id", 0),
-            integer(path, root, "vocab_size", 1),
-            integer(path, root, "seq_len", 1),
-            integer(path, root, "num_puzzle_identifiers", 1),
-            integer(path, root, "total_groups", 0),
-            mean.doubleValue(),
-            integer(path, root, "total_puzzles", 0),
-            sets);
+                integer(path, root, "pad_id", 0),
+                ignored.isNull() ? null : integer(path, root, "ignore_label_id", Integer.MIN_VALUE),
+                integer(path, root, "blank_identifier_id", 0),
+                integer(path, root, "vocab_size", 1),
+                integer(path, root, "seq_len", 1),
+                integer(path, root, "num_puzzle_identifiers", 1),
+                integer(path, root, "total_groups", 0),
+                mean.doubleValue(),
+                integer(path, root, "total_puzzles", 0),
+                sets);
     }
 
     private static JsonNode field(Path path, JsonNode root, String key) {
@@ -89,8 +97,8 @@ public record DatasetInfo(int padId, Integer ignoreLabelId, int blankIdentifierI
     private static int integer(Path path, JsonNode root, String key, int least) {
         JsonNode value = field(path, root, key);
         if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < least) {
-            throw wrong(path, key, value,
-                least == Integer.MIN_VALUE ? "an integer" : "an integer of at least " + least);
+            throw wrong(
+                    path, key, value, least == Integer.MIN_VALUE ? "an integer" : "an integer of at least " + least);
         }
         return value.intValue();
     }
@@ -102,11 +110,12 @@ public record DatasetInfo(int padId, Integer ignoreLabelId, int blankIdentifierI
     /** Writes the bytes of Python's {@code json.dump}: ", " and ": " as separators, no newline at the end. */
     public void write(Path path) {
         String json = "{\"pad_id\": " + padId + ", \"ignore_label_id\": " + ignoreLabelId
-            + ", \"blank_identifier_id\": " + blankIdentifierId + ", \"vocab_size\": " + vocabSize
-            + ", \"seq_len\": " + seqLen + ", \"num_puzzle_identifiers\": " + numPuzzleIdentifiers
-            + ", \"total_groups\": " + totalGroups + ", \"mean_puzzle_examples\": " + pythonRepr(meanPuzzleExamples)
-            + ", \"total_puzzles\": " + totalPuzzles
-            + ", \"sets\": " + sets.stream().map(DatasetInfo::quote).collect(Collectors.joining(", ", "[", "]")) + "}";
+                + ", \"blank_identifier_id\": " + blankIdentifierId + ", \"vocab_size\": " + vocabSize
+                + ", \"seq_len\": " + seqLen + ", \"num_puzzle_identifiers\": " + numPuzzleIdentifiers
+                + ", \"total_groups\": " + totalGroups + ", \"mean_puzzle_examples\": " + pythonRepr(meanPuzzleExamples)
+                + ", \"total_puzzles\": " + totalPuzzles
+                + ", \"sets\": " + sets.stream().map(DatasetInfo::quote).collect(Collectors.joining(", ", "[", "]"))
+                + "}";
         try {
             Files.write(path, json.getBytes(StandardCharsets.US_ASCII));
         } catch (IOException e) {
@@ -133,8 +142,8 @@ public record DatasetInfo(int padId, Integer ignoreLabelId, int blankIdentifierI
             return shortest.setScale(Math.max(1, shortest.scale())).toPlainString();
         }
         String digits = shortest.unscaledValue().abs().toString();
-        return (value < 0 ? "-" : "") + digits.charAt(0) + (digits.length() > 1 ? "." + digits.substring(1) : "")
-            + "e" + (exponent < 0 ? "-" : "+") + (Math.abs(exponent) < 10 ? "0" : "") + Math.abs(exponent);
+        return (value < 0 ? "-" : "") + digits.charAt(0) + (digits.length() > 1 ? "." + digits.substring(1) : "") + "e"
+                + (exponent < 0 ? "-" : "+") + (Math.abs(exponent) < 10 ? "0" : "") + Math.abs(exponent);
     }
 
     /** A JSON string with everything outside printable ASCII escaped, as Python's json does by default. */

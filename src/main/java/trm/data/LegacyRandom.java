@@ -11,7 +11,7 @@ public final class LegacyRandom {
     private static final int M = 397;
 
     private final int[] words = new int[N];
-    private int position = N;                                         // next word to temper; N: regenerate first
+    private int position = N; // next word to temper; N: regenerate first
 
     /**
      * The state after {@code np.random.seed(seed)}.
@@ -50,7 +50,8 @@ public final class LegacyRandom {
     public void setState(int[] state) {
         if (state.length != N + 1 || state[N] < 0 || state[N] > N) {
             throw new DataException("MT19937 state: found " + state.length + " ints"
-                + (state.length == N + 1 ? " and position " + state[N] : "") + ", expected 625 and position 0 .. 624");
+                    + (state.length == N + 1 ? " and position " + state[N] : "")
+                    + ", expected 625 and position 0 .. 624");
         }
         System.arraycopy(state, 0, words, 0, N);
         position = state[N];

@@ -17,9 +17,10 @@ import java.util.Set;
 public final class MiniSudokuBuilder {
     /** There are 288 grids of side 4: this many are for training, the others for testing. */
     private static final int TRAIN_GRIDS_OF_SIDE_4 = 188;
-    private static final int MAX_FAILURES = 5_000;                    // consecutive draws without a new puzzle
 
-    private MiniSudokuBuilder() { }
+    private static final int MAX_FAILURES = 5_000; // consecutive draws without a new puzzle
+
+    private MiniSudokuBuilder() {}
 
     /**
      * What was written.
@@ -27,7 +28,7 @@ public final class MiniSudokuBuilder {
      * @param trainGrids distinct solutions behind the training puzzles
      * @param testGrids  distinct solutions behind the test puzzles
      */
-    public record Summary(Path out, int train, int test, int trainGrids, int testGrids) { }
+    public record Summary(Path out, int train, int test, int trainGrids, int testGrids) {}
 
     /**
      * Builds {@code out/train}, {@code out/test} and {@code out/identifiers.json}.
@@ -49,8 +50,8 @@ public final class MiniSudokuBuilder {
         int cells = side * side;
         int maxBlanks = side == 4 ? 12 : 28;
         if (minBlanks < cells / 2 || minBlanks > maxBlanks) {
-            throw new DataException("minBlanks=" + minBlanks + ": expected " + cells / 2 + " .. " + maxBlanks
-                + " for side " + side);
+            throw new DataException(
+                    "minBlanks=" + minBlanks + ": expected " + cells / 2 + " .. " + maxBlanks + " for side " + side);
         }
         LegacyRandom random = new LegacyRandom(seed);
         List<int[]> grids = side == 4 ? shuffledGridsOfSide4(random) : drawGrids(side, train + test, random);
@@ -69,15 +70,18 @@ public final class MiniSudokuBuilder {
         return new Summary(out, train, test, distinctGrids(trainPuzzles), distinctGrids(testPuzzles));
     }
 
-    private record Puzzle(int[] question, int[] answer) { }
+    private record Puzzle(int[] question, int[] answer) {}
 
     private static int distinctGrids(List<Puzzle> puzzles) {
-        return (int) puzzles.stream().map(puzzle -> Arrays.toString(puzzle.answer())).distinct().count();
+        return (int) puzzles.stream()
+                .map(puzzle -> Arrays.toString(puzzle.answer()))
+                .distinct()
+                .count();
     }
 
     private static void write(Path dir, int side, List<Puzzle> puzzles) throws IOException {
         try (SingleExampleWriter writer =
-                 new SingleExampleWriter(dir, "u1", puzzles.size(), 1, side * side, side + 2)) {
+                new SingleExampleWriter(dir, "u1", puzzles.size(), 1, side * side, side + 2)) {
             for (Puzzle puzzle : puzzles) {
                 writer.put(puzzle.question(), puzzle.answer());
             }
@@ -110,8 +114,8 @@ public final class MiniSudokuBuilder {
     }
 
     /** Takes the grids in turn; from each, clears cells in random order while the solution stays unique. */
-    private static List<Puzzle> draw(String split, int side, List<int[]> grids, int count, int minBlanks, int maxBlanks,
-                                     LegacyRandom random) {
+    private static List<Puzzle> draw(
+            String split, int side, List<int[]> grids, int count, int minBlanks, int maxBlanks, LegacyRandom random) {
         Set<List<Integer>> questions = new LinkedHashSet<>();
         List<Puzzle> puzzles = new ArrayList<>();
         Solver solver = new Solver(side);
@@ -125,8 +129,8 @@ public final class MiniSudokuBuilder {
                 failures = 0;
             } else if (++failures == MAX_FAILURES) {
                 throw new DataException(split + "=" + count + ": found only " + puzzles.size()
-                    + " distinct puzzles of side " + side + " with " + minBlanks
-                    + " or more blanks; expected fewer puzzles or blanks");
+                        + " distinct puzzles of side " + side + " with " + minBlanks
+                        + " or more blanks; expected fewer puzzles or blanks");
             }
         }
         return puzzles;
@@ -185,8 +189,14 @@ public final class MiniSudokuBuilder {
             return search(digits, rows, columns, boxes, limit, order, solutions);
         }
 
-        private int search(int[] digits, int[] rows, int[] columns, int[] boxes, int limit, LegacyRandom order,
-                           List<int[]> solutions) {
+        private int search(
+                int[] digits,
+                int[] rows,
+                int[] columns,
+                int[] boxes,
+                int limit,
+                LegacyRandom order,
+                List<int[]> solutions) {
             int all = (1 << (side + 1)) - 2;
             int cell = -1;
             int candidates = 0;

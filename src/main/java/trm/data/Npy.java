@@ -27,7 +27,7 @@ public final class Npy {
     private static final int SEGMENT_BYTES = 1 << 30;
     private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
     private static final Pattern HEADER = Pattern.compile(
-        "\\{'descr': '([^']*)', 'fortran_order': (True|False), 'shape': \\(((?:\\d+, ?)*\\d*)\\), *\\} *\n");
+            "\\{'descr': '([^']*)', 'fortran_order': (True|False), 'shape': \\(((?:\\d+, ?)*\\d*)\\), *\\} *\n");
 
     private final Path path;
     private final String dtype;
@@ -68,24 +68,28 @@ public final class Npy {
             Matcher matcher = HEADER.matcher(header);
             if (!matcher.matches()) {
                 throw new DataException(path + ": header: found " + header.strip()
-                    + ", expected {'descr': ..., 'fortran_order': False, 'shape': (...), }");
+                        + ", expected {'descr': ..., 'fortran_order': False, 'shape': (...), }");
             }
             if (matcher.group(2).equals("True")) {
                 throw new DataException(path + ": fortran_order: found True, expected False");
             }
-            String dtype = switch (matcher.group(1)) {
-                case "|u1" -> "u1";
-                case "<i4" -> "i4";
-                case "<i8" -> "i8";
-                default -> throw new DataException(path + ": descr: found dtype '" + matcher.group(1)
-                    + "', expected '|u1', '<i4' or '<i8'");
-            };
+            String dtype =
+                    switch (matcher.group(1)) {
+                        case "|u1" -> "u1";
+                        case "<i4" -> "i4";
+                        case "<i8" -> "i8";
+                        default -> throw new DataException(path + ": descr: found dtype '" + matcher.group(1)
+                                + "', expected '|u1', '<i4' or '<i8'");
+                    };
             long offset = start.length + (long) headerBytes;
             long[] shape;
             long bytes = itemBytes(dtype);
             try {
-                shape = Arrays.stream(matcher.group(3).split(",")).map(String::strip).filter(s -> !s.isEmpty())
-                    .mapToLong(Long::parseLong).toArray();
+                shape = Arrays.stream(matcher.group(3).split(","))
+                        .map(String::strip)
+                        .filter(s -> !s.isEmpty())
+                        .mapToLong(Long::parseLong)
+                        .toArray();
                 for (long extent : shape) {
                     bytes = Math.multiplyExact(bytes, extent);
                 }
@@ -95,15 +99,16 @@ public final class Npy {
             long found = channel.size() - offset;
             if (found != bytes) {
                 throw new DataException(path + ": " + (found < bytes ? "truncated" : "bytes after the array")
-                    + ": found " + found + " bytes of data, expected " + bytes + " for shape " + Arrays.toString(shape)
-                    + " of " + dtype);
+                        + ": found " + found + " bytes of data, expected " + bytes + " for shape "
+                        + Arrays.toString(shape)
+                        + " of " + dtype);
             }
             ByteBuffer[] segments = new ByteBuffer[Math.toIntExact((bytes + segmentBytes - 1) / segmentBytes)];
             for (int i = 0; i < segments.length; i++) {
                 long at = (long) i * segmentBytes;
                 long count = Math.min(segmentBytes, bytes - at);
                 segments[i] = channel.map(FileChannel.MapMode.READ_ONLY, offset + at, count)
-                    .order(ByteOrder.LITTLE_ENDIAN);
+                        .order(ByteOrder.LITTLE_ENDIAN);
             }
             return new Npy(path, dtype, shape, segmentBytes, segments);
         } catch (IOException e) {
@@ -116,7 +121,7 @@ public final class Npy {
         while (buffer.hasRemaining()) {
             if (channel.read(buffer, at + buffer.position()) < 0) {
                 throw new DataException(path + ": truncated in the header: found " + channel.size()
-                    + " bytes, expected at least " + (at + count));
+                        + " bytes, expected at least " + (at + count));
             }
         }
         return buffer.array();
@@ -140,7 +145,7 @@ public final class Npy {
     public Npy requireNdim(int ndim) {
         if (shape.length != ndim) {
             throw new DataException(path + ": found " + shape.length + " dimensions, shape " + Arrays.toString(shape)
-                + ", expected " + ndim);
+                    + ", expected " + ndim);
         }
         return this;
     }
@@ -171,8 +176,8 @@ public final class Npy {
      */
     public void copyRow(long row, int[] dst) {
         if (shape.length != 2 || dst.length != shape[1] || row < 0 || row >= shape[0]) {
-            throw new IllegalArgumentException("row " + row + " into int[" + dst.length + "] from "
-                + Arrays.toString(shape));
+            throw new IllegalArgumentException(
+                    "row " + row + " into int[" + dst.length + "] from " + Arrays.toString(shape));
         }
         long at = row * dst.length * itemBytes;
         int offset = (int) (at % segmentBytes);
@@ -181,8 +186,8 @@ public final class Npy {
         for (int i = 0; i < dst.length; i++) {
             long value = oneSegment ? get(segment, offset + i * itemBytes) : get(row * dst.length + i);
             if (value != (int) value) {
-                throw new DataException(path + ": row " + row + ", column " + i + ": found " + value
-                    + ", expected a value of 32 bits");
+                throw new DataException(
+                        path + ": row " + row + ", column " + i + ": found " + value + ", expected a value of 32 bits");
             }
             dst[i] = (int) value;
         }
@@ -237,8 +242,8 @@ public final class Npy {
 
         Writer(Path path, String dtype, long... shape) throws IOException {
             itemBytes = Npy.itemBytes(dtype);
-            out = FileChannel.open(path, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING,
-                StandardOpenOption.WRITE);
+            out = FileChannel.open(
+                    path, StandardOpenOption.CREATE, StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE);
             buffer.put(header(dtype, shape));
         }
 
@@ -271,8 +276,10 @@ public final class Npy {
 
     /** numpy.save leaves room for the first extent to grow to 21 digits, then pads to the next multiple of 64. */
     static byte[] header(String dtype, long... shape) {
-        StringBuilder text = new StringBuilder("{'descr': '").append(dtype.equals("u1") ? "|" : "<").append(dtype)
-            .append("', 'fortran_order': False, 'shape': (");
+        StringBuilder text = new StringBuilder("{'descr': '")
+                .append(dtype.equals("u1") ? "|" : "<")
+                .append(dtype)
+                .append("', 'fortran_order': False, 'shape': (");
         for (int i = 0; i < shape.length; i++) {
             text.append(i == 0 ? "" : ", ").append(shape[i]);
         }

@@ -14,10 +14,10 @@ public final class PhiloxRandom {
     private static final int STATE_LONGS = 13;
 
     private final long[] key;
-    private final long[] counter = new long[4];                       // 256 bits, low word first
+    private final long[] counter = new long[4]; // 256 bits, low word first
     private final long[] block = new long[4];
-    private int used = 4;                                             // words of the block already handed out
-    private boolean hasHalf;                                          // high half of the last word waits for next32
+    private int used = 4; // words of the block already handed out
+    private boolean hasHalf; // high half of the last word waits for next32
     private int half;
 
     /**
@@ -61,8 +61,8 @@ public final class PhiloxRandom {
     public static PhiloxRandom restore(long[] state) {
         if (state.length != STATE_LONGS || state[10] < 0 || state[10] > 4) {
             throw new DataException("Philox state: found " + state.length + " longs"
-                + (state.length == STATE_LONGS ? " and " + state[10] + " words used" : "")
-                + ", expected 13 and 0 .. 4 words used");
+                    + (state.length == STATE_LONGS ? " and " + state[10] + " words used" : "")
+                    + ", expected 13 and 0 .. 4 words used");
         }
         return new PhiloxRandom(state, true);
     }
@@ -124,7 +124,7 @@ public final class PhiloxRandom {
     }
 
     private void nextBlock() {
-        for (int i = 0; i < 4 && ++counter[i] == 0; i++) { }          // carry into the next word on overflow
+        for (int i = 0; i < 4 && ++counter[i] == 0; i++) {} // carry into the next word on overflow
         long c0 = counter[0];
         long c1 = counter[1];
         long c2 = counter[2];

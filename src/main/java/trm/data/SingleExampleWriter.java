@@ -20,14 +20,14 @@ final class SingleExampleWriter implements Closeable {
      * @param tokenType dtype of inputs and labels, "u1" or "i8"
      */
     SingleExampleWriter(Path dir, String tokenType, int groups, int examplesPerGroup, int seqLen, int vocabSize)
-        throws IOException {
+            throws IOException {
         int examples = Math.multiplyExact(groups, examplesPerGroup);
         Files.createDirectories(dir);
         Npy.write(dir.resolve("all__group_indices.npy"), new int[] {groups + 1}, multiples(groups, examplesPerGroup));
         Npy.write(dir.resolve("all__puzzle_indices.npy"), new int[] {examples + 1}, multiples(examples, 1));
         Npy.write(dir.resolve("all__puzzle_identifiers.npy"), new int[] {examples}, new int[examples]);
         new DatasetInfo(0, 0, 0, vocabSize, seqLen, 1, groups, 1.0, groups, List.of("all"))
-            .write(dir.resolve("dataset.json"));
+                .write(dir.resolve("dataset.json"));
         inputs = new Npy.Writer(dir.resolve("all__inputs.npy"), tokenType, examples, seqLen);
         try {
             labels = new Npy.Writer(dir.resolve("all__labels.npy"), tokenType, examples, seqLen);

@@ -13,9 +13,9 @@ import java.util.function.Consumer;
 public final class SudokuBuilder {
     private static final int SIDE = 9;
     private static final int CELLS = 81;
-    private static final int VOCAB = 11;                              // padding, blank, nine digits
+    private static final int VOCAB = 11; // padding, blank, nine digits
 
-    private SudokuBuilder() { }
+    private SudokuBuilder() {}
 
     /**
      * What was written.
@@ -25,7 +25,7 @@ public final class SudokuBuilder {
      * @param testExamples   test rows
      * @param trainTokenType dtype of the training tokens: "i8" with copies, else "u1"
      */
-    public record Summary(Path out, int trainGroups, int trainExamples, int testExamples, String trainTokenType) { }
+    public record Summary(Path out, int trainGroups, int trainExamples, int testExamples, String trainTokenType) {}
 
     /**
      * Builds {@code out/train}, {@code out/test} and {@code out/identifiers.json}. Both CSV files are checked in full
@@ -37,8 +37,8 @@ public final class SudokuBuilder {
      * @param seed          of the legacy generator, 0 .. 2^32 - 1
      * @throws DataException if an argument or a CSV row is wrong, or a split keeps no row
      */
-    public static Summary build(Path trainCsv, Path testCsv, Path out, Integer subsample, int aug,
-                                Integer minDifficulty, long seed) {
+    public static Summary build(
+            Path trainCsv, Path testCsv, Path out, Integer subsample, int aug, Integer minDifficulty, long seed) {
         if (aug < 0) {
             throw new DataException("aug=" + aug + ": expected at least 0");
         }
@@ -58,7 +58,7 @@ public final class SudokuBuilder {
         try {
             SingleExampleWriter.writeIdentifiers(out);
             try (SingleExampleWriter train =
-                     new SingleExampleWriter(out.resolve("train"), trainType, groups, aug + 1, CELLS, VOCAB)) {
+                    new SingleExampleWriter(out.resolve("train"), trainType, groups, aug + 1, CELLS, VOCAB)) {
                 Consumer<SudokuCsv.Row> sink = row -> putGroup(train, row, aug, random);
                 if (chosen == null) {
                     each(trainCsv, minDifficulty, sink);
@@ -69,7 +69,7 @@ public final class SudokuBuilder {
                 }
             }
             try (SingleExampleWriter test =
-                     new SingleExampleWriter(out.resolve("test"), "u1", testRows, 1, CELLS, VOCAB)) {
+                    new SingleExampleWriter(out.resolve("test"), "u1", testRows, 1, CELLS, VOCAB)) {
                 each(testCsv, minDifficulty, row -> putGroup(test, row, 0, random));
             }
         } catch (IOException | UncheckedIOException e) {
@@ -91,14 +91,14 @@ public final class SudokuBuilder {
         each(csv, minDifficulty, row -> count[0]++);
         if (count[0] == 0) {
             throw new DataException(csv + ": found no row"
-                + (minDifficulty == null ? "" : " of rating " + minDifficulty + " or more")
-                + ", expected at least one");
+                    + (minDifficulty == null ? "" : " of rating " + minDifficulty + " or more")
+                    + ", expected at least one");
         }
         return count[0];
     }
 
     private static SudokuCsv.Row[] select(Path csv, Integer minDifficulty, int rows, int[] chosen) {
-        int[] slots = new int[rows];                                  // 1 + position in the drawn order, 0: not drawn
+        int[] slots = new int[rows]; // 1 + position in the drawn order, 0: not drawn
         for (int i = 0; i < chosen.length; i++) {
             slots[chosen[i]] = i + 1;
         }
@@ -129,7 +129,7 @@ public final class SudokuBuilder {
     private record Shuffle(int[] digits, boolean transpose, int[] rows, int[] columns) {
         static Shuffle draw(LegacyRandom random) {
             int[] permuted = random.permutation(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9});
-            int[] digits = new int[SIDE + 1];                         // blank stays blank
+            int[] digits = new int[SIDE + 1]; // blank stays blank
             System.arraycopy(permuted, 0, digits, 1, SIDE);
             boolean transpose = random.rand() < 0.5;
             return new Shuffle(digits, transpose, lines(random), lines(random));

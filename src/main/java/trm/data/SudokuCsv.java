@@ -20,7 +20,7 @@ public final class SudokuCsv {
     private static final String HEADER = "source,question,answer,rating";
     private static final int CELLS = 81;
 
-    private SudokuCsv() { }
+    private SudokuCsv() {}
 
     /**
      * One checked row.
@@ -30,7 +30,7 @@ public final class SudokuCsv {
      * @param answer   board [81], a legal Sudoku that keeps the question's digits
      * @param rating   difficulty
      */
-    public record Row(String source, int[] question, int[] answer, int rating) { }
+    public record Row(String source, int[] question, int[] answer, int rating) {}
 
     /** All rows of a file, in order. */
     public static List<Row> read(Path path) {
@@ -49,12 +49,12 @@ public final class SudokuCsv {
             throw new DataException(path + ": file not found");
         }
         try (InputStream file = Files.newInputStream(path);
-             InputStream plain = path.toString().endsWith(".gz") ? new GZIPInputStream(file, 1 << 16) : file;
-             BufferedReader lines = new BufferedReader(new InputStreamReader(plain, StandardCharsets.UTF_8))) {
+                InputStream plain = path.toString().endsWith(".gz") ? new GZIPInputStream(file, 1 << 16) : file;
+                BufferedReader lines = new BufferedReader(new InputStreamReader(plain, StandardCharsets.UTF_8))) {
             String header = lines.readLine();
             if (!HEADER.equals(header)) {
                 throw new DataException(path + ":1: header: found "
-                    + (header == null ? "an empty file" : "'" + header + "'") + ", expected '" + HEADER + "'");
+                        + (header == null ? "an empty file" : "'" + header + "'") + ", expected '" + HEADER + "'");
             }
             int number = 1;
             for (String line = lines.readLine(); line != null; line = lines.readLine()) {
@@ -75,13 +75,13 @@ public final class SudokuCsv {
         for (int i = 0; i < CELLS; i++) {
             if (question[i] != 0 && question[i] != answer[i]) {
                 throw new DataException(where + "answer: found " + answer[i] + " in " + Boards.cell(9, i)
-                    + ", expected the question's " + question[i]);
+                        + ", expected the question's " + question[i]);
             }
         }
         if (!legal(answer)) {
             int cell = Boards.conflicts(answer)[0];
             throw new DataException(where + "answer: not a legal sudoku: found " + answer[cell] + " in "
-                + Boards.cell(9, cell) + " repeated, expected each digit once in a row, column and box");
+                    + Boards.cell(9, cell) + " repeated, expected each digit once in a row, column and box");
         }
         String rating = fields.get(3);
         try {
@@ -101,7 +101,7 @@ public final class SudokuCsv {
             digits[i] = c == '.' ? 0 : c - '0';
             if (digits[i] < least || digits[i] > 9) {
                 throw new DataException(where + "character " + (i + 1) + ": found '" + c + "', expected "
-                    + (least == 0 ? "'.' or 0 .. 9" : "1 .. 9"));
+                        + (least == 0 ? "'.' or 0 .. 9" : "1 .. 9"));
             }
         }
         return digits;

@@ -16,11 +16,11 @@ public final class TrainLoader {
     private final int globalBatch;
     private final int epochsPerIter;
 
-    private long iteration;                                           // passes begun
+    private long iteration; // passes begun
     private int batchesDone;
-    private int cursor;                                               // groups of the pass visited
+    private int cursor; // groups of the pass visited
     private int[] groupOrder = {};
-    private PhiloxRandom random;                                      // null before the first pass
+    private PhiloxRandom random; // null before the first pass
 
     /**
      * Where a loader stands, between two batches. Together with the legacy generator's state it determines the rest.
@@ -30,7 +30,7 @@ public final class TrainLoader {
      * @param cursor            groups of this pass visited
      * @param philoxState       {@link PhiloxRandom#state()}; empty before the first pass
      */
-    public record Position(long iteration, int batchesDoneInPass, int cursor, long[] philoxState) { }
+    public record Position(long iteration, int batchesDoneInPass, int cursor, long[] philoxState) {}
 
     /**
      * @param seed          of the configuration; pass i draws from Philox(seed + i)
@@ -41,8 +41,8 @@ public final class TrainLoader {
      */
     public TrainLoader(Dataset dataset, long seed, LegacyRandom global, int globalBatch, int epochsPerIter) {
         if (globalBatch < 1 || epochsPerIter < 1) {
-            throw new DataException("globalBatch=" + globalBatch + ", epochsPerIter=" + epochsPerIter
-                + ": expected at least 1 each");
+            throw new DataException(
+                    "globalBatch=" + globalBatch + ", epochsPerIter=" + epochsPerIter + ": expected at least 1 each");
         }
         if (seed < 0) {
             throw new DataException("seed=" + seed + ": expected at least 0");
@@ -55,7 +55,7 @@ public final class TrainLoader {
         this.epochsPerIter = epochsPerIter;
         if ((long) epochsPerIter * (groupIndices.length - 1) > Integer.MAX_VALUE) {
             throw new DataException("epochsPerIter=" + epochsPerIter + ": found "
-                + (long) epochsPerIter * (groupIndices.length - 1) + " group visits, expected at most 2147483647");
+                    + (long) epochsPerIter * (groupIndices.length - 1) + " group visits, expected at most 2147483647");
         }
     }
 
@@ -116,8 +116,8 @@ public final class TrainLoader {
         }
         if (rows == null) {
             throw new DataException("globalBatch=" + globalBatch + ": a pass over " + (groupIndices.length - 1)
-                + " groups, epochsPerIter=" + epochsPerIter + ", fills no batch; expected a smaller batch or more"
-                + " epochs");
+                    + " groups, epochsPerIter=" + epochsPerIter + ", fills no batch; expected a smaller batch or more"
+                    + " epochs");
         }
         return rows;
     }
@@ -137,7 +137,8 @@ public final class TrainLoader {
     public void restore(Position position, int[] legacyState) {
         if (position.iteration() < 0 || (position.iteration() == 0) != (position.philoxState().length == 0)) {
             throw new DataException("loader position: found iteration " + position.iteration() + " with "
-                + position.philoxState().length + " longs of Philox state, expected iteration 0 with none or 13 longs");
+                    + position.philoxState().length
+                    + " longs of Philox state, expected iteration 0 with none or 13 longs");
         }
         PhiloxRandom restored = null;
         int[] order = {};
@@ -146,13 +147,13 @@ public final class TrainLoader {
             restored = PhiloxRandom.restore(position.philoxState());
             if (!Arrays.equals(fresh.key(), restored.key())) {
                 throw new DataException("loader position: found the generator of another seed, expected seed " + seed
-                    + " + iteration " + position.iteration());
+                        + " + iteration " + position.iteration());
             }
             order = drawGroupOrder(fresh);
         }
         if (position.cursor() < 0 || position.cursor() > order.length) {
             throw new DataException("loader position: found cursor " + position.cursor() + ", expected 0 .. "
-                + order.length + " group visits");
+                    + order.length + " group visits");
         }
         global.setState(legacyState);
         iteration = position.iteration();
@@ -170,7 +171,7 @@ public final class TrainLoader {
     public static int[] rankPart(int[] rows, int rank, int ranks) {
         if (ranks < 1 || rank < 0 || rank >= ranks || rows.length % ranks != 0) {
             throw new DataException("rank " + rank + " of " + ranks + ": expected 0 <= rank < ranks and a batch of "
-                + rows.length + " rows divisible by ranks");
+                    + rows.length + " rows divisible by ranks");
         }
         int part = rows.length / ranks;
         return Arrays.copyOfRange(rows, rank * part, (rank + 1) * part);

@@ -1,5 +1,7 @@
 package trm.device;
 
+import java.util.Map;
+
 /**
  * The operations of a backend over tensors: checks sizes and types, calls the table, turns a status into a
  * {@link DeviceException}. Equations, aliasing and gradients' accumulate-or-overwrite stand in
@@ -25,13 +27,33 @@ public final class Kernels {
 
     private final NativeOps.Table table;
     private final long stream;
+    private Map<String, long[]> profile; // calls and nanoseconds by operation, null unless asked for
+    private long mark;
 
     public Kernels(NativeOps.Table table, long stream) {
         this.table = table;
         this.stream = stream;
     }
 
+    /**
+     * Begins to count calls and time by operation; for a backend whose calls finish before they return. Time is counted
+     * from the end of the call before, so the host's own share is in it.
+     *
+     * @param record filled with {calls, nanoseconds}, or null to stop
+     */
+    public void profile(Map<String, long[]> record) {
+        profile = record;
+        mark = System.nanoTime();
+    }
+
     private void check(int status, String operation) {
+        if (profile != null) {
+            long now = System.nanoTime();
+            long[] entry = profile.computeIfAbsent(operation, name -> new long[2]);
+            entry[0]++;
+            entry[1] += now - mark;
+            mark = now;
+        }
         if (status != 0) {
             throw new DeviceException(operation + ": " + table.last_error().getString());
         }
@@ -84,9 +106,7 @@ public final class Kernels {
     /** float32 to bfloat16. */
     public void castBf16(Tensor from, Tensor to) {
         long n = from.count();
-        check(
-                table.cast_bf16(ptr(from, Dtype.F32, n, "from"), ptr(to, Dtype.BF16, n, "to"), n, stream),
-                "cast_bf16");
+        check(table.cast_bf16(ptr(from, Dtype.F32, n, "from"), ptr(to, Dtype.BF16, n, "to"), n, stream), "cast_bf16");
     }
 
     /** y [M, N] = x [M, K] W^T, w [N, K]. */
@@ -209,16 +229,19 @@ public final class Kernels {
     public void add(Tensor a, Tensor b, Tensor out) {
         Dtype t = a.dtype();
         long n = a.count();
-        check(
-                table.add(a.address(), ptr(b, t, n, "add: b"), ptr(out, t, n, "add: out"), n, t.code(), stream),
-                "add");
+        check(table.add(a.address(), ptr(b, t, n, "add: b"), ptr(out, t, n, "add: out"), n, t.code(), stream), "add");
     }
 
     /** sum (float32) += a. */
     public void addInto(Tensor a, Tensor sum) {
         long n = a.count();
         check(
-                table.add_into(a.address(), ptr(sum, Dtype.F32, n, "add_into: sum"), n, a.dtype().code(), stream),
+                table.add_into(
+                        a.address(),
+                        ptr(sum, Dtype.F32, n, "add_into: sum"),
+                        n,
+                        a.dtype().code(),
+                        stream),
                 "add_into");
     }
 

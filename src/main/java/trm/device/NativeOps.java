@@ -15,7 +15,11 @@ import org.bytedeco.javacpp.annotation.Platform;
  * equation, shapes and aliasing stand). Pointers are raw addresses: calls allocate nothing. Use {@link Kernels}, which
  * checks shapes and turns a status into an exception.
  */
-@Platform(include = {"trm_ops.h", "trm_open.h"}, library = "jnitrm", compiler = "cpp17", link = "dl")
+@Platform(
+        include = {"trm_ops.h", "trm_open.h"},
+        library = "jnitrm",
+        compiler = "cpp17",
+        link = "dl")
 @NoException
 public final class NativeOps {
     static {
@@ -54,124 +58,356 @@ public final class NativeOps {
 
         public native int zero(@Cast("void*") long p, @Cast("int64_t") long bytes, @Cast("trm_stream") long stream);
 
-        public native int copy(@Cast("void*") long to, @Cast("const void*") long from, @Cast("int64_t") long bytes,
+        public native int copy(
+                @Cast("void*") long to,
+                @Cast("const void*") long from,
+                @Cast("int64_t") long bytes,
                 @Cast("trm_stream") long stream);
 
-        public native int cast_bf16(@Cast("const float*") long from, @Cast("void*") long to, @Cast("int64_t") long count,
+        public native int cast_bf16(
+                @Cast("const float*") long from,
+                @Cast("void*") long to,
+                @Cast("int64_t") long count,
                 @Cast("trm_stream") long stream);
 
-        public native int linear(@Cast("const void*") long x, @Cast("const void*") long w, @Cast("void*") long y,
-                @Cast("int64_t") long M, int N, int K, int dtype, @Cast("trm_stream") long stream);
-
-        public native int linear_bwd_x(@Cast("const void*") long dy, @Cast("const void*") long w, @Cast("void*") long dx,
-                @Cast("int64_t") long M, int N, int K, int accumulate, int dtype, @Cast("trm_stream") long stream);
-
-        public native int linear_bwd_w(@Cast("const void*") long dy, @Cast("const void*") long x,
-                @Cast("float*") long dw, @Cast("int64_t") long M, int N, int K, int dtype,
+        public native int linear(
+                @Cast("const void*") long x,
+                @Cast("const void*") long w,
+                @Cast("void*") long y,
+                @Cast("int64_t") long M,
+                int N,
+                int K,
+                int dtype,
                 @Cast("trm_stream") long stream);
 
-        public native int mix(@Cast("const void*") long x, @Cast("const void*") long w, @Cast("void*") long y,
-                @Cast("int64_t") long B, int N, int K, int D, int dtype, @Cast("trm_stream") long stream);
-
-        public native int mix_bwd_x(@Cast("const void*") long dy, @Cast("const void*") long w, @Cast("void*") long dx,
-                @Cast("int64_t") long B, int N, int K, int D, int accumulate, int dtype, @Cast("trm_stream") long stream);
-
-        public native int mix_bwd_w(@Cast("const void*") long dy, @Cast("const void*") long x, @Cast("float*") long dw,
-                @Cast("int64_t") long B, int N, int K, int D, int dtype, @Cast("trm_stream") long stream);
-
-        public native int add(@Cast("const void*") long a, @Cast("const void*") long b, @Cast("void*") long out,
-                @Cast("int64_t") long count, int dtype, @Cast("trm_stream") long stream);
-
-        public native int add_into(@Cast("const void*") long a, @Cast("float*") long sum, @Cast("int64_t") long count,
-                int dtype, @Cast("trm_stream") long stream);
-
-        public native int add_rms_norm(@Cast("const void*") long h, @Cast("const void*") long f,
-                @Cast("const void*") long c, @Cast("void*") long y, @Cast("void*") long u, @Cast("float*") long s,
-                @Cast("int64_t") long rows, int D, float eps, int dtype, @Cast("trm_stream") long stream);
-
-        public native int add_rms_norm_bwd(@Cast("const void*") long dy, @Cast("const void*") long y,
-                @Cast("const float*") long s, @Cast("void*") long dr, @Cast("int64_t") long rows, int D, int dtype,
+        public native int linear_bwd_x(
+                @Cast("const void*") long dy,
+                @Cast("const void*") long w,
+                @Cast("void*") long dx,
+                @Cast("int64_t") long M,
+                int N,
+                int K,
+                int accumulate,
+                int dtype,
                 @Cast("trm_stream") long stream);
 
-        public native int add_rms_norm_positions(@Cast("const void*") long h, @Cast("const void*") long f,
-                @Cast("void*") long y, @Cast("float*") long s, @Cast("int64_t") long B, int S, int D, float eps,
-                int dtype, @Cast("trm_stream") long stream);
-
-        public native int add_rms_norm_positions_bwd(@Cast("const void*") long dy, @Cast("const void*") long y,
-                @Cast("const float*") long s, @Cast("void*") long dr, @Cast("int64_t") long B, int S, int D, int dtype,
+        public native int linear_bwd_w(
+                @Cast("const void*") long dy,
+                @Cast("const void*") long x,
+                @Cast("float*") long dw,
+                @Cast("int64_t") long M,
+                int N,
+                int K,
+                int dtype,
                 @Cast("trm_stream") long stream);
 
-        public native int swiglu(@Cast("const void*") long gu, @Cast("void*") long p, @Cast("int64_t") long outer,
-                @Cast("int64_t") long inner, int dtype, @Cast("trm_stream") long stream);
-
-        public native int swiglu_bwd(@Cast("const void*") long gu, @Cast("const void*") long dp, @Cast("void*") long dgu,
-                @Cast("int64_t") long outer, @Cast("int64_t") long inner, int dtype, @Cast("trm_stream") long stream);
-
-        public native int attention(@Cast("const void*") long qkv, @Cast("const float*") long cos,
-                @Cast("const float*") long sin, @Cast("void*") long o, @Cast("float*") long lse, @Cast("int64_t") long B,
-                int S, int A, int d, int dtype, @Cast("trm_stream") long stream);
-
-        public native int attention_bwd(@Cast("const void*") long qkv, @Cast("const float*") long cos,
-                @Cast("const float*") long sin, @Cast("const void*") long o, @Cast("const float*") long lse,
-                @Cast("const void*") long dO, @Cast("void*") long dqkv, @Cast("int64_t") long B, int S, int A, int d,
-                int dtype, @Cast("trm_stream") long stream);
-
-        public native int embed(@Cast("const int32_t*") long tokens, @Cast("const int32_t*") long ids,
-                @Cast("const void*") long embed, @Cast("const void*") long pos, @Cast("const float*") long table,
-                @Cast("void*") long x, @Cast("int64_t") long B, int L, int P, int D, int E, int dtype,
+        public native int mix(
+                @Cast("const void*") long x,
+                @Cast("const void*") long w,
+                @Cast("void*") long y,
+                @Cast("int64_t") long B,
+                int N,
+                int K,
+                int D,
+                int dtype,
                 @Cast("trm_stream") long stream);
 
-        public native int embed_bwd(@Cast("const float*") long dx, @Cast("const int32_t*") long tokens,
-                @Cast("float*") long dEmbed, @Cast("float*") long dPos, @Cast("float*") long dRows,
-                @Cast("int64_t") long B, int L, int P, int D, int E, int V, @Cast("trm_stream") long stream);
-
-        public native int admit(@Cast("const int32_t*") long rows, @Cast("const uint8_t*") long dataInputs,
-                @Cast("const uint8_t*") long dataLabels, @Cast("const int32_t*") long dataIds, int ignoreId,
-                @Cast("const float*") long yInit, @Cast("const float*") long zInit, @Cast("const int32_t*") long halted,
-                @Cast("int32_t*") long steps, @Cast("int32_t*") long inputs, @Cast("int32_t*") long labels,
-                @Cast("int32_t*") long ids, @Cast("void*") long y, @Cast("void*") long z, @Cast("int64_t") long B, int L,
-                int S, int D, int dtype, @Cast("trm_stream") long stream);
-
-        public native int explore(@Cast("const double*") long controls, @Cast("int32_t*") long minSteps,
-                @Cast("int64_t") long B, @Cast("int64_t") long firstLane, @Cast("int64_t") long seed, double p,
-                int maxSteps, @Cast("trm_stream") long stream);
-
-        public native int halt_head(@Cast("const void*") long y, @Cast("const void*") long w,
-                @Cast("const void*") long bias, @Cast("float*") long q, @Cast("int64_t") long B, int S, int D, int dtype,
+        public native int mix_bwd_x(
+                @Cast("const void*") long dy,
+                @Cast("const void*") long w,
+                @Cast("void*") long dx,
+                @Cast("int64_t") long B,
+                int N,
+                int K,
+                int D,
+                int accumulate,
+                int dtype,
                 @Cast("trm_stream") long stream);
 
-        public native int halt_head_bwd(@Cast("const float*") long dq, @Cast("const void*") long y,
-                @Cast("const void*") long w, @Cast("void*") long dy, @Cast("float*") long dw, @Cast("float*") long dBias,
-                @Cast("int64_t") long B, int S, int D, int dtype, @Cast("trm_stream") long stream);
-
-        public native int token_loss(@Cast("const void*") long logits, @Cast("const int32_t*") long labels,
-                @Cast("int32_t*") long preds, @Cast("double*") long laneLoss, @Cast("int32_t*") long hits,
-                @Cast("int32_t*") long labelled, @Cast("void*") long dLogits, @Cast("int64_t") long B, int L, int P,
-                int V, int kind, double scale, int dtype, @Cast("trm_stream") long stream);
-
-        public native int halt(@Cast("const float*") long q, @Cast("const int32_t*") long hits,
-                @Cast("const int32_t*") long labelled, @Cast("const int32_t*") long minSteps,
-                @Cast("int32_t*") long steps, @Cast("int32_t*") long halted, @Cast("int32_t*") long exact,
-                @Cast("double*") long haltLoss, @Cast("float*") long dq, @Cast("int64_t") long B, int maxSteps,
-                int training, double scale, @Cast("trm_stream") long stream);
-
-        public native int metrics(@Cast("const float*") long q, @Cast("const int32_t*") long hits,
-                @Cast("const int32_t*") long labelled, @Cast("const int32_t*") long exact,
-                @Cast("const int32_t*") long steps, @Cast("const int32_t*") long halted,
-                @Cast("const double*") long laneLoss, @Cast("const double*") long haltLoss,
-                @Cast("double*") long metrics, @Cast("int64_t") long B, @Cast("trm_stream") long stream);
-
-        public native int advance(@Cast("double*") long controls, double lr, double puzzleLr,
-                @Cast("int64_t") long warmup, @Cast("int64_t") long total, double minRatio, double beta1, double beta2,
+        public native int mix_bwd_w(
+                @Cast("const void*") long dy,
+                @Cast("const void*") long x,
+                @Cast("float*") long dw,
+                @Cast("int64_t") long B,
+                int N,
+                int K,
+                int D,
+                int dtype,
                 @Cast("trm_stream") long stream);
 
-        public native int adam(@Cast("float*") long p, @Cast("float*") long g, @Cast("float*") long m,
-                @Cast("float*") long v, @Cast("float*") long ema, @Cast("void*") long bf16Copy,
-                @Cast("const double*") long controls, @Cast("int64_t") long count, double beta1, double beta2,
-                double weightDecay, double eps, double emaRate, int kind, @Cast("trm_stream") long stream);
+        public native int add(
+                @Cast("const void*") long a,
+                @Cast("const void*") long b,
+                @Cast("void*") long out,
+                @Cast("int64_t") long count,
+                int dtype,
+                @Cast("trm_stream") long stream);
 
-        public native int sign_sgd(@Cast("float*") long table, @Cast("const int32_t*") long ids,
-                @Cast("const float*") long dRows, @Cast("const double*") long controls, @Cast("int64_t") long B, int E,
-                double weightDecay, @Cast("trm_stream") long stream);
+        public native int add_into(
+                @Cast("const void*") long a,
+                @Cast("float*") long sum,
+                @Cast("int64_t") long count,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int add_rms_norm(
+                @Cast("const void*") long h,
+                @Cast("const void*") long f,
+                @Cast("const void*") long c,
+                @Cast("void*") long y,
+                @Cast("void*") long u,
+                @Cast("float*") long s,
+                @Cast("int64_t") long rows,
+                int D,
+                float eps,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int add_rms_norm_bwd(
+                @Cast("const void*") long dy,
+                @Cast("const void*") long y,
+                @Cast("const float*") long s,
+                @Cast("void*") long dr,
+                @Cast("int64_t") long rows,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int add_rms_norm_positions(
+                @Cast("const void*") long h,
+                @Cast("const void*") long f,
+                @Cast("void*") long y,
+                @Cast("float*") long s,
+                @Cast("int64_t") long B,
+                int S,
+                int D,
+                float eps,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int add_rms_norm_positions_bwd(
+                @Cast("const void*") long dy,
+                @Cast("const void*") long y,
+                @Cast("const float*") long s,
+                @Cast("void*") long dr,
+                @Cast("int64_t") long B,
+                int S,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int swiglu(
+                @Cast("const void*") long gu,
+                @Cast("void*") long p,
+                @Cast("int64_t") long outer,
+                @Cast("int64_t") long inner,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int swiglu_bwd(
+                @Cast("const void*") long gu,
+                @Cast("const void*") long dp,
+                @Cast("void*") long dgu,
+                @Cast("int64_t") long outer,
+                @Cast("int64_t") long inner,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int attention(
+                @Cast("const void*") long qkv,
+                @Cast("const float*") long cos,
+                @Cast("const float*") long sin,
+                @Cast("void*") long o,
+                @Cast("float*") long lse,
+                @Cast("int64_t") long B,
+                int S,
+                int A,
+                int d,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int attention_bwd(
+                @Cast("const void*") long qkv,
+                @Cast("const float*") long cos,
+                @Cast("const float*") long sin,
+                @Cast("const void*") long o,
+                @Cast("const float*") long lse,
+                @Cast("const void*") long dO,
+                @Cast("void*") long dqkv,
+                @Cast("int64_t") long B,
+                int S,
+                int A,
+                int d,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int embed(
+                @Cast("const int32_t*") long tokens,
+                @Cast("const int32_t*") long ids,
+                @Cast("const void*") long embed,
+                @Cast("const void*") long pos,
+                @Cast("const float*") long table,
+                @Cast("void*") long x,
+                @Cast("int64_t") long B,
+                int L,
+                int P,
+                int D,
+                int E,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int embed_bwd(
+                @Cast("const float*") long dx,
+                @Cast("const int32_t*") long tokens,
+                @Cast("float*") long dEmbed,
+                @Cast("float*") long dPos,
+                @Cast("float*") long dRows,
+                @Cast("int64_t") long B,
+                int L,
+                int P,
+                int D,
+                int E,
+                int V,
+                @Cast("trm_stream") long stream);
+
+        public native int admit(
+                @Cast("const int32_t*") long rows,
+                @Cast("const uint8_t*") long dataInputs,
+                @Cast("const uint8_t*") long dataLabels,
+                @Cast("const int32_t*") long dataIds,
+                int ignoreId,
+                @Cast("const float*") long yInit,
+                @Cast("const float*") long zInit,
+                @Cast("const int32_t*") long halted,
+                @Cast("int32_t*") long steps,
+                @Cast("int32_t*") long inputs,
+                @Cast("int32_t*") long labels,
+                @Cast("int32_t*") long ids,
+                @Cast("void*") long y,
+                @Cast("void*") long z,
+                @Cast("int64_t") long B,
+                int L,
+                int S,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int explore(
+                @Cast("const double*") long controls,
+                @Cast("int32_t*") long minSteps,
+                @Cast("int64_t") long B,
+                @Cast("int64_t") long firstLane,
+                @Cast("int64_t") long seed,
+                double p,
+                int maxSteps,
+                @Cast("trm_stream") long stream);
+
+        public native int halt_head(
+                @Cast("const void*") long y,
+                @Cast("const void*") long w,
+                @Cast("const void*") long bias,
+                @Cast("float*") long q,
+                @Cast("int64_t") long B,
+                int S,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int halt_head_bwd(
+                @Cast("const float*") long dq,
+                @Cast("const void*") long y,
+                @Cast("const void*") long w,
+                @Cast("void*") long dy,
+                @Cast("float*") long dw,
+                @Cast("float*") long dBias,
+                @Cast("int64_t") long B,
+                int S,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int token_loss(
+                @Cast("const void*") long logits,
+                @Cast("const int32_t*") long labels,
+                @Cast("int32_t*") long preds,
+                @Cast("double*") long laneLoss,
+                @Cast("int32_t*") long hits,
+                @Cast("int32_t*") long labelled,
+                @Cast("void*") long dLogits,
+                @Cast("int64_t") long B,
+                int L,
+                int P,
+                int V,
+                int kind,
+                double scale,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int halt(
+                @Cast("const float*") long q,
+                @Cast("const int32_t*") long hits,
+                @Cast("const int32_t*") long labelled,
+                @Cast("const int32_t*") long minSteps,
+                @Cast("int32_t*") long steps,
+                @Cast("int32_t*") long halted,
+                @Cast("int32_t*") long exact,
+                @Cast("double*") long haltLoss,
+                @Cast("float*") long dq,
+                @Cast("int64_t") long B,
+                int maxSteps,
+                int training,
+                double scale,
+                @Cast("trm_stream") long stream);
+
+        public native int metrics(
+                @Cast("const float*") long q,
+                @Cast("const int32_t*") long hits,
+                @Cast("const int32_t*") long labelled,
+                @Cast("const int32_t*") long exact,
+                @Cast("const int32_t*") long steps,
+                @Cast("const int32_t*") long halted,
+                @Cast("const double*") long laneLoss,
+                @Cast("const double*") long haltLoss,
+                @Cast("double*") long metrics,
+                @Cast("int64_t") long B,
+                @Cast("trm_stream") long stream);
+
+        public native int advance(
+                @Cast("double*") long controls,
+                double lr,
+                double puzzleLr,
+                @Cast("int64_t") long warmup,
+                @Cast("int64_t") long total,
+                double minRatio,
+                double beta1,
+                double beta2,
+                @Cast("trm_stream") long stream);
+
+        public native int adam(
+                @Cast("float*") long p,
+                @Cast("float*") long g,
+                @Cast("float*") long m,
+                @Cast("float*") long v,
+                @Cast("float*") long ema,
+                @Cast("void*") long bf16Copy,
+                @Cast("const double*") long controls,
+                @Cast("int64_t") long count,
+                double beta1,
+                double beta2,
+                double weightDecay,
+                double eps,
+                double emaRate,
+                int kind,
+                @Cast("trm_stream") long stream);
+
+        public native int sign_sgd(
+                @Cast("float*") long table,
+                @Cast("const int32_t*") long ids,
+                @Cast("const float*") long dRows,
+                @Cast("const double*") long controls,
+                @Cast("int64_t") long B,
+                int E,
+                double weightDecay,
+                @Cast("trm_stream") long stream);
     }
 }

@@ -95,8 +95,11 @@ public final class CheckpointStore {
         try {
             Files.createDirectories(dir);
             MessageDigest digest = sha256();
-            try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE,
-                    StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+            try (FileChannel channel = FileChannel.open(
+                    temporary,
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.TRUNCATE_EXISTING,
+                    StandardOpenOption.WRITE)) {
                 writer.write(channel, digest);
                 String hex = HexFormat.of().formatHex(digest.digest());
                 ByteBuffer digits = ByteBuffer.wrap(hex.getBytes(StandardCharsets.US_ASCII));
@@ -113,8 +116,10 @@ public final class CheckpointStore {
             } catch (IOException second) {
                 e.addSuppressed(second);
             }
-            throw new FormatException(file + ": checkpoint of step " + step + " cannot be written: "
-                    + SafeTensors.reason(e) + "; earlier checkpoints in " + dir + " are untouched", e);
+            throw new FormatException(
+                    file + ": checkpoint of step " + step + " cannot be written: " + SafeTensors.reason(e)
+                            + "; earlier checkpoints in " + dir + " are untouched",
+                    e);
         }
         prune(step);
         return file;
@@ -122,7 +127,7 @@ public final class CheckpointStore {
 
     private void forceDirectory() throws IOException {
         if (System.getProperty("os.name").startsWith("Windows")) {
-            return;                                     // directories cannot be opened there
+            return; // directories cannot be opened there
         }
         try (FileChannel channel = FileChannel.open(dir, StandardOpenOption.READ)) {
             channel.force(true);
@@ -135,7 +140,9 @@ public final class CheckpointStore {
         older.removeIf(file -> stepOf(file).orElseThrow() > saved);
         List<Path> surplus = new ArrayList<>(older.subList(0, Math.max(0, older.size() - keep)));
         try (Stream<Path> files = Files.list(dir)) {
-            files.filter(file -> TEMPORARY.matcher(file.getFileName().toString()).matches()).forEach(surplus::add);
+            files.filter(file ->
+                            TEMPORARY.matcher(file.getFileName().toString()).matches())
+                    .forEach(surplus::add);
         } catch (IOException e) {
             surplus.clear();
         }
@@ -186,10 +193,9 @@ public final class CheckpointStore {
     public static void verify(Path file) {
         try (InputStream in = Files.newInputStream(file)) {
             byte[] head = in.readNBytes(DIGITS_AT + DIGITS);
-            if (head.length < DIGITS_AT + DIGITS
-                    || !Arrays.equals(head, 8, DIGITS_AT, PREFIX, 0, PREFIX.length)) {
-                throw new FormatException(file + ": checkpoint is damaged: no " + CHECKSUM
-                        + " found at the beginning of the header");
+            if (head.length < DIGITS_AT + DIGITS || !Arrays.equals(head, 8, DIGITS_AT, PREFIX, 0, PREFIX.length)) {
+                throw new FormatException(
+                        file + ": checkpoint is damaged: no " + CHECKSUM + " found at the beginning of the header");
             }
             String stored = new String(head, DIGITS_AT, DIGITS, StandardCharsets.US_ASCII);
             Arrays.fill(head, DIGITS_AT, head.length, (byte) '0');

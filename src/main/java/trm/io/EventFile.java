@@ -106,8 +106,12 @@ public final class EventFile implements AutoCloseable {
 
     private void record(byte[] data) {
         byte[] length = little(8).putLong(data.length).array();
-        byte[] framed = little(data.length + 16).put(length).putInt(maskedCrc(length))
-                .put(data).putInt(maskedCrc(data)).array();
+        byte[] framed = little(data.length + 16)
+                .put(length)
+                .putInt(maskedCrc(length))
+                .put(data)
+                .putInt(maskedCrc(data))
+                .array();
         try {
             out.write(framed);
         } catch (IOException e) {

@@ -46,6 +46,7 @@ public final class SafeTensors {
     static final long MAX_HEADER_BYTES = 100_000_000L;
     /** Files up to this many bytes are mapped as one segment, larger ones tensor by tensor. */
     private static final long MAX_SEGMENT_BYTES = Integer.MAX_VALUE;
+
     private static final String METADATA = "__metadata__";
 
     private static final ObjectMapper JSON = JsonMapper.builder()
@@ -72,8 +73,8 @@ public final class SafeTensors {
     private final Map<String, String> metadata;
     private final Map<String, ByteBuffer> views;
 
-    private SafeTensors(Path file, Map<String, Entry> entries, Map<String, String> metadata,
-            Map<String, ByteBuffer> views) {
+    private SafeTensors(
+            Path file, Map<String, Entry> entries, Map<String, String> metadata, Map<String, ByteBuffer> views) {
         this.file = file;
         this.entries = entries;
         this.metadata = metadata;
@@ -145,7 +146,7 @@ public final class SafeTensors {
         }
         long dataStart = 8L + header.length;
         Map<String, Entry> entries = new LinkedHashMap<>();
-        for (Iterator<Map.Entry<String, JsonNode>> it = root.fields(); it.hasNext();) {
+        for (Iterator<Map.Entry<String, JsonNode>> it = root.fields(); it.hasNext(); ) {
             Map.Entry<String, JsonNode> field = it.next();
             if (field.getKey().equals(METADATA)) {
                 readMetadata(file, field.getValue(), metadata);
@@ -254,8 +255,8 @@ public final class SafeTensors {
             previous = entry.name();
         }
         if (end != size) {
-            throw new FormatException(file + ": has " + (size - dataStart) + " bytes of data; its tensors hold "
-                    + (end - dataStart));
+            throw new FormatException(
+                    file + ": has " + (size - dataStart) + " bytes of data; its tensors hold " + (end - dataStart));
         }
     }
 
@@ -296,7 +297,9 @@ public final class SafeTensors {
         Entry entry = entries.get(name);
         if (entry == null) {
             throw new FormatException(file + ": has no tensor '" + name + "'; it has " + entries.size() + " tensors"
-                    + (entries.isEmpty() ? "" : ", the first is '" + entries.keySet().iterator().next() + "'"));
+                    + (entries.isEmpty()
+                            ? ""
+                            : ", the first is '" + entries.keySet().iterator().next() + "'"));
         }
         return entry;
     }
@@ -408,8 +411,8 @@ public final class SafeTensors {
     }
 
     private FormatException wrongDtype(Entry entry, String expected) {
-        return new FormatException(file + ": tensor '" + entry.name() + "' is " + entry.dtype() + "; expected "
-                + expected);
+        return new FormatException(
+                file + ": tensor '" + entry.name() + "' is " + entry.dtype() + "; expected " + expected);
     }
 
     /** Bytes per element, 0 for an unknown dtype. */
@@ -492,9 +495,14 @@ public final class SafeTensors {
                         + " bytes are no whole number of " + dtype + " elements");
             }
             int base = raw.position();
-            return add(name, dtype, shape, raw.remaining() / width, "F64 F32 BF16 F16 I64 I32 U8 BOOL",
-                    (into, from, to) -> into.put(raw.duplicate().limit(base + to * width)
-                            .position(base + from * width)));
+            return add(
+                    name,
+                    dtype,
+                    shape,
+                    raw.remaining() / width,
+                    "F64 F32 BF16 F16 I64 I32 U8 BOOL",
+                    (into, from, to) ->
+                            into.put(raw.duplicate().limit(base + to * width).position(base + from * width)));
         }
 
         /** Adds floats as F32 or F64, or rounded to the nearest BF16. */
@@ -548,16 +556,16 @@ public final class SafeTensors {
 
         private Writer add(String name, String dtype, long[] shape, int elements, String allowed, Source source) {
             if (!List.of(allowed.split(" ")).contains(dtype)) {
-                throw new IllegalArgumentException("tensor '" + name + "': dtype is " + dtype
-                        + "; expected one of " + allowed);
+                throw new IllegalArgumentException(
+                        "tensor '" + name + "': dtype is " + dtype + "; expected one of " + allowed);
             }
             long expected = 1;
             for (long extent : shape) {
                 expected = Math.multiplyExact(expected, extent);
             }
             if (expected != elements) {
-                throw new IllegalArgumentException("tensor '" + name + "': shape " + Arrays.toString(shape)
-                        + " has " + expected + " elements, the data " + elements);
+                throw new IllegalArgumentException("tensor '" + name + "': shape " + Arrays.toString(shape) + " has "
+                        + expected + " elements, the data " + elements);
             }
             if (name.equals(METADATA)
                     || tensors.putIfAbsent(name, new Pending(name, dtype, shape.clone(), elements, source)) != null) {
@@ -574,8 +582,11 @@ public final class SafeTensors {
         public void writeTo(Path file) {
             Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp");
             try {
-                try (FileChannel channel = FileChannel.open(temporary, StandardOpenOption.CREATE,
-                        StandardOpenOption.TRUNCATE_EXISTING, StandardOpenOption.WRITE)) {
+                try (FileChannel channel = FileChannel.open(
+                        temporary,
+                        StandardOpenOption.CREATE,
+                        StandardOpenOption.TRUNCATE_EXISTING,
+                        StandardOpenOption.WRITE)) {
                     write(channel, null);
                     channel.force(true);
                 }
@@ -597,7 +608,10 @@ public final class SafeTensors {
                 json.append('"').append(METADATA).append("\":{");
                 String separator = "";
                 for (Map.Entry<String, String> item : metadata.entrySet()) {
-                    json.append(separator).append(quoted(item.getKey())).append(':').append(quoted(item.getValue()));
+                    json.append(separator)
+                            .append(quoted(item.getKey()))
+                            .append(':')
+                            .append(quoted(item.getValue()));
                     separator = ",";
                 }
                 json.append('}');
@@ -605,10 +619,17 @@ public final class SafeTensors {
             long offset = 0;
             for (Pending tensor : tensors.values()) {
                 long end = offset + (long) tensor.elements() * dtypeBytes(tensor.dtype());
-                json.append(json.length() > 1 ? "," : "").append(quoted(tensor.name()))
-                        .append(":{\"dtype\":\"").append(tensor.dtype())
-                        .append("\",\"shape\":").append(Arrays.toString(tensor.shape()).replace(" ", ""))
-                        .append(",\"data_offsets\":[").append(offset).append(',').append(end).append("]}");
+                json.append(json.length() > 1 ? "," : "")
+                        .append(quoted(tensor.name()))
+                        .append(":{\"dtype\":\"")
+                        .append(tensor.dtype())
+                        .append("\",\"shape\":")
+                        .append(Arrays.toString(tensor.shape()).replace(" ", ""))
+                        .append(",\"data_offsets\":[")
+                        .append(offset)
+                        .append(',')
+                        .append(end)
+                        .append("]}");
                 offset = end;
             }
             byte[] text = json.append('}').toString().getBytes(StandardCharsets.UTF_8);

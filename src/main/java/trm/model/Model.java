@@ -72,8 +72,7 @@ public final class Model {
                 scratch);
         recursion = new LatentRecursion(kernels, arena, sizes, step, training);
         x = arena.tensor("scratch", "x", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
-        logits = arena.tensor(
-                "scratch", "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
+        logits = arena.tensor("scratch", "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
         q = arena.tensor("scratch", "q", Dtype.F32, sizes.lanes(), 2);
         if (training) {
             Parameters.WeightSet g = parameters.gradients();
@@ -87,7 +86,12 @@ public final class Model {
                     "scratch", "dlogits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
             dy = arena.tensor("scratch", "dy", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
             dRows = sizes.hasPuzzles()
-                    ? arena.tensor("scratch", "d_puzzle_rows", Dtype.F32, sizes.lanes(), sizes.arch().puzzleEmbNdim())
+                    ? arena.tensor(
+                            "scratch",
+                            "d_puzzle_rows",
+                            Dtype.F32,
+                            sizes.lanes(),
+                            sizes.arch().puzzleEmbNdim())
                     : null;
         } else {
             gradients = null;
@@ -143,8 +147,7 @@ public final class Model {
         kernels.linearBwdW(dLogits, y, gradients.lmHead());
         kernels.haltHeadBwd(dq, y, qHead, dy, gradients.qHead(), gradients.qBias());
         recursion.backward(y, lanes.z(), dy);
-        kernels.embedBwd(
-                recursion.dx(), lanes.inputs(), gradients.embedTokens(), gradients.embedPositions(), dRows);
+        kernels.embedBwd(recursion.dx(), lanes.inputs(), gradients.embedTokens(), gradients.embedPositions(), dRows);
     }
 
     public ModelSizes sizes() {

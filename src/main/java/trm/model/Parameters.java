@@ -59,7 +59,8 @@ public final class Parameters {
         int width = sizes.arch().puzzleEmbNdim();
         puzzleTable = width == 0
                 ? null
-                : arena.tensor("parameters", "puzzle_emb", Dtype.F32, sizes.data().numPuzzleIdentifiers(), width);
+                : arena.tensor(
+                        "parameters", "puzzle_emb", Dtype.F32, sizes.data().numPuzzleIdentifiers(), width);
         yInit = arena.tensor("parameters", "H_init", Dtype.F32, sizes.width());
         zInit = arena.tensor("parameters", "L_init", Dtype.F32, sizes.width());
     }

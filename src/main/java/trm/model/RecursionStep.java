@@ -17,7 +17,8 @@ import trm.ops.SelfAttention;
  */
 public final class RecursionStep {
     /** What one block saves: the state after its mixing half, after its whole, and each half's own. */
-    private record BlockTape(SelfAttention.Saved attention, PositionMlp.Saved mixer, ChannelMlp.Saved mlp, Tensor mid, Tensor out) {}
+    private record BlockTape(
+            SelfAttention.Saved attention, PositionMlp.Saved mixer, ChannelMlp.Saved mlp, Tensor mid, Tensor out) {}
 
     /** What one evaluation saves. Its input u is written by whoever runs it. */
     public static final class Slot {
@@ -116,7 +117,8 @@ public final class RecursionStep {
                 attentions.get(i).forward(h, t.attention, t.mid);
             }
             boolean end = i == last;
-            mlps.get(i).forward(t.mid, t.mlp, end ? inject : null, end ? out : t.out, end && inject != null ? next : null);
+            mlps.get(i)
+                    .forward(t.mid, t.mlp, end ? inject : null, end ? out : t.out, end && inject != null ? next : null);
             h = t.out;
         }
     }

@@ -20,8 +20,7 @@ public final class ChannelMlp {
     private final Tensor branch;
 
     /** @param scratch shared by all blocks of a network */
-    public ChannelMlp(
-            Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
+    public ChannelMlp(Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
         this.kernels = kernels;
         this.sizes = sizes;
         this.gateUpWeight = gateUpWeight;

@@ -21,8 +21,7 @@ public final class PositionMlp {
     private final Tensor branch;
 
     /** @param scratch shared by all blocks of a network */
-    public PositionMlp(
-            Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
+    public PositionMlp(Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
         this.kernels = kernels;
         this.sizes = sizes;
         this.gateUpWeight = gateUpWeight;

@@ -24,12 +24,7 @@ public final class SelfAttention {
 
     /** @param scratch shared by all blocks of a network */
     public SelfAttention(
-            Kernels kernels,
-            BlockSizes sizes,
-            Tensor qkvWeight,
-            Tensor outWeight,
-            Rotary rotary,
-            Scratch scratch) {
+            Kernels kernels, BlockSizes sizes, Tensor qkvWeight, Tensor outWeight, Rotary rotary, Scratch scratch) {
         this.kernels = kernels;
         this.sizes = sizes;
         this.qkvWeight = qkvWeight;

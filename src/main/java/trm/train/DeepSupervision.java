@@ -98,8 +98,7 @@ public final class DeepSupervision {
         kernels.admit(rows, data, parameters.yInit(), parameters.zInit(), lanes);
         model.forward(lanes);
         model.tokenLoss(lanes, tokens, scale);
-        kernels.halt(
-                model.q(), tokens, minSteps, lanes, halts, config.arch().haltMaxSteps(), true, 0.5 * scale);
+        kernels.halt(model.q(), tokens, minSteps, lanes, halts, config.arch().haltMaxSteps(), true, 0.5 * scale);
         kernels.metrics(model.q(), tokens, halts, lanes, metrics);
         model.backward(lanes, halts.dq());
     }

@@ -82,7 +82,9 @@ public final class Run {
 
     /** Optimizer steps of the whole run: floor(epochs * groups * mean examples / batch), or max_steps if smaller. */
     public static long totalSteps(TrainConfig config, Dataset train) {
-        double samples = (double) config.epochs() * train.info().totalGroups() * train.info().meanPuzzleExamples();
+        double samples = (double) config.epochs()
+                * train.info().totalGroups()
+                * train.info().meanPuzzleExamples();
         long all = (long) (samples / config.globalBatchSize());
         return config.maxSteps() > 0 ? Math.min(config.maxSteps(), all) : all;
     }
@@ -124,8 +126,7 @@ public final class Run {
             }
             LegacyRandom legacy = new LegacyRandom(config.seed());
             int passEpochs = config.evalInterval() == null ? config.epochs() : config.evalInterval();
-            TrainLoader loader =
-                    new TrainLoader(train, config.seed(), legacy, config.globalBatchSize(), passEpochs);
+            TrainLoader loader = new TrainLoader(train, config.seed(), legacy, config.globalBatchSize(), passEpochs);
             long step = 0;
             long evaluated = 0;
             if (resume) {
@@ -159,7 +160,9 @@ public final class Run {
         try {
             Files.createDirectories(folder.resolve("checkpoints"));
             if (!resume) {
-                if (!new CheckpointStore(folder.resolve("checkpoints"), 1).list().isEmpty()) {
+                if (!new CheckpointStore(folder.resolve("checkpoints"), 1)
+                        .list()
+                        .isEmpty()) {
                     throw new FormatException(
                             folder + ": already holds a run; use --resume " + folder + " or another --run folder");
                 }

@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.function.Supplier;
+import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
@@ -96,7 +97,10 @@ final class GoldenCase {
     void check(String tensor, Supplier<double[]> got) {
         if (isExpected(tensor)) {
             comparison.compare(
-                    tensor, got.get(), values(tensor), entries.get(tensor).get("atol").doubleValue());
+                    tensor,
+                    got.get(),
+                    values(tensor),
+                    entries.get(tensor).get("atol").doubleValue());
         }
     }
 
@@ -130,14 +134,14 @@ final class GoldenCase {
     }
 
     /** A float32 tensor like a stored one, holding its values. */
-    Tensor upload(Backend backend, trm.device.Arena arena, String tensor) {
+    Tensor upload(Backend backend, Arena arena, String tensor) {
         Tensor t = arena.tensor("case", tensor, Dtype.F32, shape(tensor));
         HostCopy.put(backend, t, floats(tensor));
         return t;
     }
 
     /** An int32 tensor like a stored one, holding its values. */
-    Tensor uploadInts(Backend backend, trm.device.Arena arena, String tensor) {
+    Tensor uploadInts(Backend backend, Arena arena, String tensor) {
         Tensor t = arena.tensor("case", tensor, Dtype.I32, shape(tensor));
         HostCopy.put(backend, t, ints(tensor));
         return t;

@@ -50,11 +50,12 @@ final class ModelCases {
     }
 
     private static ArchConfig arch(JsonNode m) {
-        LossType loss = switch (m.path("loss_type").asText()) {
-            case "stablemax_cross_entropy" -> LossType.STABLEMAX;
-            case "softmax_cross_entropy" -> LossType.SOFTMAX;
-            default -> throw new IllegalArgumentException("loss_type " + m.path("loss_type"));
-        };
+        LossType loss =
+                switch (m.path("loss_type").asText()) {
+                    case "stablemax_cross_entropy" -> LossType.STABLEMAX;
+                    case "softmax_cross_entropy" -> LossType.SOFTMAX;
+                    default -> throw new IllegalArgumentException("loss_type " + m.path("loss_type"));
+                };
         return new ArchConfig(
                 "trm",
                 m.path("hidden_size").intValue(),
@@ -171,7 +172,13 @@ final class ModelCases {
             load(c, parameters, "");
             Kernels.Examples data = examples(arena, sizes);
             DeepSupervision run = new DeepSupervision(
-                    backend, arena, sizes, parameters, config, training.path("total_steps").longValue(), data);
+                    backend,
+                    arena,
+                    sizes,
+                    parameters,
+                    config,
+                    training.path("total_steps").longValue(),
+                    data);
             setCarry(c, run.lanes());
             HostCopy.put(backend, run.rows(), rowNumbers(lanes));
             for (int step = 1; step <= head.path("steps").intValue(); step++) {
@@ -213,8 +220,10 @@ final class ModelCases {
         c.check(at + "q_continue_logits", () -> column(model.q(), 1));
         c.check(at + "preds", backend, tokens.preds());
         c.check(at + "exact", backend, halts.exact());
-        double lmLoss = Arrays.stream(HostCopy.doubles(backend, tokens.laneLoss())).sum();
-        double haltLoss = Arrays.stream(HostCopy.doubles(backend, halts.haltLoss())).sum();
+        double lmLoss =
+                Arrays.stream(HostCopy.doubles(backend, tokens.laneLoss())).sum();
+        double haltLoss =
+                Arrays.stream(HostCopy.doubles(backend, halts.haltLoss())).sum();
         c.check(at + "loss.lm_loss", () -> new double[] {lmLoss});
         c.check(at + "loss.q_halt_loss", () -> new double[] {haltLoss});
         c.check(at + "loss.total", () -> new double[] {lmLoss + 0.5 * haltLoss});
@@ -257,7 +266,10 @@ final class ModelCases {
 
     private void checkGradients(GoldenCase c, String at, Parameters p, Model model) {
         for (String name : p.names()) {
-            c.check(at + "grad." + Parameters.ROOT + name, backend, p.gradients().get(name));
+            c.check(
+                    at + "grad." + Parameters.ROOT + name,
+                    backend,
+                    p.gradients().get(name));
         }
         if (model.puzzleRowGradients() != null) {
             c.check(at + "grad_puzzle_rows", backend, model.puzzleRowGradients());
@@ -295,8 +307,7 @@ final class ModelCases {
             run.run(
                     data,
                     rowNumbers(lanes),
-                    step -> checkAnswers(
-                            c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes()));
+                    step -> checkAnswers(c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes()));
             checkMetrics(c, "final.metric.", run.metrics());
             c.check("final.z_H", backend, run.lanes().y());
             c.check("final.z_L", backend, run.lanes().z());

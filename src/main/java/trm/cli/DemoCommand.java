@@ -1,0 +1,389 @@
+package trm.cli;
+
+import java.io.IOException;
+import java.io.InputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.DirectoryStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+import trm.config.ArchConfig;
+import trm.config.ConfigLoader;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.data.Dataset;
+import trm.data.MiniSudokuBuilder;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.io.CheckpointStore;
+import trm.io.FormatException;
+import trm.io.SafeTensors;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+import trm.train.Checkpoint;
+import trm.train.DeviceExamples;
+import trm.train.Devices;
+import trm.train.Run;
+
+/** {@code trm demo}: trains a small model on 4 x 4 Sudoku and shows what it learned; can be repeated. */
+@Command(
+        name = "demo",
+        mixinStandardHelpOptions = true,
+        description = "Trains a small model on 4 x 4 Sudoku, shows it solving unseen puzzles, and writes a report.",
+        footer = {"", "Example: trm demo --run runs/demo"})
+final class DemoCommand implements Callable<Integer> {
+    private static final String RUN_NAME = "demo"; // says in config.yaml that the folder may be replaced
+    private static final int SIDE = 4;
+    private static final int TRAIN_PUZZLES = 10_000;
+    private static final int UNSEEN_PUZZLES = 600;
+    private static final int MIN_BLANKS = 8;
+    private static final long DATA_SEED = 1;
+    private static final int SHOWN = 3;
+
+    @Option(
+            names = "--run",
+            defaultValue = "runs/demo",
+            paramLabel = "DIR",
+            description = "Folder of the run (default ${DEFAULT-VALUE}); a demo that it holds is replaced.")
+    private Path run;
+
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Option(names = "--json", description = "Print the result as one JSON object.")
+    private boolean json;
+
+    /** Metrics of the run as they come in. */
+    private static final class Rows implements Run.Listener {
+        private final Run.Listener next;
+        private final List<Number[]> rows = new ArrayList<>();
+
+        Rows(Run.Listener next) {
+            this.next = next;
+        }
+
+        @Override
+        public void row(Number[] row, long totalSteps) {
+            rows.add(row.clone());
+            next.row(row, totalSteps);
+        }
+
+        @Override
+        public void message(String text) {
+            next.message(text);
+        }
+
+        /** Step and value of the rows that have the column. */
+        List<double[]> points(String column) {
+            int at = Run.COLUMNS.indexOf(column);
+            return rows.stream()
+                    .filter(row -> row[at] != null)
+                    .map(row -> new double[] {row[0].doubleValue(), row[at].doubleValue()})
+                    .toList();
+        }
+
+        double last(String column) {
+            List<double[]> points = points(column);
+            return points.isEmpty() ? Double.NaN : points.get(points.size() - 1)[1];
+        }
+    }
+
+    @Override
+    public Integer call() {
+        Path dataFolder = run.resolve("data");
+        String quotedData = "\"" + dataFolder.toString().replace("\\", "\\\\").replace("\"", "\\\"") + "\"";
+        TrainConfig config =
+                config(List.of("data_paths=[" + quotedData + "]", "eval_interval=1", "run_name=" + RUN_NAME));
+        try (Backend backend = Devices.open(device, config.threads())) {
+            Cli.message(Devices.describe(device, backend));
+            removeOldRun();
+            prepareData(dataFolder);
+            Dataset train = Dataset.open(dataFolder, "train");
+            Dataset test = Dataset.open(dataFolder, "test");
+            Rows rows;
+            long began = System.nanoTime();
+            try (ProgressPrinter progress = new ProgressPrinter(false)) {
+                rows = new Rows(progress);
+                new Run(backend, config, run, rows).run(false);
+            }
+            double seconds = (System.nanoTime() - began) * 1e-9;
+            List<SolveTrace.Solution> solutions = solve(backend, config, test);
+            report(backend, config, train, test, rows, seconds, solutions);
+        }
+        return 0;
+    }
+
+    /** The file in the installation or the current folder, else the copy in the jar. */
+    private static TrainConfig config(List<String> overrides) {
+        Path home = Path.of(System.getProperty("trm.home", ""));
+        for (Path folder : List.of(home, Path.of(""))) {
+            Path file = folder.resolve("configs").resolve("demo.yaml");
+            if (Files.isRegularFile(file)) {
+                return ConfigLoader.load(file, overrides);
+            }
+        }
+        try (InputStream in = DemoCommand.class.getResourceAsStream("/trm/demo.yaml")) {
+            if (in == null) {
+                throw new FormatException(
+                        "configs/demo.yaml: not found in " + home.toAbsolutePath() + ", the current folder or the jar");
+            }
+            return ConfigLoader.parse(new String(in.readAllBytes(), StandardCharsets.UTF_8), "demo.yaml", overrides);
+        } catch (IOException e) {
+            throw new FormatException("demo.yaml: cannot be read from the jar: " + e, e);
+        }
+    }
+
+    /** Removes what an earlier demo wrote, its data apart. @throws FormatException if the folder holds another run */
+    private void removeOldRun() {
+        Path written = run.resolve("config.yaml");
+        CheckpointStore store = new CheckpointStore(run.resolve("checkpoints"), 1);
+        List<Path> checkpoints = Files.isDirectory(run.resolve("checkpoints")) ? store.list() : List.of();
+        boolean demo = Files.isRegularFile(written)
+                && RUN_NAME.equals(ConfigLoader.load(written, List.of()).runName());
+        if (!demo) {
+            if (!checkpoints.isEmpty() || Files.exists(written)) {
+                throw new FormatException(run + ": holds a run that is not a demo; use another --run folder");
+            }
+            return;
+        }
+        try {
+            for (Path file : checkpoints) {
+                Files.delete(file);
+            }
+            try (DirectoryStream<Path> events = Files.newDirectoryStream(run, "events.out.tfevents.*")) {
+                for (Path file : events) {
+                    Files.delete(file);
+                }
+            }
+            Files.deleteIfExists(run.resolve("metrics.csv"));
+            Files.deleteIfExists(run.resolve("report.html"));
+        } catch (IOException e) {
+            throw new FormatException(run + ": cannot remove the earlier demo: " + e, e);
+        }
+    }
+
+    /** Makes the puzzles under another name first, so that an interrupted demo leaves no half of a data set. */
+    private void prepareData(Path folder) {
+        if (Files.isDirectory(folder)) {
+            return;
+        }
+        Cli.message("making " + TRAIN_PUZZLES + " puzzles to train on and " + UNSEEN_PUZZLES + " others in " + folder);
+        Path partial = run.resolve("data.partial");
+        try {
+            Files.createDirectories(partial);
+            MiniSudokuBuilder.build(partial, SIDE, TRAIN_PUZZLES, UNSEEN_PUZZLES, DATA_SEED, MIN_BLANKS);
+            Files.move(partial, folder, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            throw new FormatException(folder + ": cannot be written: " + e, e);
+        }
+    }
+
+    /** The unseen puzzles with the most blanks, solved by the run's last checkpoint. */
+    private List<SolveTrace.Solution> solve(Backend backend, TrainConfig config, Dataset test) {
+        int[] rows = IntStream.range(0, test.examples())
+                .boxed()
+                .sorted(Comparator.comparingLong((Integer row) -> -blanks(test.inputRow(row))))
+                .limit(SHOWN)
+                .mapToInt(Integer::intValue)
+                .toArray();
+        List<int[]> puzzles = new ArrayList<>();
+        List<int[]> answers = new ArrayList<>();
+        for (int row : rows) {
+            puzzles.add(SolveTrace.digits(test.inputRow(row)));
+            answers.add(SolveTrace.digits(test.labelRow(row)));
+        }
+        DataShape shape = new DataShape(
+                test.seqLen(), test.info().vocabSize(), test.info().numPuzzleIdentifiers());
+        try (Arena arena = new Arena(backend)) {
+            ModelSizes sizes = new ModelSizes(config.arch(), shape, rows.length);
+            Parameters parameters = new Parameters(backend, arena, sizes, false);
+            SafeTensors file = SafeTensors.open(Checkpoint.find(run, Cli::message));
+            Checkpoint.readWeights(file, backend, parameters, config.ema());
+            return SolveTrace.run(
+                    backend,
+                    sizes,
+                    parameters,
+                    DeviceExamples.upload(backend, arena, test),
+                    rows,
+                    puzzles,
+                    answers,
+                    config.arch().haltMaxSteps());
+        }
+    }
+
+    private static long blanks(int[] inputRow) {
+        return IntStream.of(inputRow).filter(token -> token == 1).count();
+    }
+
+    private void report(
+            Backend backend,
+            TrainConfig config,
+            Dataset train,
+            Dataset test,
+            Rows rows,
+            double seconds,
+            List<SolveTrace.Solution> solutions) {
+        double exact = rows.last("eval_exact_accuracy");
+        double meanBlanks = IntStream.range(0, test.examples())
+                .mapToLong(row -> blanks(test.inputRow(row)))
+                .average()
+                .orElse(0);
+        long steps = (long) rows.last("step");
+        Path file = run.resolve("report.html");
+        HtmlReport page = page(backend, config, train, test, rows, seconds, solutions, exact, meanBlanks);
+        try {
+            Files.writeString(file, page.html());
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be written: " + e, e);
+        }
+        BoardPrinter printer = BoardPrinter.forConsole();
+        System.out.println("The unseen puzzles with the most blanks, after each supervision step");
+        System.out.println("(" + printer.key() + ")");
+        System.out.println();
+        solutions.forEach(solution -> System.out.print(printer.render(solution)));
+        System.out.println(format(
+                "%d steps in %.1f s; %.2f %% of %d unseen puzzles solved (%.1f of %d cells blank on average)",
+                steps, seconds, 100 * exact, test.examples(), meanBlanks, SIDE * SIDE));
+        System.out.println("report: " + file);
+        if (json) {
+            Map<String, Object> out = new LinkedHashMap<>();
+            out.put("exact_accuracy", exact);
+            out.put("unseen_puzzles", test.examples());
+            out.put("mean_blanks", meanBlanks);
+            out.put("train_seconds", seconds);
+            out.put("steps", steps);
+            out.put("report", file.toString());
+            Cli.json(out);
+        }
+    }
+
+    private static HtmlReport page(
+            Backend backend,
+            TrainConfig config,
+            Dataset train,
+            Dataset test,
+            Rows rows,
+            double seconds,
+            List<SolveTrace.Solution> solutions,
+            double exact,
+            double meanBlanks) {
+        double speed = rows.points("samples_per_second").stream()
+                .mapToDouble(point -> point[1])
+                .sorted()
+                .skip(rows.points("samples_per_second").size() / 2)
+                .findFirst()
+                .orElse(Double.NaN);
+        List<HtmlReport.Figure> figures = List.of(
+                new HtmlReport.Figure(format("%.2f %%", 100 * exact), "of unseen puzzles solved"),
+                new HtmlReport.Figure(format("%d", test.examples()), "unseen puzzles"),
+                new HtmlReport.Figure(format("%.0f", rows.last("step")), "training steps"),
+                new HtmlReport.Figure(format("%.1f s", seconds), "training and evaluation"),
+                new HtmlReport.Figure(format("%.1f", speed / config.globalBatchSize()), "steps per second (median)"),
+                new HtmlReport.Figure(format("%.0f", speed), "samples per second (median)"));
+        List<HtmlReport.Chart> charts = List.of(
+                new HtmlReport.Chart(
+                        "Loss in training",
+                        "loss per sample",
+                        false,
+                        List.of(
+                                new HtmlReport.Series("tokens", HtmlReport.BLUE, false, rows.points("lm_loss")),
+                                new HtmlReport.Series(
+                                        "halting", HtmlReport.ORANGE, false, rows.points("q_halt_loss")))),
+                new HtmlReport.Chart(
+                        "Accuracy",
+                        "share that is right",
+                        true,
+                        List.of(
+                                new HtmlReport.Series(
+                                        "cells, training", HtmlReport.BLUE, true, rows.points("accuracy")),
+                                new HtmlReport.Series(
+                                        "puzzles, training", HtmlReport.ORANGE, true, rows.points("exact_accuracy")),
+                                new HtmlReport.Series(
+                                        "cells, unseen", HtmlReport.BLUE, false, rows.points("eval_accuracy")),
+                                new HtmlReport.Series(
+                                        "puzzles, unseen",
+                                        HtmlReport.ORANGE,
+                                        false,
+                                        rows.points("eval_exact_accuracy")))));
+        List<HtmlReport.Story> stories = new ArrayList<>();
+        for (SolveTrace.Solution s : solutions) {
+            long blank = IntStream.of(s.puzzle()).filter(digit -> digit == 0).count();
+            int solved = 0;
+            while (solved < s.boards().size()
+                    && !java.util.Arrays.equals(s.boards().get(solved), s.answer())) {
+                solved++;
+            }
+            stories.add(new HtmlReport.Story(
+                    "Puzzle " + (stories.size() + 1) + ": " + blank + " blanks, "
+                            + (solved < s.boards().size() ? "right after step " + (solved + 1) : "not solved"),
+                    s));
+        }
+        return new HtmlReport(
+                "A tiny recursive model learns " + SIDE + " \u00d7 " + SIDE + " Sudoku",
+                format(
+                        "Trained on %d puzzles, evaluated on %d others whose solutions were never seen in training. "
+                                + "On average %.1f of the %d cells are blank.",
+                        train.examples(), test.examples(), meanBlanks, SIDE * SIDE),
+                figures,
+                charts,
+                "The unseen puzzles with the most blanks. At each supervision step the model revises its whole answer; "
+                        + "halt is the probability it gives to the answer being right.",
+                stories,
+                settings(config, train, test),
+                machine(backend));
+    }
+
+    private static Map<String, String> settings(TrainConfig config, Dataset train, Dataset test) {
+        ArchConfig a = config.arch();
+        Map<String, String> settings = new LinkedHashMap<>();
+        settings.put("Puzzles", train.examples() + " for training, " + test.examples() + " unseen, one solution each");
+        settings.put(
+                "Network",
+                a.layers() + " layers of width " + a.hiddenSize() + ", "
+                        + (a.mlpT() ? "feed-forward over positions" : a.heads() + " attention heads"));
+        settings.put("Recursion", "T = " + a.cycles() + " cycles of n = " + a.latentSteps() + " latent updates");
+        settings.put("Supervision steps", "at most " + a.haltMaxSteps());
+        settings.put("Compute type", a.dtype());
+        settings.put("Loss", a.lossType().name().toLowerCase(Locale.ROOT) + " cross-entropy, halting");
+        settings.put("Batch", config.globalBatchSize() + " puzzles");
+        settings.put("Optimizer", config.optimizer() + ", beta " + config.beta1() + ", " + config.beta2());
+        settings.put("Learning rate", config.lr() + " after " + config.lrWarmupSteps() + " warm-up steps");
+        settings.put("Weight decay", Double.toString(config.weightDecay()));
+        settings.put("Moving average", config.ema() ? "rate " + config.emaRate() + ", used for evaluation" : "none");
+        settings.put("Seed", Long.toString(config.seed()));
+        return settings;
+    }
+
+    private static String machine(Backend backend) {
+        return "Device " + backend.name() + " (" + backend.target() + ") on " + processor()
+                + Runtime.getRuntime().availableProcessors() + " processors, " + System.getProperty("os.name") + " "
+                + System.getProperty("os.arch") + ", Java " + Runtime.version().feature();
+    }
+
+    /** Model of the processor and a comma, where Linux tells it; else nothing. */
+    private static String processor() {
+        try {
+            return Files.readAllLines(Path.of("/proc/cpuinfo")).stream()
+                    .filter(line -> line.startsWith("model name"))
+                    .findFirst()
+                    .map(line -> line.substring(line.indexOf(':') + 1).trim() + ", ")
+                    .orElse("");
+        } catch (IOException e) {
+            return "";
+        }
+    }
+
+    private static String format(String pattern, Object... values) {
+        return String.format(Locale.ROOT, pattern, values);
+    }
+}

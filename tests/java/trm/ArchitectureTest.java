@@ -1,0 +1,124 @@
+package trm;
+
+import static com.tngtech.archunit.base.DescribedPredicate.not;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAPackage;
+import static com.tngtech.archunit.core.domain.JavaClass.Predicates.resideInAnyPackage;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.classes;
+import static com.tngtech.archunit.lang.syntax.ArchRuleDefinition.noClasses;
+import static com.tngtech.archunit.library.dependencies.SlicesRuleDefinition.slices;
+
+import com.tngtech.archunit.base.DescribedPredicate;
+import com.tngtech.archunit.core.domain.JavaClass;
+import com.tngtech.archunit.core.importer.ImportOption;
+import com.tngtech.archunit.junit.AnalyzeClasses;
+import com.tngtech.archunit.junit.ArchTest;
+import com.tngtech.archunit.lang.ArchRule;
+
+/** The layers of docs/architecture.md: which package may use which. */
+@AnalyzeClasses(packages = "trm", importOptions = ImportOption.DoNotIncludeTests.class)
+class ArchitectureTest {
+    /** The one class above trm.device that knows the backends. */
+    private static final String DEVICES = "trm.train.Devices";
+
+    @ArchTest
+    static final ArchRule TRAIN = layer(
+            "trm.train..",
+            "trm.train..",
+            "trm.model..",
+            "trm.ops..",
+            "trm.device",
+            "trm.data..",
+            "trm.io..",
+            "trm.config..");
+
+    @ArchTest
+    static final ArchRule DEVICES_OPENS_BACKENDS = noClasses()
+            .that()
+            .haveFullyQualifiedName(DEVICES)
+            .should()
+            .dependOnClassesThat(outside("trm.train..", "trm.device", "trm.device.cpu.."))
+            .as(DEVICES + " uses, of this project, only trm.train.., trm.device, trm.device.cpu..");
+
+    @ArchTest
+    static final ArchRule MODEL = layer("trm.model..", "trm.model..", "trm.ops..", "trm.device", "trm.config..");
+
+    @ArchTest
+    static final ArchRule OPS = layer("trm.ops..", "trm.ops..", "trm.device");
+
+    @ArchTest
+    static final ArchRule DEVICE = layer("trm.device", "trm.device");
+
+    @ArchTest
+    static final ArchRule BACKENDS = layer("trm.device.cpu..", "trm.device.cpu..", "trm.device");
+
+    @ArchTest
+    static final ArchRule DATA = layer("trm.data..", "trm.data..");
+
+    @ArchTest
+    static final ArchRule IO = layer("trm.io..", "trm.io..");
+
+    @ArchTest
+    static final ArchRule CONFIG = layer("trm.config..", "trm.config..");
+
+    /** trm.cli and trm.verify may use everything else, a backend apart: that one is opened by trm.train.Devices. */
+    @ArchTest
+    static final ArchRule BACKENDS_ARE_OPENED_IN_ONE_PLACE = noClasses()
+            .that()
+            .resideOutsideOfPackage("trm.device.cpu..")
+            .and()
+            .doNotHaveFullyQualifiedName(DEVICES)
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("trm.device.cpu..");
+
+    @ArchTest
+    static final ArchRule VERIFY_IS_BELOW_CLI = noClasses()
+            .that()
+            .resideOutsideOfPackage("trm.cli..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("trm.cli..");
+
+    @ArchTest
+    static final ArchRule NATIVE_CODE_IS_CALLED_FROM_DEVICE_ONLY = noClasses()
+            .that()
+            .resideOutsideOfPackages("trm.device", "trm.device.cpu..")
+            .should()
+            .dependOnClassesThat()
+            .resideInAPackage("org.bytedeco..");
+
+    @ArchTest
+    static final ArchRule NO_CYCLES = slices().matching("trm.(**)").should().beFreeOfCycles();
+
+    /** Every package is named by a rule above, so that a new one cannot slip past them. */
+    @ArchTest
+    static final ArchRule PACKAGES = classes()
+            .should()
+            .resideInAnyPackage(
+                    "trm.cli..",
+                    "trm.verify..",
+                    "trm.train..",
+                    "trm.model..",
+                    "trm.ops..",
+                    "trm.device",
+                    "trm.device.cpu..",
+                    "trm.data..",
+                    "trm.io..",
+                    "trm.config..");
+
+    /** Of this project, the classes of {@code of} use the packages {@code allowed} only; Devices has its own rule. */
+    private static ArchRule layer(String of, String... allowed) {
+        return noClasses()
+                .that()
+                .resideInAPackage(of)
+                .and()
+                .doNotHaveFullyQualifiedName(DEVICES)
+                .should()
+                .dependOnClassesThat(outside(allowed))
+                .as("classes in " + of + " use, of this project, only " + String.join(", ", allowed));
+    }
+
+    private static DescribedPredicate<JavaClass> outside(String... allowed) {
+        return resideInAPackage("trm..").and(not(resideInAnyPackage(allowed)));
+    }
+}

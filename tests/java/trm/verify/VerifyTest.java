@@ -1,0 +1,181 @@
+package trm.verify;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Function;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.cpu.CpuBackend;
+import trm.io.SafeTensors;
+
+/** Oracle: float64 values of the reference implementation. Bound: the tolerances recorded with them. */
+class VerifyTest {
+    private static final Path GOLDEN = Path.of("tests/golden");
+    private static final Path STEPS = GOLDEN.resolve("trm_mlp_t.json");
+
+    private static Backend backend;
+
+    @TempDir
+    private Path temp;
+
+    @BeforeAll
+    static void open() {
+        backend = new CpuBackend(2);
+    }
+
+    @AfterAll
+    static void close() {
+        backend.close();
+    }
+
+    private static CaseResult one(Path folder) {
+        List<CaseResult> results = new Verifier(backend, Dtype.F32).verify(folder);
+        assertEquals(1, results.size(), results.toString());
+        return results.get(0);
+    }
+
+    /** Everything passes but what this version says it lacks: values of the continue loss, other data builders. */
+    @Test
+    void goldenCasesPass() {
+        assumeTrue(Files.exists(STEPS));
+        List<CaseResult> results = new Verifier(backend, Dtype.F32).verify(GOLDEN);
+        for (CaseResult r : results) {
+            boolean lacking = r.name().equals("op_halting") || r.note().startsWith("builder ");
+            assertEquals(lacking ? CaseResult.UNSUPPORTED : CaseResult.PASSED, r.status(), r.toString());
+        }
+        Map<String, CaseResult> byName =
+                results.stream().collect(Collectors.toMap(CaseResult::name, Function.identity()));
+        for (String name : List.of("trm_mlp_t", "trm_att_rope", "trm_att_learned", "trm_att_softmax", "trm_eval16")) {
+            assertNotNull(byName.get(name), name);
+        }
+        assertTrue(results.stream().filter(r -> r.name().startsWith("op_")).count() >= 16);
+    }
+
+    /** The largest value of one tensor grows by one per cent: its case fails and names it. */
+    @Test
+    void alteredValueFails() throws IOException {
+        assumeTrue(Files.exists(STEPS));
+        for (String tensor : List.of(
+                "step2.logits",
+                "step3.loss.total",
+                "step1.grad.model.inner.lm_head.weight",
+                "step3.ema.model.inner.embed_tokens.embedding_weight",
+                "step2.param.model.inner.puzzle_emb.weights",
+                "step2.lr")) {
+            copy("trm_mlp_t", ".json");
+            copy("trm_mlp_t", ".safetensors");
+            alter(temp.resolve("trm_mlp_t.safetensors"), tensor, 1.01);
+            CaseResult r = one(temp);
+            assertTrue(r.failed(), r.toString());
+            assertEquals(tensor, r.tensor());
+            assertTrue(r.error() > r.tolerance(), r.toString());
+        }
+    }
+
+    @Test
+    void notANumberFails() throws IOException {
+        assumeTrue(Files.exists(STEPS));
+        copy("op_swiglu", ".json");
+        copy("op_swiglu", ".safetensors");
+        alter(temp.resolve("op_swiglu.safetensors"), "d_w_down", Double.NaN);
+        CaseResult r = one(temp);
+        assertTrue(r.failed(), r.toString());
+        assertEquals("d_w_down", r.tensor());
+        assertTrue(Double.isNaN(r.error()));
+    }
+
+    /** A value that the replay does not know is not silently passed over. */
+    @Test
+    void valueNotComparedFails() throws IOException {
+        assumeTrue(Files.exists(STEPS));
+        copy("op_embed_rope", ".json");
+        Path manifest = temp.resolve("op_embed_rope.json");
+        ObjectMapper json = new ObjectMapper();
+        ObjectNode head = (ObjectNode) json.readTree(manifest.toFile());
+        head.get("tensors").forEach(t -> {
+            if (t.get("name").asText().equals("dy")) {
+                ((ObjectNode) t).put("role", "expected").put("atol", 0.1);
+            }
+        });
+        json.writeValue(manifest.toFile(), head);
+        copy("op_embed_rope", ".safetensors");
+        CaseResult r = one(temp);
+        assertTrue(r.failed(), r.toString());
+        assertEquals("not compared: dy", r.note());
+    }
+
+    @Test
+    void unknownKindsAreUnsupported() throws IOException {
+        Files.writeString(temp.resolve("a.json"), "{\"case\": \"a\", \"kind\": \"dance\", \"tensors\": []}");
+        CaseResult r = one(temp);
+        assertEquals(CaseResult.UNSUPPORTED, r.status());
+        assertNull(r.tensor());
+        assertEquals("kind dance", r.note());
+    }
+
+    @Test
+    void brokenManifestFails() throws IOException {
+        Files.writeString(temp.resolve("a.json"), "{");
+        assertTrue(one(temp).failed());
+        Files.writeString(temp.resolve("a.json"), "{\"case\": \"a\", \"kind\": \"operation\", \"operation\": \"ema\"}");
+        CaseResult r = one(temp); // no safetensors beside it
+        assertTrue(r.failed());
+        assertFalse(r.note().isEmpty());
+    }
+
+    @Test
+    void otherTypesAreRefused() {
+        assertThrows(IllegalArgumentException.class, () -> new Verifier(backend, Dtype.BF16));
+    }
+
+    private void copy(String name, String suffix) throws IOException {
+        Files.write(temp.resolve(name + suffix), Files.readAllBytes(GOLDEN.resolve(name + suffix)));
+    }
+
+    /** Multiplies the element of largest magnitude. */
+    private static void alter(Path file, String tensor, double factor) throws IOException {
+        SafeTensors.Entry entry = SafeTensors.open(file).entry(tensor);
+        byte[] bytes = Files.readAllBytes(file);
+        ByteBuffer data = ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN);
+        boolean wide = entry.dtype().equals("F64");
+        int size = wide ? 8 : 4;
+        int at = (int) entry.offset();
+        for (int i = 1; i < entry.elements(); i++) {
+            int here = (int) entry.offset() + i * size;
+            if (Math.abs(value(data, here, wide)) > Math.abs(value(data, at, wide))) {
+                at = here;
+            }
+        }
+        if (wide) {
+            data.putDouble(at, data.getDouble(at) * factor);
+        } else {
+            data.putFloat(at, (float) (data.getFloat(at) * factor));
+        }
+        Files.delete(file); // the old bytes may still be mapped
+        Files.write(file, bytes);
+    }
+
+    private static double value(ByteBuffer data, int at, boolean wide) {
+        return wide ? data.getDouble(at) : data.getFloat(at);
+    }
+}
