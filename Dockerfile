@@ -26,6 +26,6 @@ RUN mkdir -p /workspace && chmod 1777 /workspace
 ENV HOME=/tmp OMP_WAIT_POLICY=passive
 WORKDIR /workspace
 USER 10001:10001
-ENTRYPOINT ["java", "-XX:+UseSerialGC", "-Xss512k", "-Dtrm.home=/opt/trm", \
+ENTRYPOINT ["java", "-XX:+UseSerialGC", "-Dtrm.home=/opt/trm", \
             "-Dorg.bytedeco.javacpp.cachedir=/tmp/trm-javacpp", "-jar", "/opt/trm/trm.jar"]
 CMD ["--help"]

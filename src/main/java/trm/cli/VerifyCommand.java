@@ -30,7 +30,8 @@ import trm.verify.Verifier;
         description = {
             "Replay recorded cases on a device and compare every value with its tolerance.",
             "Exit status 1 if a case fails; cases this version does not support are counted apart."
-        })
+        },
+        footer = {"", "Example: trm verify tests/golden --json"})
 final class VerifyCommand implements Callable<Integer> {
     @Parameters(paramLabel = "DIR", description = "folder with cases")
     private Path folder;

@@ -1,0 +1,195 @@
+package trm.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.List;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import trm.config.ConfigLoader;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.data.Dataset;
+import trm.data.MiniSudokuBuilder;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.HostCopy;
+import trm.device.cpu.CpuBackend;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+
+/**
+ * Lanes do not know of each other nor of earlier samples. Oracle: the same samples in fresh or other lanes, with frozen
+ * weights. Bound: none for a lane in the same place; 1e-5 for lanes that moved, where a product may add in another
+ * order.
+ */
+class DeepSupervisionTest {
+    private static final int LANES = 5;
+    private static final int HALT_MAX = 3;
+    private static final double MOVED = 1e-5;
+
+    @TempDir
+    private static Path temp;
+
+    private static Backend backend;
+    private static Dataset data;
+
+    @BeforeAll
+    static void open() {
+        MiniSudokuBuilder.build(temp, 4, 60, 10, 1, 8);
+        data = Dataset.open(temp, "train");
+        backend = new CpuBackend(2);
+    }
+
+    @AfterAll
+    static void close() {
+        backend.close();
+    }
+
+    /** Supervision with frozen weights. */
+    private static final class Frozen implements AutoCloseable {
+        private final Arena arena = new Arena(backend);
+        private final Parameters parameters;
+        private final DeepSupervision supervision;
+
+        Frozen(boolean mlp) {
+            String yaml = String.join(
+                    "\n",
+                    "data_paths: ['" + temp + "']",
+                    "arch:",
+                    "  hidden_size: 32",
+                    "  num_heads: 4",
+                    "  mlp_t: " + mlp,
+                    "  pos_encodings: " + (mlp ? "none" : "rope"),
+                    "  H_cycles: 2",
+                    "  L_cycles: 2",
+                    "  L_layers: 1",
+                    "  puzzle_emb_ndim: 0",
+                    "  halt_max_steps: " + HALT_MAX,
+                    "  forward_dtype: float32",
+                    "global_batch_size: " + LANES,
+                    "");
+            TrainConfig config = ConfigLoader.parse(yaml, "test", List.of());
+            DataShape shape = new DataShape(
+                    data.seqLen(), data.info().vocabSize(), data.info().numPuzzleIdentifiers());
+            ModelSizes sizes = new ModelSizes(config.arch(), shape, LANES);
+            parameters = new Parameters(backend, arena, sizes, true);
+            parameters.initialize(7);
+            supervision = new DeepSupervision(
+                    backend, arena, sizes, parameters, config, 100, DeviceExamples.upload(backend, arena, data));
+        }
+
+        void step(int... rows) {
+            HostCopy.put(backend, supervision.rows(), rows);
+            supervision.forwardBackward();
+            backend.kernels().zero(parameters.gradient());
+        }
+
+        void halt(int... flags) {
+            HostCopy.put(backend, supervision.lanes().halted(), flags);
+        }
+
+        /** The step count of each lane. */
+        int[] steps() {
+            return HostCopy.ints(backend, supervision.lanes().steps());
+        }
+
+        /** Logits of each lane. */
+        float[][] logits() {
+            float[] all = HostCopy.floats(backend, supervision.model().logits());
+            int count = all.length / LANES;
+            float[][] lanes = new float[LANES][];
+            for (int b = 0; b < LANES; b++) {
+                lanes[b] = Arrays.copyOfRange(all, b * count, (b + 1) * count);
+            }
+            return lanes;
+        }
+
+        float[] q() {
+            return HostCopy.floats(backend, supervision.model().q());
+        }
+
+        @Override
+        public void close() {
+            arena.close();
+        }
+    }
+
+    /** After all lanes have halted by themselves, new samples meet lanes as good as new. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void refilledLanesKeepNoTrace(boolean mlp) {
+        try (Frozen first = new Frozen(mlp);
+                Frozen second = new Frozen(mlp);
+                Frozen fresh = new Frozen(mlp)) {
+            for (int step = 1; step <= HALT_MAX; step++) {
+                first.step(0, 1, 2, 3, 4);
+                second.step(10, 11, 12, 13, 14);
+                assertEquals(step, first.steps()[0]);
+            }
+            assertFalse(Arrays.equals(first.logits()[0], second.logits()[0]));
+            for (int step = 1; step <= HALT_MAX; step++) {
+                for (Frozen f : List.of(first, second, fresh)) {
+                    f.step(20, 21, 22, 23, 24);
+                    assertEquals(step, f.steps()[0]);
+                }
+                for (int b = 0; b < LANES; b++) {
+                    assertArrayEquals(fresh.logits()[b], first.logits()[b]);
+                    assertArrayEquals(fresh.logits()[b], second.logits()[b]);
+                }
+                assertArrayEquals(fresh.q(), first.q());
+                assertArrayEquals(fresh.q(), second.q());
+            }
+        }
+    }
+
+    /** Some lanes take new samples: these are as in fresh lanes, the others as if nothing had happened. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void refillTouchesOnlyHaltedLanes(boolean mlp) {
+        try (Frozen mixed = new Frozen(mlp);
+                Frozen undisturbed = new Frozen(mlp);
+                Frozen fresh = new Frozen(mlp)) {
+            mixed.step(0, 1, 2, 3, 4);
+            undisturbed.step(0, 1, 2, 3, 4);
+            mixed.halt(1, 0, 1, 0, 0);
+            mixed.step(20, 21, 22, 23, 24);
+            undisturbed.step(20, 21, 22, 23, 24);
+            fresh.step(20, 21, 22, 23, 24);
+            assertArrayEquals(new int[] {1, 2, 1, 2, 2}, mixed.steps());
+            for (int b = 0; b < LANES; b++) {
+                boolean refilled = b == 0 || b == 2;
+                assertArrayEquals((refilled ? fresh : undisturbed).logits()[b], mixed.logits()[b], "lane " + b);
+                assertFalse(
+                        Arrays.equals((refilled ? undisturbed : fresh).logits()[b], mixed.logits()[b]), "lane " + b);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void permutedLanesPermuteLogits(boolean mlp) {
+        int[] rows = {30, 7, 19, 4, 55};
+        int[] order = {3, 0, 4, 1, 2};
+        int[] permuted = Arrays.stream(order).map(b -> rows[b]).toArray();
+        try (Frozen plain = new Frozen(mlp);
+                Frozen moved = new Frozen(mlp)) {
+            for (int step = 0; step < HALT_MAX; step++) {
+                plain.step(rows);
+                moved.step(permuted);
+                float[][] expected = plain.logits();
+                float[][] found = moved.logits();
+                for (int b = 0; b < LANES; b++) {
+                    assertArrayEquals(expected[order[b]], found[b], (float) MOVED, "lane " + b);
+                    assertEquals(plain.q()[2 * order[b]], moved.q()[2 * b], MOVED);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,375 @@
+package trm.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import trm.config.ConfigLoader;
+import trm.config.TrainConfig;
+import trm.data.MiniSudokuBuilder;
+import trm.device.Backend;
+import trm.device.DeviceException;
+import trm.device.cpu.CpuBackend;
+import trm.io.CheckpointStore;
+import trm.io.FormatException;
+
+/**
+ * Runs of 30 steps over 300 puzzles of side 4. Oracle: the same run without interruption. Bound: none; checkpoints are
+ * compared byte for byte, metrics as text but for the columns of the clock.
+ */
+class RunTest {
+    private static final int STEPS = 30;
+
+    /** Rows: steps 4, 8, 12, 16, evaluation after 18, steps 20, 24, 28, 30, evaluation after 30. */
+    private static final int ROWS = 10;
+
+    private static final int EVALUATION_ROW = 5;
+
+    @TempDir
+    private static Path shared;
+
+    private static Backend backend;
+    private static final Map<String, Path> STRAIGHT = new HashMap<>();
+
+    @TempDir
+    private Path temp;
+
+    @BeforeAll
+    static void open() {
+        MiniSudokuBuilder.build(shared.resolve("data"), 4, 300, 40, 1, 8);
+        backend = new CpuBackend(2);
+    }
+
+    @AfterAll
+    static void close() {
+        STRAIGHT.clear();
+        backend.close();
+    }
+
+    private static TrainConfig config(String... overrides) {
+        String yaml = String.join(
+                "\n",
+                "data_paths: ['" + shared.resolve("data") + "']",
+                "arch:",
+                "  hidden_size: 32",
+                "  num_heads: 4",
+                "  mlp_t: true",
+                "  pos_encodings: none",
+                "  H_cycles: 2",
+                "  L_cycles: 2",
+                "  L_layers: 1",
+                "  puzzle_emb_ndim: 32",
+                "  puzzle_emb_len: 1",
+                "  halt_max_steps: 4",
+                "  forward_dtype: float32",
+                "global_batch_size: 16",
+                "epochs: 3",
+                "eval_interval: 1",
+                "max_steps: " + STEPS,
+                "checkpoint_every_steps: 7",
+                "checkpoint_keep: 20",
+                "log_every_steps: 4",
+                "lr: 3e-3",
+                "lr_warmup_steps: 5",
+                "");
+        return ConfigLoader.parse(yaml, "test", List.of(overrides));
+    }
+
+    private static String[] variant(String name) {
+        return switch (name) {
+            case "mlp" -> new String[0];
+            case "rope" -> new String[] {"arch.mlp_t=false", "arch.pos_encodings=rope"};
+            case "bf16" -> new String[] {"dtype=bfloat16"};
+            default -> throw new IllegalArgumentException(name);
+        };
+    }
+
+    private static final class Crash extends RuntimeException {
+        private static final long serialVersionUID = 1L;
+    }
+
+    /** Collects rows and messages; stops or crashes the run at a row. */
+    private static final class Recorder implements Run.Listener {
+        private final List<Number[]> rows = new ArrayList<>();
+        private final List<String> messages = new ArrayList<>();
+        private int stopAt;
+        private int crashAt;
+        private Run run;
+
+        @Override
+        public void row(Number[] row, long totalSteps) {
+            assertEquals(STEPS, totalSteps);
+            rows.add(row.clone());
+            if (rows.size() == stopAt) {
+                run.requestStop();
+            }
+            if (rows.size() == crashAt) {
+                throw new Crash();
+            }
+        }
+
+        @Override
+        public void message(String text) {
+            messages.add(text);
+        }
+    }
+
+    private static Run.Outcome run(
+            Backend on, TrainConfig config, Path folder, boolean resume, int stopAt, Recorder recorder) {
+        recorder.stopAt = stopAt;
+        recorder.run = new Run(on, config, folder, recorder);
+        return recorder.run.run(resume);
+    }
+
+    private static Recorder finish(TrainConfig config, Path folder, boolean resume) {
+        Recorder recorder = new Recorder();
+        assertEquals(Run.Outcome.FINISHED, run(backend, config, folder, resume, 0, recorder));
+        return recorder;
+    }
+
+    private static Path straight(String variant) {
+        return STRAIGHT.computeIfAbsent(variant, name -> {
+            Path folder = shared.resolve("straight-" + name);
+            try {
+                assertEquals(
+                        ROWS, finish(config(variant(name)), folder, false).rows.size());
+            } catch (DeviceException e) {
+                abort("this processor cannot run " + name + ": " + e.getMessage());
+            }
+            return folder;
+        });
+    }
+
+    private static Path checkpoint(Path folder, long step) {
+        return new CheckpointStore(folder.resolve("checkpoints"), 1).path(step);
+    }
+
+    private static List<Long> steps(Path folder) {
+        return new CheckpointStore(folder.resolve("checkpoints"), 1)
+                .list().stream()
+                        .map(file -> CheckpointStore.stepOf(file).orElseThrow())
+                        .sorted()
+                        .toList();
+    }
+
+    /** metrics.csv without the columns of the clock. */
+    private static List<String> metrics(Path folder) throws IOException {
+        List<String> lines = Files.readAllLines(folder.resolve("metrics.csv"));
+        String[] header = lines.get(0).split(",", -1);
+        int[] kept = IntStream.range(0, header.length)
+                .filter(i -> !header[i].endsWith("_seconds") && !header[i].endsWith("_per_second"))
+                .toArray();
+        assertEquals(Run.COLUMNS.size() - 2, kept.length);
+        return lines.stream()
+                .map(line -> line.split(",", -1))
+                .map(cells -> Arrays.stream(kept).mapToObj(i -> cells[i]).collect(Collectors.joining(",")))
+                .toList();
+    }
+
+    private static void assertSameEnd(Path expected, Path found) throws IOException {
+        assertEquals(metrics(expected), metrics(found));
+        assertArrayEquals(
+                Files.readAllBytes(checkpoint(expected, STEPS)), Files.readAllBytes(checkpoint(found, STEPS)));
+    }
+
+    private static void copy(Path from, Path to) throws IOException {
+        Files.createDirectories(to.resolve("checkpoints"));
+        for (String name : List.of("config.yaml", "metrics.csv")) {
+            Files.copy(from.resolve(name), to.resolve(name));
+        }
+        for (long step : steps(from)) {
+            Files.copy(checkpoint(from, step), checkpoint(to, step));
+        }
+    }
+
+    private static void keepUpTo(Path folder, long last) throws IOException {
+        for (long step : steps(folder)) {
+            if (step > last) {
+                Files.delete(checkpoint(folder, step));
+            }
+        }
+    }
+
+    /** Checkpoints lie where they were asked for, after each pass and at the end; evaluations after each pass. */
+    @Test
+    void straightRun() throws IOException {
+        Path folder = straight("mlp");
+        assertEquals(List.of(7L, 14L, 18L, 21L, 28L, 30L), steps(folder));
+        List<String> lines = metrics(folder);
+        assertEquals(ROWS + 1, lines.size());
+        int puzzles = Run.COLUMNS.indexOf("eval_puzzles");
+        List<String> evaluations = lines.stream()
+                .skip(1)
+                .map(line -> line.split(",", -1))
+                .filter(cells -> !cells[puzzles].isEmpty())
+                .map(cells -> cells[0] + ":" + cells[puzzles])
+                .toList();
+        assertEquals(List.of("18:40", "30:40"), evaluations);
+    }
+
+    /** Stopped after a logged step, after an evaluation, and between the last step and its evaluation. */
+    @ParameterizedTest
+    @CsvSource({"mlp,1", "mlp,4", "mlp,5", "mlp,6", "mlp,9", "rope,3", "rope,5", "bf16,3", "bf16,5"})
+    void stopAndResume(String variant, int row) throws IOException {
+        Path straight = straight(variant);
+        TrainConfig config = config(variant(variant));
+        Recorder recorder = new Recorder();
+        assertEquals(Run.Outcome.STOPPED, run(backend, config, temp, false, row, recorder));
+        assertEquals(row, recorder.rows.size());
+        assertEquals(ROWS - row, finish(config, temp, true).rows.size());
+        assertSameEnd(straight, temp);
+    }
+
+    /** Stopped at every row of the run. */
+    @Test
+    void manyStops() throws IOException {
+        TrainConfig config = config();
+        Run.Outcome outcome = run(backend, config, temp, false, 1, new Recorder());
+        int runs = 1;
+        for (; outcome == Run.Outcome.STOPPED && runs < 2 * ROWS; runs++) {
+            outcome = run(backend, config, temp, true, 1, new Recorder());
+        }
+        assertEquals(Run.Outcome.FINISHED, outcome);
+        assertEquals(ROWS, runs);
+        assertSameEnd(straight("mlp"), temp);
+    }
+
+    /** A kill leaves an older checkpoint and rows of metrics beyond it. */
+    @ParameterizedTest
+    @ValueSource(longs = {7, 14, 18, 21, 28})
+    void killAndResume(long step) throws IOException {
+        copy(straight("mlp"), temp);
+        keepUpTo(temp, step);
+        Recorder recorder = finish(config(), temp, true);
+        assertTrue(
+                recorder.messages.stream().anyMatch(m -> m.contains("at step " + step + " of " + STEPS)),
+                recorder.messages.toString());
+        assertSameEnd(straight("mlp"), temp);
+    }
+
+    /**
+     * The run dies just after a row was written, here also between a checkpoint and the evaluation of the same step
+     * (18 is a multiple of 6).
+     */
+    @ParameterizedTest
+    @ValueSource(ints = {2, EVALUATION_ROW, 6, 9, ROWS})
+    void crashAndResume(int row) throws IOException {
+        TrainConfig config = config("checkpoint_every_steps=6");
+        Path straight = temp.resolve("straight");
+        finish(config, straight, false);
+        Path crashed = temp.resolve("crashed");
+        Recorder recorder = new Recorder();
+        recorder.crashAt = row;
+        assertThrows(Crash.class, () -> run(backend, config, crashed, false, 0, recorder));
+        finish(config, crashed, true);
+        assertSameEnd(straight, crashed);
+    }
+
+    @ParameterizedTest
+    @ValueSource(doubles = {0.001, 0.5, 0.999})
+    void corruptCheckpoint(double where) throws IOException {
+        copy(straight("mlp"), temp);
+        keepUpTo(temp, 21);
+        Path newest = checkpoint(temp, 21);
+        byte[] bytes = Files.readAllBytes(newest);
+        bytes[(int) (bytes.length * where)] ^= 1;
+        Files.write(newest, bytes);
+        Recorder recorder = finish(config(), temp, true);
+        String name = newest.getFileName().toString();
+        assertTrue(recorder.messages.get(0).contains(name), recorder.messages.toString());
+        assertTrue(recorder.messages.get(1).contains("at step 18 of"), recorder.messages.toString());
+        assertSameEnd(straight("mlp"), temp);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"mlp", "rope", "bf16"})
+    void threadsDoNotMatter(String variant) throws IOException {
+        Path two = straight(variant);
+        try (Backend one = new CpuBackend(1)) {
+            assertEquals(Run.Outcome.FINISHED, run(one, config(variant(variant)), temp, false, 0, new Recorder()));
+        } finally {
+            backend.kernels().setThreads(2); // the library has one setting
+        }
+        assertSameEnd(two, temp);
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"mlp", "rope", "bf16"})
+    void lossFalls(String variant) throws IOException {
+        int column = Run.COLUMNS.indexOf("lm_loss");
+        List<Double> losses = metrics(straight(variant)).stream()
+                .skip(1)
+                .map(line -> line.split(",", -1)[column])
+                .filter(cell -> !cell.isEmpty())
+                .map(Double::valueOf)
+                .toList();
+        assertTrue(losses.get(losses.size() - 1) < 0.9 * losses.get(0), losses.toString());
+    }
+
+    @Test
+    void finishedRunIsLeftAlone() throws IOException {
+        copy(straight("mlp"), temp);
+        List<String> before = Files.readAllLines(temp.resolve("metrics.csv"));
+        Recorder recorder = new Recorder();
+        assertEquals(Run.Outcome.ALREADY_FINISHED, run(backend, config(), temp, true, 0, recorder));
+        assertTrue(recorder.rows.isEmpty());
+        assertEquals(before, Files.readAllLines(temp.resolve("metrics.csv")));
+        assertSameEnd(straight("mlp"), temp);
+    }
+
+    @Test
+    void startingOverARunIsAnError() throws IOException {
+        copy(straight("mlp"), temp);
+        Exception e = assertThrows(FormatException.class, () -> run(backend, config(), temp, false, 0, new Recorder()));
+        assertTrue(e.getMessage().contains(temp.toString()), e.getMessage());
+        assertTrue(e.getMessage().contains("already holds a run"), e.getMessage());
+        assertSameEnd(straight("mlp"), temp);
+    }
+
+    @Test
+    void resumingNothingIsAnError() {
+        Exception e = assertThrows(FormatException.class, () -> run(backend, config(), temp, true, 0, new Recorder()));
+        assertTrue(e.getMessage().contains("no valid checkpoint"), e.getMessage());
+        assertFalse(Files.exists(checkpoint(temp, STEPS)));
+    }
+
+    /** Messages name the tensor, what was found and what was expected. */
+    @Test
+    void otherArchitecture() throws IOException {
+        copy(straight("mlp"), temp);
+        String wide = assertThrows(
+                        FormatException.class,
+                        () -> run(backend, config("arch.hidden_size=64"), temp, true, 0, new Recorder()))
+                .getMessage();
+        assertTrue(
+                wide.contains("model.inner.embed_tokens.embedding_weight has shape [6, 32], expected [6, 64]"), wide);
+        String attention = assertThrows(
+                        FormatException.class,
+                        () -> run(backend, config(variant("rope")), temp, true, 0, new Recorder()))
+                .getMessage();
+        assertTrue(
+                attention.contains("no tensor model.inner.L_level.layers.0.self_attn.qkv_proj.weight, expected F32"),
+                attention);
+        assertTrue(attention.contains("[96, 32]"), attention);
+    }
+}
