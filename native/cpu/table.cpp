@@ -39,10 +39,22 @@ void fill_ops(trm_backend* table) {
     fill_ops_base(table);
 }
 
+// TRM_CPU_FUSED = 0: every half of a block is composed from its operations, as it is for sizes that are not fused.
+int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_channel_mlp(int32_t, int32_t, int32_t) { return 0; }
+
+void choose_fusion(trm_backend* table) {
+    const char* fused = std::getenv("TRM_CPU_FUSED");
+    if (fused == nullptr || std::strcmp(fused, "0") != 0) return;
+    table->fuses_position_mlp = fuses_no_position_mlp;
+    table->fuses_channel_mlp = fuses_no_channel_mlp;
+}
+
 trm_backend build() {
     trm_backend table;
     std::memset(&table, 0, sizeof table);
     fill_ops(&table);
+    choose_fusion(&table);
     fill_products(&table);
     table.abi_version = TRM_ABI_VERSION;
     table.size = int32_t(sizeof table);

@@ -53,9 +53,4 @@ inline void trm_host_free(long long address) {
     std::free(reinterpret_cast<void*>(address));
 }
 
-/** Name of the first entry of the table that is NULL, or NULL: operations are listed by offset in Java. */
-inline int trm_entry_present(const trm_backend* backend, int offset) {
-    return reinterpret_cast<const void* const*>(backend)[offset] != nullptr;
-}
-
 #endif

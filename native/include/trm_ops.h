@@ -134,6 +134,32 @@ typedef struct trm_backend {
                          const void* d_o, void* dqkv, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype,
                          trm_stream stream);
 
+    /* ---- halves of a block in one pass --------------------------------------------------------------------------- */
+
+    /** What the fused halves below compute is what the operations above compose: products, swiglu, add_rms_norm. They
+     *  exist for sizes whose weights stay in a cache; fuses_* is 1 for sizes that the backend takes, else 0. */
+    int32_t (*fuses_position_mlp)(int32_t S, int32_t I, int32_t D, int32_t dtype);
+    /** y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) for each lane's h [S, D], norm over positions.
+     *  h y [B, S, D], w_gate_up [2 I, S], w_down [S, I], s [B, D]; y may alias h. */
+    int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, int64_t B,
+                        int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
+    /** d [B, S, D]: in the gradient of y, out that of h. dw_gate_up [2 I, S] +=, dw_down [S, I] +=, float32. */
+    int (*position_mlp_bwd)(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
+                            void* d, float* dw_gate_up, float* dw_down, int64_t B, int32_t S, int32_t I, int32_t D,
+                            int32_t dtype, trm_stream stream);
+
+    int32_t (*fuses_channel_mlp)(int32_t I, int32_t D, int32_t dtype);
+    /** y = rms_norm(h + (silu(h Wg^T) * (h Wu^T)) Wd^T), norm over channels; u = y + c unless c is NULL.
+     *  h c y u [rows, D], w_gate_up [2 I, D], w_down [D, I], s [rows]; kept [rows, 2, I]: the gate and up products, or
+     *  NULL when no backward pass follows. y and u may alias h. */
+    int (*channel_mlp)(const void* h, const void* w_gate_up, const void* w_down, const void* c, void* kept, void* y,
+                       void* u, float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype,
+                       trm_stream stream);
+    /** d [rows, D]: in the gradient of y, out that of h. dw_gate_up [2 I, D] +=, dw_down [D, I] +=, float32. */
+    int (*channel_mlp_bwd)(const void* h, const void* kept, const void* y, const float* s, const void* w_gate_up,
+                           const void* w_down, void* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I,
+                           int32_t D, int32_t dtype, trm_stream stream);
+
     /* ---- input injection --------------------------------------------------------------------------------------- */
 
     /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D in front of its token rows; with pos (learned

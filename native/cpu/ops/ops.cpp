@@ -18,6 +18,12 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->add_rms_norm_positions_bwd = TRM_ISA::add_rms_norm_positions_bwd;
     table->swiglu = TRM_ISA::swiglu;
     table->swiglu_bwd = TRM_ISA::swiglu_bwd;
+    table->fuses_position_mlp = TRM_ISA::fuses_position_mlp;
+    table->position_mlp = TRM_ISA::position_mlp;
+    table->position_mlp_bwd = TRM_ISA::position_mlp_bwd;
+    table->fuses_channel_mlp = TRM_ISA::fuses_channel_mlp;
+    table->channel_mlp = TRM_ISA::channel_mlp;
+    table->channel_mlp_bwd = TRM_ISA::channel_mlp_bwd;
     table->attention = TRM_ISA::attention;
     table->attention_bwd = TRM_ISA::attention_bwd;
     table->embed = TRM_ISA::embed;

@@ -31,7 +31,7 @@ static void forward(const T* gu, T* p, int64_t outer, int64_t inner) {
         T* out = p + row * inner + first;
         vectors(count, [=](int64_t i, int k) TRM_LAMBDA {
             const vf a = load(g + i, k);
-            store(out + i, a / (1.0f + exp_v(-a)) * load(u + i, k), k);
+            store(out + i, a * sigmoid_v(a).sigma * load(u + i, k), k);
         });
     });
 }
@@ -48,8 +48,7 @@ static void backward(const T* gu, const T* dp, T* dgu, int64_t outer, int64_t in
         vectors(count, [=](int64_t i, int k) TRM_LAMBDA {
             const vf a = load(g + i, k);
             const vf dout = load(d + i, k);
-            const vf e = exp_v(-a);
-            const vf sigma = 1.0f / (1.0f + e);
+            const auto [sigma, e] = sigmoid_v(a);
             const vf da = dout * load(u + i, k) * (sigma * (1.0f + a * (e * sigma)));
             store(du + i, dout * (a * sigma), k);
             store(dg + i, da, k);

@@ -322,6 +322,135 @@ public final class Kernels {
                 "add_rms_norm_positions_bwd");
     }
 
+    /** Whether {@link #positionMlp} and its backward take these sizes; else the operations above compose them. */
+    public boolean fusesPositionMlp(int positions, int inner, int width, Dtype dtype) {
+        return table.fuses_position_mlp(positions, inner, width, dtype.code()) != 0;
+    }
+
+    /** y [B, S, D] = rms_norm over positions of h + swiglu(h); weights [2 I, S] and [S, I], s [B, D]. */
+    public void positionMlp(Tensor h, Tensor gateUp, Tensor down, Tensor y, Tensor s, float eps) {
+        Dtype t = h.dtype();
+        int positions = size(down, 0);
+        int inner = size(down, 1);
+        long lanes = h.shape().dim(0);
+        long n = h.count();
+        int width = (int) (n / lanes / positions);
+        check(
+                table.position_mlp(
+                        h.address(),
+                        ptr(gateUp, t, 2L * inner * positions, "position_mlp: w_gate_up"),
+                        down.address(),
+                        ptr(y, t, n, "position_mlp: y"),
+                        ptr(s, Dtype.F32, lanes * width, "position_mlp: s"),
+                        lanes,
+                        positions,
+                        inner,
+                        width,
+                        eps,
+                        t.code(),
+                        stream),
+                "position_mlp");
+    }
+
+    /** d: in the gradient of y, out that of h; adds to the weights' gradients (float32). */
+    public void positionMlpBwd(
+            Tensor h, Tensor y, Tensor s, Tensor gateUp, Tensor down, Tensor d, Tensor dGateUp, Tensor dDown) {
+        Dtype t = h.dtype();
+        int positions = size(down, 0);
+        int inner = size(down, 1);
+        long lanes = h.shape().dim(0);
+        long n = h.count();
+        int width = (int) (n / lanes / positions);
+        check(
+                table.position_mlp_bwd(
+                        h.address(),
+                        ptr(y, t, n, "position_mlp_bwd: y"),
+                        ptr(s, Dtype.F32, lanes * width, "position_mlp_bwd: s"),
+                        ptr(gateUp, t, 2L * inner * positions, "position_mlp_bwd: w_gate_up"),
+                        down.address(),
+                        ptr(d, t, n, "position_mlp_bwd: d"),
+                        ptr(dGateUp, Dtype.F32, gateUp.count(), "position_mlp_bwd: dw_gate_up"),
+                        ptr(dDown, Dtype.F32, down.count(), "position_mlp_bwd: dw_down"),
+                        lanes,
+                        positions,
+                        inner,
+                        width,
+                        t.code(),
+                        stream),
+                "position_mlp_bwd");
+    }
+
+    /** Whether {@link #channelMlp} and its backward take these sizes; else the operations above compose them. */
+    public boolean fusesChannelMlp(int inner, int width, Dtype dtype) {
+        return table.fuses_channel_mlp(inner, width, dtype.code()) != 0;
+    }
+
+    /**
+     * y [rows, D] = rms_norm of h + swiglu(h), and u = y + c unless c is null; weights [2 I, D] and [D, I], s [rows].
+     *
+     * @param kept [rows, 2, I], the gate and up products for the backward pass, or null
+     */
+    public void channelMlp(
+            Tensor h, Tensor gateUp, Tensor down, Tensor c, Tensor kept, Tensor y, Tensor u, Tensor s, float eps) {
+        Dtype t = h.dtype();
+        int width = size(down, 0);
+        int inner = size(down, 1);
+        long n = h.count();
+        long rows = n / width;
+        check(
+                table.channel_mlp(
+                        h.address(),
+                        ptr(gateUp, t, 2L * inner * width, "channel_mlp: w_gate_up"),
+                        down.address(),
+                        optional(c, t, n, "channel_mlp: c"),
+                        optional(kept, t, 2 * rows * inner, "channel_mlp: kept"),
+                        ptr(y, t, n, "channel_mlp: y"),
+                        optional(u, t, n, "channel_mlp: u"),
+                        ptr(s, Dtype.F32, rows, "channel_mlp: s"),
+                        rows,
+                        inner,
+                        width,
+                        eps,
+                        t.code(),
+                        stream),
+                "channel_mlp");
+    }
+
+    /** d: in the gradient of y, out that of h; adds to the weights' gradients (float32). */
+    public void channelMlpBwd(
+            Tensor h,
+            Tensor kept,
+            Tensor y,
+            Tensor s,
+            Tensor gateUp,
+            Tensor down,
+            Tensor d,
+            Tensor dGateUp,
+            Tensor dDown) {
+        Dtype t = h.dtype();
+        int width = size(down, 0);
+        int inner = size(down, 1);
+        long n = h.count();
+        long rows = n / width;
+        check(
+                table.channel_mlp_bwd(
+                        h.address(),
+                        ptr(kept, t, 2 * rows * inner, "channel_mlp_bwd: kept"),
+                        ptr(y, t, n, "channel_mlp_bwd: y"),
+                        ptr(s, Dtype.F32, rows, "channel_mlp_bwd: s"),
+                        ptr(gateUp, t, 2L * inner * width, "channel_mlp_bwd: w_gate_up"),
+                        down.address(),
+                        ptr(d, t, n, "channel_mlp_bwd: d"),
+                        ptr(dGateUp, Dtype.F32, gateUp.count(), "channel_mlp_bwd: dw_gate_up"),
+                        ptr(dDown, Dtype.F32, down.count(), "channel_mlp_bwd: dw_down"),
+                        rows,
+                        inner,
+                        width,
+                        t.code(),
+                        stream),
+                "channel_mlp_bwd");
+    }
+
     /** p [outer, inner] = silu(g) u of gu [outer, 2, inner]. */
     public void swiglu(Tensor gu, Tensor p, long outer) {
         long inner = gu.count() / 2 / outer;

@@ -213,6 +213,72 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        public native int fuses_position_mlp(int S, int I, int D, int dtype);
+
+        public native int position_mlp(
+                @Cast("const void*") long h,
+                @Cast("const void*") long w_gate_up,
+                @Cast("const void*") long w_down,
+                @Cast("void*") long y,
+                @Cast("float*") long s,
+                @Cast("int64_t") long B,
+                int S,
+                int I,
+                int D,
+                float eps,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int position_mlp_bwd(
+                @Cast("const void*") long h,
+                @Cast("const void*") long y,
+                @Cast("const float*") long s,
+                @Cast("const void*") long w_gate_up,
+                @Cast("const void*") long w_down,
+                @Cast("void*") long d,
+                @Cast("float*") long dw_gate_up,
+                @Cast("float*") long dw_down,
+                @Cast("int64_t") long B,
+                int S,
+                int I,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int fuses_channel_mlp(int I, int D, int dtype);
+
+        public native int channel_mlp(
+                @Cast("const void*") long h,
+                @Cast("const void*") long w_gate_up,
+                @Cast("const void*") long w_down,
+                @Cast("const void*") long c,
+                @Cast("void*") long kept,
+                @Cast("void*") long y,
+                @Cast("void*") long u,
+                @Cast("float*") long s,
+                @Cast("int64_t") long rows,
+                int I,
+                int D,
+                float eps,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int channel_mlp_bwd(
+                @Cast("const void*") long h,
+                @Cast("const void*") long kept,
+                @Cast("const void*") long y,
+                @Cast("const float*") long s,
+                @Cast("const void*") long w_gate_up,
+                @Cast("const void*") long w_down,
+                @Cast("void*") long d,
+                @Cast("float*") long dw_gate_up,
+                @Cast("float*") long dw_down,
+                @Cast("int64_t") long rows,
+                int I,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
         public native int attention(
                 @Cast("const void*") long qkv,
                 @Cast("const float*") long cos,

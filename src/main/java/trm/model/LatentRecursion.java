@@ -50,9 +50,9 @@ public final class LatentRecursion {
             boolean last = i == n - 1;
             // what the next evaluation starts from: z + (y + x), or y + z for the answer's update
             Tensor next = slot(i + 1, record).u();
-            step.forward(slot(i, record), last ? y : xy, latent(i, z, record), next);
+            step.forward(slot(i, record), last ? y : xy, latent(i, z, record), next, record);
         }
-        step.forward(slot(n, record), null, y, null);
+        step.forward(slot(n, record), null, y, null, record);
     }
 
     private RecursionStep.Slot slot(int i, boolean record) {

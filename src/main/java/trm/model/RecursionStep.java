@@ -41,6 +41,7 @@ public final class RecursionStep {
         }
     }
 
+    private final Kernels kernels;
     private final ModelSizes sizes;
     private final List<SelfAttention> attentions = new ArrayList<>();
     private final List<PositionMlp> mixers = new ArrayList<>();
@@ -56,6 +57,7 @@ public final class RecursionStep {
             Parameters.WeightSet gradients,
             SelfAttention.Rotary rotary,
             Scratch scratch) {
+        this.kernels = kernels;
         this.sizes = sizes;
         BlockSizes block = sizes.block();
         for (int i = 0; i < sizes.arch().layers(); i++) {
@@ -90,7 +92,7 @@ public final class RecursionStep {
             boolean mixer = sizes.arch().mlpT();
             blocks.add(new BlockTape(
                     mixer ? null : SelfAttention.save(arena, b, at + "self_attn"),
-                    mixer ? PositionMlp.save(arena, b, at + "mlp_t") : null,
+                    mixer ? PositionMlp.save(kernels, arena, b, at + "mlp_t") : null,
                     ChannelMlp.save(arena, b, at + "mlp"),
                     state(arena, at + "mid"),
                     state(arena, at + "out")));
@@ -105,8 +107,10 @@ public final class RecursionStep {
     /**
      * out = f(u), and next = out + inject unless inject is null: the sum that the following evaluation starts from.
      * {@code next} may be the slot's own u when no backward pass follows.
+     *
+     * @param record whether a backward pass follows
      */
-    public void forward(Slot slot, Tensor inject, Tensor out, Tensor next) {
+    public void forward(Slot slot, Tensor inject, Tensor out, Tensor next, boolean record) {
         Tensor h = slot.u;
         int last = layers.size() - 1;
         for (int i = 0; i <= last; i++) {
@@ -118,7 +122,13 @@ public final class RecursionStep {
             }
             boolean end = i == last;
             mlps.get(i)
-                    .forward(t.mid, t.mlp, end ? inject : null, end ? out : t.out, end && inject != null ? next : null);
+                    .forward(
+                            t.mid,
+                            t.mlp,
+                            end ? inject : null,
+                            end ? out : t.out,
+                            end && inject != null ? next : null,
+                            record);
             h = t.out;
         }
     }

@@ -6,7 +6,8 @@ import trm.device.Tensor;
 
 /**
  * out = rms_norm(h + (silu(h G^T) * (h U^T)) W^T) over channels: the second half of a block (reference section 3).
- * Forward and backward; the activation is recomputed from the saved gate and up.
+ * Forward and backward; the activation is recomputed from the saved gate and up. One operation
+ * of the backend for sizes that it fuses, else composed.
  */
 public final class ChannelMlp {
     /** What backward needs: gate and up [B, S, 2, I] and the norm's scales [B * S]. */
@@ -18,6 +19,7 @@ public final class ChannelMlp {
     private final Tensor downWeight;
     private final Tensor activation;
     private final Tensor branch;
+    private final boolean fused;
 
     /** @param scratch shared by all blocks of a network */
     public ChannelMlp(Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
@@ -27,6 +29,7 @@ public final class ChannelMlp {
         this.downWeight = downWeight;
         this.activation = scratch.activation().view(0, sizes.rows(), sizes.inner());
         this.branch = scratch.branch();
+        this.fused = kernels.fusesChannelMlp(sizes.inner(), sizes.width(), sizes.dtype());
     }
 
     public static Saved save(Arena arena, BlockSizes s, String name) {
@@ -35,8 +38,17 @@ public final class ChannelMlp {
                 arena.tensor("tape", name + ".scale", trm.device.Dtype.F32, s.rows()));
     }
 
-    /** h, out [B, S, D]; u = out + c unless c is null (out and u may alias h). */
-    public void forward(Tensor h, Saved saved, Tensor c, Tensor out, Tensor u) {
+    /**
+     * h, out [B, S, D]; u = out + c unless c is null (out and u may alias h).
+     *
+     * @param record whether a backward pass follows
+     */
+    public void forward(Tensor h, Saved saved, Tensor c, Tensor out, Tensor u, boolean record) {
+        if (fused) {
+            Tensor kept = record ? saved.gateUp() : null;
+            kernels.channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), sizes.eps());
+            return;
+        }
         kernels.linear(h, gateUpWeight, saved.gateUp());
         kernels.swiglu(saved.gateUp(), activation, sizes.rows());
         kernels.linear(activation, downWeight, branch);
@@ -46,6 +58,11 @@ public final class ChannelMlp {
     /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
     public void backward(Tensor h, Saved saved, Tensor out, Tensor d, Tensor dGateUpWeight, Tensor dDownWeight) {
         Tensor gateUp = saved.gateUp();
+        if (fused) {
+            kernels.channelMlpBwd(
+                    h, gateUp, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight);
+            return;
+        }
         kernels.addRmsNormBwd(d, out, saved.scale(), d);
         kernels.swiglu(gateUp, activation, sizes.rows());
         kernels.linearBwdW(d, activation, dDownWeight);

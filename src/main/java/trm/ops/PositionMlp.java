@@ -8,9 +8,10 @@ import trm.device.Tensor;
 /**
  * Token mixing: on the transposed state, out = rms_norm(h + swiglu(h)), where the SwiGLU and the mean of the norm run
  * over positions (reference section 3). The state is never transposed: a product over positions is W h_b, lane by lane.
+ * One operation of the backend for sizes that it fuses, else composed.
  */
 public final class PositionMlp {
-    /** What backward needs: gate and up [B, 2, I, D] and the norm's scales [B, D]. */
+    /** What backward needs: gate and up [B, 2, I, D], null where the backend fuses, and the norm's scales [B, D]. */
     public record Saved(Tensor gateUp, Tensor scale) {}
 
     private final Kernels kernels;
@@ -19,6 +20,7 @@ public final class PositionMlp {
     private final Tensor downWeight;
     private final Tensor activation;
     private final Tensor branch;
+    private final boolean fused;
 
     /** @param scratch shared by all blocks of a network */
     public PositionMlp(Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
@@ -28,16 +30,26 @@ public final class PositionMlp {
         this.downWeight = downWeight;
         this.activation = scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
         this.branch = scratch.branch();
+        this.fused = fuses(kernels, sizes);
     }
 
-    public static Saved save(Arena arena, BlockSizes s, String name) {
-        return new Saved(
-                arena.tensor("tape", name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width()),
-                arena.tensor("tape", name + ".scale", Dtype.F32, s.lanes(), s.width()));
+    private static boolean fuses(Kernels kernels, BlockSizes s) {
+        return kernels.fusesPositionMlp(s.positions(), s.mixInner(), s.width(), s.dtype());
+    }
+
+    public static Saved save(Kernels kernels, Arena arena, BlockSizes s, String name) {
+        Tensor gateUp = fuses(kernels, s)
+                ? null
+                : arena.tensor("tape", name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width());
+        return new Saved(gateUp, arena.tensor("tape", name + ".scale", Dtype.F32, s.lanes(), s.width()));
     }
 
     /** h, out [B, S, D]. */
     public void forward(Tensor h, Saved saved, Tensor out) {
+        if (fused) {
+            kernels.positionMlp(h, gateUpWeight, downWeight, out, saved.scale(), sizes.eps());
+            return;
+        }
         long lanes = sizes.lanes();
         kernels.mix(h, gateUpWeight, saved.gateUp(), lanes, sizes.width());
         kernels.swiglu(saved.gateUp(), activation, lanes);
@@ -47,6 +59,10 @@ public final class PositionMlp {
 
     /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
     public void backward(Tensor h, Saved saved, Tensor out, Tensor d, Tensor dGateUpWeight, Tensor dDownWeight) {
+        if (fused) {
+            kernels.positionMlpBwd(h, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight);
+            return;
+        }
         long lanes = sizes.lanes();
         int width = sizes.width();
         Tensor gateUp = saved.gateUp();

@@ -470,7 +470,7 @@ final class OperationCases {
         RecursionStep.Slot slot = f.slot(arena, "f");
         Tensor y = floats(arena, "y", shape);
         HostCopy.put(backend, slot.u(), c.floats("h"));
-        f.forward(slot, null, y, null);
+        f.forward(slot, null, y, null, true);
         Tensor d = c.upload(backend, arena, "dy");
         c.check("y", backend, y);
         f.backward(slot, y, d);
