@@ -18,25 +18,33 @@ bool has_avx512() {
 }
 #endif
 
-// TRM_CPU_ISA = base | avx2 | avx512 chooses a narrower set; one that the processor lacks is ignored.
+// An instruction set that ops/ was built for, the widest first.
+struct Isa {
+    const char* name;
+    bool present;
+    void (*fill)(trm_backend* table);
+};
+
+// TRM_CPU_ISA = avx512 | avx2 | base chooses a narrower set; a name that the processor lacks or nobody knows is ignored.
 void fill_ops(trm_backend* table) {
-    const char* wanted = std::getenv("TRM_CPU_ISA");
-    bool base = wanted && !std::strcmp(wanted, "base");
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    bool avx2 = wanted && !std::strcmp(wanted, "avx2");
-    if (!base && !(avx2 && has_avx2()) && has_avx512()) {
-        table->target = "avx512";
-        return fill_ops_avx512(table);
-    }
-    if (!base && has_avx2()) {
-        table->target = "avx2";
-        return fill_ops_avx2(table);
-    }
+    const Isa sets[] = {{"avx512_bf16", has_avx512() && __builtin_cpu_supports("avx512bf16"), fill_ops_avx512_bf16},
+                        {"avx512", has_avx512(), fill_ops_avx512},
+                        {"avx2", has_avx2(), fill_ops_avx2},
+                        {"base", true, fill_ops_base}};
+#else
+    const Isa sets[] = {{"base", true, fill_ops_base}};
 #endif
-    (void)base;
-    table->target = "base";
-    fill_ops_base(table);
+    const char* wanted = std::getenv("TRM_CPU_ISA");
+    const Isa* chosen = nullptr;
+    for (const Isa& isa : sets) {
+        if (!isa.present) continue;
+        if (chosen == nullptr) chosen = &isa;
+        if (wanted != nullptr && std::strcmp(wanted, isa.name) == 0) chosen = &isa;
+    }
+    table->target = chosen->name;
+    chosen->fill(table);
 }
 
 // TRM_CPU_FUSED = 0: every half of a block is composed from its operations, as it is for sizes that are not fused.

@@ -1,9 +1,9 @@
 // vec.h: what the operations are written in: vectors of W floats, bf16 conversion, exp, atan2, ordered sums.
 //
-// Every file of ops/ is compiled once per instruction set (TRM_ISA = base, avx2, avx512), in a namespace of that name,
+// Every file of ops/ is compiled once per instruction set (TRM_ISA = base, avx2, avx512, avx512_bf16), in a namespace of that name,
 // so that no inline function of one build can stand in for that of another.
 //
-//   bf16    round to nearest, ties to even; a NaN stays a NaN
+//   bf16    round to nearest, ties to even; a NaN stays a NaN. The instruction of avx512_bf16 takes denormals as 0
 //   exp     Cephes expf: x = n ln 2 + r, |r| <= ln 2 / 2, degree 6; relative error below 2e-7 for -87 < x < 88,
 //           clamped above; below it falls to 0 or stays at exp(-87)
 //   atan2   Cephes atanf on min/max, one division; relative error below 3e-7; atan2(0, 0) = 0
@@ -78,10 +78,14 @@ TRM_INLINE void narrow(float x, bf16* p) {
 
 // The upper half of each lane holds the bfloat16, the lower half is zero.
 TRM_INLINE vu rounded_bits(vf x) {
+#if defined(__AVX512BF16__)
+    return __builtin_convertvector((vh) _mm512_cvtneps_pbh((__m512) x), vu) << 16;
+#else
     const vu u = (vu) x;
     const vu even = (u + 0x7fffu + ((u >> 16) & 1u)) & 0xffff0000u;
     const vi nan = (vi) (u & 0x7fffffffu) > 0x7f800000;
     return nan ? (u | 0x400000u) & 0xffff0000u : even;
+#endif
 }
 
 // round_as<T>: the value that a store as T and a load would give.
@@ -114,7 +118,11 @@ TRM_INLINE void store(float* p, vf v, int k = W) {
         __builtin_memcpy(p, &v, (size_t) k * sizeof *p);
 }
 TRM_INLINE void store(bf16* p, vf x, int k = W) {
+#if defined(__AVX512BF16__)
+    const vh v = (vh) _mm512_cvtneps_pbh((__m512) x);
+#else
     const vh v = __builtin_convertvector(rounded_bits(x) >> 16, vh);
+#endif
     if (k == W)
         __builtin_memcpy(p, &v, sizeof v);
     else
