@@ -95,7 +95,7 @@ class LoaderTest {
         for (int i = 0; i < steps; i++) {
             positions[i] = loader.position();
             states[i] = global.state();
-            batches[i] = loader.next();
+            batches[i] = loader.next().clone();
         }
         assertTrue(loader.position().iteration() == 3);
         for (int from = 0; from < steps; from++) {

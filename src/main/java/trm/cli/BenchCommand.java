@@ -6,7 +6,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -19,6 +18,7 @@ import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Profile;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.train.DeepSupervision;
@@ -32,6 +32,7 @@ import trm.train.Devices;
         footer = {"", "Example: trm bench configs/sudoku-mlp.yaml batch=8 --json"})
 final class BenchCommand implements Callable<Integer> {
     private static final int SAMPLES = 64;
+    private static final int MAX_SECONDS = 86_400;
 
     @Parameters(
             arity = "1..*",
@@ -52,8 +53,11 @@ final class BenchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (!(seconds > 0 && seconds <= MAX_SECONDS)) {
+            throw new ConfigException("--seconds is " + seconds + ": must be above 0 and at most " + MAX_SECONDS);
+        }
         List<String> overrides = arguments.subList(1, arguments.size()).stream()
-                .map(a -> a.startsWith("batch=") ? "global_batch_size=" + a.substring(6) : a)
+                .map(BenchCommand::override)
                 .toList();
         TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), overrides);
         if (config.dataShape() == null) {
@@ -72,12 +76,25 @@ final class BenchCommand implements Callable<Integer> {
                     backend, arena, sizes, parameters, config, 1_000_000, samples(backend, arena, sizes));
             double[] ms = measure(backend, supervision, sizes.lanes());
             report(config, backend, sizes, arena, ms);
-            operations(backend, supervision, sizes.lanes());
+            BenchProfile profile = profile(backend, supervision, sizes.lanes(), ms[ms.length / 2]);
+            profile.print();
+            profile.json(result);
             if (json) {
                 Cli.json(result);
             }
         }
         return 0;
+    }
+
+    private static String override(String argument) {
+        if (!argument.startsWith("batch=")) {
+            return argument;
+        }
+        String value = argument.substring(6);
+        if (!value.matches("0*[1-9][0-9]{0,8}")) {
+            throw new ConfigException("batch", "batch is '" + value + "': must be a whole number, at least 1");
+        }
+        return "global_batch_size=" + value;
     }
 
     private static Kernels.Examples samples(Backend backend, Arena arena, ModelSizes sizes) {
@@ -132,26 +149,23 @@ final class BenchCommand implements Callable<Integer> {
                         System.out.printf(Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
     }
 
-    /** Where a step's time goes, over ten further steps. */
-    private static void operations(Backend backend, DeepSupervision supervision, int lanes) {
-        Map<String, long[]> profile = new TreeMap<>();
-        backend.kernels().profile(profile);
+    /** Where a step's time goes, over further steps: a fifth of the time measured, two steps at least. */
+    private BenchProfile profile(Backend backend, DeepSupervision supervision, int lanes, double msPerStep) {
+        int steps = (int) Math.max(2, Math.min(1000, 200 * seconds / msPerStep));
         int[] rows = rows(lanes);
-        for (int i = 0; i < 10; i++) {
+        backend.kernels().profile(new Profile()); // thrown away: the first use of a profile takes milliseconds to link
+        for (int i = 0; i < (steps + 1) / 2; i++) {
             supervision.step(rows);
         }
+        Profile profile = new Profile();
+        backend.kernels().profile(profile);
+        long from = System.nanoTime();
+        for (int i = 0; i < steps; i++) {
+            supervision.step(rows);
+        }
+        long wall = System.nanoTime() - from;
         backend.kernels().profile(null);
-        double total = profile.values().stream().mapToLong(v -> v[1]).sum();
-        System.out.printf("%-28s %10s %12s %7s%n", "operation", "calls/step", "ms/step", "share");
-        profile.entrySet().stream()
-                .sorted((a, b) -> Long.compare(b.getValue()[1], a.getValue()[1]))
-                .forEach(e -> System.out.printf(
-                        Locale.ROOT,
-                        "%-28s %10d %12.4f %6.1f%%%n",
-                        e.getKey(),
-                        e.getValue()[0] / 10,
-                        e.getValue()[1] * 1e-7,
-                        100 * e.getValue()[1] / total));
+        return new BenchProfile(profile, steps, wall);
     }
 
     private static int[] rows(int lanes) {

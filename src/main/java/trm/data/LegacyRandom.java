@@ -87,7 +87,11 @@ public final class LegacyRandom {
 
     /** Shuffles in place, last item first. */
     public void shuffle(int[] items) {
-        for (int i = items.length - 1; i > 0; i--) {
+        shuffle(items, items.length);
+    }
+
+    private void shuffle(int[] items, int n) {
+        for (int i = n - 1; i > 0; i--) {
             int j = bounded(i);
             int kept = items[i];
             items[i] = items[j];
@@ -98,11 +102,16 @@ public final class LegacyRandom {
     /** A shuffled 0 .. n - 1. */
     public int[] permutation(int n) {
         int[] items = new int[n];
+        permutation(n, items);
+        return items;
+    }
+
+    /** The same, in the first n elements of {@code items}. */
+    public void permutation(int n, int[] items) {
         for (int i = 0; i < n; i++) {
             items[i] = i;
         }
-        shuffle(items);
-        return items;
+        shuffle(items, n);
     }
 
     /** A shuffled copy. */

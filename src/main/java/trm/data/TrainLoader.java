@@ -6,7 +6,7 @@ import java.util.Arrays;
  * The order of training examples, as in the published loader. A pass visits {@code epochsPerIter} permutations of the
  * groups; each visit picks one puzzle of the group and, without replacement, as many of its examples as fit the batch.
  * Groups and puzzles are drawn from Philox(seed + iteration), the examples from the global legacy generator, which
- * others may share. An incomplete last batch is drawn and dropped. Not thread-safe.
+ * others may share. An incomplete last batch is drawn and dropped. Batches allocate nothing. Not thread-safe.
  */
 public final class TrainLoader {
     private final int[] puzzleIndices;
@@ -15,6 +15,8 @@ public final class TrainLoader {
     private final LegacyRandom global;
     private final int globalBatch;
     private final int epochsPerIter;
+    private final int[] rows; // of the batch last returned
+    private final int[] examples; // a puzzle's, shuffled
 
     private long iteration; // passes begun
     private int batchesDone;
@@ -53,6 +55,12 @@ public final class TrainLoader {
         this.global = global;
         this.globalBatch = globalBatch;
         this.epochsPerIter = epochsPerIter;
+        rows = new int[globalBatch];
+        int most = 0;
+        for (int puzzle = 0; puzzle + 1 < puzzleIndices.length; puzzle++) {
+            most = Math.max(most, puzzleIndices[puzzle + 1] - puzzleIndices[puzzle]);
+        }
+        examples = new int[most];
         if ((long) epochsPerIter * (groupIndices.length - 1) > Integer.MAX_VALUE) {
             throw new DataException("epochsPerIter=" + epochsPerIter + ": found "
                     + (long) epochsPerIter * (groupIndices.length - 1) + " group visits, expected at most 2147483647");
@@ -79,21 +87,23 @@ public final class TrainLoader {
 
     /**
      * Example rows [globalBatch] of the next batch of this pass, or null once it has no full batch left, until
-     * {@link #startPass()}. The first call begins the first pass.
+     * {@link #startPass()}. The first call begins the first pass. The array is the loader's own: the next call overwrites
+     * it.
      */
     public int[] nextBatch() {
         if (random == null) {
             startPass();
         }
-        int[] rows = new int[globalBatch];
         int filled = 0;
         while (cursor < groupOrder.length && filled < globalBatch) {
             int group = groupOrder[cursor++];
             int puzzle = (int) random.integers(groupIndices[group], groupIndices[group + 1]);
             int first = puzzleIndices[puzzle];
             int owned = puzzleIndices[puzzle + 1] - first;
-            for (int example : global.choice(owned, Math.min(owned, globalBatch - filled))) {
-                rows[filled++] = first + example;
+            global.permutation(owned, examples); // NumPy's choice without replacement: the head of a permutation
+            int taken = Math.min(owned, globalBatch - filled);
+            for (int i = 0; i < taken; i++) {
+                rows[filled++] = first + examples[i];
             }
         }
         if (filled < globalBatch) {
@@ -104,22 +114,22 @@ public final class TrainLoader {
     }
 
     /**
-     * The next batch, beginning the next pass when this one has no full batch left.
+     * The next batch as {@link #nextBatch()} gives it, beginning the next pass when this one has no full batch left.
      *
      * @throws DataException if a whole pass cannot fill one batch
      */
     public int[] next() {
-        int[] rows = nextBatch();
-        if (rows == null) {
+        int[] batch = nextBatch();
+        if (batch == null) {
             startPass();
-            rows = nextBatch();
+            batch = nextBatch();
         }
-        if (rows == null) {
+        if (batch == null) {
             throw new DataException("globalBatch=" + globalBatch + ": a pass over " + (groupIndices.length - 1)
                     + " groups, epochsPerIter=" + epochsPerIter + ", fills no batch; expected a smaller batch or more"
                     + " epochs");
         }
-        return rows;
+        return batch;
     }
 
     /** Where this loader stands; save it with the legacy generator's state. */

@@ -1,6 +1,6 @@
 package trm.device;
 
-import java.util.Map;
+import java.nio.ByteBuffer;
 
 /**
  * The operations of a backend over tensors: checks sizes and types, calls the table, turns a status into a
@@ -27,33 +27,54 @@ public final class Kernels {
 
     private final NativeOps.Table table;
     private final long stream;
-    private Map<String, long[]> profile; // calls and nanoseconds by operation, null unless asked for
-    private long mark;
+    private Profile profile; // null unless asked for
 
     public Kernels(NativeOps.Table table, long stream) {
         this.table = table;
         this.stream = stream;
     }
 
-    /**
-     * Begins to count calls and time by operation; for a backend whose calls finish before they return. Time is counted
-     * from the end of the call before, so the host's own share is in it.
-     *
-     * @param record filled with {calls, nanoseconds}, or null to stop
-     */
-    public void profile(Map<String, long[]> record) {
+    /** Begins to record the calls in {@code record}; null stops it. Costs nothing where it is not asked for. */
+    public void profile(Profile record) {
         profile = record;
-        mark = System.nanoTime();
+    }
+
+    /** Names what the calls that follow are for, in a profile. */
+    public void phase(String name) {
+        if (profile != null) {
+            profile.phase(name);
+        }
+    }
+
+    /** The stream. Every call asks for it last, so that the time of the native call begins here. */
+    private long stream() {
+        if (profile != null) {
+            profile.begin();
+        }
+        return stream;
     }
 
     private void check(int status, String operation) {
+        check(status, operation, 0);
+    }
+
+    /** After a call that moved {@code bytes} of operands. */
+    private void check(int status, String operation, long bytes) {
         if (profile != null) {
-            long now = System.nanoTime();
-            long[] entry = profile.computeIfAbsent(operation, name -> new long[2]);
-            entry[0]++;
-            entry[1] += now - mark;
-            mark = now;
+            profile.end(operation, 0, 0, 0, 0, 0, bytes);
         }
+        fail(status, operation);
+    }
+
+    /** After {@code batch} products [m, k] x [k, n]; attention counts as such too, its backward as twice its forward. */
+    private void check(int status, String operation, long batch, long m, long n, long k) {
+        if (profile != null) {
+            profile.end(operation, batch, m, n, k, 2 * batch * m * n * k, 0);
+        }
+        fail(status, operation);
+    }
+
+    private void fail(int status, String operation) {
         if (status != 0) {
             throw new DeviceException(operation + ": " + table.last_error().getString());
         }
@@ -84,29 +105,32 @@ public final class Kernels {
         check(table.set_threads(threads), "set_threads");
     }
 
-    /** For a backend whose memory is the host's. */
-    public void copyFromHost(Tensor to, long from, long bytes) {
-        check(table.copy(to.address(), from, bytes, stream), "copy");
+    /** For a backend whose memory is the host's; the bytes between position and limit of a direct buffer. */
+    public void copyFromHost(Tensor to, ByteBuffer from) {
+        check(table.copy(to.address(), from, from.remaining(), stream()), "copy", 2L * from.remaining());
     }
 
-    /** For a backend whose memory is the host's. */
-    public void copyToHost(Tensor from, long to) {
-        check(table.copy(to, from.address(), from.bytes(), stream), "copy");
+    /** For a backend whose memory is the host's; to a direct buffer from its position on. */
+    public void copyToHost(Tensor from, ByteBuffer to) {
+        check(table.copy(to, from.address(), from.bytes(), stream()), "copy", 2 * from.bytes());
     }
 
     public void zero(Tensor t) {
-        check(table.zero(t.address(), t.bytes(), stream), "zero");
+        check(table.zero(t.address(), t.bytes(), stream()), "zero", t.bytes());
     }
 
     public void copy(Tensor from, Tensor to) {
         ptr(to, from.dtype(), from.count(), "copy: to");
-        check(table.copy(to.address(), from.address(), from.bytes(), stream), "copy");
+        check(table.copy(to.address(), from.address(), from.bytes(), stream()), "copy", 2 * from.bytes());
     }
 
     /** float32 to bfloat16. */
     public void castBf16(Tensor from, Tensor to) {
         long n = from.count();
-        check(table.cast_bf16(ptr(from, Dtype.F32, n, "from"), ptr(to, Dtype.BF16, n, "to"), n, stream), "cast_bf16");
+        check(
+                table.cast_bf16(ptr(from, Dtype.F32, n, "from"), ptr(to, Dtype.BF16, n, "to"), n, stream()),
+                "cast_bf16",
+                6 * n);
     }
 
     /** y [M, N] = x [M, K] W^T, w [N, K]. */
@@ -124,8 +148,12 @@ public final class Kernels {
                         n,
                         k,
                         t.code(),
-                        stream),
-                "linear");
+                        stream()),
+                "linear",
+                1,
+                m,
+                n,
+                k);
     }
 
     /** dx [M, K] = dy [M, N] W, or += when {@code accumulate}. */
@@ -144,8 +172,12 @@ public final class Kernels {
                         k,
                         accumulate ? 1 : 0,
                         t.code(),
-                        stream),
-                "linear_bwd_x");
+                        stream()),
+                "linear_bwd_x",
+                1,
+                m,
+                k,
+                n);
     }
 
     /** dw [N, K] float32 += dy^T [N, M] x [M, K]. */
@@ -163,8 +195,12 @@ public final class Kernels {
                         n,
                         k,
                         t.code(),
-                        stream),
-                "linear_bwd_w");
+                        stream()),
+                "linear_bwd_w",
+                1,
+                n,
+                k,
+                m);
     }
 
     /** y_b [N, D] = W [N, K] x_b [K, D] for each of B lanes. */
@@ -182,8 +218,12 @@ public final class Kernels {
                         k,
                         width,
                         t.code(),
-                        stream),
-                "mix");
+                        stream()),
+                "mix",
+                lanes,
+                n,
+                width,
+                k);
     }
 
     /** dx_b = W^T dy_b, or += when {@code accumulate}. */
@@ -202,8 +242,12 @@ public final class Kernels {
                         width,
                         accumulate ? 1 : 0,
                         t.code(),
-                        stream),
-                "mix_bwd_x");
+                        stream()),
+                "mix_bwd_x",
+                lanes,
+                k,
+                width,
+                n);
     }
 
     /** dw [N, K] float32 += sum_b dy_b x_b^T. */
@@ -221,15 +265,22 @@ public final class Kernels {
                         k,
                         width,
                         t.code(),
-                        stream),
-                "mix_bwd_w");
+                        stream()),
+                "mix_bwd_w",
+                lanes,
+                n,
+                k,
+                width);
     }
 
     /** out = a + b; out may alias either. */
     public void add(Tensor a, Tensor b, Tensor out) {
         Dtype t = a.dtype();
         long n = a.count();
-        check(table.add(a.address(), ptr(b, t, n, "add: b"), ptr(out, t, n, "add: out"), n, t.code(), stream), "add");
+        check(
+                table.add(a.address(), ptr(b, t, n, "add: b"), ptr(out, t, n, "add: out"), n, t.code(), stream()),
+                "add",
+                3 * n * t.bytes());
     }
 
     /** sum (float32) += a. */
@@ -241,8 +292,9 @@ public final class Kernels {
                         ptr(sum, Dtype.F32, n, "add_into: sum"),
                         n,
                         a.dtype().code(),
-                        stream),
-                "add_into");
+                        stream()),
+                "add_into",
+                n * (8 + a.dtype().bytes()));
     }
 
     /** y = rms_norm(h + f) over the last axis, s [rows] its scale; u = y + c unless c is null. */
@@ -262,8 +314,9 @@ public final class Kernels {
                         (int) (n / rows),
                         eps,
                         t.code(),
-                        stream),
-                "add_rms_norm");
+                        stream()),
+                "add_rms_norm",
+                (c == null ? 3 : 5) * n * t.bytes());
     }
 
     /** dr = s (dy - y mean(dy y)); dr may alias dy. */
@@ -280,8 +333,9 @@ public final class Kernels {
                         rows,
                         (int) (n / rows),
                         t.code(),
-                        stream),
-                "add_rms_norm_bwd");
+                        stream()),
+                "add_rms_norm_bwd",
+                3 * n * t.bytes());
     }
 
     /** y = rms_norm(h + f) over the positions of [B, S, D]; s [B, D]. */
@@ -300,8 +354,9 @@ public final class Kernels {
                         width,
                         eps,
                         t.code(),
-                        stream),
-                "add_rms_norm_positions");
+                        stream()),
+                "add_rms_norm_positions",
+                3 * n * t.bytes());
     }
 
     public void addRmsNormPositionsBwd(Tensor dy, Tensor y, Tensor s, Tensor dr, long lanes, int width) {
@@ -318,8 +373,9 @@ public final class Kernels {
                         positions,
                         width,
                         t.code(),
-                        stream),
-                "add_rms_norm_positions_bwd");
+                        stream()),
+                "add_rms_norm_positions_bwd",
+                3 * n * t.bytes());
     }
 
     /** Whether {@link #positionMlp} and its backward take these sizes; else the operations above compose them. */
@@ -456,8 +512,9 @@ public final class Kernels {
         long inner = gu.count() / 2 / outer;
         Dtype t = gu.dtype();
         check(
-                table.swiglu(gu.address(), ptr(p, t, outer * inner, "swiglu: p"), outer, inner, t.code(), stream),
-                "swiglu");
+                table.swiglu(gu.address(), ptr(p, t, outer * inner, "swiglu: p"), outer, inner, t.code(), stream()),
+                "swiglu",
+                3 * outer * inner * t.bytes());
     }
 
     /** dgu from dp; dgu may alias gu. */
@@ -472,8 +529,9 @@ public final class Kernels {
                         outer,
                         inner,
                         t.code(),
-                        stream),
-                "swiglu_bwd");
+                        stream()),
+                "swiglu_bwd",
+                5 * outer * inner * t.bytes());
     }
 
     /** o [B, S, A, d] from qkv [B, S, 3, A, d]; cos, sin [S, d/2] or null; lse [B, A, S] or null. */
@@ -495,8 +553,12 @@ public final class Kernels {
                         heads,
                         d,
                         t.code(),
-                        stream),
-                "attention");
+                        stream()),
+                "attention",
+                2 * lanes * heads,
+                positions,
+                positions,
+                d);
     }
 
     public void attentionBwd(
@@ -527,35 +589,43 @@ public final class Kernels {
                         heads,
                         d,
                         t.code(),
-                        stream),
-                "attention_bwd");
+                        stream()),
+                "attention_bwd",
+                4 * lanes * heads,
+                positions,
+                positions,
+                d);
     }
 
     /** x [B, S, D] from tokens [B, L]; pos and table may be null. */
     public void embed(Tensor tokens, Tensor ids, Tensor embed, Tensor pos, Tensor puzzleTable, Tensor x) {
-        int[] s = injectionSizes(tokens, x);
+        int length = size(tokens, 1);
+        int prefix = size(x, 1) - length;
+        int width = size(x, 2);
         Dtype t = x.dtype();
         check(
                 table.embed(
                         ptr(tokens, Dtype.I32, tokens.count(), "embed: tokens"),
                         ptr(ids, Dtype.I32, size(tokens, 0), "embed: ids"),
                         ptr(embed, t, embed.count(), "embed: embed"),
-                        optional(pos, t, (long) (s[0] + s[1]) * s[2], "embed: pos"),
+                        optional(pos, t, (long) (length + prefix) * width, "embed: pos"),
                         optional(puzzleTable, Dtype.F32, puzzleTable == null ? 0 : puzzleTable.count(), "embed: table"),
                         x.address(),
                         size(tokens, 0),
-                        s[0],
-                        s[1],
-                        s[2],
+                        length,
+                        prefix,
+                        width,
                         puzzleTable == null ? 0 : size(puzzleTable, 1),
                         t.code(),
-                        stream),
+                        stream()),
                 "embed");
     }
 
     /** From dx [B, S, D] float32: dEmbed [V, D] +=, dPos += (or null), dRows [B, E] = (or null). */
     public void embedBwd(Tensor dx, Tensor tokens, Tensor dEmbed, Tensor dPos, Tensor dRows) {
-        int[] s = injectionSizes(tokens, dx);
+        int length = size(tokens, 1);
+        int prefix = size(dx, 1) - length;
+        int width = size(dx, 2);
         check(
                 table.embed_bwd(
                         ptr(dx, Dtype.F32, dx.count(), "embed_bwd: dx"),
@@ -564,19 +634,13 @@ public final class Kernels {
                         ptr(dPos),
                         ptr(dRows),
                         size(tokens, 0),
-                        s[0],
-                        s[1],
-                        s[2],
+                        length,
+                        prefix,
+                        width,
                         dRows == null ? 0 : size(dRows, 1),
                         size(dEmbed, 0),
-                        stream),
+                        stream()),
                 "embed_bwd");
-    }
-
-    /** L, P, D. */
-    private static int[] injectionSizes(Tensor tokens, Tensor x) {
-        int length = size(tokens, 1);
-        return new int[] {length, size(x, 1) - length, size(x, 2)};
     }
 
     /** The lanes of a batch: all [B] or [B, ...] tensors that {@link #admit} may refill. */
@@ -610,7 +674,7 @@ public final class Kernels {
                         size(y, 1),
                         size(y, 2),
                         y.dtype().code(),
-                        stream),
+                        stream()),
                 "admit");
     }
 
@@ -625,7 +689,7 @@ public final class Kernels {
                         seed,
                         p,
                         maxSteps,
-                        stream),
+                        stream()),
                 "explore");
     }
 
@@ -643,7 +707,7 @@ public final class Kernels {
                         size(y, 1),
                         size(y, 2),
                         t.code(),
-                        stream),
+                        stream()),
                 "halt_head");
     }
 
@@ -663,7 +727,7 @@ public final class Kernels {
                         size(y, 1),
                         size(y, 2),
                         t.code(),
-                        stream),
+                        stream()),
                 "halt_head_bwd");
     }
 
@@ -691,7 +755,7 @@ public final class Kernels {
                         softmax ? 1 : 0,
                         scale,
                         logits.dtype().code(),
-                        stream),
+                        stream()),
                 "token_loss");
     }
 
@@ -724,7 +788,7 @@ public final class Kernels {
                         maxSteps,
                         training ? 1 : 0,
                         scale,
-                        stream),
+                        stream()),
                 "halt");
     }
 
@@ -743,7 +807,7 @@ public final class Kernels {
                         halts.haltLoss().address(),
                         ptr(metrics, Dtype.F64, METRICS, "metrics: metrics"),
                         n,
-                        stream),
+                        stream()),
                 "metrics");
     }
 
@@ -762,7 +826,7 @@ public final class Kernels {
                         s.minRatio(),
                         beta1,
                         beta2,
-                        stream),
+                        stream()),
                 "advance");
     }
 
@@ -788,8 +852,9 @@ public final class Kernels {
                         c.eps(),
                         c.emaRate(),
                         c.atan2() ? 0 : 1,
-                        stream),
-                "adam");
+                        stream()),
+                "adam",
+                n * (32 + (ema == null ? 0 : 8) + (bf16 == null ? 0 : 2)));
     }
 
     /** Sign descent on the rows of the puzzle table named by ids. */
@@ -804,7 +869,7 @@ public final class Kernels {
                         n,
                         size(puzzleTable, 1),
                         weightDecay,
-                        stream),
+                        stream()),
                 "sign_sgd");
     }
 }

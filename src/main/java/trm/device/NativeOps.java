@@ -1,5 +1,6 @@
 package trm.device;
 
+import java.nio.ByteBuffer;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
@@ -60,6 +61,20 @@ public final class NativeOps {
 
         public native int copy(
                 @Cast("void*") long to,
+                @Cast("const void*") long from,
+                @Cast("int64_t") long bytes,
+                @Cast("trm_stream") long stream);
+
+        /** From the position of a direct buffer on. */
+        public native int copy(
+                @Cast("void*") long to,
+                @Cast("const void*") ByteBuffer from,
+                @Cast("int64_t") long bytes,
+                @Cast("trm_stream") long stream);
+
+        /** To a direct buffer from its position on. */
+        public native int copy(
+                @Cast("void*") ByteBuffer to,
                 @Cast("const void*") long from,
                 @Cast("int64_t") long bytes,
                 @Cast("trm_stream") long stream);

@@ -39,7 +39,9 @@ public final class LatentRecursion {
     /** x, y, z [B, S, D]; y and z are replaced by the state after T cycles. */
     public void forward(Tensor x, Tensor y, Tensor z) {
         for (int t = 0; t < cycles; t++) {
-            cycle(x, y, z, training && t == cycles - 1);
+            boolean record = training && t == cycles - 1;
+            kernels.phase(record ? "recorded cycle" : "unrecorded cycles");
+            cycle(x, y, z, record);
         }
     }
 

@@ -130,6 +130,7 @@ public final class Model {
     public void forward(Kernels.Lanes lanes) {
         kernels.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
         recursion.forward(x, lanes.y(), lanes.z());
+        kernels.phase("heads, losses");
         kernels.linear(lanes.y(), lmHead, logits);
         kernels.haltHead(lanes.y(), qHead, qBias, q);
     }
@@ -143,6 +144,7 @@ public final class Model {
     /** Backward from the gradients of the logits and of q ([B, 2] float32) to all weights' gradients. */
     public void backward(Kernels.Lanes lanes, Tensor dq) {
         Tensor y = lanes.y();
+        kernels.phase("backward");
         kernels.linearBwdX(dLogits, lmHead, dy, false);
         kernels.linearBwdW(dLogits, y, gradients.lmHead());
         kernels.haltHeadBwd(dq, y, qHead, dy, gradients.qHead(), gradients.qBias());

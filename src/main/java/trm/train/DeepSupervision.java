@@ -75,6 +75,7 @@ public final class DeepSupervision {
 
     /** One optimizer step; {@code exampleRows} [B] are the samples that halted lanes take. */
     public void step(int[] exampleRows) {
+        kernels.phase("admit, embed");
         hostRows.clear();
         for (int row : exampleRows) {
             hostRows.putInt(row);
@@ -105,6 +106,7 @@ public final class DeepSupervision {
 
     /** Both optimizers and the moving average; gradients become zero. */
     public void update() {
+        kernels.phase("update");
         kernels.adam(
                 parameters.master(),
                 parameters.gradient(),

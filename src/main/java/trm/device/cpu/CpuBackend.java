@@ -2,8 +2,6 @@ package trm.device.cpu;
 
 import java.io.File;
 import java.nio.ByteBuffer;
-import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Pointer;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
@@ -61,9 +59,7 @@ public final class CpuBackend implements Backend {
         if (from.remaining() > to.bytes()) {
             throw new IllegalArgumentException(from.remaining() + " bytes do not fit " + to);
         }
-        try (BytePointer p = new BytePointer(from)) {
-            kernels.copyFromHost(to, p.address() + from.position(), from.remaining());
-        }
+        kernels.copyFromHost(to, from);
     }
 
     @Override
@@ -71,9 +67,7 @@ public final class CpuBackend implements Backend {
         if (to.remaining() < from.bytes()) {
             throw new IllegalArgumentException(from + " does not fit " + to.remaining() + " bytes");
         }
-        try (Pointer p = new BytePointer(to)) {
-            kernels.copyToHost(from, p.address() + to.position());
-        }
+        kernels.copyToHost(from, to);
     }
 
     @Override
