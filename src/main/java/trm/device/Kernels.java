@@ -66,7 +66,10 @@ public final class Kernels {
         fail(status, operation);
     }
 
-    /** After {@code batch} products [m, k] x [k, n]; attention counts as such too, its backward as twice its forward. */
+    /**
+     * After {@code batch} products [m, k] x [k, n]. Attention and the fused halves of a block count as such too, their
+     * backward as twice their forward.
+     */
     private void check(int status, String operation, long batch, long m, long n, long k) {
         if (profile != null) {
             profile.end(operation, batch, m, n, k, 2 * batch * m * n * k, 0);
@@ -404,8 +407,12 @@ public final class Kernels {
                         width,
                         eps,
                         t.code(),
-                        stream),
-                "position_mlp");
+                        stream()),
+                "position_mlp",
+                1,
+                lanes * width,
+                3L * inner,
+                positions);
     }
 
     /** d: in the gradient of y, out that of h; adds to the weights' gradients (float32). */
@@ -432,8 +439,12 @@ public final class Kernels {
                         inner,
                         width,
                         t.code(),
-                        stream),
-                "position_mlp_bwd");
+                        stream()),
+                "position_mlp_bwd",
+                2,
+                lanes * width,
+                3L * inner,
+                positions);
     }
 
     /** Whether {@link #channelMlp} and its backward take these sizes; else the operations above compose them. */
@@ -468,8 +479,12 @@ public final class Kernels {
                         width,
                         eps,
                         t.code(),
-                        stream),
-                "channel_mlp");
+                        stream()),
+                "channel_mlp",
+                1,
+                rows,
+                3L * inner,
+                width);
     }
 
     /** d: in the gradient of y, out that of h; adds to the weights' gradients (float32). */
@@ -503,8 +518,12 @@ public final class Kernels {
                         inner,
                         width,
                         t.code(),
-                        stream),
-                "channel_mlp_bwd");
+                        stream()),
+                "channel_mlp_bwd",
+                2,
+                rows,
+                3L * inner,
+                width);
     }
 
     /** p [outer, inner] = silu(g) u of gu [outer, 2, inner]. */
