@@ -34,6 +34,8 @@ enum { TRM_OK = 0, TRM_EINVAL = 1, TRM_EDEVICE = 2 };
 enum { TRM_F32 = 0, TRM_BF16 = 1 };
 enum { TRM_STABLEMAX = 0, TRM_SOFTMAX = 1 };
 enum { TRM_ADAM_ATAN2 = 0, TRM_ADAMW = 1 };
+/** When a lane halts, besides after max_steps: never (evaluation), at q_halt > 0, at q_halt > q_continue. */
+enum { TRM_HALT_LAST = 0, TRM_HALT_SIGN = 1, TRM_HALT_COMPARE = 2 };
 
 /** Label of a token that carries no loss. */
 #define TRM_IGNORE (-100)
@@ -57,6 +59,7 @@ enum {
     TRM_METRIC_STEPS = 4,            /* supervision steps spent */
     TRM_METRIC_LM_LOSS = 5,          /* over all lanes */
     TRM_METRIC_Q_HALT_LOSS = 6,      /* over all lanes */
+    TRM_METRIC_Q_CONTINUE_LOSS = 7,  /* over all lanes */
     TRM_METRIC_SIZE = 8
 };
 
@@ -208,17 +211,25 @@ typedef struct trm_backend {
                       int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                       double scale, int32_t dtype, trm_stream stream);
 
-    /** steps += 1; last = steps >= max_steps; exact = (hits == labelled). Training: halted = (last or q_halt > 0) and
-     *  steps >= min_steps; evaluation or max_steps = 1: halted = last. halt_loss [B] float64 = BCE(q_halt, exact);
+    /** steps += 1; last = steps >= max_steps; exact = (hits == labelled). halted = (last or wants) and
+     *  steps >= min_steps, with wants = q_halt > 0 (rule TRM_HALT_SIGN) or q_halt > q_continue (TRM_HALT_COMPARE);
+     *  rule TRM_HALT_LAST or max_steps = 1: halted = last. halt_loss [B] float64 = BCE(q_halt, exact);
      *  dq [B, 2] = (scale (sigmoid(q_halt) - exact), 0), or NULL. */
     int (*halt)(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* min_steps, int32_t* steps,
                 int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps,
-                int32_t training, double scale, trm_stream stream);
+                int32_t rule, double scale, trm_stream stream);
 
-    /** Adds one step to metrics [TRM_METRIC_SIZE] float64, lanes in order. */
+    /** The continue loss, after `halt`. next_q [B, 2]: q of one more forward pass from the lane's new latents.
+     *  target [B] float64 = sigmoid(next_q_halt) if steps >= max_steps, else sigmoid(max(next_q_halt,
+     *  next_q_continue)); loss [B] float64 = BCE(q_continue, target); dq[:, 1] = scale (sigmoid(q_continue) - target),
+     *  dq[:, 0] is not touched. */
+    int (*continue_loss)(const float* q, const float* next_q, const int32_t* steps, double* target, double* loss,
+                         float* dq, int64_t B, int32_t max_steps, double scale, trm_stream stream);
+
+    /** Adds one step to metrics [TRM_METRIC_SIZE] float64, lanes in order. continue_loss [B] or NULL. */
     int (*metrics)(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact,
                    const int32_t* steps, const int32_t* halted, const double* lane_loss, const double* halt_loss,
-                   double* metrics, int64_t B, trm_stream stream);
+                   const double* continue_loss, double* metrics, int64_t B, trm_stream stream);
 
     /* ---- optimizers --------------------------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
-// halt.cpp: the halting head, the halting rule with its loss, and the metrics of lanes that halt.
+// halt.cpp: the halting head, the halting rule with its loss, the continue loss, and the metrics of lanes that halt.
 //
 //   head      q = y[:, 0, :] W^T + bias          dy[:, 0, :] += dq W,  dW += dq^T y[:, 0, :],  d_bias += sum_b dq
 //   halt      BCE(q, t) = log(1 + e^q) - t q,  derivative sigma(q) - t,  with t = exact
+//   continue  the same of q_continue, with t = sigma(q' halt) at the last step, else sigma(max(q' halt, q' continue))
 //   metrics   sums over halting lanes with labels, in lane order
 //
 // numerics  dot products in float32, rounded once with the bias; losses and metrics float64; dW sums lanes in float64
@@ -91,35 +92,62 @@ int halt_head_bwd(const float* dq, const void* y, const void* w, void* dy, float
     return TRM_OK;
 }
 
+// BCE of a logit against a probability, log(1 + e^q) = max(q, 0) + log(1 + e^-|q|), and sigma(q).
+struct Logistic {
+    double loss, sigma;
+};
+
+static Logistic logistic(double q, double target) {
+    const double e = ::exp(-::fabs(q));
+    return {(q < 0 ? 0 : q) + ::log1p(e) - target * q, q < 0 ? e / (1 + e) : 1 / (1 + e)};
+}
+
 int halt(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* min_steps, int32_t* steps,
-         int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps, int32_t training,
+         int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps, int32_t rule,
          double scale, trm_stream) {
     TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && steps != nullptr && halted != nullptr
                     && exact != nullptr && halt_loss != nullptr,
                 "halt: q, hits, labelled, steps, halted, exact or halt_loss is NULL");
     TRM_REQUIRE(B > 0 && max_steps > 0, "halt: B=%lld max_steps=%d must be positive", (long long) B, max_steps);
-    const bool early = training != 0 && max_steps > 1;
+    TRM_REQUIRE(rule == TRM_HALT_LAST || rule == TRM_HALT_SIGN || rule == TRM_HALT_COMPARE, "halt: rule=%d", rule);
+    const bool early = rule != TRM_HALT_LAST && max_steps > 1;
     TRM_REQUIRE(!early || min_steps != nullptr, "halt: min_steps is NULL in training");
     for (int64_t b = 0; b < B; b++) {
-        const double logit = (double) q[2 * b];
+        const float bar = rule == TRM_HALT_COMPARE ? q[2 * b + 1] : 0;
         const int32_t solved = hits[b] == labelled[b], step = steps[b] + 1;
         const bool last = step >= max_steps;
         steps[b] = step;
         exact[b] = solved;
-        halted[b] = early ? (last || logit > 0) && step >= min_steps[b] : last;
-        const double e = ::exp(-::fabs(logit));  // log(1 + e^q) = max(q, 0) + log(1 + e^-|q|)
-        halt_loss[b] = (logit < 0 ? 0 : logit) + ::log1p(e) - (solved ? logit : 0);
+        halted[b] = early ? (last || q[2 * b] > bar) && step >= min_steps[b] : last;
+        const Logistic l = logistic((double) q[2 * b], solved);
+        halt_loss[b] = l.loss;
         if (dq == nullptr) continue;
-        const double sigma = logit < 0 ? e / (1 + e) : 1 / (1 + e);
-        dq[2 * b] = (float) (scale * (sigma - solved));
+        dq[2 * b] = (float) (scale * (l.sigma - solved));
         dq[2 * b + 1] = 0;
     }
     return TRM_OK;
 }
 
+int continue_loss(const float* q, const float* next_q, const int32_t* steps, double* target, double* loss, float* dq,
+                  int64_t B, int32_t max_steps, double scale, trm_stream) {
+    TRM_REQUIRE(q != nullptr && next_q != nullptr && steps != nullptr && target != nullptr && loss != nullptr
+                    && dq != nullptr,
+                "continue_loss: q, next_q, steps, target, loss or dq is NULL");
+    TRM_REQUIRE(B > 0 && max_steps > 0, "continue_loss: B=%lld max_steps=%d must be positive", (long long) B, max_steps);
+    for (int64_t b = 0; b < B; b++) {
+        const float halts = next_q[2 * b], goes_on = next_q[2 * b + 1];
+        const float better = halts > goes_on ? halts : goes_on;
+        target[b] = logistic((double) (steps[b] >= max_steps ? halts : better), 0).sigma;
+        const Logistic l = logistic((double) q[2 * b + 1], target[b]);
+        loss[b] = l.loss;
+        dq[2 * b + 1] = (float) (scale * (l.sigma - target[b]));
+    }
+    return TRM_OK;
+}
+
 int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact, const int32_t* steps,
-            const int32_t* halted, const double* lane_loss, const double* halt_loss, double* metrics, int64_t B,
-            trm_stream) {
+            const int32_t* halted, const double* lane_loss, const double* halt_loss, const double* continue_loss,
+            double* metrics, int64_t B, trm_stream) {
     TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && exact != nullptr && steps != nullptr
                     && halted != nullptr && lane_loss != nullptr && halt_loss != nullptr && metrics != nullptr,
                 "metrics: a pointer is NULL");
@@ -127,6 +155,7 @@ int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const 
     for (int64_t b = 0; b < B; b++) {
         metrics[TRM_METRIC_LM_LOSS] += lane_loss[b];
         metrics[TRM_METRIC_Q_HALT_LOSS] += halt_loss[b];
+        if (continue_loss != nullptr) metrics[TRM_METRIC_Q_CONTINUE_LOSS] += continue_loss[b];
         if (halted[b] == 0 || labelled[b] <= 0) continue;
         metrics[TRM_METRIC_COUNT] += 1;
         metrics[TRM_METRIC_ACCURACY] += (double) hits[b] / labelled[b];

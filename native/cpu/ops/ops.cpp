@@ -34,6 +34,7 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->halt_head_bwd = TRM_ISA::halt_head_bwd;
     table->token_loss = TRM_ISA::token_loss;
     table->halt = TRM_ISA::halt;
+    table->continue_loss = TRM_ISA::continue_loss;
     table->metrics = TRM_ISA::metrics;
     table->advance = TRM_ISA::advance;
     table->adam = TRM_ISA::adam;

@@ -56,11 +56,13 @@ int token_loss(const void* logits, const int32_t* labels, int32_t* preds, double
                int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                double scale, int32_t dtype, trm_stream stream);
 int halt(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* min_steps, int32_t* steps,
-         int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps, int32_t training,
+         int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps, int32_t rule,
          double scale, trm_stream stream);
+int continue_loss(const float* q, const float* next_q, const int32_t* steps, double* target, double* loss, float* dq,
+                  int64_t B, int32_t max_steps, double scale, trm_stream stream);
 int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact, const int32_t* steps,
-            const int32_t* halted, const double* lane_loss, const double* halt_loss, double* metrics, int64_t B,
-            trm_stream stream);
+            const int32_t* halted, const double* lane_loss, const double* halt_loss, const double* continue_loss,
+            double* metrics, int64_t B, trm_stream stream);
 int advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
             double beta1, double beta2, trm_stream stream);
 int adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls, int64_t count,

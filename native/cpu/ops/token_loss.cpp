@@ -6,7 +6,7 @@
 //
 // The loss of a lane is the mean over its labelled tokens. A label outside the vocabulary makes it NaN.
 //
-// numerics  float64; argmax takes the first of equal logits
+// numerics  float64, a gradient is rounded once, at its store; argmax takes the first of equal logits
 // aliasing  d_logits may alias logits: a row is summed before its gradient is stored, element by element
 // cost      a division an element and pass, about 3 ns; a lane a task
 #include <math.h>
@@ -17,6 +17,21 @@ namespace trm {
 namespace TRM_ISA {
 
 TRM_INLINE double stable(double a) { return a >= 0 ? a + 1 : 1 / (1 - a); }
+
+TRM_INLINE void round_once(double x, float* p) { *p = (float) x; }
+// Through float32 the value would be rounded twice. Towards zero, with the last bit set where that loses anything
+// (round to odd), the float32 stays on x's side of every bfloat16 tie.
+TRM_INLINE void round_once(double x, bf16* p) {
+    float f = (float) x;
+    uint32_t bits;
+    if (f == f && (double) f != x) {
+        __builtin_memcpy(&bits, &f, 4);
+        bits -= ::fabs((double) f) > ::fabs(x);
+        bits |= 1;
+        f = bits_float(bits);
+    }
+    narrow(f, p);
+}
 
 template <class T, int KIND>
 static void lane(const T* logits, const int32_t* labels, int32_t* preds, double* loss, int32_t* hits, int32_t* labelled,
@@ -59,9 +74,9 @@ static void lane(const T* logits, const int32_t* labels, int32_t* preds, double*
             const double a = (double) widen(row[c]), hit = c == label;
             if (KIND == TRM_STABLEMAX) {
                 const double s = stable(a), slope = a >= 0 ? 1 : s * s, ratio = a >= 0 ? 1 / s : s;
-                narrow((float) (factor * (slope * inverse - hit * ratio)), d_row + c);
+                round_once(factor * (slope * inverse - hit * ratio), d_row + c);
             } else {
-                narrow((float) (factor * (::exp(a - most) * inverse - hit)), d_row + c);
+                round_once(factor * (::exp(a - most) * inverse - hit), d_row + c);
             }
         }
     }

@@ -189,7 +189,6 @@ class ConfigLoaderTest {
                 "arch: {pos_encodings: sin} | x.yaml:2: arch.pos_encodings is sin; expected rope, learned or none",
                 "arch: {loss: mse} | x.yaml:2: arch.loss.loss_type is mse; expected stablemax_cross_entropy or softmax_cross",
                 "arch: {loss: {name: other}} | x.yaml:2: arch.loss.name is 'other': must be one of losses@ACTLossHead",
-                "arch: {no_ACT_continue: false} | x.yaml:2: arch.no_ACT_continue is false: not supported by this version",
                 "arch: {num_heads: 0} | x.yaml:2: arch.num_heads is 0: must be at least 1",
                 "arch:;  hidden_size: ${.width} | x.yaml:3: arch.hidden_size is ${.width}; this refers to no value",
                 "arch:;  hidden_size: ${.hidden_size} | this refers to no value",

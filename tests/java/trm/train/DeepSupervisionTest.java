@@ -3,12 +3,15 @@ package trm.train;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNull;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
@@ -59,6 +62,10 @@ class DeepSupervisionTest {
         private final DeepSupervision supervision;
 
         Frozen(boolean mlp) {
+            this(mlp, true, HALT_MAX);
+        }
+
+        Frozen(boolean mlp, boolean noContinue, int haltMax) {
             String yaml = String.join(
                     "\n",
                     "data_paths: ['" + temp + "']",
@@ -71,7 +78,8 @@ class DeepSupervisionTest {
                     "  L_cycles: 2",
                     "  L_layers: 1",
                     "  puzzle_emb_ndim: 0",
-                    "  halt_max_steps: " + HALT_MAX,
+                    "  no_ACT_continue: " + noContinue,
+                    "  halt_max_steps: " + haltMax,
                     "  forward_dtype: float32",
                     "global_batch_size: " + LANES,
                     "");
@@ -169,6 +177,48 @@ class DeepSupervisionTest {
                 assertFalse(
                         Arrays.equals((refilled ? undisturbed : fresh).logits()[b], mixed.logits()[b]), "lane " + b);
             }
+        }
+    }
+
+    /**
+     * The further pass of the continue loss says what the next step will say of a lane that goes on, bit for bit, and
+     * leaves no trace: logits are those of lanes without it.
+     */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void nextPassIsTheNextStep(boolean mlp) {
+        try (Frozen continued = new Frozen(mlp, false, HALT_MAX);
+                Frozen plain = new Frozen(mlp)) {
+            float[] promised = null;
+            for (int step = 1; step <= HALT_MAX; step++) {
+                for (Frozen f : List.of(continued, plain)) {
+                    f.step(0, 1, 2, 3, 4);
+                    if (step < HALT_MAX) {
+                        f.halt(0, 0, 0, 0, 0);
+                    }
+                }
+                for (int b = 0; b < LANES; b++) {
+                    assertArrayEquals(plain.logits()[b], continued.logits()[b]);
+                }
+                assertArrayEquals(plain.q(), continued.q());
+                if (promised != null) {
+                    assertArrayEquals(promised, continued.q());
+                }
+                promised = HostCopy.floats(backend, continued.supervision.nextQ());
+            }
+        }
+    }
+
+    /** Without the continue loss, or with a single step a sample, nothing is allocated for it. */
+    @Test
+    void nextPassCostsNothingWhereThereIsNone() {
+        try (Frozen plain = new Frozen(true);
+                Frozen continued = new Frozen(true, false, HALT_MAX);
+                Frozen single = new Frozen(true, false, 1)) {
+            assertNull(plain.supervision.nextQ());
+            assertNull(single.supervision.nextQ());
+            assertEquals(plain.arena.bytesByPurpose(), single.arena.bytesByPurpose());
+            assertTrue(plain.arena.totalBytes() < continued.arena.totalBytes());
         }
     }
 

@@ -18,7 +18,7 @@ import java.util.List;
  * @param latentSteps n, {@code L_cycles}
  * @param puzzleEmbNdim width of the puzzle vectors, 0 for none
  * @param puzzleEmbLen positions in front of the tokens, 0 for as few as hold the puzzle vector
- * @param noActContinue no continue loss, {@code no_ACT_continue}; must be true in this version
+ * @param noActContinue no continue loss, {@code no_ACT_continue}; with it a lane halts when q_halt &gt; q_continue
  * @param haltMaxSteps supervision steps per sample
  * @param haltExplorationProb probability of drawing a least number of steps
  * @param lossType {@code loss.loss_type}
@@ -50,7 +50,6 @@ public record ArchConfig(
      */
     public ArchConfig {
         Check.that("trm".equals(name), "arch.name", name, "not supported by this version; supported: trm");
-        Check.that(noActContinue, "arch.no_ACT_continue", noActContinue, "not supported by this version; must be true");
         Check.atLeast("arch.hidden_size", hiddenSize, 1);
         Check.atLeast("arch.num_heads", heads, 1);
         Check.positive("arch.expansion", expansion);
@@ -99,6 +98,11 @@ public record ArchConfig(
                 expansion,
                 "with hidden_size " + hiddenSize + " the inner width is " + unrounded + "; must be between 1 and "
                         + (1 << 24));
+    }
+
+    /** Whether training has the continue loss: not where every sample halts at its first step anyway. */
+    public boolean hasContinueLoss() {
+        return !noActContinue && haltMaxSteps > 1;
     }
 
     /** Positions in front of the tokens, P. */

@@ -22,7 +22,18 @@ public final class Kernels {
         Q_HALT_ACCURACY,
         STEPS,
         LM_LOSS,
-        Q_HALT_LOSS
+        Q_HALT_LOSS,
+        Q_CONTINUE_LOSS
+    }
+
+    /** When a lane halts before its last step; ordinals are the ABI's {@code TRM_HALT_*}. */
+    public enum HaltRule {
+        /** Never: evaluation. */
+        LAST,
+        /** q_halt &gt; 0. */
+        SIGN,
+        /** q_halt &gt; q_continue. */
+        COMPARE
     }
 
     private final NativeOps.Table table;
@@ -789,7 +800,7 @@ public final class Kernels {
             Lanes lanes,
             HaltResults out,
             int maxSteps,
-            boolean training,
+            HaltRule rule,
             double scale) {
         long n = lanes.steps().count();
         check(
@@ -805,14 +816,37 @@ public final class Kernels {
                         optional(out.dq(), Dtype.F32, 2 * n, "halt: dq"),
                         n,
                         maxSteps,
-                        training ? 1 : 0,
+                        rule.ordinal(),
                         scale,
                         stream()),
                 "halt");
     }
 
-    /** Adds one step to metrics [METRICS]. */
-    public void metrics(Tensor q, TokenResults tokens, HaltResults halts, Lanes lanes, Tensor metrics) {
+    /** What the continue loss says of each lane: target and loss, [B] float64. */
+    public record ContinueResults(Tensor target, Tensor loss) {}
+
+    /** After {@link #halt}: target and loss from nextQ [B, 2] of one more forward pass, and dq[:, 1] = its gradient. */
+    public void continueLoss(
+            Tensor q, Tensor nextQ, Lanes lanes, ContinueResults out, Tensor dq, int maxSteps, double scale) {
+        long n = lanes.steps().count();
+        check(
+                table.continue_loss(
+                        ptr(q, Dtype.F32, 2 * n, "continue_loss: q"),
+                        ptr(nextQ, Dtype.F32, 2 * n, "continue_loss: next_q"),
+                        lanes.steps().address(),
+                        ptr(out.target(), Dtype.F64, n, "continue_loss: target"),
+                        ptr(out.loss(), Dtype.F64, n, "continue_loss: loss"),
+                        ptr(dq, Dtype.F32, 2 * n, "continue_loss: dq"),
+                        n,
+                        maxSteps,
+                        scale,
+                        stream()),
+                "continue_loss");
+    }
+
+    /** Adds one step to metrics [METRICS]; {@code continueLoss} [B] or null. */
+    public void metrics(
+            Tensor q, TokenResults tokens, HaltResults halts, Lanes lanes, Tensor continueLoss, Tensor metrics) {
         long n = lanes.steps().count();
         check(
                 table.metrics(
@@ -824,6 +858,7 @@ public final class Kernels {
                         lanes.halted().address(),
                         tokens.laneLoss().address(),
                         halts.haltLoss().address(),
+                        optional(continueLoss, Dtype.F64, n, "metrics: continue_loss"),
                         ptr(metrics, Dtype.F64, METRICS, "metrics: metrics"),
                         n,
                         stream()),

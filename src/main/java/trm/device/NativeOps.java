@@ -436,7 +436,19 @@ public final class NativeOps {
                 @Cast("float*") long dq,
                 @Cast("int64_t") long B,
                 int maxSteps,
-                int training,
+                int rule,
+                double scale,
+                @Cast("trm_stream") long stream);
+
+        public native int continue_loss(
+                @Cast("const float*") long q,
+                @Cast("const float*") long nextQ,
+                @Cast("const int32_t*") long steps,
+                @Cast("double*") long target,
+                @Cast("double*") long loss,
+                @Cast("float*") long dq,
+                @Cast("int64_t") long B,
+                int maxSteps,
                 double scale,
                 @Cast("trm_stream") long stream);
 
@@ -449,6 +461,7 @@ public final class NativeOps {
                 @Cast("const int32_t*") long halted,
                 @Cast("const double*") long laneLoss,
                 @Cast("const double*") long haltLoss,
+                @Cast("const double*") long continueLoss,
                 @Cast("double*") long metrics,
                 @Cast("int64_t") long B,
                 @Cast("trm_stream") long stream);

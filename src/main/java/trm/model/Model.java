@@ -128,10 +128,15 @@ public final class Model {
 
     /** One supervision step's forward pass on the lanes' samples; replaces their y and z; fills logits and q. */
     public void forward(Kernels.Lanes lanes) {
+        forwardHalting(lanes);
+        kernels.linear(lanes.y(), lmHead, logits);
+    }
+
+    /** {@link #forward} without the logits. */
+    public void forwardHalting(Kernels.Lanes lanes) {
         kernels.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
         recursion.forward(x, lanes.y(), lanes.z());
         kernels.phase("heads, losses");
-        kernels.linear(lanes.y(), lmHead, logits);
         kernels.haltHead(lanes.y(), qHead, qBias, q);
     }
 

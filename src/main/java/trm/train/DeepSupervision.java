@@ -14,7 +14,8 @@ import trm.model.Parameters;
 
 /**
  * Deep supervision of a batch of lanes (reference section 6). A lane carries its sample, y, z, step count and halted
- * flag; a halted lane takes the next sample. One {@link #step} is: admit, forward, losses, halting, backward, update.
+ * flag; a halted lane takes the next sample. One {@link #step} is: admit, forward, losses, halting, backward, update;
+ * with the continue loss, a further forward pass whose latents are dropped.
  * All state lives on the device; only the rows of the new samples come from the host.
  */
 public final class DeepSupervision {
@@ -27,6 +28,7 @@ public final class DeepSupervision {
     private final Kernels.Lanes lanes;
     private final Kernels.TokenResults tokens;
     private final Kernels.HaltResults halts;
+    private final NextPass next; // null without the continue loss
     private final Kernels.Schedule schedule;
     private final Kernels.Adam adam;
     private final Tensor rows;
@@ -34,6 +36,17 @@ public final class DeepSupervision {
     private final Tensor controls;
     private final Tensor metrics;
     private final ByteBuffer hostRows;
+
+    /** One more forward pass of the lanes, on latents of its own, and what the continue loss makes of its q. */
+    private record NextPass(Model model, Kernels.Lanes lanes, Kernels.ContinueResults results) {
+        static NextPass allocate(
+                Backend backend, Arena arena, ModelSizes sizes, Parameters parameters, Kernels.Lanes lanes) {
+            return new NextPass(
+                    Model.forEvaluation(backend, arena, sizes, parameters, parameters.weights()),
+                    LaneTensors.withOwnLatents(lanes, arena, sizes),
+                    LaneTensors.continueResults(arena, sizes));
+        }
+    }
 
     /**
      * @param totalSteps optimizer steps of the whole run, for the cosine part of the schedule
@@ -56,6 +69,7 @@ public final class DeepSupervision {
         lanes = LaneTensors.lanes(arena, sizes);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, true);
+        next = config.arch().hasContinueLoss() ? NextPass.allocate(backend, arena, sizes, parameters, lanes) : null;
         rows = arena.tensor("lanes", "rows", Dtype.I32, sizes.lanes());
         minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
         controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
@@ -99,9 +113,28 @@ public final class DeepSupervision {
         kernels.admit(rows, data, parameters.yInit(), parameters.zInit(), lanes);
         model.forward(lanes);
         model.tokenLoss(lanes, tokens, scale);
-        kernels.halt(model.q(), tokens, minSteps, lanes, halts, config.arch().haltMaxSteps(), true, 0.5 * scale);
-        kernels.metrics(model.q(), tokens, halts, lanes, metrics);
+        int maxSteps = config.arch().haltMaxSteps();
+        Kernels.HaltRule rule = next == null ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
+        kernels.halt(model.q(), tokens, minSteps, lanes, halts, maxSteps, rule, 0.5 * scale);
+        if (next != null) {
+            continueLoss(maxSteps, 0.5 * scale);
+        }
+        kernels.metrics(
+                model.q(),
+                tokens,
+                halts,
+                lanes,
+                next == null ? null : next.results().loss(),
+                metrics);
         model.backward(lanes, halts.dq());
+    }
+
+    /** What q_continue should have said, by one more forward pass from the new latents (reference section 6, 4). */
+    private void continueLoss(int maxSteps, double scale) {
+        kernels.copy(lanes.y(), next.lanes().y());
+        kernels.copy(lanes.z(), next.lanes().z());
+        next.model().forwardHalting(next.lanes());
+        kernels.continueLoss(model.q(), next.model().q(), lanes, next.results(), halts.dq(), maxSteps, scale);
     }
 
     /** Both optimizers and the moving average; gradients become zero. */
@@ -145,6 +178,16 @@ public final class DeepSupervision {
 
     public Kernels.HaltResults halts() {
         return halts;
+    }
+
+    /** Target and loss of q_continue in the last step, or null without the continue loss. */
+    public Kernels.ContinueResults continues() {
+        return next == null ? null : next.results();
+    }
+
+    /** [B, 2] float32: q of the further pass, or null without the continue loss. */
+    public Tensor nextQ() {
+        return next == null ? null : next.model().q();
     }
 
     /** [B] int32: rows of the samples on offer. */

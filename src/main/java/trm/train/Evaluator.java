@@ -84,9 +84,9 @@ public final class Evaluator {
             kernels.admit(rows, examples, parameters.yInit(), parameters.zInit(), lanes);
             model.forward(lanes);
             model.tokenLoss(lanes, tokens, 1);
-            kernels.halt(model.q(), tokens, minSteps, lanes, halts, steps, false, 1);
+            kernels.halt(model.q(), tokens, minSteps, lanes, halts, steps, Kernels.HaltRule.LAST, 1);
             if (step == steps) {
-                kernels.metrics(model.q(), tokens, halts, lanes, metrics);
+                kernels.metrics(model.q(), tokens, halts, lanes, null, metrics);
             }
             listener.afterStep(step);
         }

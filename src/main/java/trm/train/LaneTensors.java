@@ -39,6 +39,24 @@ final class LaneTensors {
                 training ? arena.tensor("lanes", "dq", Dtype.F32, s.lanes(), 2) : null);
     }
 
+    static Kernels.ContinueResults continueResults(Arena arena, ModelSizes s) {
+        return new Kernels.ContinueResults(
+                arena.tensor("lanes", "continue_target", Dtype.F64, s.lanes()),
+                arena.tensor("lanes", "continue_loss", Dtype.F64, s.lanes()));
+    }
+
+    /** The same samples with latents of their own. */
+    static Kernels.Lanes withOwnLatents(Kernels.Lanes lanes, Arena arena, ModelSizes s) {
+        return new Kernels.Lanes(
+                lanes.halted(),
+                lanes.steps(),
+                lanes.inputs(),
+                lanes.labels(),
+                lanes.ids(),
+                arena.tensor("scratch", "next.z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
+                arena.tensor("scratch", "next.z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
+    }
+
     private static Tensor ints(Arena arena, String name, long... dims) {
         return arena.tensor("lanes", name, Dtype.I32, dims);
     }

@@ -69,7 +69,7 @@ final class DataCases {
             if (!found.isEmpty()) {
                 comparison.fault("built but not expected: " + found);
             }
-            return comparison.result("", null);
+            return comparison.result("");
         } finally {
             delete(temp);
         }
@@ -138,7 +138,7 @@ final class DataCases {
                 comparison.fault("more batches in pass " + pass + " than the " + batches.size() + " recorded");
             }
         }
-        return comparison.result("", null);
+        return comparison.result("");
     }
 
     private static String batchName(int pass, int batch) {
@@ -232,7 +232,7 @@ final class DataCases {
             }
             comparison.compare(names.get(i), got, numbers(events.get(i).path("result")), 0);
         }
-        return comparison.result("", null);
+        return comparison.result("");
     }
 
     private static double[] draw(LegacyRandom random, JsonNode event) {

@@ -43,9 +43,6 @@ final class ModelCases {
         if (!model.path("gradient").asText("last_cycle").equals("last_cycle")) {
             return "gradient " + model.path("gradient").asText();
         }
-        if (!model.path("no_ACT_continue").asBoolean(true)) {
-            return "continue loss (no_ACT_continue: false)";
-        }
         return null;
     }
 
@@ -71,7 +68,7 @@ final class ModelCases {
                 m.path("L_cycles").intValue(),
                 m.path("puzzle_emb_ndim").intValue(),
                 m.path("puzzle_emb_len").intValue(),
-                true,
+                m.path("no_ACT_continue").asBoolean(true),
                 m.path("halt_max_steps").intValue(),
                 m.path("halt_exploration_prob").doubleValue(),
                 loss,
@@ -188,7 +185,8 @@ final class ModelCases {
                 backend.kernels().zero(run.metrics());
                 run.advance();
                 run.forwardBackward();
-                checkAnswers(c, at, run.model(), run.tokens(), run.halts(), run.lanes());
+                double continueLoss = checkContinue(c, at, run);
+                checkAnswers(c, at, run.model(), run.tokens(), run.halts(), run.lanes(), continueLoss);
                 checkMetrics(c, at + "metric.", run.metrics());
                 checkGradients(c, at, parameters, run.model());
                 run.update();
@@ -207,6 +205,20 @@ final class ModelCases {
         HostCopy.put(backend, lanes.ids(), c.ints("carry0.puzzle_identifiers"));
     }
 
+    /** The continue loss of a step, 0 without one, with its target and the further pass behind it. */
+    private double checkContinue(GoldenCase c, String at, DeepSupervision run) {
+        if (run.continues() == null) {
+            return 0;
+        }
+        double loss =
+                Arrays.stream(HostCopy.doubles(backend, run.continues().loss())).sum();
+        c.check(at + "next_q_halt_logits", () -> column(run.nextQ(), 0));
+        c.check(at + "next_q_continue_logits", () -> column(run.nextQ(), 1));
+        c.check(at + "target_q_continue", backend, run.continues().target());
+        c.check(at + "loss.q_continue_loss", () -> new double[] {loss});
+        return loss;
+    }
+
     /** What a supervision step says and leaves in its lanes. */
     private void checkAnswers(
             GoldenCase c,
@@ -214,7 +226,8 @@ final class ModelCases {
             Model model,
             Kernels.TokenResults tokens,
             Kernels.HaltResults halts,
-            Kernels.Lanes lanes) {
+            Kernels.Lanes lanes,
+            double continueLoss) {
         c.check(at + "logits", () -> tokenLogits(model));
         c.check(at + "q_halt_logits", () -> column(model.q(), 0));
         c.check(at + "q_continue_logits", () -> column(model.q(), 1));
@@ -226,7 +239,7 @@ final class ModelCases {
                 Arrays.stream(HostCopy.doubles(backend, halts.haltLoss())).sum();
         c.check(at + "loss.lm_loss", () -> new double[] {lmLoss});
         c.check(at + "loss.q_halt_loss", () -> new double[] {haltLoss});
-        c.check(at + "loss.total", () -> new double[] {lmLoss + 0.5 * haltLoss});
+        c.check(at + "loss.total", () -> new double[] {lmLoss + 0.5 * (haltLoss + continueLoss)});
         c.check(at + "carry.z_H", backend, lanes.y());
         c.check(at + "carry.z_L", backend, lanes.z());
         c.check(at + "carry.steps", backend, lanes.steps());
@@ -307,7 +320,8 @@ final class ModelCases {
             run.run(
                     data,
                     rowNumbers(lanes),
-                    step -> checkAnswers(c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes()));
+                    step -> checkAnswers(
+                            c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes(), 0));
             checkMetrics(c, "final.metric.", run.metrics());
             c.check("final.z_H", backend, run.lanes().y());
             c.check("final.z_L", backend, run.lanes().z());

@@ -22,9 +22,6 @@ import trm.ops.SelfAttention;
 
 /** Cases of single operations, forward and backward, chosen by the manifest's {@code operation}. */
 final class OperationCases {
-    /** What the halting case asks for that belongs to the continue loss or to another model's rule. */
-    private static final String NO_CONTINUE = "no continue loss in this version, not computed";
-
     private final Backend backend;
     private final Kernels kernels;
 
@@ -55,8 +52,8 @@ final class OperationCases {
         };
     }
 
-    /** Runs the case's operation; returns why some of its values cannot be computed, or null. */
-    String run(GoldenCase c) {
+    /** Runs the case's operation. */
+    void run(GoldenCase c) {
         String operation = c.head().path("operation").asText();
         try (Arena arena = new Arena(backend)) {
             switch (operation) {
@@ -78,7 +75,6 @@ final class OperationCases {
                 default -> throw new IllegalArgumentException("operation " + operation);
             }
         }
-        return operation.equals("halting") ? NO_CONTINUE : null;
     }
 
     private static Tensor floats(Arena arena, String name, long... dims) {
@@ -252,20 +248,30 @@ final class OperationCases {
         int most = c.head().path("halt_max_steps").intValue();
 
         HostCopy.put(backend, state.steps(), before);
-        kernels.halt(q, tokens, least, state, out, most, true, 1);
+        kernels.halt(q, tokens, least, state, out, most, Kernels.HaltRule.SIGN, 1);
         c.check("halted_sign_rule", backend, state.halted());
-        c.check("q_halt_loss", () -> sum(out.haltLoss()));
-        c.check("d_q_halt", () -> everyOther(out.dq()));
         HostCopy.put(backend, state.steps(), before);
-        kernels.halt(q, tokens, least, state, out, most, false, 1);
+        kernels.halt(q, tokens, least, state, out, most, Kernels.HaltRule.COMPARE, 1);
+        c.check("halted_compare_rule", backend, state.halted());
+        Kernels.ContinueResults next = new Kernels.ContinueResults(
+                arena.tensor("case", "target", Dtype.F64, lanes),
+                arena.tensor("case", "continue_loss", Dtype.F64, lanes));
+        kernels.continueLoss(q, q, state, next, out.dq(), most, 1);
+        c.check("continue_target", backend, next.target());
+        c.check("q_continue_loss", () -> sum(next.loss()));
+        c.check("d_q_continue", () -> everyOther(out.dq(), 1));
+        c.check("q_halt_loss", () -> sum(out.haltLoss()));
+        c.check("d_q_halt", () -> everyOther(out.dq(), 0));
+        HostCopy.put(backend, state.steps(), before);
+        kernels.halt(q, tokens, least, state, out, most, Kernels.HaltRule.LAST, 1);
         c.check("halted_eval", backend, state.halted());
         c.check("q_halt_right", () -> haltRight(q, tokens, out, state, arena));
     }
 
-    private double[] everyOther(Tensor pairs) {
+    private double[] everyOther(Tensor pairs, int first) {
         double[] all = GoldenCase.read(backend, pairs);
         double[] values = new double[all.length / 2];
-        Arrays.setAll(values, i -> all[2 * i]);
+        Arrays.setAll(values, i -> all[2 * i + first]);
         return values;
     }
 
@@ -292,7 +298,7 @@ final class OperationCases {
             HostCopy.put(backend, halt.exact(), new int[] {exact[b]});
             HostCopy.put(backend, lane.steps(), new int[] {steps[b]});
             kernels.zero(metrics);
-            kernels.metrics(pair, token, halt, lane, metrics);
+            kernels.metrics(pair, token, halt, lane, null, metrics);
             right[b] = HostCopy.doubles(backend, metrics)[Kernels.Metric.Q_HALT_ACCURACY.ordinal()];
         }
         return right;

@@ -158,7 +158,6 @@ public final class Verifier {
         String twin = file.substring(0, file.length() - "json".length()) + "safetensors";
         GoldenCase c = new GoldenCase(name, head, manifest.resolveSibling(twin));
         String note = "";
-        String gap = null;
         switch (kind) {
             case "trajectory" -> models.trajectory(c);
             case "evaluation" -> models.evaluation(c, "");
@@ -166,8 +165,8 @@ public final class Verifier {
                 models.evaluation(c, "_orig_mod.");
                 note = "weights from the safetensors twin";
             }
-            default -> gap = operations.run(c);
+            default -> operations.run(c);
         }
-        return c.comparison().result(note, gap);
+        return c.comparison().result(note);
     }
 }

@@ -1,0 +1,154 @@
+package trm.device;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.TreeSet;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** {@code admit explore}. All values are equal, none within a bound. */
+class LanesTest extends KernelTest {
+    private static final int IGNORED = -100;
+
+    @ParameterizedTest(name = "{0} L={1} S={2} D={3}")
+    @CsvSource({"F32,1,1,1", "F32,5,7,17", "F32,3,3,33", "BF16,1,1,1", "BF16,5,7,17", "BF16,3,3,33"})
+    void admit(Dtype dtype, int length, int positions, int d) {
+        int lanes = 6;
+        int examples = 4;
+        int ignore = 9;
+        int[] halted = {1, 0, 1, 1, 0, 1};
+        int[] rows = {3, 0, -1, 1, 2, 3};
+        int[] dataInputs = random.ints(examples * length, 0, 12).toArray();
+        int[] dataLabels = random.ints(examples * length, 0, 12).toArray();
+        dataLabels[3 * length] = ignore;
+        int[] dataIds = {5, 6, 7, 8};
+        int[] steps = {4, 1, 4, 2, 3, 1};
+        int[] inputs = random.ints(lanes * length, 20, 30).toArray();
+        int[] labels = random.ints(lanes * length, 20, 30).toArray();
+        int[] ids = {40, 41, 42, 43, 44, 45};
+        double[] y = values(dtype, lanes * positions * d, 1);
+        double[] z = values(dtype, lanes * positions * d, 1);
+        double[] yInit = values(Dtype.F32, d, 1);
+        double[] zInit = values(Dtype.F32, d, 1);
+        Tensor tinputs = tensor("data.inputs", Dtype.U8, examples, length);
+        Tensor tlabels = tensor("data.labels", Dtype.U8, examples, length);
+        HostCopy.put(backend, tinputs, dataInputs);
+        HostCopy.put(backend, tlabels, dataLabels);
+        Kernels.Lanes t = new Kernels.Lanes(
+                ints("halted", halted, lanes),
+                ints("steps", steps, lanes),
+                ints("inputs", inputs, lanes, length),
+                ints("labels", labels, lanes, length),
+                ints("ids", ids, lanes),
+                put("y", dtype, y, lanes, positions, d),
+                put("z", dtype, z, lanes, positions, d));
+        kernels.admit(
+                ints("rows", rows, lanes),
+                new Kernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
+                put("y_init", Dtype.F32, yInit, d),
+                put("z_init", Dtype.F32, zInit, d),
+                t);
+        for (int b = 0; b < lanes; b++) {
+            if (halted[b] == 0) {
+                continue;
+            }
+            steps[b] = 0;
+            ids[b] = rows[b] < 0 ? 0 : dataIds[rows[b]];
+            for (int i = 0; i < length; i++) {
+                int label = rows[b] < 0 ? IGNORED : dataLabels[rows[b] * length + i];
+                inputs[b * length + i] = rows[b] < 0 ? 0 : dataInputs[rows[b] * length + i];
+                labels[b * length + i] = label == ignore ? IGNORED : label;
+            }
+            for (int i = 0; i < positions * d; i++) {
+                y[b * positions * d + i] = round(dtype, yInit[i % d]);
+                z[b * positions * d + i] = round(dtype, zInit[i % d]);
+            }
+        }
+        assertArrayEquals(halted, HostCopy.ints(backend, t.halted()));
+        assertArrayEquals(steps, HostCopy.ints(backend, t.steps()));
+        assertArrayEquals(inputs, HostCopy.ints(backend, t.inputs()));
+        assertArrayEquals(labels, HostCopy.ints(backend, t.labels()));
+        assertArrayEquals(ids, HostCopy.ints(backend, t.ids()));
+        assertArrayEquals(y, read(t.y()));
+        assertArrayEquals(z, read(t.z()));
+    }
+
+    /** Philox4x32-10 as Salmon et al. 2011 define it, on four words and two keys. */
+    private static int[] philox(int[] counter, int key0, int key1) {
+        int[] c = counter.clone();
+        for (int round = 0; round < 10; round++) {
+            long a = (c[0] & 0xffffffffL) * 0xD2511F53L;
+            long b = (c[2] & 0xffffffffL) * 0xCD9E8D57L;
+            c = new int[] {(int) (b >>> 32) ^ c[1] ^ key0, (int) b, (int) (a >>> 32) ^ c[3] ^ key1, (int) a};
+            key0 += 0x9E3779B9;
+            key1 += 0xBB67AE85;
+        }
+        return c;
+    }
+
+    /** The oracle itself, against the published known answers of all-zero and all-one input. */
+    @Test
+    void philoxKnownAnswers() {
+        assertArrayEquals(new int[] {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}, philox(new int[4], 0, 0));
+        assertArrayEquals(
+                new int[] {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}, philox(new int[] {-1, -1, -1, -1}, -1, -1));
+    }
+
+    private int[] draw(long step, long firstLane, long seed, double p, int maxSteps, int lanes) {
+        double[] controls = new double[Kernels.CONTROLS];
+        controls[0] = step;
+        Tensor least = tensor("min_steps", Dtype.I32, lanes);
+        kernels.explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
+        return HostCopy.ints(backend, least);
+    }
+
+    @ParameterizedTest(name = "p={0} max={1} seed={2} step={3}")
+    @CsvSource({"0.1,16,0,1", "0.5,2,7,2", "1,3,-1,3", "0.9,5,81985529216486895,5000000000", "0,16,0,1"})
+    void exploreMatchesEquation(double p, int max, long seed, long step) {
+        int lanes = 401;
+        int first = 1000;
+        int[] got = draw(step, first, seed, p, max, lanes);
+        for (int b = 0; b < lanes; b++) {
+            int[] w =
+                    philox(new int[] {first + b, (int) step, (int) (step >>> 32), 0}, (int) seed, (int) (seed >>> 32));
+            double deviate = ((w[0] >>> 5) * (double) (1 << 26) + (w[1] >>> 6)) / (1L << 53);
+            double place = (w[2] & 0xffffffffL) / (double) (1L << 32); // in [0, 1)
+            int want = deviate < p ? 2 + (int) (place * (max - 1)) : 0;
+            assertEquals(want, got[b], "lane " + (first + b));
+        }
+    }
+
+    /** With p = 1 every value from 2 to max_steps is drawn, about equally often, and nothing else. */
+    @ParameterizedTest
+    @ValueSource(ints = {2, 3, 5, 16})
+    void exploreReachesItsWholeRange(int max) {
+        int lanes = 20000;
+        int[] got = draw(1, 0, 3, 1, max, lanes);
+        TreeSet<Integer> seen = new TreeSet<>();
+        Arrays.stream(got).forEach(seen::add);
+        assertEquals(2, seen.first());
+        assertEquals(max, seen.last());
+        assertEquals(max - 1, seen.size());
+        double share = (double) lanes / (max - 1);
+        for (int m : seen) {
+            long count = Arrays.stream(got).filter(x -> x == m).count();
+            assertTrue(Math.abs(count - share) <= 5 * Math.sqrt(share), m + ": " + count + " of " + lanes);
+        }
+        long none = Arrays.stream(draw(1, 0, 3, 0.1, max, lanes))
+                .filter(x -> x == 0)
+                .count();
+        assertTrue(Math.abs(none - 0.9 * lanes) <= 5 * Math.sqrt(0.09 * lanes), none + " of " + lanes);
+    }
+
+    /** A draw depends on the lane's global number, not on how lanes are split. */
+    @Test
+    void exploreDoesNotDependOnTheSplit() {
+        int[] all = draw(9, 0, 5, 0.5, 16, 100);
+        assertArrayEquals(Arrays.copyOfRange(all, 60, 100), draw(9, 60, 5, 0.5, 16, 40));
+    }
+}
