@@ -6,6 +6,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import trm.io.SafeTensors;
+import trm.io.SafeTensorsWriter;
 
 /** Writes a run's averaged weights under the reference's plain names. */
 @Command(
@@ -26,7 +27,7 @@ final class ExportCommand implements Callable<Integer> {
     public Integer call() {
         SafeTensors file = SafeTensors.open(trm.train.Checkpoint.find(checkpoint, Cli::message));
         boolean averaged = trm.train.Checkpoint.config(file).ema();
-        SafeTensors.Writer writer = new SafeTensors.Writer();
+        SafeTensorsWriter writer = new SafeTensorsWriter();
         writer.metadata("config", file.metadata().get("config"));
         for (String name : file.names()) {
             if (name.startsWith(ROOT)) {
