@@ -7,6 +7,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import trm.io.SafeTensors;
 import trm.io.SafeTensorsWriter;
+import trm.train.Checkpoint;
 
 /** Writes a run's averaged weights under the reference's plain names. */
 @Command(
@@ -25,8 +26,8 @@ final class ExportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        SafeTensors file = SafeTensors.open(trm.train.Checkpoint.find(checkpoint, Cli::message));
-        boolean averaged = trm.train.Checkpoint.config(file).ema();
+        SafeTensors file = LoadedModel.file(checkpoint);
+        boolean averaged = Checkpoint.config(file).ema();
         SafeTensorsWriter writer = new SafeTensorsWriter();
         writer.metadata("config", file.metadata().get("config"));
         for (String name : file.names()) {
