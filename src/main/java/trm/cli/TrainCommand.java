@@ -28,7 +28,8 @@ import trm.train.Run;
             "",
             "Example: trm train configs/cpu/sudoku-mlp-small.yaml lr=2e-4 arch.L_cycles=4 --run runs/small",
             "         trm train --resume runs/small",
-            "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 130 and 143."
+            "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 130 and 143; an evaluation is given up",
+            "and repeated on resume. Exit code 1 if the checkpoint could not be written."
         })
 final class TrainCommand implements Callable<Integer> {
     @Spec
