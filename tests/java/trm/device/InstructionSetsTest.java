@@ -3,20 +3,12 @@ package trm.device;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
-import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
-import java.util.List;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.platform.launcher.LauncherDiscoveryRequest;
-import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
-import org.junit.platform.launcher.core.LauncherFactory;
-import org.junit.platform.launcher.listeners.SummaryGeneratingListener;
-import org.junit.platform.launcher.listeners.TestExecutionSummary;
 import trm.device.cpu.CpuBackend;
 
 /**
@@ -24,17 +16,6 @@ import trm.device.cpu.CpuBackend;
  * once, when it is loaded, so each runs in a Java process of its own.
  */
 class InstructionSetsTest {
-    private static final List<Class<?>> TESTS = List.of(
-            ElementwiseTest.class,
-            ProductsTest.class,
-            NormTest.class,
-            SwigluTest.class,
-            AttentionTest.class,
-            EmbeddingTest.class,
-            LanesTest.class,
-            LossTest.class,
-            OptimizerTest.class);
-
     private static String target() {
         try (CpuBackend backend = new CpuBackend(1)) {
             return backend.target();
@@ -72,15 +53,6 @@ class InstructionSetsTest {
             System.out.println("this processor has no " + args[0]);
             System.exit(LACKING);
         }
-        LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
-                .selectors(TESTS.stream().map(c -> selectClass(c)).toList())
-                .build();
-        SummaryGeneratingListener listener = new SummaryGeneratingListener();
-        LauncherFactory.create().execute(request, listener);
-        TestExecutionSummary summary = listener.getSummary();
-        summary.printFailuresTo(new PrintWriter(System.out, true), 3);
-        System.out.println(summary.getTestsSucceededCount() + " passed, " + summary.getTestsFailedCount() + " failed, "
-                + summary.getTestsAbortedCount() + " skipped");
-        System.exit(summary.getTotalFailureCount() == 0 && summary.getTestsSucceededCount() > 0 ? 0 : 1);
+        System.exit(TestDevice.runOperations() ? 0 : 1);
     }
 }

@@ -1,11 +1,11 @@
 package trm.device.cpu;
 
-import java.io.File;
 import java.nio.ByteBuffer;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
 import trm.device.Kernels;
+import trm.device.NativeBuild;
 import trm.device.NativeOps;
 import trm.device.Tensor;
 
@@ -16,18 +16,10 @@ public final class CpuBackend implements Backend {
 
     /** @param threads worker threads, 0 for all processors */
     public CpuBackend(int threads) {
-        Library.loadOneDnn(); // libtrm_cpu.so finds it by its soname
-        table = open(Library.path("libtrm_cpu.so"));
-        kernels = new Kernels(table, 0);
+        OneDnn.load(); // libtrm_cpu.so finds it by its soname
+        table = NativeBuild.open("libtrm_cpu.so", true);
+        kernels = new Kernels(table, table);
         kernels.setThreads(threads);
-    }
-
-    private static NativeOps.Table open(File library) {
-        NativeOps.Table table = NativeOps.trm_open_backend(library.getPath());
-        if (table == null) {
-            throw new DeviceException("cannot open " + library + ": " + NativeOps.trm_open_backend_error());
-        }
-        return table;
     }
 
     @Override
