@@ -73,6 +73,11 @@ final class DemoCommand implements Callable<Integer> {
         }
 
         @Override
+        public void evaluating(long step, long puzzles) {
+            next.evaluating(step, puzzles);
+        }
+
+        @Override
         public void message(String text) {
             next.message(text);
         }

@@ -29,6 +29,16 @@ final class ProgressPrinter implements Run.Listener, AutoCloseable {
     }
 
     @Override
+    public void evaluating(long step, long puzzles) {
+        String text = "evaluating " + puzzles + " puzzles at step " + step;
+        if (bar != null) {
+            bar.setExtraMessage(" " + text);
+        } else {
+            Cli.message(text);
+        }
+    }
+
+    @Override
     public void message(String text) {
         Cli.message(text);
     }

@@ -59,7 +59,10 @@ public final class Run {
         /** A row of metrics, in the order of {@link #COLUMNS}; absent values are null. */
         void row(Number[] row, long totalSteps);
 
-        /** A line for the log. */
+        /** An evaluation begins; its row follows, unless the run is asked to stop. */
+        void evaluating(long step, long puzzles);
+
+        /** A line for people. */
         void message(String text);
     }
 
@@ -99,23 +102,18 @@ public final class Run {
 
     /** A row of metrics as a line for people. */
     public static String describe(Number[] row, long totalSteps) {
-        return row[9] == null
-                ? String.format(
-                        Locale.ROOT,
-                        "step %d/%d  loss %.4f  exact %.3f  %.0f samples/s",
-                        row[0],
-                        totalSteps,
-                        row[2],
-                        row[6] == null ? Double.NaN : row[6],
-                        row[13])
-                : String.format(
-                        Locale.ROOT,
-                        "step %d/%d  evaluation: %d puzzles, accuracy %.4f, exact accuracy %.4f",
-                        row[0],
-                        totalSteps,
-                        row[9],
-                        row[10],
-                        row[11]);
+        String at = "step " + row[0] + "/" + totalSteps;
+        if (row[9] != null) {
+            return String.format(
+                    Locale.ROOT,
+                    "%s  evaluation: %d puzzles, accuracy %.4f, exact accuracy %.4f",
+                    at,
+                    row[9],
+                    row[10],
+                    row[11]);
+        }
+        String exact = row[6] == null ? "" : String.format(Locale.ROOT, "  exact %.3f", row[6]);
+        return String.format(Locale.ROOT, "%s  loss %.4f%s  %.0f samples/s", at, row[2], exact, row[13]);
     }
 
     /**
@@ -346,6 +344,7 @@ public final class Run {
                 return true;
             }
             parameters.refreshWorking();
+            listener.evaluating(step, testExamples.ids().count());
             Optional<Evaluator.Result> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop);
             if (result.isEmpty()) {
                 return false;
