@@ -1,14 +1,11 @@
 package trm.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -20,9 +17,12 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
+import trm.cli.Trm.Result;
+import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
 
 /** Exit codes and messages, with the run of a tiny model. */
@@ -33,32 +33,8 @@ class MainTest {
     private static Path config;
     private static Path run;
 
-    private record Result(int code, String out, String err) {
-        void assertFails(int expected, String... parts) {
-            assertEquals(expected, code, err);
-            for (String part : parts) {
-                assertTrue(err.contains(part), "no '" + part + "' in: " + err);
-            }
-            assertTrue(!err.contains("internal error") && !err.contains("\tat "), err);
-        }
-    }
-
     private static Result execute(String... args) {
-        PrintStream out = System.out;
-        PrintStream err = System.err;
-        ByteArrayOutputStream newOut = new ByteArrayOutputStream();
-        ByteArrayOutputStream newErr = new ByteArrayOutputStream();
-        try {
-            System.setOut(new PrintStream(newOut, true, StandardCharsets.UTF_8));
-            System.setErr(new PrintStream(newErr, true, StandardCharsets.UTF_8));
-            int code = Main.execute(args);
-            System.out.flush();
-            System.err.flush();
-            return new Result(code, newOut.toString(StandardCharsets.UTF_8), newErr.toString(StandardCharsets.UTF_8));
-        } finally {
-            System.setOut(out);
-            System.setErr(err);
-        }
+        return Trm.execute((Object[]) args);
     }
 
     @BeforeAll
@@ -66,34 +42,10 @@ class MainTest {
         MiniSudokuBuilder.build(temp.resolve("data"), 4, 64, 20, 1, 8);
         config = temp.resolve("tiny.yaml");
         run = temp.resolve("run");
-        Files.writeString(
-                config,
-                String.join(
-                        "\n",
-                        "data_paths: ['" + temp.resolve("data") + "']",
-                        "arch:",
-                        "  hidden_size: 32",
-                        "  num_heads: 4",
-                        "  mlp_t: true",
-                        "  pos_encodings: none",
-                        "  H_cycles: 2",
-                        "  L_cycles: 2",
-                        "  L_layers: 1",
-                        "  puzzle_emb_ndim: 0",
-                        "  halt_max_steps: 3",
-                        "  forward_dtype: float32",
-                        "global_batch_size: 16",
-                        "epochs: 1",
-                        "threads: 2",
-                        ""));
+        Trm.tinyConfig(config, temp.resolve("data"));
         Result result = execute("train", config.toString(), "--run", run.toString(), "--device", "cpu", "--json");
-        assertEquals(0, result.code, result.err);
-        assertEquals("finished", lastJson(result).get("outcome").asText());
-    }
-
-    private static JsonNode lastJson(Result result) throws IOException {
-        List<String> lines = result.out.lines().toList();
-        return new ObjectMapper().readTree(lines.get(lines.size() - 1));
+        assertEquals(0, result.code(), result.err());
+        assertEquals("finished", result.json().get("outcome").asText());
     }
 
     @Test
@@ -166,41 +118,149 @@ class MainTest {
     @Test
     void resumeOfFinishedRun() throws IOException {
         Result result = execute("train", "--resume", run.toString(), "--json");
-        assertEquals(0, result.code, result.err);
-        assertEquals("already_finished", lastJson(result).get("outcome").asText());
+        assertEquals(0, result.code(), result.err());
+        assertEquals("already_finished", result.json().get("outcome").asText());
     }
 
     @Test
     void cudaIsNamed() {
         String[] device = {"--device", "cuda:0"};
-        execute("eval", run.toString(), device[0], device[1]).assertFails(1, "cuda:0", "--device cpu");
+        execute("eval", run.toString(), device[0], device[1])
+                .assertFails(1, "cuda:0 cannot be used", "libtrm_cuda.so", "--device cpu", "trm info");
         execute("train", config.toString(), "--run", temp.resolve("y").toString(), device[0], device[1])
-                .assertFails(1, "cuda:0", "--device cpu");
+                .assertFails(1, "cuda:0 cannot be used", "--device cpu");
         assertTrue(Files.notExists(temp.resolve("y")));
-        execute("eval", run.toString(), "--device", "tpu").assertFails(1, "'tpu'", "auto, cpu or cuda:N");
+    }
+
+    @Test
+    void autoSaysWhatItChose() {
+        Result result = execute("eval", run.toString(), "--device", "auto").assertDone();
+        assertTrue(result.err().contains("device auto: cpu ("), result.err());
+        assertTrue(result.err().contains("because cuda:0 cannot be used: "), result.err());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"tpu", "cuda:", "cuda:x", "cuda:-1", "CPU", "cpu:0", ""})
+    void unknownDevice(String name) {
+        for (String command : List.of("eval", "verify", "train")) {
+            String argument = command.equals("eval")
+                    ? run.toString()
+                    : command.equals("train") ? config.toString() : temp.toString();
+            execute(command, argument, "--device", name)
+                    .assertFails(2, "device '" + name + "' is unknown, expected auto, cpu or cuda:N");
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"--limit,0", "--steps,-1", "--batch,-2"})
+    void evalOptionsOutOfRange(String option, String value) {
+        execute("eval", run.toString(), option, value).assertFails(2, option + " " + value + ": expected at least");
+    }
+
+    @Test
+    void evalOfAnotherSplit() {
+        execute("eval", run.toString(), "--split", "dev").assertFails(2, "--split dev: expected train or test");
     }
 
     @Test
     void puzzleOfWrongLength() {
-        execute("solve", run.toString(), "--puzzle", "1..4.2....3.3..").assertFails(1, "15", "16");
-        execute("solve", run.toString(), "--puzzle", ".".repeat(36)).assertFails(1, "36", "16");
+        execute("solve", run.toString(), "--puzzle", "1..4.2....3.3..")
+                .assertFails(2, "--puzzle: found 15 characters, expected 16, 36 or 81");
+        execute("solve", run.toString(), "--puzzle", ".".repeat(36))
+                .assertFails(2, "--puzzle has 36 cells, but the model of " + run, "takes 16");
     }
 
     @Test
     void puzzleOfWrongCharacter() {
-        execute("solve", run.toString(), "--puzzle", "1..4.2....3.3..7").assertFails(1, "7");
+        execute("solve", run.toString(), "--puzzle", "1..4.2....3.3..7")
+                .assertFails(2, "--puzzle: character 16: found '7', expected '.', '0' or 1 .. 4");
     }
 
     @Test
     void contradictoryGivens() {
-        execute("solve", run.toString(), "--puzzle", "1..1............").assertFails(1, "1", "row");
+        execute("solve", run.toString(), "--puzzle", "1..1............")
+                .assertFails(2, "--puzzle: contradictory givens: 1 in row 1, column 1 and again in row 1, column 4");
+    }
+
+    @Test
+    void solveForNoSteps() {
+        execute("solve", run.toString(), "--puzzle", ".".repeat(16), "--steps", "0")
+                .assertFails(2, "--steps 0: expected at least 1");
+    }
+
+    /** The folder of a run keeps a log, to which a resumed run appends. */
+    @Test
+    void log() throws IOException {
+        Path folder = temp.resolve("logged");
+        execute("train", config.toString(), "--run", folder.toString(), "log_every_steps=1", "--device", "cpu")
+                .assertDone();
+        List<String> lines = Files.readAllLines(folder.resolve("log.txt"));
+        assertTrue(
+                lines.get(0).matches("\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\d.* INFO +device cpu .*"), lines.get(0));
+        assertTrue(lines.stream().anyMatch(line -> line.contains("step 2/4  loss ")), lines.toString());
+        assertTrue(lines.stream().anyMatch(line -> line.contains("evaluation: 20 puzzles")), lines.toString());
+        execute("train", "--resume", folder.toString(), "--device", "cpu").assertDone();
+        List<String> more = Files.readAllLines(folder.resolve("log.txt"));
+        assertEquals(lines, more.subList(0, lines.size()));
+        assertTrue(more.get(more.size() - 1).contains("is finished: step 4 of 4"), more.toString());
+        Files.createDirectories(temp.resolve("failing/log.txt"));
+        execute("train", config.toString(), "--run", temp.resolve("failing").toString())
+                .assertFails(1, "log.txt: the log cannot be opened for writing");
+    }
+
+    /** A failure is in the log. */
+    @Test
+    void logOfFailure() throws IOException {
+        Path folder = Trm.copy(run, temp.resolve("broken"));
+        Files.writeString(folder.resolve("metrics.csv"), "not a table\n");
+        execute("train", "--resume", folder.toString()).assertFails(1, "metrics.csv");
+        String log = Files.readString(folder.resolve("log.txt"));
+        assertTrue(log.contains("ERROR the run failed") && log.contains("metrics.csv"), log);
+    }
+
+    /** As many test puzzles as asked for, the first of the file. */
+    @Test
+    void limitTest() throws IOException {
+        List<String> rows = Files.readAllLines(Path.of("data/sudoku/test.csv")).subList(0, 6);
+        Path csv = Files.write(temp.resolve("few.csv"), rows);
+        Path all = temp.resolve("sudoku-all");
+        Path limited = temp.resolve("sudoku-limited");
+        String[] build = {"data", "sudoku", "--train", csv.toString(), "--test", csv.toString()};
+        execute(with(build, "--out", all.toString())).assertDone();
+        execute(with(build, "--out", limited.toString(), "--limit-test", "2")).assertDone();
+        Dataset expected = Dataset.open(all, "test");
+        Dataset found = Dataset.open(limited, "test");
+        assertEquals(5, expected.examples());
+        assertEquals(2, found.examples());
+        for (int row = 0; row < 2; row++) {
+            assertArrayEquals(expected.inputRow(row), found.inputRow(row));
+            assertArrayEquals(expected.labelRow(row), found.labelRow(row));
+        }
+        assertEquals(5, Dataset.open(limited, "train").examples());
+        execute(with(build, "--out", limited.toString(), "--limit-test", "0"))
+                .assertFails(2, "--limit-test 0: expected at least 1");
+        execute(with(build, "--out", limited.toString(), "--aug", "-1")).assertFails(2, "--aug -1");
+        execute(with(build, "--out", limited.toString(), "--subsample", "0")).assertFails(2, "--subsample 0");
+        execute("data", "sudoku-mini", "--side", "5", "--out", limited.toString())
+                .assertFails(2, "--side 5: expected 4 or 6");
+    }
+
+    private static String[] with(String[] first, String... more) {
+        return Stream.concat(Stream.of(first), Stream.of(more)).toArray(String[]::new);
+    }
+
+    /** The program's version is that of the build. */
+    @Test
+    void version() throws IOException {
+        assertTrue(Files.readString(Path.of("pom.xml")).contains("<version>" + Main.VERSION + "</version>"));
+        assertTrue(execute("--version").assertDone().out().contains(Main.VERSION));
     }
 
     @Test
     void solve() throws IOException {
         Result result = execute("solve", run.toString(), "--puzzle", "1..4.2....3.3..2", "--steps", "3", "--json");
-        assertEquals(0, result.code, result.err);
-        JsonNode json = lastJson(result);
+        assertEquals(0, result.code(), result.err());
+        JsonNode json = result.json();
         assertEquals("1..4.2....3.3..2", json.get("puzzle").asText());
         assertEquals(16, json.get("answer").asText().length());
         assertEquals(3, json.get("halt_probability").size());
@@ -209,15 +269,16 @@ class MainTest {
     @Test
     void evalJson() throws IOException {
         Result result = execute("eval", run.toString(), "--json");
-        assertEquals(0, result.code, result.err);
-        JsonNode json = lastJson(result);
+        assertEquals(0, result.code(), result.err());
+        JsonNode json = result.json();
         Set<String> keys = new TreeSet<>();
         json.fieldNames().forEachRemaining(keys::add);
         assertEquals(Set.of("accuracy", "exact_accuracy", "puzzles", "steps", "seconds"), keys);
         assertEquals(20, json.get("puzzles").asInt());
         assertEquals(3, json.get("steps").asInt());
         assertTrue(json.get("accuracy").isNumber() && json.get("accuracy").asDouble() > 0);
-        JsonNode limited = lastJson(execute("eval", run.toString(), "--json", "--limit", "7", "--steps", "2"));
+        JsonNode limited = execute("eval", run.toString(), "--json", "--limit", "7", "--steps", "2")
+                .json();
         assertEquals(7, limited.get("puzzles").asInt());
         assertEquals(2, limited.get("steps").asInt());
     }
@@ -241,9 +302,9 @@ class MainTest {
     void helpShowsAnExample(List<String> command) {
         Result result =
                 execute(Stream.concat(command.stream(), Stream.of("--help")).toArray(String[]::new));
-        assertEquals(0, result.code, result.err);
+        assertEquals(0, result.code(), result.err());
         String example = ("Example: trm " + String.join(" ", command)).strip();
-        assertTrue(result.out.lines().anyMatch(line -> line.startsWith(example)), result.out);
-        assertEquals("", result.err);
+        assertTrue(result.out().lines().anyMatch(line -> line.startsWith(example)), result.out());
+        assertEquals("", result.err());
     }
 }

@@ -22,7 +22,7 @@ class CheckpointStoreTest {
     @TempDir
     Path dir;
 
-    private static Consumer<SafeTensors.Writer> content(float value) {
+    private static Consumer<SafeTensorsWriter> content(float value) {
         return writer -> writer.metadata("note", "x").add("w", "F32", new long[] {2}, new float[] {value, 2});
     }
 

@@ -48,7 +48,7 @@ class SafeTensorsTest {
             halves.putShort((short) bits);
         }
         Path file = dir.resolve("all.safetensors");
-        new SafeTensors.Writer()
+        new SafeTensorsWriter()
                 .metadata("origin", "a \"quoted\"\nvalue, ü")
                 .metadata("b", "")
                 .add("z.first", "F32", new long[] {2, 3}, floats)
@@ -102,7 +102,7 @@ class SafeTensorsTest {
     void bfloat16RoundsToNearestEven(String bits, String expected) {
         Path file = dir.resolve("bf.safetensors");
         float value = Float.intBitsToFloat(Integer.parseUnsignedInt(bits, 16));
-        new SafeTensors.Writer()
+        new SafeTensorsWriter()
                 .add("x", "BF16", new long[] {1}, new float[] {value})
                 .writeTo(file);
         assertEquals(
@@ -113,7 +113,7 @@ class SafeTensorsTest {
     @Test
     void sameCallsGiveSameBytesAndAnAlignedHeader() throws IOException {
         for (String name : new String[] {"a", "b"}) {
-            new SafeTensors.Writer()
+            new SafeTensorsWriter()
                     .metadata("k", "v")
                     .add("t", "F32", new long[] {3}, new float[] {1, 2, 3})
                     .writeTo(dir.resolve(name));
@@ -132,7 +132,7 @@ class SafeTensorsTest {
         ByteBuffer raw = ByteBuffer.allocate(3_000_003);
         raw.put(2_999_999, (byte) 5).position(3);
         Path file = dir.resolve("large.safetensors");
-        new SafeTensors.Writer()
+        new SafeTensorsWriter()
                 .add("x", "F32", new long[] {700_001}, values)
                 .add("raw", "U8", new long[] {3_000_000}, raw)
                 .writeTo(file);
@@ -214,7 +214,7 @@ class SafeTensorsTest {
     @Test
     void accessErrorsNameFileAndTensor() {
         Path file = dir.resolve("t.safetensors");
-        new SafeTensors.Writer()
+        new SafeTensorsWriter()
                 .add("f", "F32", new long[] {1}, new float[1])
                 .add("l", "I64", new long[] {2}, new long[] {0, 1L << 40})
                 .writeTo(file);
@@ -236,7 +236,7 @@ class SafeTensorsTest {
 
     @Test
     void theWriterRefusesContradictions() {
-        SafeTensors.Writer writer = new SafeTensors.Writer().add("a", "F32", new long[] {1}, new float[1]);
+        SafeTensorsWriter writer = new SafeTensorsWriter().add("a", "F32", new long[] {1}, new float[1]);
         for (Runnable bad : List.<Runnable>of(
                 () -> writer.add("a", "F32", new long[] {1}, new float[1]),
                 () -> writer.add("__metadata__", "F32", new long[] {1}, new float[1]),
@@ -251,7 +251,7 @@ class SafeTensorsTest {
     @Test
     void aFailedWriteLeavesNothingBehind() throws IOException {
         Path taken = Files.createDirectories(dir.resolve("taken/inside")).getParent();
-        FormatException e = assertThrows(FormatException.class, () -> new SafeTensors.Writer().writeTo(taken));
+        FormatException e = assertThrows(FormatException.class, () -> new SafeTensorsWriter().writeTo(taken));
         assertTrue(e.getMessage().contains(taken + ": cannot be written"), e.getMessage());
         assertFalse(Files.exists(dir.resolve(".taken.tmp")));
     }

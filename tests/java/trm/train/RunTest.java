@@ -114,6 +114,7 @@ class RunTest {
         private final List<String> messages = new ArrayList<>();
         private int stopAt;
         private int crashAt;
+        private boolean stopInEvaluation;
         private Run run;
 
         @Override
@@ -125,6 +126,14 @@ class RunTest {
             }
             if (rows.size() == crashAt) {
                 throw new Crash();
+            }
+        }
+
+        @Override
+        public void evaluating(long step, long puzzles) {
+            assertEquals(40, puzzles);
+            if (stopInEvaluation) {
+                run.requestStop();
             }
         }
 
@@ -238,6 +247,19 @@ class RunTest {
         assertEquals(row, recorder.rows.size());
         assertEquals(ROWS - row, finish(config, temp, true).rows.size());
         assertSameEnd(straight, temp);
+    }
+
+    /** An evaluation is given up, its row is missing, and the run that continues repeats it. */
+    @Test
+    void stopInEvaluation() throws IOException {
+        Recorder recorder = new Recorder();
+        recorder.stopInEvaluation = true;
+        assertEquals(Run.Outcome.STOPPED, run(backend, config(), temp, false, 0, recorder));
+        assertEquals(EVALUATION_ROW - 1, recorder.rows.size());
+        assertEquals(List.of(7L, 14L, 18L), steps(temp));
+        assertEquals(
+                ROWS - EVALUATION_ROW + 1, finish(config(), temp, true).rows.size());
+        assertSameEnd(straight("mlp"), temp);
     }
 
     /** Stopped at every row of the run. */

@@ -3,6 +3,10 @@ package trm.cli;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.Map;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParameterException;
+import trm.device.Backend;
+import trm.train.Devices;
 
 /** Output of all commands: messages on standard error, results on standard output. */
 final class Cli {
@@ -11,6 +15,25 @@ final class Cli {
     /** A line for people. */
     static void message(String text) {
         System.err.println(text);
+    }
+
+    /** What went wrong. */
+    static void error(String text) {
+        message("trm: " + text);
+    }
+
+    /** Opens the device of {@code --device} and tells what was chosen. */
+    static Backend open(String device, int threads) {
+        Backend backend = Devices.open(device, threads);
+        message(Devices.describe(device, backend));
+        return backend;
+    }
+
+    /** An option's value must be at least {@code least}. @throws ParameterException otherwise: wrong usage */
+    static void atLeast(CommandSpec spec, String option, long value, long least) {
+        if (value < least) {
+            throw new ParameterException(spec.commandLine(), option + " " + value + ": expected at least " + least);
+        }
     }
 
     /** The result of a command: one JSON object as the last line of standard output. */

@@ -1,9 +1,13 @@
 package trm.cli;
 
 import java.nio.file.Path;
+import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Spec;
 import trm.data.MiniSudokuBuilder;
 import trm.data.SudokuBuilder;
 
@@ -15,8 +19,8 @@ import trm.data.SudokuBuilder;
         subcommands = {DataCommand.Sudoku.class, DataCommand.SudokuMini.class},
         footer = {"", "Example: trm data sudoku-mini --side 4 --out data/mini"})
 final class DataCommand implements Runnable {
-    @picocli.CommandLine.Spec
-    private picocli.CommandLine.Model.CommandSpec spec;
+    @Spec
+    private CommandSpec spec;
 
     @Override
     public void run() {
@@ -33,6 +37,9 @@ final class DataCommand implements Runnable {
                         + " --subsample 1000 --aug 1000 --out data/sudoku-1k-aug-1000"
             })
     static final class Sudoku implements Callable<Integer> {
+        @Spec
+        private CommandSpec spec;
+
         @Option(names = "--train", required = true, paramLabel = "CSV", description = "Training puzzles.")
         private Path train;
 
@@ -51,13 +58,30 @@ final class DataCommand implements Runnable {
         @Option(names = "--min-difficulty", paramLabel = "R", description = "Only puzzles rated R or more.")
         private Integer minDifficulty;
 
+        @Option(
+                names = "--limit-test",
+                paramLabel = "N",
+                description = "Only the first N test puzzles: evaluation takes long on a CPU.")
+        private Integer limitTest;
+
         @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
         private long seed;
 
         @Override
         public Integer call() {
-            Cli.message(SudokuBuilder.build(train, test, out, subsample, aug, minDifficulty, seed)
-                    .toString());
+            Cli.atLeast(spec, "--subsample", subsample == null ? 1 : subsample, 1);
+            Cli.atLeast(spec, "--aug", aug, 0);
+            Cli.atLeast(spec, "--limit-test", limitTest == null ? 1 : limitTest, 1);
+            SudokuBuilder.Summary made =
+                    SudokuBuilder.build(train, test, out, subsample, aug, minDifficulty, seed, limitTest);
+            Cli.message(String.format(
+                    Locale.ROOT,
+                    "%s: %d training examples (%d puzzles, %d shuffled copies each), %d test puzzles",
+                    made.out(),
+                    made.trainExamples(),
+                    made.trainGroups(),
+                    aug,
+                    made.testExamples()));
             return 0;
         }
     }
@@ -69,6 +93,9 @@ final class DataCommand implements Runnable {
                     "Generates 4x4 or 6x6 Sudoku puzzles with unique solutions; train and test share no solution.",
             footer = {"", "Example: trm data sudoku-mini --side 4 --train-size 10000 --test-size 600 --out data/mini"})
     static final class SudokuMini implements Callable<Integer> {
+        @Spec
+        private CommandSpec spec;
+
         @Option(names = "--side", defaultValue = "4", description = "4 or 6 (default ${DEFAULT-VALUE}).")
         private int side;
 
@@ -90,8 +117,20 @@ final class DataCommand implements Runnable {
         @Override
         public Integer call() {
             int blanks = minBlanks > 0 ? minBlanks : (side * side + 1) / 2;
-            Cli.message(MiniSudokuBuilder.build(out, side, train, test, seed, blanks)
-                    .toString());
+            if (side != 4 && side != 6) {
+                throw new ParameterException(spec.commandLine(), "--side " + side + ": expected 4 or 6");
+            }
+            Cli.atLeast(spec, "--train-size", train, 1);
+            Cli.atLeast(spec, "--test-size", test, 1);
+            MiniSudokuBuilder.Summary made = MiniSudokuBuilder.build(out, side, train, test, seed, blanks);
+            Cli.message(String.format(
+                    Locale.ROOT,
+                    "%s: %d training puzzles of %d solutions, %d test puzzles of %d others",
+                    made.out(),
+                    made.train(),
+                    made.trainGrids(),
+                    made.test(),
+                    made.testGrids()));
             return 0;
         }
     }

@@ -19,20 +19,14 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import trm.config.ArchConfig;
 import trm.config.ConfigLoader;
-import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
-import trm.device.Arena;
 import trm.device.Backend;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
-import trm.io.SafeTensors;
-import trm.model.ModelSizes;
-import trm.model.Parameters;
-import trm.train.Checkpoint;
+import trm.io.RunLog;
 import trm.train.DeviceExamples;
-import trm.train.Devices;
 import trm.train.Run;
 
 /** {@code trm demo}: trains a small model on 4 x 4 Sudoku and shows what it learned; can be repeated. */
@@ -79,6 +73,11 @@ final class DemoCommand implements Callable<Integer> {
         }
 
         @Override
+        public void evaluating(long step, long puzzles) {
+            next.evaluating(step, puzzles);
+        }
+
+        @Override
         public void message(String text) {
             next.message(text);
         }
@@ -104,15 +103,14 @@ final class DemoCommand implements Callable<Integer> {
         String quotedData = "\"" + dataFolder.toString().replace("\\", "\\\\").replace("\"", "\\\"") + "\"";
         TrainConfig config =
                 config(List.of("data_paths=[" + quotedData + "]", "eval_interval=1", "run_name=" + RUN_NAME));
-        try (Backend backend = Devices.open(device, config.threads())) {
-            Cli.message(Devices.describe(device, backend));
+        try (Backend backend = Cli.open(device, config.threads())) {
             removeOldRun();
             prepareData(dataFolder);
             Dataset train = Dataset.open(dataFolder, "train");
             Dataset test = Dataset.open(dataFolder, "test");
             Rows rows;
             long began = System.nanoTime();
-            try (ProgressPrinter progress = new ProgressPrinter(false)) {
+            try (ProgressPrinter progress = new ProgressPrinter()) {
                 rows = new Rows(progress);
                 new Run(backend, config, run, rows).run(false);
             }
@@ -166,6 +164,7 @@ final class DemoCommand implements Callable<Integer> {
                 }
             }
             Files.deleteIfExists(run.resolve("metrics.csv"));
+            Files.deleteIfExists(run.resolve(RunLog.FILE));
             Files.deleteIfExists(run.resolve("report.html"));
         } catch (IOException e) {
             throw new FormatException(run + ": cannot remove the earlier demo: " + e, e);
@@ -202,18 +201,11 @@ final class DemoCommand implements Callable<Integer> {
             puzzles.add(SolveTrace.digits(test.inputRow(row)));
             answers.add(SolveTrace.digits(test.labelRow(row)));
         }
-        DataShape shape = new DataShape(
-                test.seqLen(), test.info().vocabSize(), test.info().numPuzzleIdentifiers());
-        try (Arena arena = new Arena(backend)) {
-            ModelSizes sizes = new ModelSizes(config.arch(), shape, rows.length);
-            Parameters parameters = new Parameters(backend, arena, sizes, false);
-            SafeTensors file = SafeTensors.open(Checkpoint.find(run, Cli::message));
-            Checkpoint.readWeights(file, backend, parameters, config.ema());
+        try (LoadedModel model =
+                LoadedModel.load(backend, LoadedModel.file(run), config, LoadedModel.shapeOf(test), rows.length)) {
             return SolveTrace.run(
-                    backend,
-                    sizes,
-                    parameters,
-                    DeviceExamples.upload(backend, arena, test),
+                    model,
+                    DeviceExamples.upload(backend, model.arena(), test),
                     rows,
                     puzzles,
                     answers,
@@ -365,22 +357,11 @@ final class DemoCommand implements Callable<Integer> {
     }
 
     private static String machine(Backend backend) {
-        return "Device " + backend.name() + " (" + backend.target() + ") on " + processor()
+        String model = Processor.ofThisMachine().model();
+        return "Device " + backend.name() + " (" + backend.target() + ") on "
+                + (model.isEmpty() ? "" : model + ", ")
                 + Runtime.getRuntime().availableProcessors() + " processors, " + System.getProperty("os.name") + " "
                 + System.getProperty("os.arch") + ", Java " + Runtime.version().feature();
-    }
-
-    /** Model of the processor and a comma, where Linux tells it; else nothing. */
-    private static String processor() {
-        try {
-            return Files.readAllLines(Path.of("/proc/cpuinfo")).stream()
-                    .filter(line -> line.startsWith("model name"))
-                    .findFirst()
-                    .map(line -> line.substring(line.indexOf(':') + 1).trim() + ", ")
-                    .orElse("");
-        } catch (IOException e) {
-            return "";
-        }
     }
 
     private static String format(String pattern, Object... values) {

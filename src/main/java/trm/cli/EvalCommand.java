@@ -2,22 +2,22 @@ package trm.cli;
 
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
-import trm.config.DataShape;
+import picocli.CommandLine.Spec;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
-import trm.device.Arena;
 import trm.device.Backend;
 import trm.io.SafeTensors;
-import trm.model.ModelSizes;
 import trm.train.Checkpoint;
 import trm.train.DeviceExamples;
-import trm.train.Devices;
 import trm.train.Evaluator;
 
 /** Evaluates a checkpoint. */
@@ -27,6 +27,9 @@ import trm.train.Evaluator;
         description = "Evaluates the moving average of a run or checkpoint on a whole split.",
         footer = {"", "Example: trm eval runs/demo --split test --json"})
 final class EvalCommand implements Callable<Integer> {
+    @Spec
+    private CommandSpec spec;
+
     @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder or .safetensors file.")
     private Path checkpoint;
 
@@ -56,23 +59,29 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        SafeTensors file = SafeTensors.open(Checkpoint.find(checkpoint, Cli::message));
+        Cli.atLeast(spec, "--limit", limit, 1);
+        Cli.atLeast(spec, "--steps", steps, 0);
+        Cli.atLeast(spec, "--batch", batch, 0);
+        if (!List.of("train", "test").contains(split)) {
+            throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
+        }
+        SafeTensors file = LoadedModel.file(checkpoint);
         TrainConfig config = Checkpoint.config(file);
         Dataset dataset =
                 Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
-        DataShape shape = new DataShape(
-                dataset.seqLen(), dataset.info().vocabSize(), dataset.info().numPuzzleIdentifiers());
         int lanes = batch > 0 ? batch : config.evalBatchSize() > 0 ? config.evalBatchSize() : config.globalBatchSize();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
-        try (Backend backend = Devices.open(device, config.threads());
-                Arena arena = new Arena(backend)) {
-            Cli.message(Devices.describe(device, backend));
-            ModelSizes sizes = new ModelSizes(config.arch(), shape, lanes);
-            trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, false);
-            Checkpoint.readWeights(file, backend, parameters, config.ema());
-            Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), depth);
-            Evaluator.Result r = evaluator.evaluate(DeviceExamples.upload(backend, arena, dataset), limit);
+        try (Backend backend = Cli.open(device, config.threads());
+                LoadedModel model = LoadedModel.load(backend, file, config, LoadedModel.shapeOf(dataset), lanes)) {
+            Evaluator evaluator = new Evaluator(
+                    backend,
+                    model.arena(),
+                    model.sizes(),
+                    model.parameters(),
+                    model.parameters().weights(),
+                    depth);
+            Evaluator.Result r = evaluator.evaluate(DeviceExamples.upload(backend, model.arena(), dataset), limit);
             double seconds = (System.nanoTime() - began) * 1e-9;
             System.out.printf(
                     Locale.ROOT,

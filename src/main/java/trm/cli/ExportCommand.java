@@ -6,6 +6,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import trm.io.SafeTensors;
+import trm.io.SafeTensorsWriter;
+import trm.train.Checkpoint;
 
 /** Writes a run's averaged weights under the reference's plain names. */
 @Command(
@@ -24,9 +26,9 @@ final class ExportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        SafeTensors file = SafeTensors.open(trm.train.Checkpoint.find(checkpoint, Cli::message));
-        boolean averaged = trm.train.Checkpoint.config(file).ema();
-        SafeTensors.Writer writer = new SafeTensors.Writer();
+        SafeTensors file = LoadedModel.file(checkpoint);
+        boolean averaged = Checkpoint.config(file).ema();
+        SafeTensorsWriter writer = new SafeTensorsWriter();
         writer.metadata("config", file.metadata().get("config"));
         for (String name : file.names()) {
             if (name.startsWith(ROOT)) {

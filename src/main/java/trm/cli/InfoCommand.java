@@ -1,42 +1,223 @@
 package trm.cli;
 
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import trm.config.ConfigException;
+import trm.config.ConfigLoader;
+import trm.config.TrainConfig;
+import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.CudaInstallation;
+import trm.device.NativeBuild;
+import trm.device.PlanningBackend;
+import trm.device.Tensor;
+import trm.model.ModelSizes;
+import trm.train.DeepSupervision;
 import trm.train.Devices;
 
-/** Versions and what this machine offers. */
+/** {@code trm info}: versions, what this machine offers, and what a configuration asks of it. */
 @Command(
         name = "info",
         mixinStandardHelpOptions = true,
-        description = "Prints versions and what this machine offers.",
-        footer = {"", "Example: trm info --json"})
+        description = {
+            "Prints versions and what this machine offers: processor, memory, CUDA.",
+            "With a configuration also the size of its model and the work of a step; needs no data."
+        },
+        footer = {
+            "",
+            "Example: trm info --json",
+            "         trm info configs/sudoku-mlp.yaml global_batch_size=128",
+        })
 final class InfoCommand implements Callable<Integer> {
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
-    private String device;
+    @Parameters(
+            arity = "0..*",
+            paramLabel = "CONFIG.yaml key=value",
+            description = "Configuration, with data_shape, and values that replace its own.")
+    private List<String> arguments = List.of();
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
 
     @Override
     public Integer call() {
-        Map<String, Object> result = new LinkedHashMap<>();
-        result.put("version", "0.1.0");
-        result.put("java", System.getProperty("java.version"));
-        result.put("os", System.getProperty("os.name") + " " + System.getProperty("os.arch"));
-        result.put("processors", Runtime.getRuntime().availableProcessors());
-        try (Backend backend = Devices.open(device, 0)) {
-            result.put("device", backend.name());
-            result.put("cpu_target", backend.target());
+        TrainConfig config = arguments.isEmpty()
+                ? null
+                : ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()));
+        if (config != null && config.dataShape() == null) {
+            throw new ConfigException(
+                    "data_shape",
+                    arguments.get(0) + ": no data_shape, expected {seq_len: , vocab_size: , num_puzzle_identifiers: }");
         }
-        result.put("cuda", "this version runs on the CPU only; its CUDA library holds the post-norm kernels");
-        result.forEach((name, value) -> System.out.printf("%-12s %s%n", name, value));
+        CudaInstallation cuda = CudaInstallation.ofThisMachine();
+        Map<String, Object> result = new LinkedHashMap<>();
+        putVersions(result);
+        putMachine(result);
+        putCuda(result, cuda);
+        print(result, cuda);
+        if (config != null) {
+            Map<String, Object> plan = plan(config);
+            result.putAll(plan);
+            print(plan);
+        }
         if (json) {
             Cli.json(result);
         }
         return 0;
+    }
+
+    private static void putVersions(Map<String, Object> result) {
+        result.put("version", Main.VERSION);
+        result.put("java", System.getProperty("java.version"));
+        result.put("os", System.getProperty("os.name") + " " + System.getProperty("os.version"));
+        result.put("platform", NativeBuild.platform());
+        result.put("onednn", NativeBuild.oneDnn());
+        result.put("javacpp", NativeBuild.javaCpp());
+    }
+
+    private static void putMachine(Map<String, Object> result) {
+        Processor processor = Processor.ofThisMachine();
+        result.put("processor", processor.model());
+        result.put("cpu_features", processor.features());
+        try (Backend backend = Devices.open("auto", 0)) {
+            result.put("device", backend.name());
+            result.put("cpu_target", backend.target());
+        }
+        result.put("threads", Runtime.getRuntime().availableProcessors());
+        result.put("memory_bytes", memoryBytes());
+        result.put("java_heap_bytes", Runtime.getRuntime().maxMemory());
+    }
+
+    private static void putCuda(Map<String, Object> result, CudaInstallation cuda) {
+        result.put("cuda_driver", fields(cuda.driver()));
+        result.put("cuda_driver_version", cuda.driverVersion());
+        result.put("gpus", cuda.gpus());
+        result.put(
+                "cuda_libraries",
+                cuda.libraries().stream().map(InfoCommand::fields).toList());
+        result.put("cuda_searched", cuda.searched().stream().map(Path::toString).toList());
+        result.put("cuda_kernels", NativeBuild.carries("libtrm_cuda.so"));
+        result.put("cuda_obstacles", Devices.cudaObstacles(0, cuda));
+    }
+
+    private static Map<String, Object> fields(CudaInstallation.Library library) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("name", library.name());
+        fields.put("found", library.found());
+        fields.put("path", library.found() ? library.path().toString() : null);
+        fields.put("version", library.version());
+        fields.put("how_to_get", library.howToGet());
+        return fields;
+    }
+
+    /** What a training step of the model takes, data set and evaluation apart. */
+    private static Map<String, Object> plan(TrainConfig config) {
+        ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
+        Map<String, Object> plan = new LinkedHashMap<>();
+        try (Backend backend = new PlanningBackend();
+                Arena arena = new Arena(backend)) {
+            trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, true);
+            new DeepSupervision(backend, arena, sizes, parameters, config, 1, null);
+            Tensor table = parameters.puzzleTable();
+            plan.put("batch", sizes.lanes());
+            plan.put("dtype", config.arch().dtype());
+            plan.put("parameters", parameters.trainedCount());
+            plan.put("puzzle_embedding_values", table == null ? 0 : table.count());
+            plan.put("flops_per_step", sizes.flops(true));
+            plan.put("model_bytes", arena.totalBytes());
+            plan.put("model_bytes_by_purpose", arena.bytesByPurpose());
+        }
+        return plan;
+    }
+
+    private static void print(Map<String, Object> result, CudaInstallation cuda) {
+        line("trm-cuda", result.get("version"));
+        line("Java", result.get("java") + ", heap up to " + bytes((long) result.get("java_heap_bytes")));
+        line("system", result.get("os") + ", " + result.get("platform"));
+        line("libraries", "oneDNN " + result.get("onednn") + ", JavaCPP " + result.get("javacpp"));
+        line("processor", result.get("processor") + ", " + result.get("threads") + " threads");
+        line("features", Processor.ofThisMachine().features().stream().collect(Collectors.joining(" ")));
+        line("native code", "built for " + result.get("cpu_target") + " (TRM_CPU_ISA narrows the choice)");
+        line("memory", bytes((long) result.get("memory_bytes")));
+        line("CUDA driver", found(cuda.driver(), cuda.driverVersion()));
+        line("GPUs", cuda.gpus().isEmpty() ? "none known to the driver" : String.join(", ", cuda.gpus()));
+        for (CudaInstallation.Library library : cuda.libraries()) {
+            line(library.name(), found(library, library.version()));
+        }
+        line(
+                "CUDA kernels",
+                NativeBuild.carries("libtrm_cuda.so") ? "libtrm_cuda.so is in the jar" : "none in the jar");
+        line(
+                "--device auto",
+                result.get("device") + "; for CUDA: " + String.join("; ", Devices.cudaObstacles(0, cuda)));
+        if (!cuda.driver().found() || cuda.libraries().stream().anyMatch(library -> !library.found())) {
+            line("looked in", cuda.searched().stream().map(Path::toString).collect(Collectors.joining(":")));
+        }
+    }
+
+    private static void print(Map<String, Object> plan) {
+        line(
+                "model",
+                String.format(
+                        Locale.ROOT,
+                        "%,d parameters, puzzle embedding %,d values",
+                        (long) plan.get("parameters"),
+                        ((Number) plan.get("puzzle_embedding_values")).longValue()));
+        line(
+                "training step",
+                String.format(
+                        Locale.ROOT,
+                        "%.1f GFLOP, batch %d, %s",
+                        (double) plan.get("flops_per_step") * 1e-9,
+                        (int) plan.get("batch"),
+                        plan.get("dtype")));
+        List<String> parts = new ArrayList<>();
+        ((Map<?, ?>) plan.get("model_bytes_by_purpose"))
+                .forEach((purpose, bytes) -> parts.add(purpose + " " + bytes((long) bytes)));
+        line(
+                "its memory",
+                bytes((long) plan.get("model_bytes")) + ": " + String.join(", ", parts)
+                        + "; data set and evaluation come on top");
+    }
+
+    private static void line(String name, Object value) {
+        System.out.printf("%-14s %s%n", name, value);
+    }
+
+    private static String found(CudaInstallation.Library library, String version) {
+        return library.found()
+                ? library.path() + (version == null ? "" : ", version " + version)
+                : "not found; " + library.howToGet();
+    }
+
+    private static String bytes(long bytes) {
+        return bytes < 10L << 20
+                ? String.format(Locale.ROOT, "%.1f KiB", bytes / 1024.0)
+                : bytes < 10L << 30
+                        ? String.format(Locale.ROOT, "%.0f MiB", bytes / 1048576.0)
+                        : String.format(Locale.ROOT, "%.1f GiB", bytes / 1073741824.0);
+    }
+
+    /** Physical memory of the machine, 0 where Linux does not tell. */
+    private static long memoryBytes() {
+        try {
+            return Files.readAllLines(Path.of("/proc/meminfo")).stream()
+                    .filter(line -> line.startsWith("MemTotal:"))
+                    .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024)
+                    .findFirst()
+                    .orElse(0);
+        } catch (IOException e) {
+            return 0;
+        }
     }
 }

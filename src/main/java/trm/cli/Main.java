@@ -8,6 +8,7 @@ import picocli.CommandLine.ParameterException;
 import trm.config.ConfigException;
 import trm.data.DataException;
 import trm.device.DeviceException;
+import trm.device.UnknownDeviceException;
 import trm.io.FormatException;
 
 /**
@@ -18,7 +19,7 @@ import trm.io.FormatException;
         name = "trm",
         description = "Trains Tiny Recursive Models and shows them solving puzzles.",
         mixinStandardHelpOptions = true,
-        version = "trm-cuda 0.1.0",
+        version = "trm-cuda " + Main.VERSION,
         subcommands = {
             DemoCommand.class,
             TrainCommand.class,
@@ -33,6 +34,9 @@ import trm.io.FormatException;
         footer = {"", "Example: trm demo", "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143 stopped by a signal."
         })
 public final class Main implements Runnable {
+    /** Version of the program, as in pom.xml. */
+    static final String VERSION = "0.1.0";
+
     @Option(
             names = "--verbose",
             scope = CommandLine.ScopeType.INHERIT,
@@ -57,18 +61,24 @@ public final class Main implements Runnable {
             if (verbose) {
                 error.printStackTrace();
             }
-            Cli.message("trm: " + describe(error));
-            return error instanceof ConfigException ? 2 : 1;
+            Cli.error(describe(error));
+            return error instanceof ConfigException || error instanceof UnknownDeviceException ? 2 : 1;
         });
         line.setParameterExceptionHandler((ParameterException error, String[] given) -> {
-            Cli.message("trm: " + error.getMessage());
+            Cli.error(error.getMessage());
             Cli.message("See: trm "
                     + (error.getCommandLine().getCommandName().equals("trm")
                             ? "--help"
                             : error.getCommandLine().getCommandName() + " --help"));
             return 2;
         });
-        return line.execute(args);
+        int code = 1;
+        try {
+            code = line.execute(args);
+        } finally {
+            StopSignal.commandEnded(code);
+        }
+        return code;
     }
 
     private static String describe(Throwable error) {

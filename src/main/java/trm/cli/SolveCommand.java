@@ -9,8 +9,11 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Boards;
@@ -23,9 +26,7 @@ import trm.device.Kernels;
 import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
-import trm.model.ModelSizes;
 import trm.train.Checkpoint;
-import trm.train.Devices;
 
 /** {@code trm solve}: one Sudoku by a trained model, shown step by step. */
 @Command(
@@ -34,6 +35,9 @@ import trm.train.Devices;
         description = "Solves one Sudoku with a trained model and shows every supervision step.",
         footer = {"", "Example: trm solve runs/demo --puzzle 1..4.2....3.3..2"})
 final class SolveCommand implements Callable<Integer> {
+    @Spec
+    private CommandSpec spec;
+
     /** Label token of every cell of a puzzle without a solution: left out of the loss. */
     private static final int IGNORED_LABEL = 0;
 
@@ -62,34 +66,28 @@ final class SolveCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        if (steps < 1) {
-            throw new DataException("--steps " + steps + ": expected at least 1");
-        }
-        int[] givens = Boards.parse(puzzle);
+        Cli.atLeast(spec, "--steps", steps, 1);
+        int[] givens = givens();
         int side = Boards.side(givens.length);
-        SafeTensors file = SafeTensors.open(Checkpoint.find(checkpoint, Cli::message));
+        SafeTensors file = LoadedModel.file(checkpoint);
         TrainConfig config = Checkpoint.config(file);
         DataShape shape = config.dataShape() != null ? config.dataShape() : shapeOf(file, config, givens.length);
         if (shape.seqLen() != givens.length) {
-            throw new DataException("--puzzle has " + givens.length + " cells, but the model of " + file.file()
-                    + " takes " + shape.seqLen());
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--puzzle has " + givens.length + " cells, but the model of " + file.file() + " takes "
+                            + shape.seqLen());
         }
         if (shape.vocabSize() != side + 2) {
             throw new DataException(file.file() + ": its model has " + shape.vocabSize() + " tokens, expected "
                     + (side + 2) + " for a Sudoku of side " + side);
         }
         SolveTrace.Solution solution;
-        try (Backend backend = Devices.open(device, config.threads());
-                Arena arena = new Arena(backend)) {
-            Cli.message(Devices.describe(device, backend));
-            ModelSizes sizes = new ModelSizes(config.arch(), shape, 1);
-            trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, false);
-            Checkpoint.readWeights(file, backend, parameters, config.ema());
+        try (Backend backend = Cli.open(device, config.threads());
+                LoadedModel model = LoadedModel.load(backend, file, config, shape, 1)) {
             solution = SolveTrace.run(
-                            backend,
-                            sizes,
-                            parameters,
-                            unlabelled(backend, arena, givens),
+                            model,
+                            unlabelled(model, givens),
                             new int[] {0},
                             List.of(givens),
                             Collections.singletonList(null),
@@ -98,6 +96,14 @@ final class SolveCommand implements Callable<Integer> {
         }
         report(solution, file.file());
         return 0;
+    }
+
+    private int[] givens() {
+        try {
+            return Boards.parse(puzzle);
+        } catch (DataException e) {
+            throw new ParameterException(spec.commandLine(), "--" + e.getMessage(), e);
+        }
     }
 
     private void report(SolveTrace.Solution solution, Path file) {
@@ -151,14 +157,15 @@ final class SolveCommand implements Callable<Integer> {
     }
 
     /** A data set of one puzzle whose labels are all left out; identifier 0, "none". */
-    private static Kernels.Examples unlabelled(Backend backend, Arena arena, int[] givens) {
+    private static Kernels.Examples unlabelled(LoadedModel model, int[] givens) {
+        Arena arena = model.arena();
         Tensor inputs = arena.tensor("data", "data.inputs", Dtype.U8, 1, givens.length);
         Tensor labels = arena.tensor("data", "data.labels", Dtype.U8, 1, givens.length);
         Tensor ids = arena.tensor("data", "data.ids", Dtype.I32, 1);
         int[] ignored = new int[givens.length];
         Arrays.fill(ignored, IGNORED_LABEL);
-        HostCopy.put(backend, inputs, Boards.tokens(givens));
-        HostCopy.put(backend, labels, ignored);
+        HostCopy.put(model.backend(), inputs, Boards.tokens(givens));
+        HostCopy.put(model.backend(), labels, ignored);
         return new Kernels.Examples(inputs, labels, ids, IGNORED_LABEL);
     }
 

@@ -7,8 +7,6 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
-import trm.model.ModelSizes;
-import trm.model.Parameters;
 import trm.train.Evaluator;
 
 /** Watches a model solve boards: its answer and halt probability after each supervision step. */
@@ -63,28 +61,31 @@ final class SolveTrace {
     private SolveTrace() {}
 
     /**
-     * Runs the model's weights for {@code steps} supervision steps on some rows of {@code examples}.
+     * Runs the model for {@code steps} supervision steps on some rows of {@code examples}.
      *
-     * @param sizes of the model; its lanes are replaced by one for each row
      * @param answers solution of each row, entries may be null
      */
     static List<Solution> run(
-            Backend backend,
-            ModelSizes sizes,
-            Parameters parameters,
+            LoadedModel model,
             Kernels.Examples examples,
             int[] rows,
             List<int[]> puzzles,
             List<int[]> answers,
             int steps) {
-        int length = sizes.tokens();
+        Backend backend = model.backend();
+        int length = model.sizes().tokens();
         List<Solution> solutions = new ArrayList<>();
         for (int i = 0; i < rows.length; i++) {
             solutions.add(new Solution(puzzles.get(i), answers.get(i), new ArrayList<>(), new double[steps]));
         }
         try (Arena arena = new Arena(backend)) {
             Evaluator evaluator = new Evaluator(
-                    backend, arena, sizes.withLanes(rows.length), parameters, parameters.weights(), steps);
+                    backend,
+                    arena,
+                    model.sizes().withLanes(rows.length),
+                    model.parameters(),
+                    model.parameters().weights(),
+                    steps);
             evaluator.run(examples, rows, step -> {
                 int[] tokens = HostCopy.ints(backend, evaluator.tokens().preds());
                 float[] logits = HostCopy.floats(backend, evaluator.model().q());

@@ -6,7 +6,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import java.util.concurrent.CountDownLatch;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
@@ -18,7 +17,6 @@ import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.device.Backend;
 import trm.io.FormatException;
-import trm.train.Devices;
 import trm.train.Run;
 
 /** Trains a model, or continues a run. */
@@ -30,7 +28,8 @@ import trm.train.Run;
             "",
             "Example: trm train configs/cpu/sudoku-mlp-small.yaml lr=2e-4 arch.L_cycles=4 --run runs/small",
             "         trm train --resume runs/small",
-            "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 130 and 143."
+            "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 130 and 143; an evaluation is given up",
+            "and repeated on resume. Exit code 1 if the checkpoint could not be written."
         })
 final class TrainCommand implements Callable<Integer> {
     @Spec
@@ -55,7 +54,7 @@ final class TrainCommand implements Callable<Integer> {
     private boolean json;
 
     @Override
-    public Integer call() throws InterruptedException {
+    public Integer call() {
         TrainConfig config;
         Path folder;
         if (resume != null) {
@@ -86,28 +85,15 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private int train(TrainConfig config, Path folder) {
-        try (Backend backend = Devices.open(device, config.threads());
-                ProgressPrinter progress = new ProgressPrinter(false)) {
-            Cli.message(Devices.describe(device, backend));
+        try (Backend backend = Cli.open(device, config.threads());
+                ProgressPrinter progress = new ProgressPrinter()) {
             Run training = new Run(backend, config, folder, progress);
-            CountDownLatch ended = new CountDownLatch(1);
-            Thread hook = new Thread(() -> {
-                training.requestStop();
-                try {
-                    ended.await();
-                } catch (InterruptedException e) {
-                    Thread.currentThread().interrupt();
-                }
-            });
-            Runtime.getRuntime().addShutdownHook(hook);
             Run.Outcome outcome;
+            StopSignal signal = new StopSignal(training::requestStop);
             try {
                 outcome = training.run(resume != null);
             } finally {
-                ended.countDown();
-            }
-            if (outcome != Run.Outcome.STOPPED) {
-                Runtime.getRuntime().removeShutdownHook(hook);
+                signal.close();
             }
             if (json) {
                 Map<String, Object> result = new LinkedHashMap<>();

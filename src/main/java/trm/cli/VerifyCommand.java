@@ -19,7 +19,6 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.device.Backend;
 import trm.device.Dtype;
-import trm.train.Devices;
 import trm.verify.CaseResult;
 import trm.verify.Verifier;
 
@@ -70,7 +69,7 @@ final class VerifyCommand implements Callable<Integer> {
                     "--dtype " + dtype + ": recorded tolerances are those of float32; use --dtype float32");
         }
         List<CaseResult> results;
-        try (Backend backend = Devices.open(device, 0)) {
+        try (Backend backend = Cli.open(device, 0)) {
             results = new Verifier(backend, compute).verify(folder, result -> {
                 out.println(line(result));
                 out.flush();
@@ -96,7 +95,7 @@ final class VerifyCommand implements Callable<Integer> {
     }
 
     private static int refuse(String message) {
-        Cli.message("trm: " + message);
+        Cli.error(message);
         return 1;
     }
 

@@ -39,14 +39,35 @@ public final class SudokuBuilder {
      */
     public static Summary build(
             Path trainCsv, Path testCsv, Path out, Integer subsample, int aug, Integer minDifficulty, long seed) {
+        return build(trainCsv, testCsv, out, subsample, aug, minDifficulty, seed, null);
+    }
+
+    /**
+     * As {@link #build(Path, Path, Path, Integer, int, Integer, long)}, with a smaller test split.
+     *
+     * @param limitTest keeps only the first test puzzles, as many as this; null keeps all
+     */
+    public static Summary build(
+            Path trainCsv,
+            Path testCsv,
+            Path out,
+            Integer subsample,
+            int aug,
+            Integer minDifficulty,
+            long seed,
+            Integer limitTest) {
         if (aug < 0) {
             throw new DataException("aug=" + aug + ": expected at least 0");
         }
         if (subsample != null && subsample < 1) {
             throw new DataException("subsample=" + subsample + ": expected at least 1");
         }
+        if (limitTest != null && limitTest < 1) {
+            throw new DataException("limitTest=" + limitTest + ": expected at least 1");
+        }
         int trainRows = count(trainCsv, minDifficulty);
-        int testRows = count(testCsv, minDifficulty);
+        int allTestRows = count(testCsv, minDifficulty);
+        int testRows = limitTest == null ? allTestRows : Math.min(limitTest, allTestRows);
         LegacyRandom random = new LegacyRandom(seed);
         int[] chosen = subsample != null && subsample < trainRows ? random.choice(trainRows, subsample) : null;
         int groups = chosen == null ? trainRows : chosen.length;
@@ -70,7 +91,12 @@ public final class SudokuBuilder {
             }
             try (SingleExampleWriter test =
                     new SingleExampleWriter(out.resolve("test"), "u1", testRows, 1, CELLS, VOCAB)) {
-                each(testCsv, minDifficulty, row -> putGroup(test, row, 0, random));
+                int[] written = {0};
+                each(testCsv, minDifficulty, row -> {
+                    if (written[0]++ < testRows) {
+                        putGroup(test, row, 0, random);
+                    }
+                });
             }
         } catch (IOException | UncheckedIOException e) {
             throw new DataException(out + ": cannot be written: " + e.getMessage(), e);

@@ -85,9 +85,9 @@ public final class CheckpointStore {
      * @return the file written
      * @throws FormatException if writing fails (disk full, directory not writable); earlier checkpoints are untouched
      */
-    public Path save(long step, Consumer<SafeTensors.Writer> content) {
+    public Path save(long step, Consumer<SafeTensorsWriter> content) {
         Path file = path(step);
-        SafeTensors.Writer writer = new SafeTensors.Writer();
+        SafeTensorsWriter writer = new SafeTensorsWriter();
         writer.metadata(CHECKSUM, "0".repeat(DIGITS));
         content.accept(writer);
         writer.metadata(CHECKSUM, "0".repeat(DIGITS));
@@ -117,7 +117,7 @@ public final class CheckpointStore {
                 e.addSuppressed(second);
             }
             throw new FormatException(
-                    file + ": checkpoint of step " + step + " cannot be written: " + SafeTensors.reason(e)
+                    file + ": checkpoint of step " + step + " cannot be written: " + FormatException.reason(e)
                             + "; earlier checkpoints in " + dir + " are untouched",
                     e);
         }
@@ -164,7 +164,7 @@ public final class CheckpointStore {
         } catch (NoSuchFileException e) {
             return List.of();
         } catch (IOException e) {
-            throw new FormatException(dir + ": cannot be listed: " + SafeTensors.reason(e), e);
+            throw new FormatException(dir + ": cannot be listed: " + FormatException.reason(e), e);
         }
     }
 
@@ -213,7 +213,7 @@ public final class CheckpointStore {
         } catch (NoSuchFileException e) {
             throw new FormatException(file + ": no such file", e);
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be read: " + SafeTensors.reason(e), e);
+            throw new FormatException(file + ": cannot be read: " + FormatException.reason(e), e);
         }
     }
 

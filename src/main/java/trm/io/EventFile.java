@@ -51,7 +51,7 @@ public final class EventFile implements AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            throw new FormatException(path + ": cannot be written: " + SafeTensors.reason(e), e);
+            throw new FormatException(path + ": cannot be written: " + FormatException.reason(e), e);
         }
         file = path;
         out = stream;
@@ -115,7 +115,7 @@ public final class EventFile implements AutoCloseable {
         try {
             out.write(framed);
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be written: " + SafeTensors.reason(e), e);
+            throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }
     }
 
@@ -134,7 +134,7 @@ public final class EventFile implements AutoCloseable {
         try {
             out.close();
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be closed: " + SafeTensors.reason(e), e);
+            throw new FormatException(file + ": cannot be closed: " + FormatException.reason(e), e);
         }
     }
 }

@@ -65,7 +65,7 @@ public final class MetricsCsv implements AutoCloseable {
             out.write(row.append('\n').toString());
             out.flush();
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be written: " + SafeTensors.reason(e), e);
+            throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }
     }
 
@@ -95,7 +95,7 @@ public final class MetricsCsv implements AutoCloseable {
             }
             out = Files.newBufferedWriter(file, StandardCharsets.UTF_8, StandardOpenOption.APPEND);
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be opened for writing: " + SafeTensors.reason(e), e);
+            throw new FormatException(file + ": cannot be opened for writing: " + FormatException.reason(e), e);
         }
     }
 
@@ -117,7 +117,7 @@ public final class MetricsCsv implements AutoCloseable {
             Files.writeString(file, kept);
             out = Files.newBufferedWriter(file, StandardCharsets.UTF_8, StandardOpenOption.APPEND);
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be rewritten: " + SafeTensors.reason(e), e);
+            throw new FormatException(file + ": cannot be rewritten: " + FormatException.reason(e), e);
         }
     }
 
@@ -153,7 +153,7 @@ public final class MetricsCsv implements AutoCloseable {
         try {
             out.close();
         } catch (IOException e) {
-            throw new FormatException(file + ": cannot be closed: " + SafeTensors.reason(e), e);
+            throw new FormatException(file + ": cannot be closed: " + FormatException.reason(e), e);
         }
     }
 }

@@ -16,6 +16,7 @@ import trm.device.Kernels;
 import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
+import trm.io.SafeTensorsWriter;
 import trm.model.Parameters;
 
 /**
@@ -37,7 +38,7 @@ public final class Checkpoint {
     public record HostState(long step, long evaluatedStep, TrainLoader.Position position, int[] legacy) {}
 
     static void write(
-            SafeTensors.Writer out,
+            SafeTensorsWriter out,
             Backend backend,
             TrainConfig config,
             Parameters parameters,
@@ -72,14 +73,14 @@ public final class Checkpoint {
     }
 
     /** Averaged weights under the plain names, puzzle table and initial latents: what others load. */
-    public static void writeAveraged(SafeTensors.Writer out, Backend backend, Parameters parameters) {
+    public static void writeAveraged(SafeTensorsWriter out, Backend backend, Parameters parameters) {
         for (String name : parameters.names()) {
             put(out, backend, Parameters.ROOT + name, parameters.shape(name), parameters.averageOf(name));
         }
         writeFixed(out, backend, parameters);
     }
 
-    private static void writeFixed(SafeTensors.Writer out, Backend backend, Parameters parameters) {
+    private static void writeFixed(SafeTensorsWriter out, Backend backend, Parameters parameters) {
         if (parameters.puzzleTable() != null) {
             put(out, backend, Parameters.ROOT + "puzzle_emb.weights", parameters.puzzleTable());
         }
@@ -87,11 +88,11 @@ public final class Checkpoint {
         put(out, backend, Parameters.ROOT + "L_init", parameters.zInit());
     }
 
-    private static void put(SafeTensors.Writer out, Backend backend, String name, Tensor t) {
+    private static void put(SafeTensorsWriter out, Backend backend, String name, Tensor t) {
         put(out, backend, name, t.shape().dims(), t);
     }
 
-    private static void put(SafeTensors.Writer out, Backend backend, String name, long[] shape, Tensor t) {
+    private static void put(SafeTensorsWriter out, Backend backend, String name, long[] shape, Tensor t) {
         ByteBuffer bytes = ByteBuffer.allocateDirect(Math.toIntExact(t.bytes())).order(ByteOrder.LITTLE_ENDIAN);
         backend.download(t, bytes);
         out.add(name, t.dtype().name(), shape, bytes.rewind());

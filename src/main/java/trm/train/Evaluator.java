@@ -1,5 +1,7 @@
 package trm.train;
 
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
@@ -56,11 +58,19 @@ public final class Evaluator {
 
     /** All of {@code examples}, or the first {@code limit}; a remainder fills its batch with empty lanes. */
     public Result evaluate(Kernels.Examples examples, long limit) {
+        return evaluate(examples, limit, () -> false).orElseThrow();
+    }
+
+    /** As {@link #evaluate(Kernels.Examples, long)}; empty if {@code stop} came true before the last batch was done. */
+    public Optional<Result> evaluate(Kernels.Examples examples, long limit, BooleanSupplier stop) {
         long count = Math.min(limit, examples.ids().count());
         int batch = (int) rows.count();
         kernels.zero(metrics);
         int[] hostRows = new int[batch];
         for (long from = 0; from < count; from += batch) {
+            if (stop.getAsBoolean()) {
+                return Optional.empty();
+            }
             for (int b = 0; b < batch; b++) {
                 hostRows[b] = from + b < count ? (int) (from + b) : -1;
             }
@@ -68,12 +78,12 @@ public final class Evaluator {
         }
         double[] m = HostCopy.doubles(backend, metrics);
         double n = Math.max(1, m[Kernels.Metric.COUNT.ordinal()]);
-        return new Result(
+        return Optional.of(new Result(
                 (long) m[Kernels.Metric.COUNT.ordinal()],
                 m[Kernels.Metric.ACCURACY.ordinal()] / n,
                 m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / n,
                 m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / n,
-                m[Kernels.Metric.LM_LOSS.ordinal()] / n);
+                m[Kernels.Metric.LM_LOSS.ordinal()] / n));
     }
 
     /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */

@@ -5,6 +5,10 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Locale;
+import java.util.Optional;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
@@ -19,16 +23,20 @@ import trm.io.CheckpointStore;
 import trm.io.EventFile;
 import trm.io.FormatException;
 import trm.io.MetricsCsv;
+import trm.io.RunLog;
 import trm.io.SafeTensors;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * One training run and its folder: {@code config.yaml}, {@code metrics.csv}, TensorBoard events, {@code checkpoints/}.
+ * One training run and its folder: {@code config.yaml}, {@code metrics.csv}, {@code log.txt}, TensorBoard events,
+ * {@code checkpoints/}.
  * Training goes pass by pass over the data ({@code eval_interval} epochs each), evaluating on the moving average after
  * each; a resumed run continues bit for bit.
  */
 public final class Run {
+    private static final Logger LOG = LoggerFactory.getLogger(Run.class);
+
     /** Columns of {@code metrics.csv}; only those ending in _seconds or _per_second depend on the clock. */
     public static final List<String> COLUMNS = List.of(
             "step",
@@ -51,7 +59,10 @@ public final class Run {
         /** A row of metrics, in the order of {@link #COLUMNS}; absent values are null. */
         void row(Number[] row, long totalSteps);
 
-        /** A line for the log. */
+        /** An evaluation begins; its row follows, unless the run is asked to stop. */
+        void evaluating(long step, long puzzles);
+
+        /** A line for people. */
         void message(String text);
     }
 
@@ -89,7 +100,28 @@ public final class Run {
         return config.maxSteps() > 0 ? Math.min(config.maxSteps(), all) : all;
     }
 
-    /** @param resume continue from the folder's newest valid checkpoint */
+    /** A row of metrics as a line for people. */
+    public static String describe(Number[] row, long totalSteps) {
+        String at = "step " + row[0] + "/" + totalSteps;
+        if (row[9] != null) {
+            return String.format(
+                    Locale.ROOT,
+                    "%s  evaluation: %d puzzles, accuracy %.4f, exact accuracy %.4f",
+                    at,
+                    row[9],
+                    row[10],
+                    row[11]);
+        }
+        String exact = row[6] == null ? "" : String.format(Locale.ROOT, "  exact %.3f", row[6]);
+        return String.format(Locale.ROOT, "%s  loss %.4f%s  %.0f samples/s", at, row[2], exact, row[13]);
+    }
+
+    /**
+     * Trains until the end or a request to stop. A failure is in the log, too.
+     *
+     * @param resume continue from the folder's newest valid checkpoint
+     * @throws FormatException if the data, a checkpoint or the folder cannot be read or written
+     */
     public Outcome run(boolean resume) {
         Path dataFolder = Path.of(config.dataPaths().get(0));
         Dataset train = Dataset.open(dataFolder, "train");
@@ -103,6 +135,22 @@ public final class Run {
                     + " examples fill no batch of " + config.globalBatchSize());
         }
         prepareFolder(resume);
+        try (RunLog log = new RunLog(folder)) {
+            LOG.info(
+                    "device {} ({}), settings in {}",
+                    backend.name(),
+                    backend.target(),
+                    log.file().resolveSibling("config.yaml"));
+            try {
+                return train(resume, train, test, sizes, total);
+            } catch (RuntimeException e) {
+                LOG.error("the run failed", e);
+                throw e;
+            }
+        }
+    }
+
+    private Outcome train(boolean resume, Dataset train, Dataset test, ModelSizes sizes, long total) {
         CheckpointStore store = new CheckpointStore(folder.resolve("checkpoints"), config.checkpointKeep());
         try (Arena arena = new Arena(backend);
                 MetricsCsv csv = new MetricsCsv(folder.resolve("metrics.csv"), COLUMNS);
@@ -130,7 +178,7 @@ public final class Run {
             long step = 0;
             long evaluated = 0;
             if (resume) {
-                SafeTensors file = SafeTensors.open(store.latestValid(listener::message)
+                SafeTensors file = SafeTensors.open(store.latestValid(this::warn)
                         .orElseThrow(() -> new FormatException(
                                 folder.resolve("checkpoints") + ": no valid checkpoint to resume from")));
                 Checkpoint.readParameters(file, backend, parameters);
@@ -143,10 +191,10 @@ public final class Run {
                     csv.dropRows(step, COLUMNS.indexOf("eval_puzzles")); // its evaluation will run again
                 }
                 if (step >= total && (evaluator == null || evaluated == step)) {
-                    listener.message("the run in " + folder + " is finished: step " + step + " of " + total);
+                    say("the run in " + folder + " is finished: step " + step + " of " + total);
                     return Outcome.ALREADY_FINISHED;
                 }
-                listener.message("resuming " + file.file() + " at step " + step + " of " + total);
+                say("resuming " + file.file() + " at step " + step + " of " + total);
             } else {
                 parameters.initialize(config.seed());
                 loader.startPass();
@@ -154,6 +202,16 @@ public final class Run {
             Loop loop = new Loop(parameters, supervision, evaluator, testExamples, loader, legacy, store, csv, events);
             return loop.run(step, evaluated, total);
         }
+    }
+
+    private void say(String text) {
+        LOG.info(text);
+        listener.message(text);
+    }
+
+    private void warn(String text) {
+        LOG.warn(text);
+        listener.message(text);
     }
 
     private void prepareFolder(boolean resume) {
@@ -172,7 +230,7 @@ public final class Run {
                         ConfigLoader.toYaml(config).getBytes(StandardCharsets.UTF_8));
             }
         } catch (IOException e) {
-            throw new FormatException(folder + ": cannot write the run folder: " + e, e);
+            throw new FormatException(folder + ": the run folder cannot be written: " + FormatException.reason(e), e);
         }
     }
 
@@ -221,7 +279,9 @@ public final class Run {
             while (!stop) {
                 int[] rows = step < total ? loader.nextBatch() : null;
                 if (rows == null) {
-                    evaluate(step, total);
+                    if (!evaluate(step, total)) {
+                        break; // the run that continues this one evaluates
+                    }
                     if (step >= total) {
                         save(step);
                         return Outcome.FINISHED;
@@ -240,7 +300,7 @@ public final class Run {
                 }
             }
             save(step);
-            listener.message("stopped at step " + step + " of " + total + "; continue with --resume " + folder);
+            say("stopped at step " + step + " of " + total + "; continue with --resume " + folder);
             return Outcome.STOPPED;
         }
 
@@ -278,12 +338,18 @@ public final class Run {
             lastLogTime = now;
         }
 
-        private void evaluate(long step, long total) {
+        /** False if a request to stop came before the end. */
+        private boolean evaluate(long step, long total) {
             if (evaluator == null || evaluated == step) {
-                return;
+                return true;
             }
             parameters.refreshWorking();
-            Evaluator.Result r = evaluator.evaluate(testExamples, Long.MAX_VALUE);
+            listener.evaluating(step, testExamples.ids().count());
+            Optional<Evaluator.Result> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop);
+            if (result.isEmpty()) {
+                return false;
+            }
+            Evaluator.Result r = result.get();
             evaluated = step;
             saved = -1; // what a checkpoint of this step says has changed
             Number[] row = new Number[COLUMNS.size()];
@@ -294,6 +360,7 @@ public final class Run {
             row[12] = (System.nanoTime() - began) * 1e-9;
             record(row, "", total);
             lastLogTime = System.nanoTime();
+            return true;
         }
 
         private void record(Number[] row, String family, long total) {
@@ -304,6 +371,7 @@ public final class Run {
                     events.scalar(family + COLUMNS.get(i), row[0].longValue(), row[i].doubleValue(), wall);
                 }
             }
+            LOG.info(describe(row, total));
             listener.row(row, total);
         }
     }

@@ -1,0 +1,51 @@
+package trm.cli;
+
+import java.nio.file.Path;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.data.Dataset;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.io.SafeTensors;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+import trm.train.Checkpoint;
+
+/**
+ * A checkpoint's weights on a device, ready to be evaluated: the moving average where the run kept one. Owns their
+ * memory, and that of whatever else is put into its arena.
+ */
+record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters parameters) implements AutoCloseable {
+    /** Opens a checkpoint file, or a run folder's newest valid one; damaged ones are reported. */
+    static SafeTensors file(Path runOrFile) {
+        return SafeTensors.open(Checkpoint.find(runOrFile, Cli::message));
+    }
+
+    /**
+     * Loads the weights.
+     *
+     * @param lanes puzzles at once
+     * @throws trm.io.FormatException if the file is of another architecture
+     */
+    static LoadedModel load(Backend backend, SafeTensors file, TrainConfig config, DataShape shape, int lanes) {
+        Arena arena = new Arena(backend);
+        try {
+            ModelSizes sizes = new ModelSizes(config.arch(), shape, lanes);
+            Parameters parameters = new Parameters(backend, arena, sizes, false);
+            Checkpoint.readWeights(file, backend, parameters, config.ema());
+            return new LoadedModel(backend, arena, sizes, parameters);
+        } catch (RuntimeException e) {
+            arena.close();
+            throw e;
+        }
+    }
+
+    static DataShape shapeOf(Dataset data) {
+        return new DataShape(data.seqLen(), data.info().vocabSize(), data.info().numPuzzleIdentifiers());
+    }
+
+    @Override
+    public void close() {
+        arena.close();
+    }
+}

@@ -1,0 +1,51 @@
+package trm.device;
+
+import java.nio.ByteBuffer;
+
+/**
+ * A backend without memory: allocations are counted by the {@link Arena} and nothing runs. Building a model on it tells
+ * how much memory that model needs, at any size.
+ */
+public final class PlanningBackend implements Backend {
+    @Override
+    public String name() {
+        return "plan";
+    }
+
+    @Override
+    public String target() {
+        return "none";
+    }
+
+    /** Null: there are no operations. */
+    @Override
+    public Kernels kernels() {
+        return null;
+    }
+
+    @Override
+    public DeviceBuffer allocate(String name, long bytes) {
+        return new DeviceBuffer(name, 1, bytes, address -> {});
+    }
+
+    @Override
+    public void upload(ByteBuffer from, Tensor to) {
+        // no memory to copy to
+    }
+
+    /** @throws UnsupportedOperationException always: nothing was computed */
+    @Override
+    public void download(Tensor from, ByteBuffer to) {
+        throw new UnsupportedOperationException("a plan computes nothing");
+    }
+
+    @Override
+    public void synchronize() {
+        // nothing runs
+    }
+
+    @Override
+    public void close() {
+        // nothing is held
+    }
+}

@@ -1,0 +1,128 @@
+package trm.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What {@code trm info} prints; the look-up of CUDA has a test of its own. */
+class InfoCommandTest {
+    @Test
+    void fields() throws IOException {
+        Trm.Result result = Trm.execute("info", "--json").assertDone();
+        JsonNode json = result.json();
+        assertEquals(Main.VERSION, json.get("version").asText());
+        assertEquals(System.getProperty("java.version"), json.get("java").asText());
+        assertTrue(json.get("onednn").asText().matches("\\d+\\.\\d+.*"), json.toString());
+        assertTrue(json.get("javacpp").asText().matches("\\d+\\.\\d+.*"), json.toString());
+        assertTrue(json.get("threads").asInt() > 0);
+        assertTrue(json.get("memory_bytes").asLong() > 0);
+        assertTrue(
+                List.of("base", "avx2", "avx512")
+                        .contains(json.get("cpu_target").asText()),
+                json.toString());
+        assertTrue(json.get("cuda_driver").has("found"));
+        assertTrue(json.get("gpus").isArray());
+        assertEquals(4, json.get("cuda_libraries").size());
+        for (JsonNode library : json.get("cuda_libraries")) {
+            assertEquals(library.get("found").asBoolean(), !library.get("path").isNull());
+            assertTrue(result.out().contains(library.get("name").asText()), result.out());
+            assertTrue(
+                    library.get("found").asBoolean()
+                            || result.out().contains(library.get("how_to_get").asText()),
+                    result.out());
+        }
+        assertTrue(json.get("cuda_searched").toString().contains("/usr/local/cuda/lib64"));
+        assertTrue(json.get("cuda_kernels").isBoolean());
+        assertTrue(json.get("cuda_obstacles").size() > 0);
+    }
+
+    /** Counts by hand: see the sums. */
+    @Test
+    void sizesOfAConfiguration(@TempDir Path temp) throws IOException {
+        Path file = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("absent"));
+        Files.writeString(
+                file,
+                "data_shape: {seq_len: 16, vocab_size: 6, num_puzzle_identifiers: 1}\n",
+                java.nio.file.StandardOpenOption.APPEND);
+        JsonNode json = Trm.execute("info", file, "arch.L_layers=2", "--json")
+                .assertDone()
+                .json();
+        // per layer, inner widths 256: positions 16 -> 2 x 256 -> 16, channels 32 -> 2 x 256 -> 32
+        long layer = 3 * 16 * 256 + 3 * 32 * 256;
+        long parameters = 2 * 6 * 32 + 2 * 32 + 2 + 2 * layer;
+        assertEquals(parameters, json.get("parameters").asLong());
+        assertEquals(0, json.get("puzzle_embedding_values").asLong());
+        assertEquals(16, json.get("batch").asInt());
+        // 6 evaluations forward and 3 backward, which count twice; heads forward once and backward twice
+        double evaluation = 2 * 2.0 * (3 * 16 * 256 * 32 + 3 * 32 * 256 * 16);
+        double heads = 2 * 32 * (16 * 6 + 2);
+        assertEquals(
+                16 * (6 * evaluation + 2 * 3 * evaluation + 3 * heads),
+                json.get("flops_per_step").asDouble());
+        JsonNode purposes = json.get("model_bytes_by_purpose");
+        assertTrue(purposes.get("optimizer").asLong() >= 3 * 4 * parameters, json.toString());
+        long sum = 0;
+        for (JsonNode bytes : purposes) {
+            sum += bytes.asLong();
+        }
+        assertEquals(sum, json.get("model_bytes").asLong());
+    }
+
+    /** A plan's memory is what a benchmark of the same model allocates, its samples apart. */
+    @Test
+    void plannedMemoryIsWhatIsAllocated(@TempDir Path temp) throws IOException {
+        for (List<String> variant :
+                List.of(List.of("arch.mlp_t=true"), List.of("arch.mlp_t=false", "arch.pos_encodings=rope"))) {
+            List<String> settings = new java.util.ArrayList<>(variant);
+            settings.addAll(List.of("batch=4", "arch.hidden_size=64", "threads=1", "--json"));
+            Object[] bench = args("bench", settings, "--seconds", "0");
+            Object[] info = args(
+                    "info",
+                    settings.stream()
+                            .map(s -> s.replace("batch=", "global_batch_size="))
+                            .toList());
+            long allocated =
+                    Trm.execute(bench).assertDone().json().get("peak_bytes").asLong();
+            long planned =
+                    Trm.execute(info).assertDone().json().get("model_bytes").asLong();
+            long samples = 64 * 81 + 64 * 4;
+            assertEquals(allocated - samples, planned, variant.toString());
+        }
+    }
+
+    private static Object[] args(String command, List<String> settings, String... more) {
+        List<String> args = new java.util.ArrayList<>(List.of(command, "configs/cpu/sudoku-mlp-small.yaml"));
+        args.addAll(settings);
+        args.addAll(List.of(more));
+        return args.toArray();
+    }
+
+    @Test
+    void aConfigurationWithoutShape(@TempDir Path temp) throws IOException {
+        Path file = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("absent"));
+        Trm.execute("info", file).assertFails(2, file + ": no data_shape, expected {seq_len: ");
+        Trm.execute("info", file, "arch.hiden_size=3").assertFails(2, "arch.hiden_size", "arch.hidden_size");
+    }
+
+    @Test
+    void processors() {
+        Processor amd = Processor.parse(List.of(
+                "processor\t: 0",
+                "model name\t: AMD EPYC 9654: 96 cores",
+                "flags\t\t: fpu avx2 fma avx512f avx512_bf16 amx_tile",
+                "processor\t: 1",
+                "flags\t\t: fpu"));
+        assertEquals("AMD EPYC 9654: 96 cores", amd.model());
+        assertEquals(List.of("avx2", "fma", "avx512f", "avx512_bf16", "amx_tile"), amd.features());
+        Processor arm = Processor.parse(List.of("processor : 0", "Features : fp asimd sve bf16", "CPU part : 0xd40"));
+        assertEquals(List.of("asimd", "sve", "bf16"), arm.features());
+        assertEquals("", arm.model());
+    }
+}

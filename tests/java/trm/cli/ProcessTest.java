@@ -1,0 +1,316 @@
+package trm.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assertions.fail;
+import static org.junit.jupiter.api.Assumptions.assumeFalse;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import trm.data.MiniSudokuBuilder;
+import trm.io.CheckpointStore;
+
+/**
+ * Whole processes of {@code trm train}: signals, kills, full disks. Oracle: the same run without interruption. Bound:
+ * none; checkpoints are compared byte for byte.
+ */
+class ProcessTest {
+    private static final int STEPS = 100;
+
+    /** For a process that should have ended long ago; a test fails, it does not measure. */
+    private static final int MINUTES = 5;
+
+    /** Files of a limited process may have this many KiB: less than a checkpoint, more than anything else. */
+    private static final int FILE_KIB = 128;
+
+    private static final int ATTEMPTS = 5;
+
+    @TempDir
+    private static Path shared;
+
+    private static Path config;
+    private static Path straight;
+
+    @TempDir
+    private Path temp;
+
+    /** A process that has ended: its exit code and all it wrote, in order. */
+    private record Ended(int code, List<String> lines) {
+        String text() {
+            return String.join("\n", lines);
+        }
+    }
+
+    @BeforeAll
+    static void straightRun() throws Exception {
+        MiniSudokuBuilder.build(shared.resolve("data"), 4, 400, 600, 1, 8);
+        config = Trm.tinyConfig(shared.resolve("tiny.yaml"), shared.resolve("data"));
+        Files.writeString(
+                config,
+                Files.readString(config)
+                                .replace("hidden_size: 32", "hidden_size: 64")
+                                .replace("epochs: 1", "epochs: 4\neval_interval: 2")
+                                .replace("H_cycles: 2", "H_cycles: 3")
+                                .replace("L_cycles: 2", "L_cycles: 4")
+                        + "checkpoint_every_steps: 25\nlog_every_steps: 1\nlr: 1e-3\n");
+        straight = shared.resolve("straight");
+        Ended ended = end(start("", "train", config, "--run", straight, "--device", "cpu"));
+        assertEquals(0, ended.code, ended.text());
+        assertTrue(Files.exists(checkpoint(straight, STEPS)), ended.text());
+        assertTrue(Files.size(checkpoint(straight, STEPS)) > 2L * FILE_KIB * 1024);
+    }
+
+    private static Path checkpoint(Path run, long step) {
+        return new CheckpointStore(run.resolve("checkpoints"), 1).path(step);
+    }
+
+    /**
+     * Starts the program. Signals have their default effect whatever this process inherited: a shell's background jobs
+     * ignore SIGINT.
+     *
+     * @param prelude shell commands before the program
+     */
+    private static Process start(String prelude, Object... args) throws IOException {
+        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
+        List<String> command = new ArrayList<>(List.of(
+                "bash",
+                "-c",
+                prelude + " exec env --default-signal=INT,TERM \"$@\"",
+                "trm",
+                java,
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:-UsePerfData",
+                "-Xmx512m",
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
+        Stream.of(args).map(Object::toString).forEach(command::add);
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
+    }
+
+    /** Reads to the end; sends {@code signal} once a line begins with {@code at}. */
+    private static Ended signalled(Process process, String at, String signal) throws Exception {
+        List<String> lines = new ArrayList<>();
+        try (BufferedReader reader = process.inputReader(StandardCharsets.UTF_8)) {
+            boolean sent = signal == null;
+            for (String line = reader.readLine(); line != null; line = reader.readLine()) {
+                lines.add(line);
+                if (!sent && line.startsWith(at)) {
+                    sent = true;
+                    new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid()))
+                            .inheritIO()
+                            .start()
+                            .waitFor();
+                }
+            }
+        }
+        if (!process.waitFor(MINUTES, TimeUnit.MINUTES)) {
+            process.destroyForcibly();
+            fail("did not end: " + lines);
+        }
+        return new Ended(process.exitValue(), lines);
+    }
+
+    private static Ended end(Process process) throws Exception {
+        return signalled(process, "", null);
+    }
+
+    /** A run interrupted before its end: again, should it have ended before the signal came. */
+    private Ended interrupted(Path run, String at, String signal, String... settings) throws Exception {
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            Path folder = run.resolveSibling(run.getFileName() + "-" + attempt);
+            List<Object> args = new ArrayList<>(List.of("train", config));
+            args.addAll(Arrays.asList(settings));
+            args.addAll(List.of("--run", folder, "--device", "cpu"));
+            Ended ended = signalled(start("", args.toArray()), at, signal);
+            if (ended.code != 0) {
+                Files.move(folder, run);
+                return ended;
+            }
+        }
+        return fail("ended " + ATTEMPTS + " times before the signal came");
+    }
+
+    private static void assertResumesToTheSameEnd(Path run) throws Exception {
+        Ended resumed = end(start("", "train", "--resume", run, "--device", "cpu"));
+        assertEquals(0, resumed.code, resumed.text());
+        assertArrayEquals(Files.readAllBytes(checkpoint(straight, STEPS)), Files.readAllBytes(checkpoint(run, STEPS)));
+        assertEquals(metrics(straight), metrics(run));
+    }
+
+    /** Rows of metrics.csv without the two columns of the clock at their end. */
+    private static List<String> metrics(Path run) throws IOException {
+        return Files.readAllLines(run.resolve("metrics.csv")).stream()
+                .map(line -> line.substring(0, line.lastIndexOf(',', line.lastIndexOf(',') - 1)))
+                .toList();
+    }
+
+    private static long newest(Path run) {
+        List<Path> files = new CheckpointStore(run.resolve("checkpoints"), 1).list();
+        return CheckpointStore.stepOf(files.get(files.size() - 1)).orElseThrow();
+    }
+
+    @ParameterizedTest
+    @CsvSource({"TERM,143", "INT,130"})
+    void aSignalFinishesTheStepAndWritesACheckpoint(String signal, int code) throws Exception {
+        Path run = temp.resolve("run");
+        Ended ended = interrupted(run, "step 30/", signal);
+        assertEquals(code, ended.code, ended.text());
+        long step = newest(run);
+        assertTrue(step >= 30 && step < STEPS, ended.text());
+        String last = ended.lines.get(ended.lines.size() - 1);
+        assertTrue(last.startsWith("stopped at step " + step + " of " + STEPS), ended.text());
+        assertTrue(Files.readString(run.resolve("log.txt")).contains(last));
+        assertResumesToTheSameEnd(run);
+    }
+
+    /** The evaluation is given up, and repeated by the run that continues. */
+    @Test
+    void aSignalEndsAnEvaluation() throws Exception {
+        for (int attempt = 0; attempt < ATTEMPTS; attempt++) {
+            Path run = temp.resolve("run-" + attempt);
+            Ended ended = signalled(start("", "train", config, "--run", run, "--device", "cpu"), "evaluating ", "TERM");
+            if (!ended.text().contains("evaluation: ")) {
+                assertEquals(143, ended.code, ended.text());
+                assertTrue(ended.text().contains("stopped at step 50 of " + STEPS), ended.text());
+                assertResumesToTheSameEnd(run);
+                return;
+            }
+        }
+        fail("no signal ended an evaluation in " + ATTEMPTS + " attempts");
+    }
+
+    @ParameterizedTest
+    @ValueSource(ints = {10, 26, 45, 80})
+    void killAndResume(int step) throws Exception {
+        Path run = temp.resolve("run");
+        Ended ended = interrupted(run, "step " + step + "/", "KILL");
+        assertEquals(137, ended.code, ended.text());
+        if (step < 25) {
+            Ended nothing = end(start("", "train", "--resume", run, "--device", "cpu"));
+            assertEquals(1, nothing.code, nothing.text());
+            assertTrue(nothing.text().contains("no valid checkpoint to resume from"), nothing.text());
+            return;
+        }
+        assertTrue(newest(run) >= (step - 1) / 25 * 25, ended.text());
+        assertResumesToTheSameEnd(run);
+    }
+
+    /** A copy of the straight run as if it had ended after one of its checkpoints. */
+    private Path endedAfter(long step) throws IOException {
+        Path run = Trm.copy(straight, temp.resolve("run"));
+        for (Path file : new CheckpointStore(run.resolve("checkpoints"), 1).list()) {
+            if (CheckpointStore.stepOf(file).orElseThrow() > step) {
+                Files.delete(file);
+            }
+        }
+        return run;
+    }
+
+    private static Map<String, byte[]> checkpoints(Path run) throws IOException {
+        Map<String, byte[]> all = new TreeMap<>();
+        for (Path file : new CheckpointStore(run.resolve("checkpoints"), 1).list()) {
+            all.put(file.getFileName().toString(), Files.readAllBytes(file));
+        }
+        return all;
+    }
+
+    /** Writing fails in the middle of the file, as on a full disk: here the limit is that of a file's size. */
+    @Test
+    void aFullDiskLeavesThePreviousCheckpointValid() throws Exception {
+        Path run = endedAfter(50);
+        Map<String, byte[]> before = checkpoints(run);
+        Ended ended = end(start("ulimit -f " + FILE_KIB + ";", "train", "--resume", run, "--device", "cpu"));
+        assertEquals(1, ended.code, ended.text());
+        String message = ended.lines.get(ended.lines.size() - 1);
+        assertTrue(
+                message.startsWith("trm: " + checkpoint(run, 75) + ": checkpoint of step 75 cannot be written: "),
+                ended.text());
+        assertTrue(
+                message.endsWith("earlier checkpoints in " + run.resolve("checkpoints") + " are untouched"), message);
+        assertFalse(ended.text().contains("\tat "), ended.text());
+        assertEquals(before.keySet(), checkpoints(run).keySet());
+        before.forEach((name, bytes) ->
+                assertArrayEquals(bytes, read(run.resolve("checkpoints").resolve(name))));
+        try (Stream<Path> files = Files.list(run.resolve("checkpoints"))) {
+            assertEquals(before.size(), files.count()); // nor does half a file stay behind
+        }
+        assertResumesToTheSameEnd(run);
+    }
+
+    private static byte[] read(Path file) {
+        try {
+            return Files.readAllBytes(file);
+        } catch (IOException e) {
+            throw new AssertionError(file + ": " + e, e);
+        }
+    }
+
+    /** Stopped by a signal, but the checkpoint cannot be written: a failure, which the exit code must tell. */
+    @Test
+    void aStopWithoutACheckpointIsAFailure() throws Exception {
+        Process process = start(
+                "ulimit -f " + FILE_KIB + ";",
+                "train",
+                config,
+                "epochs=4000",
+                "checkpoint_every_steps=0",
+                "eval_interval=4000",
+                "--run",
+                temp.resolve("run"),
+                "--device",
+                "cpu");
+        Ended ended = signalled(process, "step 20/", "TERM");
+        assertEquals(1, ended.code, ended.text());
+        String message = ended.lines.get(ended.lines.size() - 1);
+        assertTrue(message.startsWith("trm: ") && message.contains("cannot be written"), ended.text());
+    }
+
+    @Test
+    void aReadOnlyRunFolder() throws Exception {
+        Path folder = Files.createDirectories(temp.resolve("run"));
+        Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("r-xr-xr-x"));
+        try {
+            assumeFalse(Files.isWritable(folder), "this user writes everywhere (root)");
+            Trm.execute("train", config, "--run", folder, "--device", "cpu")
+                    .assertFails(1, folder + ": the run folder cannot be written: permission denied");
+        } finally {
+            Files.setPosixFilePermissions(folder, PosixFilePermissions.fromString("rwxr-xr-x"));
+        }
+    }
+
+    /** Folders that nobody can write to, root included. */
+    @Test
+    void aRunFolderThatCannotBe() throws Exception {
+        Path file = Files.writeString(temp.resolve("file"), "");
+        Trm.execute("train", config, "--run", file.resolve("run"), "--device", "cpu")
+                .assertFails(1, file.resolve("run") + ": the run folder cannot be written: ");
+        Trm.execute("train", config, "--run", file, "--device", "cpu")
+                .assertFails(1, file + ": the run folder cannot be written: ");
+        assertEquals("", Files.readString(file));
+        Path run = Files.createDirectories(temp.resolve("run"));
+        Files.writeString(run.resolve("checkpoints"), "");
+        Trm.execute("train", config, "--run", run, "--device", "cpu")
+                .assertFails(1, run + ": the run folder cannot be written: ");
+    }
+}

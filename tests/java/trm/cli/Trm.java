@@ -1,0 +1,102 @@
+package trm.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.stream.Stream;
+
+/** The command line as tests call it, in this process, and files that many of them need. */
+final class Trm {
+    private Trm() {}
+
+    /** What a command printed, and its exit code. */
+    record Result(int code, String out, String err) {
+        /** One message with these parts, no stack trace. */
+        void assertFails(int expected, String... parts) {
+            assertEquals(expected, code, err);
+            for (String part : parts) {
+                assertTrue(err.contains(part), "no '" + part + "' in: " + err);
+            }
+            assertFalse(err.contains("internal error") || err.contains("\tat "), err);
+            assertEquals(1, err.lines().filter(line -> line.startsWith("trm: ")).count(), err);
+        }
+
+        Result assertDone() {
+            assertEquals(0, code, err);
+            return this;
+        }
+
+        /** The last line of standard output. */
+        JsonNode json() throws IOException {
+            List<String> lines = out.lines().toList();
+            return new ObjectMapper().readTree(lines.get(lines.size() - 1));
+        }
+    }
+
+    static Result execute(Object... args) {
+        PrintStream out = System.out;
+        PrintStream err = System.err;
+        ByteArrayOutputStream newOut = new ByteArrayOutputStream();
+        ByteArrayOutputStream newErr = new ByteArrayOutputStream();
+        try {
+            System.setOut(new PrintStream(newOut, true, StandardCharsets.UTF_8));
+            System.setErr(new PrintStream(newErr, true, StandardCharsets.UTF_8));
+            int code = Main.execute(Stream.of(args).map(Object::toString).toArray(String[]::new));
+            System.out.flush();
+            System.err.flush();
+            return new Result(code, newOut.toString(StandardCharsets.UTF_8), newErr.toString(StandardCharsets.UTF_8));
+        } finally {
+            System.setOut(out);
+            System.setErr(err);
+        }
+    }
+
+    /** Settings of a tiny model for 4 x 4 puzzles: one epoch, batch 16. */
+    static Path tinyConfig(Path file, Path data) throws IOException {
+        return Files.writeString(
+                file,
+                String.join(
+                        "\n",
+                        "data_paths: ['" + data + "']",
+                        "arch:",
+                        "  hidden_size: 32",
+                        "  num_heads: 4",
+                        "  mlp_t: true",
+                        "  pos_encodings: none",
+                        "  H_cycles: 2",
+                        "  L_cycles: 2",
+                        "  L_layers: 1",
+                        "  puzzle_emb_ndim: 0",
+                        "  halt_max_steps: 3",
+                        "  forward_dtype: float32",
+                        "global_batch_size: 16",
+                        "epochs: 1",
+                        "threads: 2",
+                        ""));
+    }
+
+    /** Copies a folder with all below it. */
+    static Path copy(Path from, Path to) throws IOException {
+        try (Stream<Path> files = Files.walk(from)) {
+            for (Path file : files.toList()) {
+                Path target = to.resolve(from.relativize(file).toString());
+                if (Files.isDirectory(file)) {
+                    Files.createDirectories(target);
+                } else {
+                    Files.copy(file, target);
+                }
+            }
+        }
+        return to;
+    }
+}
