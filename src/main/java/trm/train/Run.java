@@ -344,7 +344,9 @@ public final class Run {
                 return true;
             }
             parameters.refreshWorking();
-            listener.evaluating(step, testExamples.ids().count());
+            long puzzles = testExamples.ids().count();
+            LOG.info("evaluating {} puzzles at step {}", puzzles, step);
+            listener.evaluating(step, puzzles);
             Optional<Evaluator.Result> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop);
             if (result.isEmpty()) {
                 return false;
