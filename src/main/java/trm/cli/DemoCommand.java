@@ -26,6 +26,8 @@ import trm.device.Backend;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
 import trm.io.RunLog;
+import trm.io.SafeTensors;
+import trm.train.Checkpoint;
 import trm.train.DeviceExamples;
 import trm.train.Run;
 
@@ -115,7 +117,7 @@ final class DemoCommand implements Callable<Integer> {
                 new Run(backend, config, run, rows).run(false);
             }
             double seconds = (System.nanoTime() - began) * 1e-9;
-            List<SolveTrace.Solution> solutions = solve(backend, config, test);
+            List<Before> solutions = solve(backend, config, test);
             report(backend, config, train, test, rows, seconds, solutions);
         }
         return 0;
@@ -187,14 +189,29 @@ final class DemoCommand implements Callable<Integer> {
         }
     }
 
-    /** The unseen puzzles with the most blanks, solved by the run's last checkpoint. */
-    private List<SolveTrace.Solution> solve(Backend backend, TrainConfig config, Dataset test) {
-        int[] rows = IntStream.range(0, test.examples())
-                .boxed()
-                .sorted(Comparator.comparingLong((Integer row) -> -blanks(test.inputRow(row))))
+    /** A puzzle as two checkpoints of the run solve it: the first that it kept, and its last. */
+    private record Before(long step, SolveTrace.Solution early, SolveTrace.Solution last) {}
+
+    /** Of the unseen puzzles that both checkpoints solve, those that took the first the most steps. */
+    private List<Before> solve(Backend backend, TrainConfig config, Dataset test) {
+        List<Path> checkpoints = new CheckpointStore(run.resolve("checkpoints"), 1).list();
+        SafeTensors first = SafeTensors.open(checkpoints.get(0));
+        List<SolveTrace.Solution> early = trace(backend, config, test, first);
+        List<SolveTrace.Solution> last = trace(backend, config, test, LoadedModel.file(run));
+        long step = Checkpoint.step(first);
+        return IntStream.range(0, test.examples())
+                .mapToObj(i -> new Before(step, early.get(i), last.get(i)))
+                .sorted(Comparator.comparing(
+                                (Before b) -> !(b.early().solved() && b.last().solved()))
+                        .thenComparingInt(b -> -b.early().solvedAt()))
                 .limit(SHOWN)
-                .mapToInt(Integer::intValue)
-                .toArray();
+                .toList();
+    }
+
+    /** Every unseen puzzle, by one checkpoint. */
+    private static List<SolveTrace.Solution> trace(
+            Backend backend, TrainConfig config, Dataset test, SafeTensors checkpoint) {
+        int[] rows = IntStream.range(0, test.examples()).toArray();
         List<int[]> puzzles = new ArrayList<>();
         List<int[]> answers = new ArrayList<>();
         for (int row : rows) {
@@ -202,7 +219,7 @@ final class DemoCommand implements Callable<Integer> {
             answers.add(SolveTrace.digits(test.labelRow(row)));
         }
         try (LoadedModel model =
-                LoadedModel.load(backend, LoadedModel.file(run), config, LoadedModel.shapeOf(test), rows.length)) {
+                LoadedModel.load(backend, checkpoint, config, LoadedModel.shapeOf(test), rows.length)) {
             return SolveTrace.run(
                     model,
                     DeviceExamples.upload(backend, model.arena(), test),
@@ -224,7 +241,7 @@ final class DemoCommand implements Callable<Integer> {
             Dataset test,
             Rows rows,
             double seconds,
-            List<SolveTrace.Solution> solutions) {
+            List<Before> solutions) {
         double exact = rows.last("eval_exact_accuracy");
         double meanBlanks = IntStream.range(0, test.examples())
                 .mapToLong(row -> blanks(test.inputRow(row)))
@@ -239,10 +256,14 @@ final class DemoCommand implements Callable<Integer> {
             throw new FormatException(file + ": cannot be written: " + e, e);
         }
         BoardPrinter printer = BoardPrinter.forConsole();
-        System.out.println("The unseen puzzles with the most blanks, after each supervision step");
+        System.out.println("Three unseen puzzles, early in training and at its end, revised at each supervision step");
         System.out.println("(" + printer.key() + ")");
-        System.out.println();
-        solutions.forEach(solution -> System.out.print(printer.render(solution)));
+        for (Before b : solutions) {
+            System.out.println(format("%nAfter %d training steps: %s", b.step(), verdict(b.early())));
+            System.out.print(printer.render(b.early().untilSettled()));
+            System.out.println(format("After %d: %s", steps, verdict(b.last())));
+            System.out.print(printer.render(b.last().untilSettled()));
+        }
         System.out.println(format(
                 "%d steps in %.1f s; %.2f %% of %d unseen puzzles solved (%.1f of %d cells blank on average)",
                 steps, seconds, 100 * exact, test.examples(), meanBlanks, SIDE * SIDE));
@@ -266,7 +287,7 @@ final class DemoCommand implements Callable<Integer> {
             Dataset test,
             Rows rows,
             double seconds,
-            List<SolveTrace.Solution> solutions,
+            List<Before> solutions,
             double exact,
             double meanBlanks) {
         double speed = rows.points("samples_per_second").stream()
@@ -308,17 +329,18 @@ final class DemoCommand implements Callable<Integer> {
                                         false,
                                         rows.points("eval_exact_accuracy")))));
         List<HtmlReport.Story> stories = new ArrayList<>();
-        for (SolveTrace.Solution s : solutions) {
-            long blank = IntStream.of(s.puzzle()).filter(digit -> digit == 0).count();
-            int solved = 0;
-            while (solved < s.boards().size()
-                    && !java.util.Arrays.equals(s.boards().get(solved), s.answer())) {
-                solved++;
-            }
+        for (Before b : solutions) {
+            int number = stories.size() / 2 + 1;
+            long blank =
+                    IntStream.of(b.last().puzzle()).filter(digit -> digit == 0).count();
             stories.add(new HtmlReport.Story(
-                    "Puzzle " + (stories.size() + 1) + ": " + blank + " blanks, "
-                            + (solved < s.boards().size() ? "right after step " + (solved + 1) : "not solved"),
-                    s));
+                    format(
+                            "Puzzle %d, %d blanks, after %d training steps: %s",
+                            number, blank, b.step(), verdict(b.early())),
+                    b.early().untilSettled()));
+            stories.add(new HtmlReport.Story(
+                    format("Puzzle %d after %.0f: %s", number, rows.last("step"), verdict(b.last())),
+                    b.last().untilSettled()));
         }
         return new HtmlReport(
                 "A tiny recursive model learns " + SIDE + " \u00d7 " + SIDE + " Sudoku",
@@ -328,11 +350,20 @@ final class DemoCommand implements Callable<Integer> {
                         train.examples(), test.examples(), meanBlanks, SIDE * SIDE),
                 figures,
                 charts,
-                "The unseen puzzles with the most blanks. At each supervision step the model revises its whole answer; "
-                        + "halt is the probability it gives to the answer being right.",
+                "Three unseen puzzles, early in training and at its end. At each supervision step the model "
+                        + "revises its whole answer; halt is the probability it gives to the answer being right. "
+                        + "Steps that change nothing more are left out.",
                 stories,
                 settings(config, train, test),
                 machine(backend));
+    }
+
+    /** How it ended, and what the steps that are not shown did. */
+    private static String verdict(SolveTrace.Solution s) {
+        int shown = s.untilSettled().boards().size();
+        String rest =
+                shown < s.boards().size() ? ", unchanged to step " + s.boards().size() : "";
+        return (s.solved() ? "solved at step " + s.solvedAt() : "not solved") + rest;
     }
 
     private static Map<String, String> settings(TrainConfig config, Dataset train, Dataset test) {
