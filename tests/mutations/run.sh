@@ -129,7 +129,7 @@ mutate loss-gradient-rounded-twice $ops/token_loss.cpp 's|if (f == f \&\& (doubl
 mutate compare-rule-not-strict $ops/halt.cpp \
     's/q\[2 \* b\] > bar/(rule == TRM_HALT_COMPARE ? q[2 * b] >= bar : q[2 * b] > bar)/'
 mutate continue-target-never-last $ops/halt.cpp 's|steps\[b\] >= max_steps ? halts : better|better|'
-mutate continue-target-lacks-maximum $ops/halt.cpp 's|halts > goes_on ? halts : goes_on|halts|'
+mutate continue-target-lacks-maximum $ops/halt.cpp 's|halts > goes_on ? halts : goes_on|halts > goes_on ? halts : halts|'
 mutate continue-gradient-of-exact $ops/halt.cpp \
     's|dq\[2 \* b + 1\] = (float) (scale \* (l.sigma - target\[b\]));|dq[2 * b + 1] = (float) (scale * (l.sigma - 1));|'
 mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
