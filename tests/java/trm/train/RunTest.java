@@ -110,7 +110,7 @@ class RunTest {
 
     /** Collects rows and messages; stops or crashes the run at a row. */
     private static final class Recorder implements Run.Listener {
-        private final List<Number[]> rows = new ArrayList<>();
+        private final List<MetricsRow> rows = new ArrayList<>();
         private final List<String> messages = new ArrayList<>();
         private int stopAt;
         private int crashAt;
@@ -118,9 +118,9 @@ class RunTest {
         private Run run;
 
         @Override
-        public void row(Number[] row, long totalSteps) {
+        public void row(MetricsRow row, long totalSteps) {
             assertEquals(STEPS, totalSteps);
-            rows.add(row.clone());
+            rows.add(row);
             if (rows.size() == stopAt) {
                 run.requestStop();
             }
@@ -188,7 +188,7 @@ class RunTest {
         int[] kept = IntStream.range(0, header.length)
                 .filter(i -> !header[i].endsWith("_seconds") && !header[i].endsWith("_per_second"))
                 .toArray();
-        assertEquals(Run.COLUMNS.size() - 2, kept.length);
+        assertEquals(MetricsRow.titles().size() - 2, kept.length);
         return lines.stream()
                 .map(line -> line.split(",", -1))
                 .map(cells -> Arrays.stream(kept).mapToObj(i -> cells[i]).collect(Collectors.joining(",")))
@@ -226,7 +226,7 @@ class RunTest {
         assertEquals(List.of(7L, 14L, 18L, 21L, 28L, 30L), steps(folder));
         List<String> lines = metrics(folder);
         assertEquals(ROWS + 1, lines.size());
-        int puzzles = Run.COLUMNS.indexOf("eval_puzzles");
+        int puzzles = MetricsRow.Column.EVAL_PUZZLES.ordinal();
         List<String> evaluations = lines.stream()
                 .skip(1)
                 .map(line -> line.split(",", -1))
@@ -338,7 +338,7 @@ class RunTest {
     @ParameterizedTest
     @ValueSource(strings = {"mlp", "rope", "bf16"})
     void lossFalls(String variant) throws IOException {
-        int column = Run.COLUMNS.indexOf("lm_loss");
+        int column = MetricsRow.Column.LM_LOSS.ordinal();
         List<Double> losses = metrics(straight(variant)).stream()
                 .skip(1)
                 .map(line -> line.split(",", -1)[column])

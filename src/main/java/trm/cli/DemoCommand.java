@@ -29,6 +29,8 @@ import trm.io.RunLog;
 import trm.io.SafeTensors;
 import trm.train.Checkpoint;
 import trm.train.DeviceExamples;
+import trm.train.MetricsRow;
+import trm.train.MetricsRow.Column;
 import trm.train.Run;
 
 /** {@code trm demo}: trains a small model on 4 x 4 Sudoku and shows what it learned; can be repeated. */
@@ -62,15 +64,15 @@ final class DemoCommand implements Callable<Integer> {
     /** Metrics of the run as they come in. */
     private static final class Rows implements Run.Listener {
         private final Run.Listener next;
-        private final List<Number[]> rows = new ArrayList<>();
+        private final List<MetricsRow> rows = new ArrayList<>();
 
         Rows(Run.Listener next) {
             this.next = next;
         }
 
         @Override
-        public void row(Number[] row, long totalSteps) {
-            rows.add(row.clone());
+        public void row(MetricsRow row, long totalSteps) {
+            rows.add(row);
             next.row(row, totalSteps);
         }
 
@@ -85,15 +87,14 @@ final class DemoCommand implements Callable<Integer> {
         }
 
         /** Step and value of the rows that have the column. */
-        List<double[]> points(String column) {
-            int at = Run.COLUMNS.indexOf(column);
+        List<double[]> points(Column column) {
             return rows.stream()
-                    .filter(row -> row[at] != null)
-                    .map(row -> new double[] {row[0].doubleValue(), row[at].doubleValue()})
+                    .filter(row -> row.has(column))
+                    .map(row -> new double[] {row.step(), row.get(column)})
                     .toList();
         }
 
-        double last(String column) {
+        double last(Column column) {
             List<double[]> points = points(column);
             return points.isEmpty() ? Double.NaN : points.get(points.size() - 1)[1];
         }
@@ -242,12 +243,12 @@ final class DemoCommand implements Callable<Integer> {
             Rows rows,
             double seconds,
             List<Before> solutions) {
-        double exact = rows.last("eval_exact_accuracy");
+        double exact = rows.last(Column.EVAL_EXACT_ACCURACY);
         double meanBlanks = IntStream.range(0, test.examples())
                 .mapToLong(row -> blanks(test.inputRow(row)))
                 .average()
                 .orElse(0);
-        long steps = (long) rows.last("step");
+        long steps = (long) rows.last(Column.STEP);
         Path file = run.resolve("report.html");
         HtmlReport page = page(backend, config, train, test, rows, seconds, solutions, exact, meanBlanks);
         try {
@@ -290,16 +291,16 @@ final class DemoCommand implements Callable<Integer> {
             List<Before> solutions,
             double exact,
             double meanBlanks) {
-        double speed = rows.points("samples_per_second").stream()
+        double speed = rows.points(Column.SAMPLES_PER_SECOND).stream()
                 .mapToDouble(point -> point[1])
                 .sorted()
-                .skip(rows.points("samples_per_second").size() / 2)
+                .skip(rows.points(Column.SAMPLES_PER_SECOND).size() / 2)
                 .findFirst()
                 .orElse(Double.NaN);
         List<HtmlReport.Figure> figures = List.of(
                 new HtmlReport.Figure(format("%.2f %%", 100 * exact), "of unseen puzzles solved"),
                 new HtmlReport.Figure(format("%d", test.examples()), "unseen puzzles"),
-                new HtmlReport.Figure(format("%.0f", rows.last("step")), "training steps"),
+                new HtmlReport.Figure(format("%.0f", rows.last(Column.STEP)), "training steps"),
                 new HtmlReport.Figure(format("%.1f s", seconds), "training and evaluation"),
                 new HtmlReport.Figure(format("%.1f", speed / config.globalBatchSize()), "steps per second (median)"),
                 new HtmlReport.Figure(format("%.0f", speed), "samples per second (median)"));
@@ -309,25 +310,28 @@ final class DemoCommand implements Callable<Integer> {
                         "loss per sample",
                         false,
                         List.of(
-                                new HtmlReport.Series("tokens", HtmlReport.BLUE, false, rows.points("lm_loss")),
+                                new HtmlReport.Series("tokens", HtmlReport.BLUE, false, rows.points(Column.LM_LOSS)),
                                 new HtmlReport.Series(
-                                        "halting", HtmlReport.ORANGE, false, rows.points("q_halt_loss")))),
+                                        "halting", HtmlReport.ORANGE, false, rows.points(Column.Q_HALT_LOSS)))),
                 new HtmlReport.Chart(
                         "Accuracy",
                         "share that is right",
                         true,
                         List.of(
                                 new HtmlReport.Series(
-                                        "cells, training", HtmlReport.BLUE, true, rows.points("accuracy")),
+                                        "cells, training", HtmlReport.BLUE, true, rows.points(Column.ACCURACY)),
                                 new HtmlReport.Series(
-                                        "puzzles, training", HtmlReport.ORANGE, true, rows.points("exact_accuracy")),
+                                        "puzzles, training",
+                                        HtmlReport.ORANGE,
+                                        true,
+                                        rows.points(Column.EXACT_ACCURACY)),
                                 new HtmlReport.Series(
-                                        "cells, unseen", HtmlReport.BLUE, false, rows.points("eval_accuracy")),
+                                        "cells, unseen", HtmlReport.BLUE, false, rows.points(Column.EVAL_ACCURACY)),
                                 new HtmlReport.Series(
                                         "puzzles, unseen",
                                         HtmlReport.ORANGE,
                                         false,
-                                        rows.points("eval_exact_accuracy")))));
+                                        rows.points(Column.EVAL_EXACT_ACCURACY)))));
         List<HtmlReport.Story> stories = new ArrayList<>();
         for (Before b : solutions) {
             int number = stories.size() / 2 + 1;
@@ -339,7 +343,7 @@ final class DemoCommand implements Callable<Integer> {
                             number, blank, b.step(), verdict(b.early())),
                     b.early().untilSettled()));
             stories.add(new HtmlReport.Story(
-                    format("Puzzle %d after %.0f: %s", number, rows.last("step"), verdict(b.last())),
+                    format("Puzzle %d after %.0f: %s", number, rows.last(Column.STEP), verdict(b.last())),
                     b.last().untilSettled()));
         }
         return new HtmlReport(
