@@ -102,7 +102,7 @@ mutate one-latent-update-less $java/model/LatentRecursion.java \
 mutate dx-lacks-first-share $java/model/LatentRecursion.java \
     's|kernels.addInto(d, dx);|if (i > 0) kernels.addInto(d, dx);|'
 mutate answer-from-question $java/model/LatentRecursion.java \
-    's|step.forward(slot(n, record), null, y, null);|kernels.copy(xy, slot(n, record).u()); &|'
+    's|step.forward(slot(n, record), null, y, null, record);|kernels.copy(xy, slot(n, record).u()); &|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|rule, 0\.5 \* scale);|rule, scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
     's|continueLoss(maxSteps, 0\.5 \* scale);|continueLoss(maxSteps, scale);|'
@@ -115,7 +115,16 @@ mutate norm-over-wrong-axis $ops/add_rms_norm.cpp 's|sqrt_v(sum / (float) S + ep
 mutate norm-backward-lacks-mean $ops/add_rms_norm.cpp \
     's|store(dr + at + i, (load(dy + at + i, k) - load(y + at + i, k) \* mean) \* scale, k);|store(dr + at + i, (load(dy + at + i, k) - 0.0f * mean) * scale, k);|'
 mutate gate-and-up-swapped $ops/swiglu.cpp \
-    's|a / (1.0f + exp_v(-a)) \* load(u + i, k)|load(u + i, k) / (1.0f + exp_v(-load(u + i, k))) * a|'
+    's|a \* sigmoid_v(a).sigma \* load(u + i, k)|load(u + i, k) * sigmoid_v(load(u + i, k)).sigma * a|'
+mutate fused-gate-and-up-swapped $ops/tile.h \
+    's|g\[r\]\[c\] \* sigmoid_v(g\[r\]\[c\]).sigma \* u\[r\]\[c\]|u[r][c] * sigmoid_v(u[r][c]).sigma * g[r][c]|'
+mutate fused-slope-of-silu $ops/tile.h 's|(sigma \* (1.0f + g \* (e \* sigma)))|(sigma * (1.0f - g * (e * sigma)))|'
+mutate fused-norm-over-wrong-axis $ops/position_mlp.cpp 's|sqrt_v(sum / (float) S + eps)|sqrt_v(sum / (float) D + eps)|'
+mutate fused-norm-backward-lacks-mean $ops/position_mlp.cpp 's|mean = sum / (float) S,|mean = 0.0f * sum,|'
+mutate fused-last-lane-only $ops/position_mlp.cpp 's|const bool add = b > group \* lanes;|const bool add = false;|'
+mutate fused-loses-a-group $ops/position_mlp.cpp 's|for (int64_t group = 1; group < groups|for (int64_t group = 2; group < groups|'
+mutate fused-lacks-gradient-through-up $ops/channel_mlp.cpp \
+    's|^            product({dgu + INNER_BWD, 2 \* INNER_BWD, 1}.*||'
 mutate rotary-backward-sign $ops/attention.cpp 's|^            const vf co = load(c + i, k), si = load(s + i, k);|            const vf co = load(c + i, k), si = -load(s + i, k);|'
 mutate attention-scale $ops/attention.cpp 's|1\.0f / __builtin_sqrtf((float) d)|1.0f / (float) d|'
 mutate embed-lacks-root $ops/embedding.cpp 's|root = __builtin_sqrtf((float) D)|root = 1.0f|'
