@@ -259,6 +259,11 @@ public final class CpuTable {
         m.put("memory", field("/proc/meminfo", "MemTotal"));
         m.put("system", System.getProperty("os.name") + " " + System.getProperty("os.version"));
         m.put("load_before", Files.readString(Path.of("/proc/loadavg")).split(" ")[0]);
+        m.put("busy", m.get("load_before").asDouble() > 0.25 * m.get("processors").intValue());
+        if (m.get("busy").booleanValue()) {
+            System.err.println("cpu.sh: load average " + s(m, "load_before") + ": on a busy machine the figures, those of"
+                    + " spinning OpenMP threads above all, say little");
+        }
         m.put("java", System.getProperty("java.version"));
         m.put("onednn", field(root.resolve("pom.xml").toString(), "<dnnl.version").replaceAll(".*>(.*)<.*", "$1"));
         m.put("threads", threads);
@@ -297,12 +302,15 @@ public final class CpuTable {
         add(text, "# CPU: training steps beside PyTorch\n");
         add(text, "Written by `bench/cpu.sh%s`; [README.md](README.md) says what is measured and how to repeat it.\n",
                 quick ? " --quick" : "");
+        if (file.get("busy").booleanValue()) {
+            add(text, "**The machine was busy: these figures only show that the command works.**\n");
+        }
         add(text, "- %s, %s processors, %s; %s; load average %s as the measurement began",
                 s(file, "processor"), s(file, "processors"), s(file, "memory"), s(file, "system"), s(file, "load_before"));
         add(text, "- %s threads; JDK %s, oneDNN %s%s", s(file, "threads"), s(file, "java"), s(file, "onednn"),
                 torch.isEmpty() ? "; PyTorch not found" : "; PyTorch " + torch);
-        add(text, "- %s, commit %s; %s rounds of %s s in turn, the median of their medians\n", s(file, "date"),
-                s(file, "commit"), s(file, "rounds"), s(file, "seconds"));
+        add(text, "- %s, commit %s; rounds of %s s, in turn: %s; the median of their medians\n", s(file, "date"),
+                s(file, "commit"), s(file, "seconds"), s(file, "rounds"));
         add(text, "| shape | dtype | ms/step | p10 to p90 | GFLOP/s | PyTorch eager ms | compiled ms | ratio |"
                 + " products of bare rate | outside native calls |");
         add(text, "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |");

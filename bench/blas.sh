@@ -22,6 +22,11 @@ fi
 load=$(cut -d' ' -f1 /proc/loadavg)
 table=$(LD_LIBRARY_PATH=$blas "$root/target/bench/gemm" --threads "${THREADS:-1,2}" --ms "${MS:-200}" --packed \
     --openblas "$blas/libopenblas.so.0" <"$root/bench/shapes.txt" 2>"$root/target/bench/openblas.log")
+busy=
+if awk "BEGIN { exit !($load > 0.25 * $(nproc)) }"; then
+    busy="**The machine was busy: these figures only show that the command works.**"$'\n\n'
+    echo "blas.sh: load average $load: on a busy machine the figures say little" >&2
+fi
 cat >"$out" <<TEXT
 # oneDNN beside OpenBLAS on the CPU
 
@@ -29,7 +34,7 @@ Rate of one bare product at the trainer's shapes, GFLOP/s: median of five rounds
 libraries in turn. Repeat with \`bench/blas.sh\`; \`bench/gemm.cpp\` says how the operands lie. In "packed" the second
 operand was reordered beforehand into the layout that oneDNN likes best; weights would have to be kept so.
 
-- machine: $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1), $(nproc) processors; load average $load as it began
+$busy- machine: $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1), $(nproc) processors; load average $load as it began
 - $(head -1 "$root/target/bench/openblas.log"), from the preset $version; oneDNN $(sed -n 's:.*<dnnl.version>\(.*\)</dnnl.version>.*:\1:p' "$root/pom.xml")
 - $(date -u +%F), commit $(git -C "$root" rev-parse --short HEAD 2>/dev/null || echo unknown)
 
