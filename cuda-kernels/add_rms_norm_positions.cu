@@ -38,26 +38,30 @@ __device__ __forceinline__ Place place(int32_t S, int32_t D) {
     return {b, channel, b * S * D + channel};
 }
 
-/** v[i] = the sum of v[i] over the warps of the block, for this thread's channels. */
+/** v[i] = the sum of v[i] over the warps of the block, for this thread's channels. Warp i adds up the i-th channels. */
 template <int WIDTH>
 __device__ __forceinline__ void sum_warps(float (&v)[WIDTH]) {
     __shared__ float partial[WARPS][WIDTH][WARP];  // lanes innermost: a warp's accesses touch 32 banks
+    __shared__ float total[WIDTH][WARP];
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
 #pragma unroll
     for (int i = 0; i < WIDTH; i++) partial[warp][i][lane] = v[i];
     __syncthreads();
+    if (warp < WIDTH) {
+        float sum = 0.0f;
 #pragma unroll
-    for (int i = 0; i < WIDTH; i++) {
-        v[i] = 0.0f;
-#pragma unroll
-        for (int w = 0; w < WARPS; w++) v[i] += partial[w][i][lane];
+        for (int w = 0; w < WARPS; w++) sum += partial[w][warp][lane];
+        total[warp][lane] = sum;
     }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < WIDTH; i++) v[i] = total[i][lane];
 }
 
 // ---- forward ------------------------------------------------------------------------------------------------------
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS, 1)
+__global__ void __launch_bounds__(WARP * WARPS)
     add_rms_norm_positions_fwd_kernel(const T* h, const T* f, T* y, float* s, int32_t S, int32_t D, float eps) {
     const Place p = place<PACK>(S, D);
     const bool inside = p.channel < D;
@@ -97,7 +101,7 @@ __global__ void __launch_bounds__(WARP * WARPS, 1)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS, 1)
+__global__ void __launch_bounds__(WARP * WARPS)
     add_rms_norm_positions_fwd_scalar_kernel(const T* h, const T* f, T* y, float* s, int32_t S, int32_t D, float eps) {
     const Place p = place<1>(S, D);
     const bool inside = p.channel < D;
@@ -121,7 +125,7 @@ __global__ void __launch_bounds__(WARP * WARPS, 1)
 // ---- backward -----------------------------------------------------------------------------------------------------
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS, 1)
+__global__ void __launch_bounds__(WARP * WARPS)
     add_rms_norm_positions_bwd_kernel(const T* dy, const T* y, const float* s, T* dr, int32_t S, int32_t D) {
     const Place p = place<PACK>(S, D);
     const bool inside = p.channel < D;
@@ -160,7 +164,7 @@ __global__ void __launch_bounds__(WARP * WARPS, 1)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS, 1)
+__global__ void __launch_bounds__(WARP * WARPS)
     add_rms_norm_positions_bwd_scalar_kernel(const T* dy, const T* y, const float* s, T* dr, int32_t S, int32_t D) {
     const Place p = place<1>(S, D);
     const bool inside = p.channel < D;

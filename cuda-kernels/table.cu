@@ -32,10 +32,31 @@ trm_backend build() {
     table.target = device_target();
     table.last_error = last_error;
     table.set_threads = set_threads;
+    table.zero = ops::zero;
+    table.copy = ops::copy;
+    table.cast_bf16 = ops::cast_bf16;
+    table.add = ops::add;
+    table.add_into = ops::add_into;
     table.add_rms_norm = ops::add_rms_norm;
     table.add_rms_norm_bwd = ops::add_rms_norm_bwd;
     table.add_rms_norm_positions = ops::add_rms_norm_positions;
     table.add_rms_norm_positions_bwd = ops::add_rms_norm_positions_bwd;
+    table.swiglu = ops::swiglu;
+    table.swiglu_bwd = ops::swiglu_bwd;
+    table.attention = ops::attention;
+    table.attention_bwd = ops::attention_bwd;
+    table.embed = ops::embed;
+    table.embed_bwd = ops::embed_bwd;
+    table.admit = ops::admit;
+    table.explore = ops::explore;
+    table.halt_head = ops::halt_head;
+    table.halt_head_bwd = ops::halt_head_bwd;
+    table.token_loss = ops::token_loss;
+    table.halt = ops::halt;
+    table.metrics = ops::metrics;
+    table.advance = ops::advance;
+    table.adam = ops::adam;
+    table.sign_sgd = ops::sign_sgd;
     return table;
 }
 
