@@ -124,22 +124,35 @@ __global__ void __launch_bounds__(WARP * WARPS)
 
 // ---- backward -----------------------------------------------------------------------------------------------------
 
+/** The eight 2-byte elements of a word. */
+template <typename T>
+__device__ __forceinline__ Pack<T> unpack(uint4 word) {
+    static_assert(sizeof(Pack<T>) == sizeof(uint4), "a pack of 2-byte elements is one word");
+    union {
+        uint4 word;
+        Pack<T> pack;
+    } u = {};
+    u.word = word;
+    return u.pack;
+}
+
 template <typename T>
 __global__ void __launch_bounds__(WARP * WARPS)
     add_rms_norm_positions_bwd_kernel(const T* dy, const T* y, const float* s, T* dr, int32_t S, int32_t D) {
     const Place p = place<PACK>(S, D);
     const bool inside = p.channel < D;
     const int warp = threadIdx.x / WARP;
-    Pack<T> g[KEPT], v[KEPT];  // as loaded, not widened: half the registers
+    uint4 g[KEPT], v[KEPT];  // as loaded: ptxas would give each element of a Pack a register of its own
     float mean[PACK] = {};
 #pragma unroll
     for (int k = 0; k < KEPT; k++) {
         const int32_t t = k * WARPS + warp;
         if (inside && t < S) {
-            g[k] = load_pack(dy + p.at + static_cast<int64_t>(t) * D);
-            v[k] = load_pack(y + p.at + static_cast<int64_t>(t) * D);
+            g[k] = *reinterpret_cast<const uint4*>(dy + p.at + static_cast<int64_t>(t) * D);
+            v[k] = *reinterpret_cast<const uint4*>(y + p.at + static_cast<int64_t>(t) * D);
+            const Pack<T> gp = unpack<T>(g[k]), vp = unpack<T>(v[k]);
 #pragma unroll
-            for (int i = 0; i < PACK; i++) mean[i] += to_float(g[k].v[i]) * to_float(v[k].v[i]);
+            for (int i = 0; i < PACK; i++) mean[i] += to_float(gp.v[i]) * to_float(vp.v[i]);
         }
     }
     sum_warps(mean);
@@ -154,10 +167,11 @@ __global__ void __launch_bounds__(WARP * WARPS)
     for (int k = 0; k < KEPT; k++) {
         const int32_t t = k * WARPS + warp;
         if (t < S) {
+            const Pack<T> gp = unpack<T>(g[k]), vp = unpack<T>(v[k]);
             Pack<T> out;
 #pragma unroll
             for (int i = 0; i < PACK; i++)
-                out.v[i] = from_float<T>(scale[i] * (to_float(g[k].v[i]) - to_float(v[k].v[i]) * mean[i]));
+                out.v[i] = from_float<T>(scale[i] * (to_float(gp.v[i]) - to_float(vp.v[i]) * mean[i]));
             store_pack(dr + p.at + static_cast<int64_t>(t) * D, out);
         }
     }

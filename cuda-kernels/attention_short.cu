@@ -20,6 +20,7 @@
 namespace trm {
 namespace {
 
+// Two blocks a multiprocessor at least: left to itself, ptxas takes 64 registers on some targets and spills.
 constexpr int WARPS = 8, THREADS = WARP * WARPS;
 constexpr int MOST_POSITIONS = 128, MOST_WIDTH = 128;
 constexpr int ROWS = 4;                           // of a warp at a time
@@ -159,7 +160,7 @@ size_t shared_fwd(const Attention& H) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 2)
     attention_short_fwd_kernel(Attention H, const T* qkv, T* o, float* lse, bool wide) {
     const int64_t head = blockIdx.x, b = head / H.A, a = head % H.A;
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, size = H.S * row_of(H.d);
@@ -217,7 +218,7 @@ size_t shared_bwd(const Attention& H) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 2)
     attention_short_bwd_kernel(Attention H, const T* qkv, const T* o, const float* lse, const T* d_o, T* dqkv,
                                bool wide) {
     const int64_t head = blockIdx.x, b = head / H.A, a = head % H.A;

@@ -32,9 +32,10 @@ __device__ __forceinline__ double weight(double a, float most) {
     return KIND == TRM_STABLEMAX ? stable(a) : exp(a - static_cast<double>(most));
 }
 
-/** GROUP threads, 1 or a warp, share the row of a token. */
+/** GROUP threads, 1 or a warp, share the row of a token. Four blocks at least: left to itself, ptxas takes 40 registers
+ *  and spills around the calls of log and of the division. */
 template <typename T, int KIND, int GROUP>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 4)
     token_loss_kernel(const T* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits,
                       int32_t* labelled, T* d_logits, int32_t L, int32_t P, int32_t V, double scale) {
     __shared__ int32_t counts[WARPS], corrects[WARPS];
@@ -93,7 +94,7 @@ __global__ void __launch_bounds__(THREADS)
         const bool known = label >= 0 && label < V;
         const double own = known ? static_cast<double>(to_float(row[label])) : nan("");
         double sum = 0.0;
-#pragma unroll 1  // unrolled, the calls of exp and of the division leave no room for the rest
+#pragma unroll 1  // unrolled, the exponentials and divisions leave no registers for the rest
         for (int32_t c = member; c < V; c += GROUP) sum += weight<KIND>(static_cast<double>(to_float(row[c])), most);
         if (GROUP > 1) sum = warp_sum(sum);  // and no member has a read before it, so all may write after it
         // Every member counts, as all hold the same values; the first of a warp is asked at the end.

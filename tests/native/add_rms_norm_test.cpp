@@ -141,7 +141,7 @@ void all_channels() {
 
 template <typename T>
 void all_positions() {
-    for (const int32_t S : {1, 15, 17, 97, 127, 129, 300}) {
+    for (const int32_t S : {1, 15, 17, 97, 127, 128, 129, 300}) {
         over_positions<T>(2, S, 8);
         over_positions<T>(1, S, 41);
     }
