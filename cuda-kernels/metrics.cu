@@ -10,12 +10,12 @@ namespace trm {
 namespace {
 
 constexpr int THREADS = 256;
-constexpr int SUMS = TRM_METRIC_Q_HALT_LOSS + 1;
+constexpr int SUMS = TRM_METRIC_Q_CONTINUE_LOSS + 1;
 
 __global__ void __launch_bounds__(THREADS)
     metrics_kernel(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact,
                    const int32_t* steps, const int32_t* halted, const double* lane_loss, const double* halt_loss,
-                   double* metrics, int64_t B) {
+                   const double* continue_loss, double* metrics, int64_t B) {
     __shared__ double values[SUMS][THREADS];
     const int i = static_cast<int>(threadIdx.x);
     double sum = i < SUMS ? metrics[i] : 0.0;
@@ -31,6 +31,7 @@ __global__ void __launch_bounds__(THREADS)
             values[TRM_METRIC_STEPS][i] = counts ? static_cast<double>(steps[b]) : 0.0;
             values[TRM_METRIC_LM_LOSS][i] = lane_loss[b];
             values[TRM_METRIC_Q_HALT_LOSS][i] = halt_loss[b];
+            values[TRM_METRIC_Q_CONTINUE_LOSS][i] = continue_loss != nullptr ? continue_loss[b] : 0.0;
         }
         __syncthreads();  // the tile is complete
         const int64_t count = B - first < THREADS ? B - first : THREADS;
@@ -47,13 +48,13 @@ __global__ void __launch_bounds__(THREADS)
 
 int ops::metrics(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact,
                  const int32_t* steps, const int32_t* halted, const double* lane_loss, const double* halt_loss,
-                 double* metrics, int64_t B, trm_stream stream) {
+                 const double* continue_loss, double* metrics, int64_t B, trm_stream stream) {
     TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && exact != nullptr && steps != nullptr &&
                     halted != nullptr && lane_loss != nullptr && halt_loss != nullptr && metrics != nullptr,
                 "metrics: a pointer is NULL");
     TRM_REQUIRE(B > 0, "metrics: B=%lld must be positive", static_cast<long long>(B));
     return launch("metrics", metrics_kernel, 1, THREADS, 0, stream, q, hits, labelled, exact, steps, halted, lane_loss,
-                  halt_loss, metrics, B);
+                  halt_loss, continue_loss, metrics, B);
 }
 
 }  // namespace trm

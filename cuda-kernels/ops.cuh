@@ -28,6 +28,7 @@ TRM_OPERATION(halt_head);
 TRM_OPERATION(halt_head_bwd);
 TRM_OPERATION(token_loss);
 TRM_OPERATION(halt);
+TRM_OPERATION(continue_loss);
 TRM_OPERATION(metrics);
 TRM_OPERATION(advance);
 TRM_OPERATION(adam);

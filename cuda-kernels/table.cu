@@ -10,6 +10,15 @@ int set_threads(int32_t) {
     return TRM_OK;
 }
 
+/** No half of a block is fused yet: all are composed. */
+int32_t fuses_position_mlp(int32_t, int32_t, int32_t, int32_t) {
+    return 0;
+}
+
+int32_t fuses_channel_mlp(int32_t, int32_t, int32_t) {
+    return 0;
+}
+
 /** "sm_90" of the calling thread's device, or why there is none. */
 const char* device_target() {
     static char text[160];
@@ -43,6 +52,8 @@ trm_backend build() {
     table.add_rms_norm_positions_bwd = ops::add_rms_norm_positions_bwd;
     table.swiglu = ops::swiglu;
     table.swiglu_bwd = ops::swiglu_bwd;
+    table.fuses_position_mlp = fuses_position_mlp;
+    table.fuses_channel_mlp = fuses_channel_mlp;
     table.attention = ops::attention;
     table.attention_bwd = ops::attention_bwd;
     table.embed = ops::embed;
@@ -53,6 +64,7 @@ trm_backend build() {
     table.halt_head_bwd = ops::halt_head_bwd;
     table.token_loss = ops::token_loss;
     table.halt = ops::halt;
+    table.continue_loss = ops::continue_loss;
     table.metrics = ops::metrics;
     table.advance = ops::advance;
     table.adam = ops::adam;

@@ -145,7 +145,7 @@ void unknown_label() {
         "a label outside the vocabulary");
 }
 
-void halt_matches(int64_t B, int32_t max_steps, bool training, bool gradient) {
+void halt_matches(int64_t B, int32_t max_steps, int32_t rule, bool gradient) {
     each_case(
         [=](Random& random) {
             Buffer<float> q("q", 2 * B), dq("dq", 2 * B);
@@ -170,33 +170,37 @@ void halt_matches(int64_t B, int32_t max_steps, bool training, bool gradient) {
                 want_steps[b] = steps[b] + 1;
                 want_exact[b] = hits[b] == labelled[b];
                 const bool last = want_steps[b] >= max_steps;
-                want_halted[b] = training && max_steps > 1 ? (last || x > 0) && want_steps[b] >= min_steps[b] : last;
+                const bool wants = rule == TRM_HALT_COMPARE ? q[2 * b] > q[2 * b + 1] : x > 0;
+                want_halted[b] =
+                    rule != TRM_HALT_LAST && max_steps > 1 ? (last || wants) && want_steps[b] >= min_steps[b] : last;
                 want_loss[b] = (x > 30 ? x + std::exp(-x) : std::log1p(std::exp(x))) - want_exact[b] * x;
                 want_dq[2 * b] = scale * (1 / (1 + std::exp(-x)) - want_exact[b]);
             }
             succeeded(ops().halt(q, hits, labelled, min_steps, steps, halted, exact, loss, gradient ? dq.data() : nullptr,
-                                 B, max_steps, training, scale, nullptr));
+                                 B, max_steps, rule, scale, nullptr));
             equal(steps, want_steps);
             equal(halted, want_halted);
             equal(exact, want_exact);
             near(loss, want_loss, [&](int64_t b) { return 1e-13 * (1 + std::fabs(widen(q[2 * b]))); });
             if (gradient) near(dq, want_dq, [](int64_t) { return 1e-14; });
         },
-        "B=%lld max=%d training=%d dq=%d", static_cast<long long>(B), max_steps, training, gradient);
+        "B=%lld max=%d rule=%d dq=%d", static_cast<long long>(B), max_steps, rule, gradient);
 }
 
-void metrics_match(int64_t B) {
+void metrics_match(int64_t B, bool continues) {
     each_case(
         [=](Random& random) {
             Buffer<float> q("q", 2 * B);
             Buffer<int32_t> hits("hits", B), labelled("labelled", B), exact("exact", B), steps("steps", B),
                 halted("halted", B);
-            Buffer<double> lane_loss("lane_loss", B), halt_loss("halt_loss", B), sums("metrics", TRM_METRIC_SIZE);
+            Buffer<double> lane_loss("lane_loss", B), halt_loss("halt_loss", B), continue_loss("continue_loss", B),
+                sums("metrics", TRM_METRIC_SIZE);
             random.fill(q, 1.0, false);
             q[0] = 0;
             q.freeze();
             random.fill(lane_loss);
             random.fill(halt_loss);
+            random.fill(continue_loss);
             random.fill(sums, 1.0, false);
             for (int64_t b = 0; b < B; b++) {
                 labelled[b] = random.below(5);
@@ -209,6 +213,7 @@ void metrics_match(int64_t B) {
             for (int64_t b = 0; b < B; b++) {
                 want[TRM_METRIC_LM_LOSS] += lane_loss[b];
                 want[TRM_METRIC_Q_HALT_LOSS] += halt_loss[b];
+                if (continues) want[TRM_METRIC_Q_CONTINUE_LOSS] += continue_loss[b];
                 if (!halted[b] || labelled[b] == 0) continue;
                 want[TRM_METRIC_COUNT]++;
                 want[TRM_METRIC_ACCURACY] += static_cast<double>(hits[b]) / labelled[b];
@@ -216,10 +221,39 @@ void metrics_match(int64_t B) {
                 want[TRM_METRIC_Q_HALT_ACCURACY] += (q[2 * b] >= 0) == (exact[b] == 1);
                 want[TRM_METRIC_STEPS] += steps[b];
             }
-            succeeded(ops().metrics(q, hits, labelled, exact, steps, halted, lane_loss, halt_loss, sums, B, nullptr));
+            succeeded(ops().metrics(q, hits, labelled, exact, steps, halted, lane_loss, halt_loss,
+                                    continues ? continue_loss.data() : nullptr, sums, B, nullptr));
             equal(sums, want);
         },
-        "B=%lld", static_cast<long long>(B));
+        "B=%lld continue=%d", static_cast<long long>(B), continues);
+}
+
+void continue_matches(int64_t B, int32_t max_steps) {
+    each_case(
+        [=](Random& random) {
+            Buffer<float> q("q", 2 * B), next_q("next_q", 2 * B), dq("dq", 2 * B);
+            Buffer<int32_t> steps("steps", B);
+            Buffer<double> target("target", B), loss("loss", B);
+            random.fill(q, 2.0, false);
+            random.fill(next_q, 2.0, false);
+            random.fill(dq, 1.0, false);
+            for (int64_t b = 0; b < B; b++) steps[b] = 1 + random.below(max_steps);
+            const double scale = 0.5;
+            Doubles want_target(B), want_loss(B), want_dq(2 * B);
+            for (int64_t b = 0; b < B; b++) {
+                const double halts = next_q[2 * b], goes_on = next_q[2 * b + 1], x = q[2 * b + 1];
+                const double best = steps[b] >= max_steps ? halts : std::fmax(halts, goes_on);
+                want_target[b] = 1 / (1 + std::exp(-best));
+                want_loss[b] = std::log1p(std::exp(x)) - want_target[b] * x;
+                want_dq[2 * b] = dq[2 * b];  // belongs to the halt loss
+                want_dq[2 * b + 1] = scale * (1 / (1 + std::exp(-x)) - want_target[b]);
+            }
+            succeeded(ops().continue_loss(q, next_q, steps, target, loss, dq, B, max_steps, scale, nullptr));
+            near(target, want_target, [](int64_t) { return 1e-14; });
+            near(loss, want_loss, [&](int64_t b) { return 1e-13 * (1 + std::fabs(widen(q[2 * b + 1]))); });
+            near(dq, want_dq, [](int64_t) { return 1e-14; });
+        },
+        "B=%lld max=%d", static_cast<long long>(B), max_steps);
 }
 
 }  // namespace
@@ -256,20 +290,32 @@ TEST(token_loss) {
 
 TEST(halt) {
     for (const int64_t B : {1, 127, 129})
-        for (const bool training : {false, true}) {
-            halt_matches(B, 16, training, training);
-            halt_matches(B, 1, training, true);
+        for (const int32_t rule : {TRM_HALT_LAST, TRM_HALT_SIGN, TRM_HALT_COMPARE}) {
+            halt_matches(B, 16, rule, rule != TRM_HALT_LAST);
+            halt_matches(B, 1, rule, true);
         }
     Buffer<float> x("x", 8);
     Buffer<int32_t> i("i", 8);
     Buffer<double> d("d", 8);
-    refused(ops().halt(x, i, i, nullptr, i, i, i, d, x, 1, 4, 1, 1, nullptr), "min_steps is NULL");
+    refused(ops().halt(x, i, i, nullptr, i, i, i, d, x, 1, 4, TRM_HALT_SIGN, 1, nullptr), "min_steps is NULL");
+    refused(ops().halt(x, i, i, i, i, i, i, d, x, 1, 4, 3, 1, nullptr), "rule=3");
 }
 
-TEST(metrics) {
-    for (const int64_t B : {1, 255, 256, 257, 769}) metrics_match(B);
+TEST(continue_loss) {
+    for (const int64_t B : {1, 127, 129}) continue_matches(B, 4);
     Buffer<float> x("x", 8);
     Buffer<int32_t> i("i", 8);
     Buffer<double> d("d", 8);
-    refused(ops().metrics(x, i, i, i, i, i, d, nullptr, d, 1, nullptr), "NULL");
+    refused(ops().continue_loss(x, x, i, nullptr, d, x, 1, 4, 1, nullptr), "NULL");
+}
+
+TEST(metrics) {
+    for (const int64_t B : {1, 255, 256, 257, 769}) {
+        metrics_match(B, false);
+        metrics_match(B, true);
+    }
+    Buffer<float> x("x", 8);
+    Buffer<int32_t> i("i", 8);
+    Buffer<double> d("d", 8);
+    refused(ops().metrics(x, i, i, i, i, i, d, nullptr, nullptr, d, 1, nullptr), "NULL");
 }

@@ -98,7 +98,7 @@ mutate admit-keeps-steps lanes.cu admit 's|            steps\[b\] = 0;|         
 mutate admit-all-lanes lanes.cu admit 's|if (halted\[b\] == 0) return;|if (halted[b] < 0) return;|'
 mutate explore-from-one lanes.cu explore 's|? 2 + static_cast<int32_t>|? 1 + static_cast<int32_t>|'
 mutate head-drops-a-warp halt_head.cu halt_head 's|for (int i = 0; i < WARPS; i++) sum|for (int i = 1; i < WARPS; i++) sum|'
-mutate halt-at-zero halt.cu halt 's/(last || logit > 0)/(last || logit >= 0)/'
+mutate halt-at-zero halt.cu halt 's/(last || q\[2 \* b\] > bar)/(last || q[2 * b] >= bar)/'
 mutate metrics-lack-barrier metrics.cu metrics 's|__syncthreads();  // the tile has been read||'
 mutate last-of-equal-logits token_loss.cu token_loss 's/other == most \&\& index < best/other == most \&\& index > best/'
 mutate stablemax-slope token_loss.cu token_loss 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
