@@ -24,7 +24,7 @@ class InfoCommandTest {
         assertTrue(json.get("threads").asInt() > 0);
         assertTrue(json.get("memory_bytes").asLong() > 0);
         assertTrue(
-                List.of("base", "avx2", "avx512")
+                List.of("base", "avx2", "avx512", "avx512_bf16")
                         .contains(json.get("cpu_target").asText()),
                 json.toString());
         assertTrue(json.get("cuda_driver").has("found"));
@@ -82,7 +82,7 @@ class InfoCommandTest {
                 List.of(List.of("arch.mlp_t=true"), List.of("arch.mlp_t=false", "arch.pos_encodings=rope"))) {
             List<String> settings = new java.util.ArrayList<>(variant);
             settings.addAll(List.of("batch=4", "arch.hidden_size=64", "threads=1", "--json"));
-            Object[] bench = args("bench", settings, "--seconds", "0");
+            Object[] bench = args("bench", settings, "--seconds", "0.01");
             Object[] info = args(
                     "info",
                     settings.stream()
