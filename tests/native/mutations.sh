@@ -71,7 +71,7 @@ cmake -S tests/native -B build >"$work/build" 2>&1 && build || {
 
 mutate add-bound add.cu add 's|const Pack<T> y = load_pack(b + at, count - at, wide);|const Pack<T> y = load_pack(b + at, count - at + 1, wide);|'
 mutate add-into-overwrites add.cu add 's|y.v\[i\] += to_float|y.v[i] = to_float|'
-mutate cast-truncates common.cuh memory 's|return __float2bfloat16_rn(v);|return __float2bfloat16_rn(__uint_as_float(__float_as_uint(v) \& 0xffff0000u));|'
+mutate cast-truncates memory.cu memory 's|from_float<bf16>(x.v\[i\])|from_float<bf16>(__uint_as_float(__float_as_uint(x.v[i]) \& 0xffff0000u))|'
 mutate wide-when-odd swiglu.cu swiglu '0,/inner % PACK == 0 \&\& aligned(16, gu, p)/s||aligned(16, gu, p)|'
 mutate gate-and-up-swapped swiglu.cu swiglu 's|out.v\[i\] = from_float<T>(a / (1.0f + exp_of_minus(a)) \* to_float(u.v\[i\]));|out.v[i] = from_float<T>(to_float(u.v[i]) / (1.0f + exp_of_minus(to_float(u.v[i]))) * a);|'
 mutate exponential-overflows swiglu.cu swiglu 's|expf(fminf(-a, 88.0f))|expf(-a)|'
