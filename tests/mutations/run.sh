@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# tests/mutations/run.sh [NAME...]   breaks one formula at a time and expects the golden cases to notice
+# tests/mutations/run.sh [NAME...]   breaks one formula at a time and expects `mvn verify` to notice
 #
-# Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR.
-# The copy is rebuilt and replays tests/golden on the CPU. A mutation counts as caught when a case fails; a mutation
-# that does not apply, compile or finish is an error, never a catch. Exit status 1 unless all are caught.
+# Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
+# the copy `mvn verify` rebuilds what changed and runs the numerical tests: the recorded cases, every operation alone,
+# deep supervision. Left out are the other tests, the repetition under other instruction sets, and the format check,
+# which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
+# finish is an error, never a catch. Exit status 1 unless all are caught.
 set -euo pipefail
 
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -16,30 +18,33 @@ mkdir "$tree"
 tar -C "$root" --exclude=./target --exclude=./.git --exclude=./runs -cf - . | tar -C "$tree" -xf -
 cd "$tree"
 
+tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest'
 ops=native/cpu/ops
 java=src/main/java/trm
 passed=0
 failed=0
 
-# Brings target/classes up to date with one changed file.
-rebuild() {
-    case $1 in
-        native/*)
-            cmake --build target/cmake --parallel "$(getconf _NPROCESSORS_ONLN)" && cp target/native/*.so "$libraries/"
-            ;;
-        *) javac --release 17 -cp 'target/classes:target/lib/*' -d target/classes "$1" ;;
-    esac >"$work/build" 2>&1
+# All that Maven says goes to $work/maven; $reports then holds what the tests say.
+reports=target/surefire-reports
+verify() {
+    rm -rf $reports
+    timeout 600 mvn -B -q -ntp -Dspotless.check.skip=true "-Dtest=$tests" -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" \
+        "-Dtrm.test.jvmArgs=-Dorg.bytedeco.javacpp.cachedir=$work/cache" "$@" verify >"$work/maven" 2>&1
 }
 
-replay() {
-    timeout 300 java "-Dorg.bytedeco.javacpp.cachedir=$work/cache" -cp 'target/classes:target/lib/*' trm.cli.Main \
-        verify --device cpu tests/golden >"$work/replay" 2>&1
-}
-
-# The first case that failed, with the tensor that deviates most in units of its tolerance.
-first_failure() {
-    sed -n 's/^failed  *\([^ ]*\)  worst \([^:]*\): .*/\1 \2/p; s/^failed  *\([^ ]*\)  (\(.*\))$/\1 (\2)/p' "$work/replay" \
-        | head -n 1
+# The tests that failed, each once: Class.method, Class.method.
+failures() {
+    awk -F'"' '
+        /<testcase / {
+            for (i = 1; i < NF; i++) {
+                if ($i ~ / name=$/) name = $(i + 1)
+                if ($i ~ / classname=$/) class = $(i + 1)
+            }
+            sub(/[({\[].*/, "", name)
+            sub(/.*\./, "", class)
+        }
+        /<(failure|error)[ >]/ { print class "." name }' $reports/TEST-*.xml 2>/dev/null \
+        | sort -u | paste -sd' ' - | sed 's/ /, /g'
 }
 
 wrong() {
@@ -69,41 +74,27 @@ mutate() {
     lines=$(diff "$work/original" "$file" | grep -c '^<' || true)
     if [ "$lines" != 1 ]; then
         wrong "ERROR $name: the expression changes $lines lines of $file"
-    elif ! rebuild "$file"; then
-        wrong "ERROR $name: does not compile"
-        grep -m 3 'error' "$work/build" >&2 || true
     else
-        replay || status=$?
+        verify -o || status=$?
         if [ $status = 0 ]; then
             wrong "SURVIVED $name"
-        elif [ $status = 1 ] && [ -n "$(first_failure)" ]; then
-            echo "caught $name: $(first_failure) ($(grep -c '^failed' "$work/replay") cases fail)"
+        elif [ $status = 1 ] && [ -n "$(failures)" ]; then
+            echo "caught $name: $(failures)"
             passed=$((passed + 1))
         else
-            wrong "ERROR $name: the replay ended with status $status"
-            tail -n 3 "$work/replay" >&2
+            wrong "ERROR $name: Maven ended with status $status before a test failed"
+            grep -m 3 -i 'error' "$work/maven" >&2 || true
         fi
     fi
     cp "$work/original" "$file"
-    case $file in
-        native/*) ;; # built again with the next mutation of native code
-        *) rebuild "$file" ;;
-    esac
 }
 
-mvn -B -q -DskipTests -Dspotless.check.skip=true package >"$work/build" 2>&1 || {
-    cat "$work/build" >&2
-    echo "the tree does not build" >&2
-    exit 1
-}
-libraries=$(dirname "$(find target/classes -name libtrm_cpu.so)")
-if ! replay; then
-    grep -v '^passed' "$work/replay" >&2 || true
+if ! verify; then
+    cat "$work/maven" >&2
     echo "the tree fails without any mutation" >&2
     exit 1
 fi
 
-# Java first: their replays need the unchanged native library.
 mutate one-cycle-less $java/model/LatentRecursion.java \
     's|cycles = sizes.arch().cycles();|cycles = Math.max(1, sizes.arch().cycles() - 1);|'
 mutate one-latent-update-less $java/model/LatentRecursion.java \
@@ -111,21 +102,47 @@ mutate one-latent-update-less $java/model/LatentRecursion.java \
 mutate dx-lacks-first-share $java/model/LatentRecursion.java \
     's|kernels.addInto(d, dx);|if (i > 0) kernels.addInto(d, dx);|'
 mutate answer-from-question $java/model/LatentRecursion.java \
-    's|step.forward(slot(n, record), null, y, null);|kernels.copy(xy, slot(n, record).u()); &|'
-mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|true, 0\.5 \* scale);|true, scale);|'
+    's|step.forward(slot(n, record), null, y, null, record);|kernels.copy(xy, slot(n, record).u()); &|'
+mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|rule, 0\.5 \* scale);|rule, scale);|'
+mutate continue-loss-unscaled $java/train/DeepSupervision.java \
+    's|continueLoss(maxSteps, 0\.5 \* scale);|continueLoss(maxSteps, scale);|'
+mutate continue-from-old-latents $java/train/DeepSupervision.java \
+    's|^        kernels.copy(lanes.y(), next.lanes().y());||'
+mutate continue-loss-by-sign-rule $java/train/DeepSupervision.java \
+    's|Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE|Kernels.HaltRule.SIGN : Kernels.HaltRule.SIGN|'
 
 mutate norm-over-wrong-axis $ops/add_rms_norm.cpp 's|sqrt_v(sum / (float) S + eps)|sqrt_v(sum / (float) D + eps)|'
 mutate norm-backward-lacks-mean $ops/add_rms_norm.cpp \
     's|store(dr + at + i, (load(dy + at + i, k) - load(y + at + i, k) \* mean) \* scale, k);|store(dr + at + i, (load(dy + at + i, k) - 0.0f * mean) * scale, k);|'
 mutate gate-and-up-swapped $ops/swiglu.cpp \
-    's|a / (1.0f + exp_v(-a)) \* load(u + i, k)|load(u + i, k) / (1.0f + exp_v(-load(u + i, k))) * a|'
+    's|a \* sigmoid_v(a).sigma \* load(u + i, k)|load(u + i, k) * sigmoid_v(load(u + i, k)).sigma * a|'
+mutate fused-gate-and-up-swapped $ops/tile.h \
+    's|g\[r\]\[c\] \* sigmoid_v(g\[r\]\[c\]).sigma \* u\[r\]\[c\]|u[r][c] * sigmoid_v(u[r][c]).sigma * g[r][c]|'
+mutate fused-slope-of-silu $ops/tile.h 's|(sigma \* (1.0f + g \* (e \* sigma)))|(sigma * (1.0f - g * (e * sigma)))|'
+mutate fused-norm-over-wrong-axis $ops/position_mlp.cpp 's|sqrt_v(sum / (float) S + eps)|sqrt_v(sum / (float) D + eps)|'
+mutate fused-norm-backward-lacks-mean $ops/position_mlp.cpp 's|mean = sum / (float) S,|mean = 0.0f * sum,|'
+mutate fused-last-lane-only $ops/position_mlp.cpp 's|const bool add = b > group \* lanes;|const bool add = false;|'
+mutate fused-loses-a-group $ops/position_mlp.cpp 's|for (int64_t group = 1; group < groups|for (int64_t group = 2; group < groups|'
+mutate fused-lacks-gradient-through-up $ops/channel_mlp.cpp \
+    's|^            product({dgu + INNER_BWD, 2 \* INNER_BWD, 1}.*||'
 mutate rotary-backward-sign $ops/attention.cpp 's|^            const vf co = load(c + i, k), si = load(s + i, k);|            const vf co = load(c + i, k), si = -load(s + i, k);|'
 mutate attention-scale $ops/attention.cpp 's|1\.0f / __builtin_sqrtf((float) d)|1.0f / (float) d|'
 mutate embed-lacks-root $ops/embedding.cpp 's|root = __builtin_sqrtf((float) D)|root = 1.0f|'
 mutate embed-backward-lacks-root $ops/embedding.cpp 's|factor = __builtin_sqrt((double) D)|factor = 1.0|'
 mutate stablemax-slope $ops/token_loss.cpp 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
 mutate loss-over-all-tokens $ops/token_loss.cpp 's|share = 1\.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
-mutate halt-at-zero $ops/halt.cpp 's/last || logit > 0/last || logit >= 0/'
+mutate halt-at-zero $ops/halt.cpp \
+    's/q\[2 \* b\] > bar/(rule == TRM_HALT_SIGN ? q[2 * b] >= bar : q[2 * b] > bar)/'
+mutate argmax-last-of-equals $ops/token_loss.cpp 's|if (a > most) {|if (a >= most) {|'
+mutate loss-gradient-rounded-twice $ops/token_loss.cpp 's|if (f == f \&\& (double) f != x) {|if (f != f) {|'
+mutate compare-rule-not-strict $ops/halt.cpp \
+    's/q\[2 \* b\] > bar/(rule == TRM_HALT_COMPARE ? q[2 * b] >= bar : q[2 * b] > bar)/'
+mutate continue-target-never-last $ops/halt.cpp 's|steps\[b\] >= max_steps ? halts : better|better|'
+mutate continue-target-lacks-maximum $ops/halt.cpp 's|halts > goes_on ? halts : goes_on|halts > goes_on ? halts : halts|'
+mutate continue-gradient-of-exact $ops/halt.cpp \
+    's|dq\[2 \* b + 1\] = (float) (scale \* (l.sigma - target\[b\]));|dq[2 * b + 1] = (float) (scale * (l.sigma - 1));|'
+mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
+mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate halt-after-minimum $ops/halt.cpp 's|step >= min_steps\[b\]|step > min_steps[b]|'
 mutate halt-accuracy-strict $ops/halt.cpp 's|(q\[2 \* b\] >= 0) ==|(q[2 * b] > 0) ==|'
 mutate ema-of-gradient $ops/adam.cpp 's|new_share \* value|new_share * grad|'
@@ -135,6 +152,9 @@ mutate correction-inside-atan2 $ops/adam.cpp \
     's|atan2_v(first, root)|(float) controls[TRM_CTRL_CORRECTION1] * atan2_v(first / (float) controls[TRM_CTRL_CORRECTION1], root)|'
 mutate second-correction-lacks-root $ops/adam.cpp \
     's|1 / ::sqrt(controls\[TRM_CTRL_CORRECTION2\])|1 / controls[TRM_CTRL_CORRECTION2]|'
+mutate adamw-epsilon-sign $ops/adam.cpp 's|first / (root + epsilon)|first / (root - epsilon)|'
+mutate adamw-epsilon-inside-root $ops/adam.cpp 's|first / (root + epsilon)|first / sqrt_v(root * root + epsilon)|'
+mutate adamw-epsilon-before-correction $ops/adam.cpp 's|first / (root + epsilon)|first / (root + epsilon * widen_v)|'
 mutate decay-lacks-rate $ops/adam.cpp 's|keep = (float) (1 - lr \* weight_decay)|keep = (float) (1 - weight_decay)|'
 mutate sign-of-zero $ops/sign_sgd.cpp 's|(sum\[c\] > 0) - (sum\[c\] < 0)|(sum[c] >= 0) - (sum[c] < 0)|'
 mutate signs-before-sum $ops/sign_sgd.cpp \

@@ -78,20 +78,25 @@ TRM_INLINE void narrow(float x, bf16* p) {
 
 // The upper half of each lane holds the bfloat16, the lower half is zero.
 TRM_INLINE vu rounded_bits(vf x) {
-#if defined(__AVX512BF16__)
-    return __builtin_convertvector((vh) _mm512_cvtneps_pbh((__m512) x), vu) << 16;
-#else
     const vu u = (vu) x;
     const vu even = (u + 0x7fffu + ((u >> 16) & 1u)) & 0xffff0000u;
     const vi nan = (vi) (u & 0x7fffffffu) > 0x7f800000;
     return nan ? (u | 0x400000u) & 0xffff0000u : even;
+}
+
+// The bfloat16 of x.
+TRM_INLINE vh round_bf16(vf x) {
+#if defined(__AVX512BF16__)
+    return (vh) _mm512_cvtneps_pbh((__m512) x);
+#else
+    return __builtin_convertvector(rounded_bits(x) >> 16, vh);
 #endif
 }
 
 // round_as<T>: the value that a store as T and a load would give.
 template <class T>
 TRM_INLINE vf round_as(vf x) {
-    return sizeof(T) == 4 ? x : (vf) rounded_bits(x);
+    return sizeof(T) == 4 ? x : (vf) (__builtin_convertvector(round_bf16(x), vu) << 16);
 }
 
 // Loads and stores of k <= W elements; missing lanes load as 0. With the constant k = W they are one instruction.
@@ -118,11 +123,7 @@ TRM_INLINE void store(float* p, vf v, int k = W) {
         __builtin_memcpy(p, &v, (size_t) k * sizeof *p);
 }
 TRM_INLINE void store(bf16* p, vf x, int k = W) {
-#if defined(__AVX512BF16__)
-    const vh v = (vh) _mm512_cvtneps_pbh((__m512) x);
-#else
-    const vh v = __builtin_convertvector(rounded_bits(x) >> 16, vh);
-#endif
+    const vh v = round_bf16(x);
     if (k == W)
         __builtin_memcpy(p, &v, sizeof v);
     else

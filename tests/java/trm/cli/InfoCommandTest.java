@@ -89,7 +89,7 @@ class InfoCommandTest {
                 List.of(List.of("arch.mlp_t=true"), List.of("arch.mlp_t=false", "arch.pos_encodings=rope"))) {
             List<String> settings = new java.util.ArrayList<>(variant);
             settings.addAll(List.of("batch=4", "arch.hidden_size=64", "threads=1", "--json"));
-            Object[] bench = args("bench", settings, "--seconds", "0");
+            Object[] bench = args("bench", settings, "--seconds", "0.01");
             Object[] info = args(
                     "info",
                     settings.stream()

@@ -4,6 +4,7 @@ import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass
 
 import java.io.PrintWriter;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
 import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
 import org.junit.platform.launcher.core.LauncherFactory;
@@ -14,17 +15,20 @@ import trm.device.cuda.CudaBackend;
 
 /** The device that the tests of the operations run on: the CPU, or GPU 0 where {@code -Dtrm.test.device=cuda:0}. */
 public final class TestDevice {
-    /** The tests of the operations. */
-    static final List<Class<?>> OPERATIONS = List.of(
-            ElementwiseTest.class,
-            ProductsTest.class,
-            NormTest.class,
-            SwigluTest.class,
-            AttentionTest.class,
-            EmbeddingTest.class,
-            LanesTest.class,
-            LossTest.class,
-            OptimizerTest.class);
+    /** Classes with the tests of the operations. */
+    public static final List<String> OPERATIONS = Stream.of(
+                    ElementwiseTest.class,
+                    ProductsTest.class,
+                    NormTest.class,
+                    SwigluTest.class,
+                    FusedMlpTest.class,
+                    AttentionTest.class,
+                    EmbeddingTest.class,
+                    LanesTest.class,
+                    LossTest.class,
+                    OptimizerTest.class)
+            .map(Class::getName)
+            .toList();
 
     private TestDevice() {}
 
@@ -34,10 +38,10 @@ public final class TestDevice {
                 : new CudaBackend(0, MatmulPrecision.FLOAT32, System.out::println);
     }
 
-    /** Runs {@link #OPERATIONS} in this process and prints the failures and the counts; true if all pass. */
-    public static boolean runOperations() {
+    /** Runs test classes in this process and prints the failures and the counts; true if all pass. */
+    public static boolean run(List<String> classes) {
         LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
-                .selectors(OPERATIONS.stream().map(c -> selectClass(c)).toList())
+                .selectors(classes.stream().map(name -> selectClass(name)).toList())
                 .build();
         SummaryGeneratingListener listener = new SummaryGeneratingListener();
         LauncherFactory.create().execute(request, listener);

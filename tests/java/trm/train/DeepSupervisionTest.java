@@ -89,6 +89,12 @@ class DeepSupervisionTest {
             ModelSizes sizes = new ModelSizes(config.arch(), shape, LANES);
             parameters = new Parameters(backend, arena, sizes, true);
             parameters.initialize(7);
+            float[] qWeights = new float[2 * sizes.width()]; // they begin as 0, and q would tell nothing
+            for (int i = 0; i < qWeights.length; i++) {
+                qWeights[i] = 0.02f * (i % 7 - 3);
+            }
+            HostCopy.put(backend, parameters.masterOf("q_head.weight"), qWeights);
+            parameters.refreshWorking();
             supervision = new DeepSupervision(
                     backend, arena, sizes, parameters, config, 100, DeviceExamples.upload(backend, arena, data));
         }
@@ -190,6 +196,7 @@ class DeepSupervisionTest {
         try (Frozen continued = new Frozen(mlp, false, HALT_MAX);
                 Frozen plain = new Frozen(mlp)) {
             float[] promised = null;
+            float[] before = null;
             for (int step = 1; step <= HALT_MAX; step++) {
                 for (Frozen f : List.of(continued, plain)) {
                     f.step(0, 1, 2, 3, 4);
@@ -203,7 +210,9 @@ class DeepSupervisionTest {
                 assertArrayEquals(plain.q(), continued.q());
                 if (promised != null) {
                     assertArrayEquals(promised, continued.q());
+                    assertFalse(Arrays.equals(before, promised));
                 }
+                before = continued.q();
                 promised = HostCopy.floats(backend, continued.supervision.nextQ());
             }
         }

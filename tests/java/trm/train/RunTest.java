@@ -110,21 +110,30 @@ class RunTest {
 
     /** Collects rows and messages; stops or crashes the run at a row. */
     private static final class Recorder implements Run.Listener {
-        private final List<Number[]> rows = new ArrayList<>();
+        private final List<MetricsRow> rows = new ArrayList<>();
         private final List<String> messages = new ArrayList<>();
         private int stopAt;
         private int crashAt;
+        private boolean stopInEvaluation;
         private Run run;
 
         @Override
-        public void row(Number[] row, long totalSteps) {
+        public void row(MetricsRow row, long totalSteps) {
             assertEquals(STEPS, totalSteps);
-            rows.add(row.clone());
+            rows.add(row);
             if (rows.size() == stopAt) {
                 run.requestStop();
             }
             if (rows.size() == crashAt) {
                 throw new Crash();
+            }
+        }
+
+        @Override
+        public void evaluating(long step, long puzzles) {
+            assertEquals(40, puzzles);
+            if (stopInEvaluation) {
+                run.requestStop();
             }
         }
 
@@ -179,7 +188,7 @@ class RunTest {
         int[] kept = IntStream.range(0, header.length)
                 .filter(i -> !header[i].endsWith("_seconds") && !header[i].endsWith("_per_second"))
                 .toArray();
-        assertEquals(Run.COLUMNS.size() - 2, kept.length);
+        assertEquals(MetricsRow.titles().size() - 2, kept.length);
         return lines.stream()
                 .map(line -> line.split(",", -1))
                 .map(cells -> Arrays.stream(kept).mapToObj(i -> cells[i]).collect(Collectors.joining(",")))
@@ -217,7 +226,7 @@ class RunTest {
         assertEquals(List.of(7L, 14L, 18L, 21L, 28L, 30L), steps(folder));
         List<String> lines = metrics(folder);
         assertEquals(ROWS + 1, lines.size());
-        int puzzles = Run.COLUMNS.indexOf("eval_puzzles");
+        int puzzles = MetricsRow.Column.EVAL_PUZZLES.ordinal();
         List<String> evaluations = lines.stream()
                 .skip(1)
                 .map(line -> line.split(",", -1))
@@ -238,6 +247,19 @@ class RunTest {
         assertEquals(row, recorder.rows.size());
         assertEquals(ROWS - row, finish(config, temp, true).rows.size());
         assertSameEnd(straight, temp);
+    }
+
+    /** An evaluation is given up, its row is missing, and the run that continues repeats it. */
+    @Test
+    void stopInEvaluation() throws IOException {
+        Recorder recorder = new Recorder();
+        recorder.stopInEvaluation = true;
+        assertEquals(Run.Outcome.STOPPED, run(backend, config(), temp, false, 0, recorder));
+        assertEquals(EVALUATION_ROW - 1, recorder.rows.size());
+        assertEquals(List.of(7L, 14L, 18L), steps(temp));
+        assertEquals(
+                ROWS - EVALUATION_ROW + 1, finish(config(), temp, true).rows.size());
+        assertSameEnd(straight("mlp"), temp);
     }
 
     /** Stopped at every row of the run. */
@@ -316,7 +338,7 @@ class RunTest {
     @ParameterizedTest
     @ValueSource(strings = {"mlp", "rope", "bf16"})
     void lossFalls(String variant) throws IOException {
-        int column = Run.COLUMNS.indexOf("lm_loss");
+        int column = MetricsRow.Column.LM_LOSS.ordinal();
         List<Double> losses = metrics(straight(variant)).stream()
                 .skip(1)
                 .map(line -> line.split(",", -1)[column])

@@ -90,7 +90,8 @@ final class BenchCommand implements Callable<Integer> {
         }
         String value = argument.substring(6);
         if (!value.matches("0*[1-9][0-9]{0,8}")) {
-            throw new ConfigException("batch", "batch is '" + value + "': must be a whole number, at least 1");
+            throw new ConfigException(
+                    "batch", "batch is '" + value + "': must be a whole number, at least 1 and at most 999999999");
         }
         return "global_batch_size=" + value;
     }

@@ -26,7 +26,11 @@ import trm.device.Backend;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
 import trm.io.RunLog;
+import trm.io.SafeTensors;
+import trm.train.Checkpoint;
 import trm.train.DeviceExamples;
+import trm.train.MetricsRow;
+import trm.train.MetricsRow.Column;
 import trm.train.Run;
 
 /** {@code trm demo}: trains a small model on 4 x 4 Sudoku and shows what it learned; can be repeated. */
@@ -60,16 +64,21 @@ final class DemoCommand implements Callable<Integer> {
     /** Metrics of the run as they come in. */
     private static final class Rows implements Run.Listener {
         private final Run.Listener next;
-        private final List<Number[]> rows = new ArrayList<>();
+        private final List<MetricsRow> rows = new ArrayList<>();
 
         Rows(Run.Listener next) {
             this.next = next;
         }
 
         @Override
-        public void row(Number[] row, long totalSteps) {
-            rows.add(row.clone());
+        public void row(MetricsRow row, long totalSteps) {
+            rows.add(row);
             next.row(row, totalSteps);
+        }
+
+        @Override
+        public void evaluating(long step, long puzzles) {
+            next.evaluating(step, puzzles);
         }
 
         @Override
@@ -78,15 +87,14 @@ final class DemoCommand implements Callable<Integer> {
         }
 
         /** Step and value of the rows that have the column. */
-        List<double[]> points(String column) {
-            int at = Run.COLUMNS.indexOf(column);
+        List<double[]> points(Column column) {
             return rows.stream()
-                    .filter(row -> row[at] != null)
-                    .map(row -> new double[] {row[0].doubleValue(), row[at].doubleValue()})
+                    .filter(row -> row.has(column))
+                    .map(row -> new double[] {row.step(), row.get(column)})
                     .toList();
         }
 
-        double last(String column) {
+        double last(Column column) {
             List<double[]> points = points(column);
             return points.isEmpty() ? Double.NaN : points.get(points.size() - 1)[1];
         }
@@ -110,7 +118,7 @@ final class DemoCommand implements Callable<Integer> {
                 new Run(backend, config, run, rows).run(false);
             }
             double seconds = (System.nanoTime() - began) * 1e-9;
-            List<SolveTrace.Solution> solutions = solve(backend, config, test);
+            List<Before> solutions = solve(backend, config, test);
             report(backend, config, train, test, rows, seconds, solutions);
         }
         return 0;
@@ -182,14 +190,29 @@ final class DemoCommand implements Callable<Integer> {
         }
     }
 
-    /** The unseen puzzles with the most blanks, solved by the run's last checkpoint. */
-    private List<SolveTrace.Solution> solve(Backend backend, TrainConfig config, Dataset test) {
-        int[] rows = IntStream.range(0, test.examples())
-                .boxed()
-                .sorted(Comparator.comparingLong((Integer row) -> -blanks(test.inputRow(row))))
+    /** A puzzle as two checkpoints of the run solve it: the first that it kept, and its last. */
+    private record Before(long step, SolveTrace.Solution early, SolveTrace.Solution last) {}
+
+    /** Of the unseen puzzles that both checkpoints solve, those that took the first the most steps. */
+    private List<Before> solve(Backend backend, TrainConfig config, Dataset test) {
+        List<Path> checkpoints = new CheckpointStore(run.resolve("checkpoints"), 1).list();
+        SafeTensors first = SafeTensors.open(checkpoints.get(0));
+        List<SolveTrace.Solution> early = trace(backend, config, test, first);
+        List<SolveTrace.Solution> last = trace(backend, config, test, LoadedModel.file(run));
+        long step = Checkpoint.step(first);
+        return IntStream.range(0, test.examples())
+                .mapToObj(i -> new Before(step, early.get(i), last.get(i)))
+                .sorted(Comparator.comparing(
+                                (Before b) -> !(b.early().solved() && b.last().solved()))
+                        .thenComparingInt(b -> -b.early().solvedAt()))
                 .limit(SHOWN)
-                .mapToInt(Integer::intValue)
-                .toArray();
+                .toList();
+    }
+
+    /** Every unseen puzzle, by one checkpoint. */
+    private static List<SolveTrace.Solution> trace(
+            Backend backend, TrainConfig config, Dataset test, SafeTensors checkpoint) {
+        int[] rows = IntStream.range(0, test.examples()).toArray();
         List<int[]> puzzles = new ArrayList<>();
         List<int[]> answers = new ArrayList<>();
         for (int row : rows) {
@@ -197,7 +220,7 @@ final class DemoCommand implements Callable<Integer> {
             answers.add(SolveTrace.digits(test.labelRow(row)));
         }
         try (LoadedModel model =
-                LoadedModel.load(backend, LoadedModel.file(run), config, LoadedModel.shapeOf(test), rows.length)) {
+                LoadedModel.load(backend, checkpoint, config, LoadedModel.shapeOf(test), rows.length)) {
             return SolveTrace.run(
                     model,
                     DeviceExamples.upload(backend, model.arena(), test),
@@ -219,13 +242,13 @@ final class DemoCommand implements Callable<Integer> {
             Dataset test,
             Rows rows,
             double seconds,
-            List<SolveTrace.Solution> solutions) {
-        double exact = rows.last("eval_exact_accuracy");
+            List<Before> solutions) {
+        double exact = rows.last(Column.EVAL_EXACT_ACCURACY);
         double meanBlanks = IntStream.range(0, test.examples())
                 .mapToLong(row -> blanks(test.inputRow(row)))
                 .average()
                 .orElse(0);
-        long steps = (long) rows.last("step");
+        long steps = (long) rows.last(Column.STEP);
         Path file = run.resolve("report.html");
         HtmlReport page = page(backend, config, train, test, rows, seconds, solutions, exact, meanBlanks);
         try {
@@ -234,10 +257,14 @@ final class DemoCommand implements Callable<Integer> {
             throw new FormatException(file + ": cannot be written: " + e, e);
         }
         BoardPrinter printer = BoardPrinter.forConsole();
-        System.out.println("The unseen puzzles with the most blanks, after each supervision step");
+        System.out.println("Three unseen puzzles, early in training and at its end, revised at each supervision step");
         System.out.println("(" + printer.key() + ")");
-        System.out.println();
-        solutions.forEach(solution -> System.out.print(printer.render(solution)));
+        for (Before b : solutions) {
+            System.out.println(format("%nAfter %d training steps: %s", b.step(), verdict(b.early())));
+            System.out.print(printer.render(b.early().untilSettled()));
+            System.out.println(format("After %d: %s", steps, verdict(b.last())));
+            System.out.print(printer.render(b.last().untilSettled()));
+        }
         System.out.println(format(
                 "%d steps in %.1f s; %.2f %% of %d unseen puzzles solved (%.1f of %d cells blank on average)",
                 steps, seconds, 100 * exact, test.examples(), meanBlanks, SIDE * SIDE));
@@ -261,19 +288,19 @@ final class DemoCommand implements Callable<Integer> {
             Dataset test,
             Rows rows,
             double seconds,
-            List<SolveTrace.Solution> solutions,
+            List<Before> solutions,
             double exact,
             double meanBlanks) {
-        double speed = rows.points("samples_per_second").stream()
+        double speed = rows.points(Column.SAMPLES_PER_SECOND).stream()
                 .mapToDouble(point -> point[1])
                 .sorted()
-                .skip(rows.points("samples_per_second").size() / 2)
+                .skip(rows.points(Column.SAMPLES_PER_SECOND).size() / 2)
                 .findFirst()
                 .orElse(Double.NaN);
         List<HtmlReport.Figure> figures = List.of(
                 new HtmlReport.Figure(format("%.2f %%", 100 * exact), "of unseen puzzles solved"),
                 new HtmlReport.Figure(format("%d", test.examples()), "unseen puzzles"),
-                new HtmlReport.Figure(format("%.0f", rows.last("step")), "training steps"),
+                new HtmlReport.Figure(format("%.0f", rows.last(Column.STEP)), "training steps"),
                 new HtmlReport.Figure(format("%.1f s", seconds), "training and evaluation"),
                 new HtmlReport.Figure(format("%.1f", speed / config.globalBatchSize()), "steps per second (median)"),
                 new HtmlReport.Figure(format("%.0f", speed), "samples per second (median)"));
@@ -283,37 +310,41 @@ final class DemoCommand implements Callable<Integer> {
                         "loss per sample",
                         false,
                         List.of(
-                                new HtmlReport.Series("tokens", HtmlReport.BLUE, false, rows.points("lm_loss")),
+                                new HtmlReport.Series("tokens", HtmlReport.BLUE, false, rows.points(Column.LM_LOSS)),
                                 new HtmlReport.Series(
-                                        "halting", HtmlReport.ORANGE, false, rows.points("q_halt_loss")))),
+                                        "halting", HtmlReport.ORANGE, false, rows.points(Column.Q_HALT_LOSS)))),
                 new HtmlReport.Chart(
                         "Accuracy",
                         "share that is right",
                         true,
                         List.of(
                                 new HtmlReport.Series(
-                                        "cells, training", HtmlReport.BLUE, true, rows.points("accuracy")),
+                                        "cells, training", HtmlReport.BLUE, true, rows.points(Column.ACCURACY)),
                                 new HtmlReport.Series(
-                                        "puzzles, training", HtmlReport.ORANGE, true, rows.points("exact_accuracy")),
+                                        "puzzles, training",
+                                        HtmlReport.ORANGE,
+                                        true,
+                                        rows.points(Column.EXACT_ACCURACY)),
                                 new HtmlReport.Series(
-                                        "cells, unseen", HtmlReport.BLUE, false, rows.points("eval_accuracy")),
+                                        "cells, unseen", HtmlReport.BLUE, false, rows.points(Column.EVAL_ACCURACY)),
                                 new HtmlReport.Series(
                                         "puzzles, unseen",
                                         HtmlReport.ORANGE,
                                         false,
-                                        rows.points("eval_exact_accuracy")))));
+                                        rows.points(Column.EVAL_EXACT_ACCURACY)))));
         List<HtmlReport.Story> stories = new ArrayList<>();
-        for (SolveTrace.Solution s : solutions) {
-            long blank = IntStream.of(s.puzzle()).filter(digit -> digit == 0).count();
-            int solved = 0;
-            while (solved < s.boards().size()
-                    && !java.util.Arrays.equals(s.boards().get(solved), s.answer())) {
-                solved++;
-            }
+        for (Before b : solutions) {
+            int number = stories.size() / 2 + 1;
+            long blank =
+                    IntStream.of(b.last().puzzle()).filter(digit -> digit == 0).count();
             stories.add(new HtmlReport.Story(
-                    "Puzzle " + (stories.size() + 1) + ": " + blank + " blanks, "
-                            + (solved < s.boards().size() ? "right after step " + (solved + 1) : "not solved"),
-                    s));
+                    format(
+                            "Puzzle %d, %d blanks, after %d training steps: %s",
+                            number, blank, b.step(), verdict(b.early())),
+                    b.early().untilSettled()));
+            stories.add(new HtmlReport.Story(
+                    format("Puzzle %d after %.0f: %s", number, rows.last(Column.STEP), verdict(b.last())),
+                    b.last().untilSettled()));
         }
         return new HtmlReport(
                 "A tiny recursive model learns " + SIDE + " \u00d7 " + SIDE + " Sudoku",
@@ -323,11 +354,20 @@ final class DemoCommand implements Callable<Integer> {
                         train.examples(), test.examples(), meanBlanks, SIDE * SIDE),
                 figures,
                 charts,
-                "The unseen puzzles with the most blanks. At each supervision step the model revises its whole answer; "
-                        + "halt is the probability it gives to the answer being right.",
+                "Three unseen puzzles, early in training and at its end. At each supervision step the model "
+                        + "revises its whole answer; halt is the probability it gives to the answer being right. "
+                        + "Steps that change nothing more are left out.",
                 stories,
                 settings(config, train, test),
                 machine(backend));
+    }
+
+    /** How it ended, and what the steps that are not shown did. */
+    private static String verdict(SolveTrace.Solution s) {
+        int shown = s.untilSettled().boards().size();
+        String rest =
+                shown < s.boards().size() ? ", unchanged to step " + s.boards().size() : "";
+        return (s.solved() ? "solved at step " + s.solvedAt() : "not solved") + rest;
     }
 
     private static Map<String, String> settings(TrainConfig config, Dataset train, Dataset test) {

@@ -129,7 +129,8 @@ final class InfoCommand implements Callable<Integer> {
     private static Map<String, Object> plan(TrainConfig config) {
         ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
         Map<String, Object> plan = new LinkedHashMap<>();
-        try (Backend backend = new PlanningBackend();
+        try (Backend device = Devices.open("auto", 0, MatmulPrecision.FLOAT32, line -> {});
+                Backend backend = new PlanningBackend(device);
                 Arena arena = new Arena(backend)) {
             trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, true);
             new DeepSupervision(backend, arena, sizes, parameters, config, 1, null);

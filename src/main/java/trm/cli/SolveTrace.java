@@ -24,6 +24,30 @@ final class SolveTrace {
             return boards.get(boards.size() - 1);
         }
 
+        /** The steps up to the last that changed the board: what the rest left as it was is left out. */
+        Solution untilSettled() {
+            int steps = boards.size();
+            while (steps > 1 && Arrays.equals(boards.get(steps - 1), boards.get(steps - 2))) {
+                steps--;
+            }
+            return new Solution(puzzle, answer, boards.subList(0, steps), Arrays.copyOf(haltProbabilities, steps));
+        }
+
+        /** The first step (from 1) after which the board is the solution, or 0. */
+        int solvedAt() {
+            for (int step = 1; step <= boards.size(); step++) {
+                if (Arrays.equals(boards.get(step - 1), answer)) {
+                    return step;
+                }
+            }
+            return 0;
+        }
+
+        /** Whether the last board is the solution. */
+        boolean solved() {
+            return Arrays.equals(last(), answer);
+        }
+
         /** The board that step {@code step} (from 0) started from: the puzzle, then the previous answer. */
         int[] before(int step) {
             return step == 0 ? puzzle : boards.get(step - 1);

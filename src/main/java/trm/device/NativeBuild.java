@@ -4,7 +4,6 @@ import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
-import java.net.URL;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import org.bytedeco.javacpp.Loader;
@@ -44,7 +43,7 @@ public final class NativeBuild {
      * @throws DeviceException if it is not in the jar, cannot be loaded, or lacks an operation
      */
     public static NativeOps.Table open(String library, boolean products) {
-        File file = extract(NativeOps.class.getResource(Loader.getPlatform() + "/" + library), library);
+        File file = NativeLibrary.own(library);
         NativeOps.Table table = NativeOps.trm_open_backend(file.getPath());
         if (table == null) {
             throw new DeviceException("cannot open " + file + ": " + NativeOps.trm_open_backend_error());
@@ -54,18 +53,6 @@ public final class NativeBuild {
             throw new DeviceException(library + " lacks the operation " + missing);
         }
         return table;
-    }
-
-    /** A file of the class path, copied to JavaCPP's cache; {@code url} null if there is none. */
-    public static File extract(URL url, String file) {
-        if (url == null) {
-            throw new DeviceException("this build carries no " + file + " for " + Loader.getPlatform());
-        }
-        try {
-            return Loader.cacheResource(url);
-        } catch (IOException e) {
-            throw new DeviceException("cannot extract " + file + ": " + e.getMessage());
-        }
     }
 
     /** Version of JavaCPP, e.g. {@code 1.5.13}. */

@@ -2,7 +2,6 @@ package trm.device;
 
 import java.nio.ByteBuffer;
 import org.bytedeco.javacpp.BytePointer;
-import org.bytedeco.javacpp.Loader;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.javacpp.annotation.Cast;
 import org.bytedeco.javacpp.annotation.MemberGetter;
@@ -24,7 +23,7 @@ import org.bytedeco.javacpp.annotation.Platform;
 @NoException
 public final class NativeOps {
     static {
-        Loader.load(NativeOps.class);
+        System.load(NativeLibrary.own("libjnitrm.so").getPath());
     }
 
     private NativeOps() {}

@@ -4,9 +4,16 @@ import java.nio.ByteBuffer;
 
 /**
  * A backend without memory: allocations are counted by the {@link Arena} and nothing runs. Building a model on it tells
- * how much memory that model needs, at any size.
+ * how much memory that model needs on the device planned for, at any size.
  */
 public final class PlanningBackend implements Backend {
+    private final Backend device;
+
+    /** @param device whose operations say which sizes they fuse */
+    public PlanningBackend(Backend device) {
+        this.device = device;
+    }
+
     @Override
     public String name() {
         return "plan";
@@ -17,10 +24,10 @@ public final class PlanningBackend implements Backend {
         return "none";
     }
 
-    /** Null: there are no operations. */
+    /** The device's, to be asked about sizes; there is no memory to run them on. */
     @Override
     public Kernels kernels() {
-        return null;
+        return device.kernels();
     }
 
     @Override

@@ -156,10 +156,7 @@ public final class Checkpoint {
         TrainLoader.Position position =
                 new TrainLoader.Position(loader[0], (int) loader[1], (int) loader[2], file.longs("state.philox"));
         return new HostState(
-                Long.parseLong(file.metadata().get("step")),
-                Long.parseLong(file.metadata().get("evaluated_step")),
-                position,
-                file.ints("state.legacy"));
+                step(file), Long.parseLong(file.metadata().get("evaluated_step")), position, file.ints("state.legacy"));
     }
 
     private static void get(SafeTensors file, Backend backend, String name, Tensor to) {
@@ -188,6 +185,11 @@ public final class Checkpoint {
     /** Loads a data loader's position. */
     static void restore(TrainLoader loader, HostState host) {
         loader.restore(host.position, host.legacy);
+    }
+
+    /** Optimizer steps done when a checkpoint was written. */
+    public static long step(SafeTensors file) {
+        return Long.parseLong(file.metadata().get("step"));
     }
 
     static HostState host(long step, long evaluatedStep, TrainLoader loader, LegacyRandom legacy) {

@@ -4,8 +4,6 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.List;
-import java.util.Locale;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -27,6 +25,7 @@ import trm.io.RunLog;
 import trm.io.SafeTensors;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
+import trm.train.MetricsRow.Column;
 
 /**
  * One training run and its folder: {@code config.yaml}, {@code metrics.csv}, {@code log.txt}, TensorBoard events,
@@ -37,29 +36,15 @@ import trm.model.Parameters;
 public final class Run {
     private static final Logger LOG = LoggerFactory.getLogger(Run.class);
 
-    /** Columns of {@code metrics.csv}; only those ending in _seconds or _per_second depend on the clock. */
-    public static final List<String> COLUMNS = List.of(
-            "step",
-            "lr",
-            "lm_loss",
-            "q_halt_loss",
-            "halted",
-            "accuracy",
-            "exact_accuracy",
-            "q_halt_accuracy",
-            "steps",
-            "eval_puzzles",
-            "eval_accuracy",
-            "eval_exact_accuracy",
-            "elapsed_seconds",
-            "samples_per_second");
-
     /** Follows a run from outside. */
     public interface Listener {
-        /** A row of metrics, in the order of {@link #COLUMNS}; absent values are null. */
-        void row(Number[] row, long totalSteps);
+        /** A row of metrics. */
+        void row(MetricsRow row, long totalSteps);
 
-        /** A line for the log. */
+        /** An evaluation begins; its row follows, unless the run is asked to stop. */
+        void evaluating(long step, long puzzles);
+
+        /** A line for people. */
         void message(String text);
     }
 
@@ -95,27 +80,6 @@ public final class Run {
                 * train.info().meanPuzzleExamples();
         long all = (long) (samples / config.globalBatchSize());
         return config.maxSteps() > 0 ? Math.min(config.maxSteps(), all) : all;
-    }
-
-    /** A row of metrics as a line for people. */
-    public static String describe(Number[] row, long totalSteps) {
-        return row[9] == null
-                ? String.format(
-                        Locale.ROOT,
-                        "step %d/%d  loss %.4f  exact %.3f  %.0f samples/s",
-                        row[0],
-                        totalSteps,
-                        row[2],
-                        row[6] == null ? Double.NaN : row[6],
-                        row[13])
-                : String.format(
-                        Locale.ROOT,
-                        "step %d/%d  evaluation: %d puzzles, accuracy %.4f, exact accuracy %.4f",
-                        row[0],
-                        totalSteps,
-                        row[9],
-                        row[10],
-                        row[11]);
     }
 
     /**
@@ -155,7 +119,7 @@ public final class Run {
     private Outcome train(boolean resume, Dataset train, Dataset test, ModelSizes sizes, long total) {
         CheckpointStore store = new CheckpointStore(folder.resolve("checkpoints"), config.checkpointKeep());
         try (Arena arena = new Arena(backend);
-                MetricsCsv csv = new MetricsCsv(folder.resolve("metrics.csv"), COLUMNS);
+                MetricsCsv csv = new MetricsCsv(folder.resolve("metrics.csv"), MetricsRow.titles());
                 EventFile events = new EventFile(folder)) {
             Parameters parameters = new Parameters(backend, arena, sizes, true);
             Kernels.Examples trainExamples = DeviceExamples.upload(backend, arena, train);
@@ -190,7 +154,7 @@ public final class Run {
                 evaluated = host.evaluatedStep();
                 csv.truncateAfter(step);
                 if (evaluated != step) {
-                    csv.dropRows(step, COLUMNS.indexOf("eval_puzzles")); // its evaluation will run again
+                    csv.dropRows(step, Column.EVAL_PUZZLES.ordinal()); // its evaluation will run again
                 }
                 if (step >= total && (evaluator == null || evaluated == step)) {
                     say("the run in " + folder + " is finished: step " + step + " of " + total);
@@ -321,20 +285,22 @@ public final class Run {
             long now = System.nanoTime();
             double samples = (double) (step - lastLogged) * config.globalBatchSize();
             double halted = m[Kernels.Metric.COUNT.ordinal()];
-            Number[] row = new Number[COLUMNS.size()];
-            row[0] = step;
-            row[1] = controls[1];
-            row[2] = m[Kernels.Metric.LM_LOSS.ordinal()] / samples;
-            row[3] = m[Kernels.Metric.Q_HALT_LOSS.ordinal()] / samples;
-            row[4] = (long) halted;
-            if (halted > 0) {
-                row[5] = m[Kernels.Metric.ACCURACY.ordinal()] / halted;
-                row[6] = m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / halted;
-                row[7] = m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / halted;
-                row[8] = m[Kernels.Metric.STEPS.ordinal()] / halted;
+            MetricsRow row = new MetricsRow(step)
+                    .set(Column.LR, controls[1])
+                    .set(Column.LM_LOSS, m[Kernels.Metric.LM_LOSS.ordinal()] / samples)
+                    .set(Column.Q_HALT_LOSS, m[Kernels.Metric.Q_HALT_LOSS.ordinal()] / samples)
+                    .set(Column.HALTED, (long) halted)
+                    .set(Column.ELAPSED_SECONDS, (now - began) * 1e-9)
+                    .set(Column.SAMPLES_PER_SECOND, samples / ((now - lastLogTime) * 1e-9));
+            if (config.arch().hasContinueLoss()) {
+                row.set(Column.Q_CONTINUE_LOSS, m[Kernels.Metric.Q_CONTINUE_LOSS.ordinal()] / samples);
             }
-            row[12] = (now - began) * 1e-9;
-            row[13] = samples / ((now - lastLogTime) * 1e-9);
+            if (halted > 0) {
+                row.set(Column.ACCURACY, m[Kernels.Metric.ACCURACY.ordinal()] / halted)
+                        .set(Column.EXACT_ACCURACY, m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / halted)
+                        .set(Column.Q_HALT_ACCURACY, m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / halted)
+                        .set(Column.STEPS, m[Kernels.Metric.STEPS.ordinal()] / halted);
+            }
             record(row, "train/", total);
             lastLogged = step;
             lastLogTime = now;
@@ -346,6 +312,9 @@ public final class Run {
                 return true;
             }
             parameters.refreshWorking();
+            long puzzles = testExamples.ids().count();
+            LOG.info("evaluating {} puzzles at step {}", puzzles, step);
+            listener.evaluating(step, puzzles);
             Optional<Evaluator.Result> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop);
             if (result.isEmpty()) {
                 return false;
@@ -353,26 +322,25 @@ public final class Run {
             Evaluator.Result r = result.get();
             evaluated = step;
             saved = -1; // what a checkpoint of this step says has changed
-            Number[] row = new Number[COLUMNS.size()];
-            row[0] = step;
-            row[9] = r.puzzles();
-            row[10] = r.accuracy();
-            row[11] = r.exactAccuracy();
-            row[12] = (System.nanoTime() - began) * 1e-9;
+            MetricsRow row = new MetricsRow(step)
+                    .set(Column.EVAL_PUZZLES, r.puzzles())
+                    .set(Column.EVAL_ACCURACY, r.accuracy())
+                    .set(Column.EVAL_EXACT_ACCURACY, r.exactAccuracy())
+                    .set(Column.ELAPSED_SECONDS, (System.nanoTime() - began) * 1e-9);
             record(row, "", total);
             lastLogTime = System.nanoTime();
             return true;
         }
 
-        private void record(Number[] row, String family, long total) {
-            csv.append(row);
+        private void record(MetricsRow row, String family, long total) {
+            csv.append(row.values());
             double wall = System.currentTimeMillis() * 1e-3;
-            for (int i = 1; i < row.length; i++) {
-                if (row[i] != null) {
-                    events.scalar(family + COLUMNS.get(i), row[0].longValue(), row[i].doubleValue(), wall);
+            for (Column column : Column.values()) {
+                if (column != Column.STEP && row.has(column)) {
+                    events.scalar(family + column.title(), row.step(), row.get(column), wall);
                 }
             }
-            LOG.info(describe(row, total));
+            LOG.info(row.describe(total));
             listener.row(row, total);
         }
     }

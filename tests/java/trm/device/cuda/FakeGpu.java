@@ -53,7 +53,7 @@ public final class FakeGpu {
     }
 
     private void library(String macro, String name) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror"));
+        List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"));
         command.addAll(List.of("-shared", "-fPIC", "-fvisibility=hidden", "-D" + macro, "-Wl,-soname," + name));
         command.addAll(List.of("-o", folder.resolve(name).toString(), "tests/native/fake_cuda/fake_cuda.cpp"));
         if (!macro.equals("FAKE_DRIVER")) { // NVIDIA's symbols carry the soname as their version

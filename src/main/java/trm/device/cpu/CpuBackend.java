@@ -6,6 +6,7 @@ import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
 import trm.device.Kernels;
 import trm.device.NativeBuild;
+import trm.device.NativeLibrary;
 import trm.device.NativeOps;
 import trm.device.Tensor;
 
@@ -16,10 +17,22 @@ public final class CpuBackend implements Backend {
 
     /** @param threads worker threads, 0 for all processors */
     public CpuBackend(int threads) {
-        OneDnn.load(); // libtrm_cpu.so finds it by its soname
+        loadOneDnn(); // libtrm_cpu.so finds it by its soname
         table = NativeBuild.open("libtrm_cpu.so", true);
         kernels = new Kernels(table, table);
         kernels.setThreads(threads);
+    }
+
+    /**
+     * Loads oneDNN and the OpenMP runtime it needs from the jar of its bytedeco preset. The preset's own JNI library is
+     * left alone: it needs OpenCL's, and our C++ calls oneDNN directly.
+     */
+    private static void loadOneDnn() {
+        for (String file : new String[] {"libgomp.so.1", "libdnnl.so.3"}) {
+            String resource = "/org/bytedeco/dnnl/" + NativeBuild.platform() + "/" + file;
+            System.load(NativeLibrary.of(org.bytedeco.dnnl.presets.dnnl.class, resource)
+                    .getPath());
+        }
     }
 
     @Override

@@ -47,7 +47,7 @@ final class LtProducts implements Products, AutoCloseable {
     private static final int MIX_BWD_W = 5;
 
     /** What a product's shape was turned into, once. */
-    private static final class Plan {
+    static final class Plan {
         int operation;
         long rows; // M, or the number of lanes
         int n;
@@ -62,6 +62,65 @@ final class LtProducts implements Products, AutoCloseable {
         cublasLtMatrixLayoutOpaque_t b;
         cublasLtMatrixLayoutOpaque_t c;
         cublasLtMatmulAlgo_t algorithm;
+
+        /** Makes the library's descriptors of {@link #gemm}. */
+        void describe(int computeType) {
+            Gemm g = gemm;
+            try (PointerPointer<cublasLtMatmulDescOpaque_t> made = new PointerPointer<>(1)) {
+                check(g, "MatmulDescCreate", cublas.cublasLtMatmulDescCreate(made, computeType, cudart.CUDA_R_32F));
+                product = made.get(cublasLtMatmulDescOpaque_t.class, 0);
+            }
+            transpose(cublas.CUBLASLT_MATMUL_DESC_TRANSA, g.transA());
+            transpose(cublas.CUBLASLT_MATMUL_DESC_TRANSB, g.transB());
+            a = layout(g, g.input(), g.rowsA(), g.columnsA(), g.lda(), g.strideA());
+            b = layout(g, g.input(), g.rowsB(), g.columnsB(), g.ldb(), g.strideB());
+            c = layout(g, g.output(), g.m(), g.n(), g.ldc(), g.strideC());
+        }
+
+        private void transpose(int attribute, boolean transposed) {
+            try (IntPointer value = new IntPointer(1)) {
+                value.put(transposed ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N);
+                check(
+                        gemm,
+                        "MatmulDescSetAttribute",
+                        cublas.cublasLtMatmulDescSetAttribute(product, attribute, value, Integer.BYTES));
+            }
+        }
+
+        private static cublasLtMatrixLayoutOpaque_t layout(
+                Gemm g, Dtype type, long rows, long columns, long ld, long stride) {
+            cublasLtMatrixLayoutOpaque_t layout;
+            try (PointerPointer<cublasLtMatrixLayoutOpaque_t> made = new PointerPointer<>(1)) {
+                check(
+                        g,
+                        "MatrixLayoutCreate",
+                        cublas.cublasLtMatrixLayoutCreate(made, cudaType(type), rows, columns, ld));
+                layout = made.get(cublasLtMatrixLayoutOpaque_t.class, 0);
+            }
+            try (IntPointer count = new IntPointer(1);
+                    LongPointer apart = new LongPointer(1)) {
+                count.put((int) g.batch());
+                apart.put(stride);
+                check(
+                        g,
+                        "MatrixLayoutSetAttribute",
+                        cublas.cublasLtMatrixLayoutSetAttribute(
+                                layout, cublas.CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, count, Integer.BYTES));
+                check(
+                        g,
+                        "MatrixLayoutSetAttribute",
+                        cublas.cublasLtMatrixLayoutSetAttribute(
+                                layout, cublas.CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, apart, Long.BYTES));
+            }
+            return layout;
+        }
+
+        void destroy() {
+            cublas.cublasLtMatrixLayoutDestroy(a);
+            cublas.cublasLtMatrixLayoutDestroy(b);
+            cublas.cublasLtMatrixLayoutDestroy(c);
+            cublas.cublasLtMatmulDescDestroy(product);
+        }
 
         boolean is(int op, long r, int n, int k, int d, boolean accumulate, int dtype, int alignment) {
             return operation == op
@@ -238,7 +297,7 @@ final class LtProducts implements Products, AutoCloseable {
             case MIX_BWD_X -> Gemm.mixBwdX(rows, n, k, d, add, type);
             default -> Gemm.mixBwdW(n, k, rows * d, type);
         };
-        describe(plan);
+        plan.describe(computeType(plan.gemm));
         choose(plan, atA, atB, atC);
         plans.add(plan);
         return plan;
@@ -253,59 +312,15 @@ final class LtProducts implements Products, AutoCloseable {
     }
 
     private int computeType(Gemm gemm) {
+        return computeType(gemm, precision);
+    }
+
+    static int computeType(Gemm gemm, MatmulPrecision precision) {
         return gemm.input() == Dtype.BF16
                 ? cublas.CUBLAS_COMPUTE_32F
                 : precision == MatmulPrecision.TF32
                         ? cublas.CUBLAS_COMPUTE_32F_FAST_TF32
                         : cublas.CUBLAS_COMPUTE_32F_PEDANTIC;
-    }
-
-    private void describe(Plan plan) {
-        Gemm g = plan.gemm;
-        try (PointerPointer<cublasLtMatmulDescOpaque_t> made = new PointerPointer<>(1)) {
-            check(g, "MatmulDescCreate", cublas.cublasLtMatmulDescCreate(made, computeType(g), cudart.CUDA_R_32F));
-            plan.product = made.get(cublasLtMatmulDescOpaque_t.class, 0);
-        }
-        transpose(plan, cublas.CUBLASLT_MATMUL_DESC_TRANSA, g.transA());
-        transpose(plan, cublas.CUBLASLT_MATMUL_DESC_TRANSB, g.transB());
-        plan.a = layout(g, g.input(), g.rowsA(), g.columnsA(), g.lda(), g.strideA());
-        plan.b = layout(g, g.input(), g.rowsB(), g.columnsB(), g.ldb(), g.strideB());
-        plan.c = layout(g, g.output(), g.m(), g.n(), g.ldc(), g.strideC());
-    }
-
-    private static void transpose(Plan plan, int attribute, boolean transposed) {
-        try (IntPointer value = new IntPointer(1)) {
-            value.put(transposed ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N);
-            check(
-                    plan.gemm,
-                    "MatmulDescSetAttribute",
-                    cublas.cublasLtMatmulDescSetAttribute(plan.product, attribute, value, Integer.BYTES));
-        }
-    }
-
-    private static cublasLtMatrixLayoutOpaque_t layout(
-            Gemm g, Dtype type, long rows, long columns, long ld, long stride) {
-        cublasLtMatrixLayoutOpaque_t layout;
-        try (PointerPointer<cublasLtMatrixLayoutOpaque_t> made = new PointerPointer<>(1)) {
-            check(g, "MatrixLayoutCreate", cublas.cublasLtMatrixLayoutCreate(made, cudaType(type), rows, columns, ld));
-            layout = made.get(cublasLtMatrixLayoutOpaque_t.class, 0);
-        }
-        try (IntPointer count = new IntPointer(1);
-                LongPointer apart = new LongPointer(1)) {
-            count.put((int) g.batch());
-            apart.put(stride);
-            check(
-                    g,
-                    "MatrixLayoutSetAttribute",
-                    cublas.cublasLtMatrixLayoutSetAttribute(
-                            layout, cublas.CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, count, Integer.BYTES));
-            check(
-                    g,
-                    "MatrixLayoutSetAttribute",
-                    cublas.cublasLtMatrixLayoutSetAttribute(
-                            layout, cublas.CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, apart, Long.BYTES));
-        }
-        return layout;
     }
 
     /** The cached algorithm if the library still takes it, else the fastest of those it proposes. */
@@ -354,28 +369,8 @@ final class LtProducts implements Products, AutoCloseable {
 
     private int propose(Plan plan, cublasLtMatmulHeuristicResult_t proposals) {
         Gemm g = plan.gemm;
-        cublasLtMatmulPreferenceOpaque_t wanted;
-        try (PointerPointer<cublasLtMatmulPreferenceOpaque_t> made = new PointerPointer<>(1)) {
-            check(g, "MatmulPreferenceCreate", cublas.cublasLtMatmulPreferenceCreate(made));
-            wanted = made.get(cublasLtMatmulPreferenceOpaque_t.class, 0);
-        }
-        try (LongPointer bytes = new LongPointer(1);
-                IntPointer found = new IntPointer(1)) {
-            bytes.put(WORKSPACE_BYTES);
-            check(
-                    g,
-                    "MatmulPreferenceSetAttribute",
-                    cublas.cublasLtMatmulPreferenceSetAttribute(
-                            wanted, cublas.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, Long.BYTES));
-            prefer(
-                    g,
-                    wanted,
-                    cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
-                    cublas.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
-            prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, g.alignmentA(plan.alignment));
-            prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, g.alignmentB(plan.alignment));
-            prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, g.alignmentC(plan.alignment));
-            prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, g.alignmentC(plan.alignment));
+        cublasLtMatmulPreferenceOpaque_t wanted = preference(g, plan.alignment);
+        try (IntPointer found = new IntPointer(1)) {
             found.put(0);
             check(
                     g,
@@ -398,6 +393,32 @@ final class LtProducts implements Products, AutoCloseable {
         } finally {
             cublas.cublasLtMatmulPreferenceDestroy(wanted);
         }
+    }
+
+    /** What an algorithm may use and rely on; the caller destroys it. */
+    static cublasLtMatmulPreferenceOpaque_t preference(Gemm g, int alignment) {
+        cublasLtMatmulPreferenceOpaque_t wanted;
+        try (PointerPointer<cublasLtMatmulPreferenceOpaque_t> made = new PointerPointer<>(1);
+                LongPointer bytes = new LongPointer(1)) {
+            check(g, "MatmulPreferenceCreate", cublas.cublasLtMatmulPreferenceCreate(made));
+            wanted = made.get(cublasLtMatmulPreferenceOpaque_t.class, 0);
+            bytes.put(WORKSPACE_BYTES);
+            check(
+                    g,
+                    "MatmulPreferenceSetAttribute",
+                    cublas.cublasLtMatmulPreferenceSetAttribute(
+                            wanted, cublas.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, Long.BYTES));
+        }
+        prefer(
+                g,
+                wanted,
+                cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                cublas.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, g.alignmentA(alignment));
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, g.alignmentB(alignment));
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, g.alignmentC(alignment));
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, g.alignmentC(alignment));
+        return wanted;
     }
 
     private static void prefer(Gemm g, cublasLtMatmulPreferenceOpaque_t wanted, int attribute, int value) {
@@ -501,10 +522,7 @@ final class LtProducts implements Products, AutoCloseable {
     @Override
     public void close() {
         for (Plan plan : plans) {
-            cublas.cublasLtMatrixLayoutDestroy(plan.a);
-            cublas.cublasLtMatrixLayoutDestroy(plan.b);
-            cublas.cublasLtMatrixLayoutDestroy(plan.c);
-            cublas.cublasLtMatmulDescDestroy(plan.product);
+            plan.destroy();
         }
         plans.clear();
         if (permuted != 0) {

@@ -1,0 +1,123 @@
+// lanes.cu: admission of new examples into halted lanes, and the draw of the exploration minimum.
+//
+//   admit    halted lanes: sample rows[b], y = y_init, z = z_init at every position, steps = 0; others are not touched
+//   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
+//
+// Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
+// lanes are spread over devices. The data set stays on the device as bytes; a lane gathers its row.
+//
+// cost  admit: 2 S D elements written a halted lane, DRAM-bound; a lane that goes on costs one read. explore: nothing
+
+#include "ops.cuh"
+
+namespace trm {
+namespace {
+
+constexpr int THREADS = 256;
+constexpr int PACKS_PER_BLOCK = 8 * THREADS;  // of y, and as many of z
+
+/** A block fills a part of one lane's y and z; the first of a lane also takes its example. */
+template <typename T>
+__global__ void __launch_bounds__(THREADS)
+    admit_kernel(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
+                 int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
+                 int32_t* inputs, int32_t* labels, int32_t* ids, T* y, T* z, int32_t L, int32_t S, int32_t D,
+                 bool wide) {
+    const int64_t packs = S * divide_up(D, PACK), parts = divide_up(packs, PACKS_PER_BLOCK);
+    const int64_t b = blockIdx.x / parts, part = blockIdx.x % parts;
+    if (halted[b] == 0) return;
+    if (part == 0) {
+        const int64_t row = rows[b];
+        for (int64_t i = threadIdx.x; i < L; i += THREADS) {
+            const int32_t label = row < 0 ? TRM_IGNORE : static_cast<int32_t>(data_labels[row * L + i]);
+            inputs[b * L + i] = row < 0 ? 0 : static_cast<int32_t>(data_inputs[row * L + i]);
+            labels[b * L + i] = ignore_id >= 0 && label == ignore_id ? TRM_IGNORE : label;
+        }
+        if (threadIdx.x == 0) {
+            ids[b] = row < 0 ? 0 : data_ids[row];
+            steps[b] = 0;
+        }
+    }
+    const int64_t end = (part + 1) * PACKS_PER_BLOCK < packs ? (part + 1) * PACKS_PER_BLOCK : packs;
+    for (int64_t i = part * PACKS_PER_BLOCK + threadIdx.x; i < end; i += THREADS) {
+        int64_t t, d;
+        divide(i, divide_up(D, PACK), &t, &d);
+        d *= PACK;
+        const Pack<float> from_y = load_pack(y_init + d, D - d, wide);
+        const Pack<float> from_z = load_pack(z_init + d, D - d, wide);
+        Pack<T> to_y, to_z;
+#pragma unroll
+        for (int k = 0; k < PACK; k++) {
+            to_y.v[k] = from_float<T>(from_y.v[k]);
+            to_z.v[k] = from_float<T>(from_z.v[k]);
+        }
+        store_pack(y + (b * S + t) * D + d, to_y, D - d, wide);
+        store_pack(z + (b * S + t) * D + d, to_z, D - d, wide);
+    }
+}
+
+/** Philox4x32-10. */
+__device__ __forceinline__ void philox(uint32_t (&counter)[4], uint32_t key0, uint32_t key1) {
+#pragma unroll
+    for (int round = 0; round < 10; round++) {
+        const uint64_t a = static_cast<uint64_t>(0xD2511F53u) * counter[0];
+        const uint64_t b = static_cast<uint64_t>(0xCD9E8D57u) * counter[2];
+        counter[0] = static_cast<uint32_t>(b >> 32) ^ counter[1] ^ key0;
+        counter[1] = static_cast<uint32_t>(b);
+        counter[2] = static_cast<uint32_t>(a >> 32) ^ counter[3] ^ key1;
+        counter[3] = static_cast<uint32_t>(a);
+        key0 += 0x9E3779B9u;
+        key1 += 0xBB67AE85u;
+    }
+}
+
+__global__ void __launch_bounds__(THREADS)
+    explore_kernel(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, uint64_t seed, double p,
+                   int32_t max_steps) {
+    const int64_t b = global_thread();
+    if (b >= B) return;
+    const uint64_t step = static_cast<uint64_t>(static_cast<int64_t>(controls[TRM_CTRL_STEP]));
+    uint32_t w[4] = {static_cast<uint32_t>(first_lane + b), static_cast<uint32_t>(step),
+                     static_cast<uint32_t>(step >> 32), 0};
+    philox(w, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+    const double deviate = (static_cast<double>(w[0] >> 5) * 67108864.0 + static_cast<double>(w[1] >> 6)) * 0x1p-53;
+    const uint64_t choices = static_cast<uint64_t>(max_steps - 1);
+    min_steps[b] = deviate < p ? 2 + static_cast<int32_t>(w[2] * choices >> 32) : 0;
+}
+
+}  // namespace
+
+// ---- C entry points -----------------------------------------------------------------------------------------------
+
+int ops::admit(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
+               int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
+               int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S,
+               int32_t D, int32_t dtype, trm_stream stream) {
+    TRM_REQUIRE(rows != nullptr && data_inputs != nullptr && data_labels != nullptr && data_ids != nullptr,
+                "admit: rows, data_inputs, data_labels or data_ids is NULL");
+    TRM_REQUIRE(y_init != nullptr && z_init != nullptr && halted != nullptr && steps != nullptr && inputs != nullptr &&
+                    labels != nullptr && ids != nullptr && y != nullptr && z != nullptr,
+                "admit: y_init, z_init, halted, steps, inputs, labels, ids, y or z is NULL");
+    TRM_REQUIRE(B > 0 && L > 0 && S >= L && D > 0, "admit: B=%lld L=%d S=%d D=%d", static_cast<long long>(B), L, S, D);
+    TRM_REQUIRE_DTYPE("admit", dtype);
+    const int64_t blocks = B * divide_up(S * divide_up(D, PACK), PACKS_PER_BLOCK);
+    const bool wide = D % PACK == 0 && aligned(16, y_init, z_init, y, z);
+    if (dtype == TRM_F32)
+        return launch("admit", admit_kernel<float>, blocks, THREADS, 0, stream, rows, data_inputs, data_labels,
+                      data_ids, ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, static_cast<float*>(y),
+                      static_cast<float*>(z), L, S, D, wide);
+    return launch("admit", admit_kernel<bf16>, blocks, THREADS, 0, stream, rows, data_inputs, data_labels, data_ids,
+                  ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, static_cast<bf16*>(y),
+                  static_cast<bf16*>(z), L, S, D, wide);
+}
+
+int ops::explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
+                 int32_t max_steps, trm_stream stream) {
+    TRM_REQUIRE(controls != nullptr && min_steps != nullptr, "explore: controls or min_steps is NULL");
+    TRM_REQUIRE(B > 0 && max_steps > 0 && first_lane >= 0, "explore: B=%lld max_steps=%d first_lane=%lld",
+                static_cast<long long>(B), max_steps, static_cast<long long>(first_lane));
+    return launch("explore", explore_kernel, divide_up(B, THREADS), THREADS, 0, stream, controls, min_steps, B,
+                  first_lane, static_cast<uint64_t>(seed), p, max_steps);
+}
+
+}  // namespace trm

@@ -1,0 +1,47 @@
+// schedule.cu: the scalars of the next optimizer step, computed on the device so that a graph of the step can be
+// replayed.
+//
+//   t = step + 1
+//   lr(t) = base t / max(1, warmup)                                               for t < warmup
+//         = base (ratio + max(0, (1 - ratio) (1 + cos(pi phi)) / 2))              else
+//   phi = (t - warmup) / max(1, total - warmup);  correction_i = 1 - beta_i^t
+//
+// numerics  fp64      cost  one thread: a launch
+
+#include "ops.cuh"
+
+namespace trm {
+namespace {
+
+__global__ void advance_kernel(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total,
+                               double min_ratio, double beta1, double beta2) {
+    const double t = controls[TRM_CTRL_STEP] + 1, w = static_cast<double>(warmup);
+    double factor;
+    if (t < w) {
+        factor = t / (w > 1 ? w : 1);
+    } else {
+        const double span = total - warmup > 1 ? static_cast<double>(total - warmup) : 1;
+        const double decayed = (1 - min_ratio) * 0.5 * (1 + cos(3.14159265358979323846 * ((t - w) / span)));
+        factor = min_ratio + (decayed > 0 ? decayed : 0);
+    }
+    controls[TRM_CTRL_STEP] = t;
+    controls[TRM_CTRL_LR] = lr * factor;
+    controls[TRM_CTRL_PUZZLE_LR] = puzzle_lr * factor;
+    controls[TRM_CTRL_CORRECTION1] = 1 - pow(beta1, t);
+    controls[TRM_CTRL_CORRECTION2] = 1 - pow(beta2, t);
+}
+
+}  // namespace
+
+// ---- C entry points -----------------------------------------------------------------------------------------------
+
+int ops::advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
+                 double beta1, double beta2, trm_stream stream) {
+    TRM_REQUIRE(controls != nullptr, "advance: controls is NULL");
+    TRM_REQUIRE(warmup >= 0 && total >= 0, "advance: warmup=%lld total=%lld must not be negative",
+                static_cast<long long>(warmup), static_cast<long long>(total));
+    return launch("advance", advance_kernel, 1, 1, 0, stream, controls, lr, puzzle_lr, warmup, total, min_ratio, beta1,
+                  beta2);
+}
+
+}  // namespace trm

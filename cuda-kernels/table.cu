@@ -1,0 +1,81 @@
+// table.cu: the table of the CUDA backend. The products are cuBLASLt's and are entered by their caller; NULL here.
+
+#include "ops.cuh"
+
+namespace trm {
+namespace {
+
+/** The device does the work of all its operations: the number of host threads is accepted and changes nothing. */
+int set_threads(int32_t) {
+    return TRM_OK;
+}
+
+/** No half of a block is fused yet: all are composed. */
+int32_t fuses_position_mlp(int32_t, int32_t, int32_t, int32_t) {
+    return 0;
+}
+
+int32_t fuses_channel_mlp(int32_t, int32_t, int32_t) {
+    return 0;
+}
+
+/** "sm_90" of the calling thread's device, or why there is none. */
+const char* device_target() {
+    static char text[160];
+    int device = 0, major = 0, minor = 0;
+    cudaError_t error = cudaGetDevice(&device);
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&major, cudaDevAttrComputeCapabilityMajor, device);
+    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&minor, cudaDevAttrComputeCapabilityMinor, device);
+    if (error == cudaSuccess)
+        snprintf(text, sizeof text, "sm_%d%d", major, minor);
+    else
+        snprintf(text, sizeof text, "no device: %s", cudaGetErrorString(error));
+    return text;
+}
+
+trm_backend build() {
+    trm_backend table = {};
+    table.abi_version = TRM_ABI_VERSION;
+    table.size = static_cast<int32_t>(sizeof table);
+    table.name = "cuda";
+    table.target = device_target();
+    table.last_error = last_error;
+    table.set_threads = set_threads;
+    table.zero = ops::zero;
+    table.copy = ops::copy;
+    table.cast_bf16 = ops::cast_bf16;
+    table.add = ops::add;
+    table.add_into = ops::add_into;
+    table.add_rms_norm = ops::add_rms_norm;
+    table.add_rms_norm_bwd = ops::add_rms_norm_bwd;
+    table.add_rms_norm_positions = ops::add_rms_norm_positions;
+    table.add_rms_norm_positions_bwd = ops::add_rms_norm_positions_bwd;
+    table.swiglu = ops::swiglu;
+    table.swiglu_bwd = ops::swiglu_bwd;
+    table.fuses_position_mlp = fuses_position_mlp;
+    table.fuses_channel_mlp = fuses_channel_mlp;
+    table.attention = ops::attention;
+    table.attention_bwd = ops::attention_bwd;
+    table.embed = ops::embed;
+    table.embed_bwd = ops::embed_bwd;
+    table.admit = ops::admit;
+    table.explore = ops::explore;
+    table.halt_head = ops::halt_head;
+    table.halt_head_bwd = ops::halt_head_bwd;
+    table.token_loss = ops::token_loss;
+    table.halt = ops::halt;
+    table.continue_loss = ops::continue_loss;
+    table.metrics = ops::metrics;
+    table.advance = ops::advance;
+    table.adam = ops::adam;
+    table.sign_sgd = ops::sign_sgd;
+    return table;
+}
+
+}  // namespace
+}  // namespace trm
+
+extern "C" __attribute__((visibility("default"))) const trm_backend* trm_backend_table() {
+    static const trm_backend table = trm::build();
+    return &table;
+}

@@ -1,0 +1,80 @@
+package trm;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.DynamicTest.dynamicTest;
+
+import java.io.BufferedReader;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.TestFactory;
+
+/** The CUDA kernels under emulation: runs {@code tests/native} once and reports each of its operations as a test. */
+class NativeKernelsTest {
+    private static final Path PROGRAM = Path.of("target", "kernel_tests", "kernel_tests");
+
+    /** An operation's line of the report, and the failures printed in front of it. */
+    private record Outcome(String line, List<String> failures) {
+        String name() {
+            return line.substring(8).trim().split(" ")[0];
+        }
+    }
+
+    @TestFactory
+    Stream<DynamicTest> operations() throws IOException, InterruptedException {
+        List<String> expected = lines(run("--list"));
+        Process process = run("--sources", "cuda-kernels");
+        List<String> output = lines(process);
+        int status = process.waitFor();
+        output.forEach(System.out::println);
+
+        List<Outcome> outcomes = new ArrayList<>();
+        List<String> failures = new ArrayList<>();
+        List<String> missing = new ArrayList<>();
+        for (String line : output) {
+            if (line.startsWith("passed ") || line.startsWith("FAILED ")) {
+                outcomes.add(new Outcome(line, List.copyOf(failures)));
+                failures.clear();
+            } else if (line.startsWith("NOT RUN ")) {
+                missing.add(line.substring(8));
+            } else if (!line.startsWith("kernel ")) {
+                failures.add(line);
+            }
+        }
+        List<String> ran = outcomes.stream().map(Outcome::name).toList();
+        return Stream.concat(
+                outcomes.stream()
+                        .map(outcome -> dynamicTest(
+                                outcome.name(),
+                                () -> assertTrue(
+                                        outcome.line().startsWith("passed "), String.join("\n", outcome.failures())))),
+                Stream.of(
+                        dynamicTest("all operations ran", () -> assertEquals(expected, ran, tail(output))),
+                        dynamicTest("every kernel ran", () -> assertEquals(List.of(), missing)),
+                        dynamicTest("exit status", () -> assertEquals(0, status, tail(output))),
+                        dynamicTest("there are operations", () -> assertFalse(expected.isEmpty()))));
+    }
+
+    private static String tail(List<String> output) {
+        return String.join("\n", output.subList(Math.max(0, output.size() - 40), output.size()));
+    }
+
+    private static Process run(String... arguments) throws IOException {
+        List<String> command = new ArrayList<>();
+        command.add(PROGRAM.toString());
+        command.addAll(List.of(arguments));
+        return new ProcessBuilder(command).redirectErrorStream(true).start();
+    }
+
+    private static List<String> lines(Process process) throws IOException {
+        try (BufferedReader reader = process.inputReader(StandardCharsets.UTF_8)) {
+            return reader.lines().toList();
+        }
+    }
+}

@@ -1,0 +1,86 @@
+package trm.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import trm.config.ConfigLoader;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.Kernels;
+import trm.device.Profile;
+import trm.device.Tensor;
+import trm.device.cpu.CpuBackend;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+
+/** What a profile of a step counts. Oracle: the formula of {@link ModelSizes#flops}, which knows no operations. */
+class ProfileTest {
+    private static final int STEPS = 3;
+    private static final int LANES = 3;
+
+    @ParameterizedTest(name = "mlp_t {0}")
+    @ValueSource(booleans = {true, false})
+    void countsEveryProductOfAStep(boolean mlp) {
+        String yaml = String.join(
+                "\n",
+                "data_paths: [none]",
+                "arch:",
+                "  hidden_size: 32",
+                "  num_heads: 4",
+                "  mlp_t: " + mlp,
+                "  pos_encodings: " + (mlp ? "none" : "rope"),
+                "  H_cycles: 3",
+                "  L_cycles: 2",
+                "  L_layers: 2",
+                "  puzzle_emb_ndim: 32",
+                "  puzzle_emb_len: 2",
+                "  forward_dtype: float32",
+                "global_batch_size: " + LANES,
+                "");
+        TrainConfig config = ConfigLoader.parse(yaml, "test", List.of());
+        ModelSizes sizes = new ModelSizes(config.arch(), new DataShape(9, 7, 1), LANES);
+        Profile profile = new Profile();
+        try (Backend backend = new CpuBackend(1);
+                Arena arena = new Arena(backend)) {
+            Parameters parameters = new Parameters(backend, arena, sizes, true);
+            parameters.initialize(3);
+            Tensor inputs = arena.tensor("data", "inputs", Dtype.U8, LANES, 9);
+            Kernels.Examples data =
+                    new Kernels.Examples(inputs, inputs, arena.tensor("data", "ids", Dtype.I32, LANES), -1);
+            DeepSupervision supervision = new DeepSupervision(backend, arena, sizes, parameters, config, 100, data);
+            int[] rows = {0, 1, 2};
+            supervision.step(rows);
+            backend.kernels().profile(profile);
+            for (int i = 0; i < STEPS; i++) {
+                supervision.step(rows);
+            }
+            backend.kernels().profile(null);
+            supervision.step(rows);
+        }
+
+        long flops = 0;
+        Set<String> phases = new LinkedHashSet<>();
+        for (var entry : profile.tallies().entrySet()) {
+            Profile.Key key = entry.getKey();
+            Profile.Tally tally = entry.getValue();
+            phases.add(key.phase());
+            flops += tally.flops();
+            assertEquals(2 * key.batch() * key.m() * key.n() * key.k() * tally.calls(), tally.flops(), key.toString());
+            assertEquals(0, tally.calls() % STEPS, key.toString());
+            assertTrue(tally.nanos() > 0, key.toString());
+        }
+        double haltHead = 3.0 * LANES * 2 * 2 * 32; // no product of its own: forward and twice backward
+        assertEquals(STEPS * (sizes.flops(true) - haltHead), flops);
+        assertEquals(
+                List.of("admit, embed", "unrecorded cycles", "recorded cycle", "heads, losses", "backward", "update"),
+                List.copyOf(phases));
+    }
+}

@@ -1,0 +1,148 @@
+// elementwise_test.cpp: zero, copy, cast_bf16, add, add_into, swiglu.
+//
+// Tolerance. add is one float32 addition of widened values and one rounding: U32 |a + b| and u(T). swiglu is an
+// exponential (2 ulp on a device), a division and two products; its backward five products more: k = 8 and 16. The
+// factor 1 + a (1 - sigma) cancels near a = -1.28, where its terms are 1 and |a (1 - sigma)|: the bound uses their sum.
+#include <cmath>
+
+#include "check.h"
+
+using namespace check;
+
+namespace {
+
+constexpr int64_t SIZES[] = {1, 7, 8, 9, 1023, 2047, 2048, 2049, 5003};
+
+template <typename T>
+void add_matches(int64_t n, int shift) {
+    each_case(
+        [=](Random& random) {
+            Buffer<T> a("a", n, shift), b("b", n, shift), out("out", n, shift);
+            Buffer<float> sum("sum", n), before("before", n);
+            random.fill(a);
+            random.fill(b, 3.0, false);
+            random.fill(before);
+            memcpy(sum.data(), before.data(), sizeof(float) * n);
+            succeeded(ops().add(a, b, out, n, Type<T>::CODE, nullptr));
+            succeeded(ops().add_into(a, sum, n, Type<T>::CODE, nullptr));
+            Doubles exact(n), into(n);
+            for (int64_t i = 0; i < n; i++) {
+                exact[i] = widen(a[i]) + widen(b[i]);
+                into[i] = widen(a[i]) + widen(before[i]);
+            }
+            near(out, exact, [&](int64_t i) { return U32 * std::fabs(exact[i]); });
+            near(sum, into, [&](int64_t) { return 0; });
+            succeeded(ops().add(a, b, b, n, Type<T>::CODE, nullptr));
+            if (memcmp(b.data(), out.data(), sizeof(T) * n) != 0) fail("out differs in the buffer of b");
+        },
+        "%s n=%lld shift=%d", Type<T>::NAME, static_cast<long long>(n), shift);
+}
+
+template <typename T>
+void swiglu_matches(int64_t outer, int64_t inner, double scale) {
+    each_case(
+        [=](Random& random) {
+            Buffer<T> gu("gu", outer * 2 * inner), p("p", outer * inner), dp("dp", outer * inner),
+                dgu("dgu", outer * 2 * inner);
+            random.fill(gu, scale, false);
+            random.fill(dp);
+            Doubles exact(p.count()), d_exact(gu.count()), d_slack(gu.count());
+            for (int64_t o = 0; o < outer; o++)
+                for (int64_t i = 0; i < inner; i++) {
+                    const int64_t at = o * inner + i, gate = o * 2 * inner + i, up = gate + inner;
+                    const double g = widen(gu[gate]), u = widen(gu[up]), d = widen(dp[at]);
+                    const double sigma = 1 / (1 + std::exp(-g)), rest = 1 / (1 + std::exp(g));
+                    exact[at] = g * sigma * u;
+                    d_exact[gate] = d * u * sigma * (1 + g * rest);
+                    d_exact[up] = d * g * sigma;
+                    d_slack[gate] = 16 * U32 * std::fabs(d * u * sigma) * (1 + std::fabs(g * rest));
+                    d_slack[up] = 16 * U32 * std::fabs(d_exact[up]);
+                }
+            succeeded(ops().swiglu(gu, p, outer, inner, Type<T>::CODE, nullptr));
+            near(p, exact, [&](int64_t i) { return 8 * U32 * std::fabs(exact[i]); });
+            succeeded(ops().swiglu_bwd(gu, dp, dgu, outer, inner, Type<T>::CODE, nullptr));
+            near(dgu, d_exact, [&](int64_t i) { return d_slack[i]; });
+            succeeded(ops().swiglu_bwd(gu, dp, gu, outer, inner, Type<T>::CODE, nullptr));
+            if (memcmp(gu.data(), dgu.data(), sizeof(T) * gu.count()) != 0) fail("dgu differs in the buffer of gu");
+        },
+        "%s outer=%lld inner=%lld scale=%g", Type<T>::NAME, static_cast<long long>(outer),
+        static_cast<long long>(inner), scale);
+}
+
+// Gates far out: nothing overflows, the limits are 0 and the identity, and NaN stays NaN.
+template <typename T>
+void swiglu_limits() {
+    each_case(
+        [](Random&) {
+            Buffer<T> gu("gu", 8), p("p", 4), dp("dp", 4), dgu("dgu", 8);
+            const double gates[] = {200, -200, NAN, -90};
+            for (int i = 0; i < 4; i++) {
+                gu[i] = narrow<T>(gates[i]);
+                gu[4 + i] = narrow<T>(2);
+                dp[i] = narrow<T>(1);
+            }
+            succeeded(ops().swiglu(gu, p, 1, 4, Type<T>::CODE, nullptr));
+            succeeded(ops().swiglu_bwd(gu, dp, dgu, 1, 4, Type<T>::CODE, nullptr));
+            near(p, {400, 0, NAN, 0}, [](int64_t) { return 1e-30; });
+            near(dgu, {2, 0, NAN, 0, 200, 0, NAN, 0}, [](int64_t) { return 1e-30; });
+        },
+        "%s limits", Type<T>::NAME);
+}
+
+}  // namespace
+
+TEST(add) {
+    for (const int64_t n : SIZES) {
+        add_matches<float>(n, 0);
+        add_matches<bf16>(n, 0);
+    }
+    add_matches<float>(37, 4);
+    add_matches<bf16>(37, 2);
+    Buffer<float> x("x", 8);
+    refused(ops().add(x, nullptr, x, 8, TRM_F32, nullptr), "NULL");
+    refused(ops().add(x, x, x, 0, TRM_F32, nullptr), "count=0");
+    refused(ops().add_into(x, x, 8, 5, nullptr), "dtype=5");
+}
+
+TEST(memory) {
+    for (const int64_t n : SIZES)
+        each_case(
+            [=](Random& random) {
+                Buffer<float> from("from", n), to("to", n);
+                Buffer<bf16> rounded("rounded", n);
+                random.fill(from, 1.0, false);
+                from[0] = 1.00390625f;  // a tie: to even, 1.0
+                if (n > 2) from[1] = NAN, from[2] = -INFINITY;
+                from.freeze();
+                succeeded(ops().copy(to, from, n * 4, nullptr));
+                if (memcmp(to.data(), from.data(), n * 4) != 0) fail("copy differs");
+                succeeded(ops().zero(to, n * 4 - 1, nullptr));
+                for (int64_t i = 0; i < n * 4 - 1; i++)
+                    if (reinterpret_cast<char*>(to.data())[i] != 0) return fail("byte %d is not zero", static_cast<int>(i));
+                succeeded(ops().cast_bf16(from, rounded, n, nullptr));
+                near(rounded, from.doubles(), [](int64_t) { return 0; });
+                if (widen(rounded[0]) != 1.0) fail("a tie was not rounded to even");
+            },
+            "n=%lld", static_cast<long long>(n));
+    Buffer<float> x("x", 8);
+    refused(ops().zero(x, -1, nullptr), "bytes=-1");
+    refused(ops().copy(x, nullptr, 1, nullptr), "NULL");
+    refused(ops().cast_bf16(x, x, 0, nullptr), "count=0");
+}
+
+TEST(swiglu) {
+    for (const int64_t outer : {1, 3})
+        for (const int64_t inner : {1, 7, 8, 9, 31, 256, 1536}) {
+            swiglu_matches<float>(outer, inner, 3);
+            swiglu_matches<bf16>(outer, inner, 3);
+        }
+    swiglu_matches<bf16>(67, 40, 3);
+    swiglu_matches<float>(257, 8, 3);
+    swiglu_matches<float>(2, 300, 20);
+    swiglu_matches<bf16>(2, 300, 20);
+    swiglu_limits<float>();
+    swiglu_limits<bf16>();
+    Buffer<float> x("x", 8);
+    refused(ops().swiglu(x, x, 0, 4, TRM_F32, nullptr), "outer=0");
+    refused(ops().swiglu_bwd(x, nullptr, x, 1, 4, TRM_F32, nullptr), "NULL");
+}

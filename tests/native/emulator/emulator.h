@@ -1,0 +1,40 @@
+// emulator.h: what the tests may set and ask of the emulation of CUDA's execution model.
+//
+// A launch runs the blocks of its grid one after the other, in an order drawn from the seed. The threads of a block are
+// fibers on the calling thread. A fiber runs until it meets a barrier or a warp collective that waits for others, or
+// ends; then the next of those that can run is drawn from the seed. So between two barriers the threads run in any
+// order, and a kernel that lacks one gives wrong or seed-dependent values. Shared memory holds NaN patterns when a block
+// begins, and what lies past the dynamic part of the launch is unaddressable under AddressSanitizer.
+//
+// A launch fails with cudaErrorLaunchFailure, and fault() says why, when
+//   - threads wait at different barriers, or at one that a thread of the block will never reach
+//   - a warp collective names a lane that never comes, has ended or does not exist, or misses the lane that calls
+//   - a shuffle reads a lane outside its mask
+//
+// Not modelled: memory order weaker than program order, races that no order of whole runs between barriers can show,
+// streams (a launch has finished when it returns), clusters, copy engines, tensor cores, time.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace emulator {
+
+/** Draws the orders of blocks and threads of the launches that follow: 0 ascending, 1 descending, else at random. */
+void set_seed(uint64_t seed);
+
+/** Shared memory a block may ask for, bytes. The default is that of compute capability 8.6. */
+void set_shared_limit(int bytes);
+
+/** Why the last launch that failed did; empty if none failed since the last call of clear_fault(). */
+const std::string& fault();
+void clear_fault();
+
+/** Launches since the program began. */
+int64_t launches();
+
+/** Name of each kernel launched so far, without template arguments; sorted. */
+std::vector<std::string> kernels_run();
+
+}  // namespace emulator

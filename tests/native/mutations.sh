@@ -1,0 +1,113 @@
+#!/usr/bin/env bash
+# tests/native/mutations.sh [NAME...]   breaks one kernel at a time and expects the emulated tests to notice
+#
+# Each mutation is a sed expression that changes exactly one line of one file of cuda-kernels/, in a copy of the tree
+# under $TMPDIR. The copy is rebuilt with g++ (nvcc is not needed) and runs the named test. A mutation counts as caught
+# when the test fails, or a sanitizer stops it; one that does not apply or compile is an error, never a catch. Exit
+# status 1 unless all are caught.
+set -euo pipefail
+
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+only=("$@")
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+tree=$work/tree
+mkdir -p "$tree/tests" "$tree/native"
+cp -R "$root/cuda-kernels" "$tree/"
+cp -R "$root/tests/native" "$tree/tests/"
+cp -R "$root/native/include" "$tree/native/"
+cd "$tree"
+passed=0
+failed=0
+
+build() {
+    cmake --build build --parallel "$(getconf _NPROCESSORS_ONLN)" >"$work/build" 2>&1
+}
+
+wanted() {
+    [ ${#only[@]} -gt 0 ] || return 0
+    local name
+    for name in "${only[@]}"; do
+        [ "$name" != "$1" ] || return 0
+    done
+    return 1
+}
+
+wrong() {
+    echo "$1"
+    failed=$((failed + 1))
+}
+
+# mutate NAME FILE TEST EXPRESSION
+mutate() {
+    local name=$1 file=cuda-kernels/$2 test=$3 expression=$4 lines status=0
+    wanted "$name" || return 0
+    cp "$file" "$work/original"
+    sed "$expression" "$work/original" >"$file"
+    lines=$(diff "$work/original" "$file" | grep -c '^<' || true)
+    if [ "$lines" != 1 ]; then
+        wrong "ERROR $name: the expression changes $lines lines of $file"
+    elif ! build; then
+        wrong "ERROR $name: does not compile"
+        grep -m 3 'error' "$work/build" >&2 || true
+    else
+        timeout 300 build/kernel_tests "$test" >"$work/run" 2>&1 || status=$?
+        if [ $status = 0 ]; then
+            wrong "SURVIVED $name"
+        else
+            echo "caught $name: $test: $(grep -m 1 -E '^    |ERROR: AddressSanitizer|runtime error' "$work/run" \
+                | sed 's/^ *//; s/^==[0-9]*==//; s/ on \(unknown \)*address.*//; s|^/.*/\([^/]*\):[0-9]*: runtime|\1: runtime|')"
+            passed=$((passed + 1))
+        fi
+    fi
+    cp "$work/original" "$file"
+}
+
+cmake -S tests/native -B build >"$work/build" 2>&1 && build || {
+    cat "$work/build" >&2
+    echo "the tree does not build" >&2
+    exit 1
+}
+
+mutate add-bound add.cu add 's|const Pack<T> y = load_pack(b + at, count - at, wide);|const Pack<T> y = load_pack(b + at, count - at + 1, wide);|'
+mutate add-into-overwrites add.cu add 's|y.v\[i\] += to_float|y.v[i] = to_float|'
+mutate cast-truncates memory.cu memory 's|from_float<bf16>(x.v\[i\])|from_float<bf16>(__uint_as_float(__float_as_uint(x.v[i]) \& 0xffff0000u))|'
+mutate wide-when-odd swiglu.cu swiglu '0,/inner % PACK == 0 \&\& aligned(16, gu, p)/s||aligned(16, gu, p)|'
+mutate gate-and-up-swapped swiglu.cu swiglu 's|out.v\[i\] = from_float<T>(a / (1.0f + exp_of_minus(a)) \* to_float(u.v\[i\]));|out.v[i] = from_float<T>(to_float(u.v[i]) / (1.0f + exp_of_minus(to_float(u.v[i]))) * a);|'
+mutate exponential-overflows swiglu.cu swiglu 's|expf(fminf(-a, 88.0f))|expf(-a)|'
+mutate norm-drops-a-lane add_rms_norm.cu add_rms_norm '0,/if (d < D) {/s||if (d < D - PACK) {|'
+mutate norm-of-unrounded-y add_rms_norm.cu add_rms_norm 's|up.v\[i\] = from_float<T>(to_float(yp.v\[i\]) + to_float(cp.v\[i\]));|up.v[i] = from_float<T>(scale * r[p][i] + to_float(cp.v[i]));|'
+mutate norm-over-wrong-axis add_rms_norm_positions.cu add_rms_norm_positions 's|scale\[0\] = 1.0f / sqrtf(scale\[0\] / static_cast<float>(S) + eps);|scale[0] = 1.0f / sqrtf(scale[0] / static_cast<float>(D) + eps);|'
+mutate norm-lacks-barrier add_rms_norm_positions.cu add_rms_norm_positions '0,/^    __syncthreads();/s///'
+mutate norm-skips-last-position add_rms_norm_positions.cu add_rms_norm_positions '0,/if (inside \&\& t < S) {/s//if (inside \&\& t < S - 1) {/'
+mutate norm-leaves-before-barrier add_rms_norm_positions.cu add_rms_norm_positions '0,/^    const bool inside = p.channel < D;/s//    const bool inside = p.channel < D; if (!inside) return;/'
+mutate attention-tile-lacks-barrier attention.cu attention_plain '0,/__syncthreads();  \/\/ the tiles are free/s///'
+mutate attention-values-lack-barrier attention.cu attention_plain 's|__syncthreads();  // the values are complete||'
+mutate attention-key-past-end attention.cu attention_plain 's|weights\[warp + WARPS \* r\]\[lane\] = key + lane < H.S ? expf|weights[warp + WARPS * r][lane] = key + lane <= H.S ? expf|'
+mutate attention-scale attention.cu attention_plain 's|1.0f / sqrtf(static_cast<float>(d))|1.0f / static_cast<float>(d)|'
+mutate attention-lacks-delta attention.cu attention_plain 's|expf(s\[r\] - shift\[r\]) \* (dp\[r\] - delta\[r\])|expf(s[r] - shift[r]) * dp[r]|'
+mutate rotary-backward-sign attention_short.cu attention_short 's|const float turned = low \* c + high \* s;|const float turned = low * c - high * s;|'
+mutate short-weights-lack-barrier attention_short.cu attention_short '0,/__syncwarp();  \/\/ the weights are complete/s///'
+mutate short-shared-too-small attention_short.cu attention_short 's|static_cast<size_t>(3 \* H.S) \* row_of(H.d)|static_cast<size_t>(3 * H.S) * H.d|'
+mutate short-keys-and-values-swapped attention_short.cu attention_short 's|weigh(\*weights, values, H, out);|weigh(*weights, keys, H, out);|'
+mutate short-shuffle-of-few attention_short.cu attention_short 's|^            sum = warp_sum(sum);|            if (first + r < H.S) sum = warp_sum(sum); else if (lane > 3) sum = warp_sum(sum);|'
+mutate embed-lacks-root embedding.cu embed 's|to_float(v.v\[i\]) \* root|to_float(v.v[i])|'
+mutate embed-overwrites-gradient embedding.cu embed_bwd 's|\*to = static_cast<float>(\*to + factor \* sum);|*to = static_cast<float>(factor * sum);|'
+mutate embed-forgets-prefix embedding.cu embed_bwd 's|(static_cast<int64_t>(P) + L) + P + row % L) \* D + d|(static_cast<int64_t>(P) + L) + row % L) * D + d|'
+mutate admit-keeps-steps lanes.cu admit 's|            steps\[b\] = 0;|            steps[b] = steps[b];|'
+mutate admit-all-lanes lanes.cu admit 's|if (halted\[b\] == 0) return;|if (halted[b] < 0) return;|'
+mutate explore-from-one lanes.cu explore 's|? 2 + static_cast<int32_t>|? 1 + static_cast<int32_t>|'
+mutate head-drops-a-warp halt_head.cu halt_head 's|for (int i = 0; i < WARPS; i++) sum|for (int i = 1; i < WARPS; i++) sum|'
+mutate halt-at-zero halt.cu halt 's/(last || q\[2 \* b\] > bar)/(last || q[2 * b] >= bar)/'
+mutate metrics-lack-barrier metrics.cu metrics 's|__syncthreads();  // the tile has been read||'
+mutate last-of-equal-logits token_loss.cu token_loss 's/other == most \&\& index < best/other == most \&\& index > best/'
+mutate stablemax-slope token_loss.cu token_loss 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
+mutate loss-over-all-tokens token_loss.cu token_loss 's|share = 1.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
+mutate warm-up-one-late schedule.cu advance 's|factor = t / (w > 1|factor = (t - 1) / (w > 1|'
+mutate adam-lacks-barrier adam.cu adam 's|^    __syncthreads();||'
+mutate adam-keeps-gradient adam.cu adam 's|store_pack(g + at, zeros, n, wide);|store_pack(g + at, grad, n, wide);|'
+mutate sign-of-zero sign_sgd.cu sign_sgd 's|(sum > 0) - (sum < 0)|(sum >= 0) - (sum < 0)|'
+mutate sign-of-last-lane sign_sgd.cu sign_sgd 's|for (int64_t i = threadIdx.x; i < b; i += THREADS) before|for (int64_t i = threadIdx.x; i < b - 1; i += THREADS) before|'
+
+echo "$passed passed, $failed failed"
+[ $failed = 0 ]
