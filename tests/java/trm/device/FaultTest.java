@@ -41,6 +41,7 @@ class FaultTest {
             String later = "cuda:1 can no longer be used after: " + first;
             assertEquals(later, fails(() -> waiting.zero(y)));
             assertEquals(later, fails(() -> lazy.linear(x, w, y)));
+            assertEquals("the second", fault.raise("the second").getMessage());
             assertEquals(later, fails(fault::check));
         }
     }

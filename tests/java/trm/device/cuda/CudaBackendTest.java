@@ -350,8 +350,7 @@ class CudaBackendTest {
     /** Calls of a shape that has a plan leave the Java heap alone, a split sum over lanes and copies included. */
     @Test
     void callsAllocateNothing() throws IOException, InterruptedException {
-        FakeGpu.Result result =
-                gpu.java(Map.of(), Allocations.class.getName()).done();
+        FakeGpu.Result result = gpu.java(Map.of(), Allocations.class.getName()).done();
         assertEquals("allocated 0", result.out().strip());
     }
 
