@@ -40,6 +40,55 @@ inline trm_backend* trm_open_backend(const char* path) {
     return const_cast<trm_backend*>(backend);
 }
 
+/** The name of the first entry that is NULL, or NULL if there is none. `products` = 0 leaves the six products out; the
+ *  fused halves are left out: fuses_* says whether they are called. */
+inline const char* trm_missing_operation(const trm_backend* backend, int products) {
+#define TRM_ENTRY(name) \
+    if (backend->name == nullptr) return #name;
+#define TRM_PRODUCT(name) \
+    if (products != 0 && backend->name == nullptr) return #name;
+    TRM_ENTRY(last_error)
+    TRM_ENTRY(set_threads)
+    TRM_ENTRY(zero)
+    TRM_ENTRY(copy)
+    TRM_ENTRY(cast_bf16)
+    TRM_ENTRY(permute_lanes)
+    TRM_PRODUCT(linear)
+    TRM_PRODUCT(linear_bwd_x)
+    TRM_PRODUCT(linear_bwd_w)
+    TRM_PRODUCT(mix)
+    TRM_PRODUCT(mix_bwd_x)
+    TRM_PRODUCT(mix_bwd_w)
+    TRM_ENTRY(add)
+    TRM_ENTRY(add_into)
+    TRM_ENTRY(add_rms_norm)
+    TRM_ENTRY(add_rms_norm_bwd)
+    TRM_ENTRY(add_rms_norm_positions)
+    TRM_ENTRY(add_rms_norm_positions_bwd)
+    TRM_ENTRY(swiglu)
+    TRM_ENTRY(swiglu_bwd)
+    TRM_ENTRY(attention)
+    TRM_ENTRY(attention_bwd)
+    TRM_ENTRY(fuses_position_mlp)
+    TRM_ENTRY(fuses_channel_mlp)
+    TRM_ENTRY(embed)
+    TRM_ENTRY(embed_bwd)
+    TRM_ENTRY(admit)
+    TRM_ENTRY(explore)
+    TRM_ENTRY(halt_head)
+    TRM_ENTRY(halt_head_bwd)
+    TRM_ENTRY(token_loss)
+    TRM_ENTRY(halt)
+    TRM_ENTRY(continue_loss)
+    TRM_ENTRY(metrics)
+    TRM_ENTRY(advance)
+    TRM_ENTRY(adam)
+    TRM_ENTRY(sign_sgd)
+#undef TRM_PRODUCT
+#undef TRM_ENTRY
+    return nullptr;
+}
+
 /** Zeroed host memory aligned to 64 bytes, or 0. */
 inline long long trm_host_allocate(long long bytes) {
     const size_t rounded = (static_cast<size_t>(bytes) + 4095) / 4096 * 4096;

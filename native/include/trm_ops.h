@@ -1,8 +1,9 @@
 /* trm_ops.h: the C ABI between the Java trainer and a backend. Every operation is declared once, here.
  *
  * A backend is a shared library that exports one function, trm_backend_table(), returning a table of function
- * pointers. Java opens it with trm_open_backend() and calls the entries; a backend may leave an entry NULL, in which
- * case Java refuses the device and names the operation.
+ * pointers. Java opens it with trm_open_backend() and calls the entries. A backend may leave the six products NULL when
+ * its Java half has them from a library, and the fused halves when fuses_* is always 0; with any other entry NULL, Java
+ * refuses the device and names the operation.
  *
  * Letters: B lanes, S = P + L positions (P puzzle-embedding prefix, L tokens), D channels, V vocabulary, A heads,
  * d head width, I inner width of a SwiGLU, E width of a puzzle vector.
@@ -79,6 +80,8 @@ typedef struct trm_backend {
     int (*copy)(void* to, const void* from, int64_t bytes, trm_stream stream);
     /** to = round(from), [count] float32 to bfloat16: the working copy of the weights. */
     int (*cast_bf16)(const float* from, void* to, int64_t count, trm_stream stream);
+    /** out[n, b, :] = x[b, n, :]: what makes the sum of products over lanes one product.  x [B, N, D], out [N, B, D]. */
+    int (*permute_lanes)(const void* x, void* out, int64_t B, int32_t N, int32_t D, int32_t dtype, trm_stream stream);
 
     /* ---- products -------------------------------------------------------------------------------------------- */
 

@@ -90,7 +90,36 @@ void swiglu_limits() {
         "%s limits", Type<T>::NAME);
 }
 
+template <typename T>
+void permutes(int64_t B, int32_t N, int32_t D) {
+    each_case(
+        [=](Random& random) {
+            Buffer<T> x("x", B * N * D), out("out", B * N * D);
+            random.fill(x);
+            x.freeze();
+            Doubles want(x.count());
+            for (int64_t b = 0; b < B; b++)
+                for (int64_t n = 0; n < N; n++)
+                    for (int64_t c = 0; c < D; c++) want[(n * B + b) * D + c] = widen(x[(b * N + n) * D + c]);
+            succeeded(ops().permute_lanes(x, out, B, N, D, Type<T>::CODE, nullptr));
+            near(out, want, [](int64_t) { return 0; });
+        },
+        "%s B=%lld N=%d D=%d", Type<T>::NAME, static_cast<long long>(B), N, D);
+}
+
 }  // namespace
+
+TEST(permute_lanes) {
+    for (const int32_t D : {1, 7, 8, 9, 64})
+        for (const int32_t N : {1, 5, 17}) {
+            permutes<float>(3, N, D);
+            permutes<bf16>(13, N, D);
+        }
+    permutes<bf16>(1, 1, 2049);
+    Buffer<float> x("x", 8), out("out", 8);
+    refused(ops().permute_lanes(x, x, 1, 2, 4, TRM_F32, nullptr), "the same");
+    refused(ops().permute_lanes(x, out, 0, 2, 4, TRM_F32, nullptr), "B=0");
+}
 
 TEST(add) {
     for (const int64_t n : SIZES) {

@@ -1,8 +1,9 @@
-// memory.cpp: zero, copy, and the bfloat16 working copy of the weights.
+// memory.cpp: zero, copy, the bfloat16 working copy of the weights, and lanes made the second axis.
 //
-//   zero p = 0      copy to = from      cast_bf16 to = round(from), nearest even
+//   zero p = 0      copy to = from      cast_bf16 to = round(from), nearest even      permute_lanes out[n, b] = x[b, n]
 //
-// cost  memory-bound: 1, 2 bytes moved a byte; 6 an element of cast_bf16. Blocks of 256 KB, resp. CHUNK elements.
+// cost  memory-bound: 1, 2 bytes moved a byte; 6 an element of cast_bf16. Blocks of 256 KB, resp. CHUNK elements,
+//       resp. lanes.
 #include "ops.h"
 
 namespace trm {
@@ -42,6 +43,18 @@ int cast_bf16(const float* from, void* to, int64_t count, trm_stream) {
                     const vh v = __builtin_convertvector(rounded_bits(load(x + i, k)) >> 16, vh);  // denormals too
                     memcpy(y + i, &v, (size_t) k * sizeof *y);
                 });
+    });
+    return TRM_OK;
+}
+
+int permute_lanes(const void* x, void* out, int64_t B, int32_t N, int32_t D, int32_t dtype, trm_stream) {
+    TRM_REQUIRE(x != nullptr && out != nullptr && x != out, "permute_lanes: x or out is NULL, or they are the same");
+    TRM_REQUIRE(B > 0 && N > 0 && D > 0, "permute_lanes: B=%lld N=%d D=%d must be positive", (long long) B, N, D);
+    TRM_REQUIRE(dtype == TRM_F32 || dtype == TRM_BF16, "permute_lanes: dtype %d is unknown", dtype);
+    const int64_t row = int64_t(D) * (dtype == TRM_BF16 ? 2 : 4);  // bytes
+    parallel_for(B, 0.1 * double(N) * double(row), [=](int64_t b) {
+        for (int64_t n = 0; n < N; n++)
+            memcpy((char*) out + (n * B + b) * row, (const char*) x + (b * N + n) * row, (size_t) row);
     });
     return TRM_OK;
 }

@@ -10,6 +10,7 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->zero = TRM_ISA::zero;
     table->copy = TRM_ISA::copy;
     table->cast_bf16 = TRM_ISA::cast_bf16;
+    table->permute_lanes = TRM_ISA::permute_lanes;
     table->add = TRM_ISA::add;
     table->add_into = TRM_ISA::add_into;
     table->add_rms_norm = TRM_ISA::add_rms_norm;

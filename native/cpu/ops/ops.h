@@ -9,6 +9,7 @@ namespace TRM_ISA {
 int zero(void* p, int64_t bytes, trm_stream stream);
 int copy(void* to, const void* from, int64_t bytes, trm_stream stream);
 int cast_bf16(const float* from, void* to, int64_t count, trm_stream stream);
+int permute_lanes(const void* x, void* out, int64_t B, int32_t N, int32_t D, int32_t dtype, trm_stream stream);
 int add(const void* a, const void* b, void* out, int64_t count, int32_t dtype, trm_stream stream);
 int add_into(const void* a, float* sum, int64_t count, int32_t dtype, trm_stream stream);
 int add_rms_norm(const void* h, const void* f, const void* c, void* y, void* u, float* s, int64_t rows, int32_t D,

@@ -36,8 +36,8 @@ class ArchitectureTest {
             .that()
             .haveFullyQualifiedName(DEVICES)
             .should()
-            .dependOnClassesThat(outside("trm.train..", "trm.device", "trm.device.cpu.."))
-            .as(DEVICES + " uses, of this project, only trm.train.., trm.device, trm.device.cpu..");
+            .dependOnClassesThat(outside("trm.train..", "trm.device", "trm.device.cpu..", "trm.device.cuda.."))
+            .as(DEVICES + " uses, of this project, only trm.train.., trm.device and its backends");
 
     @ArchTest
     static final ArchRule MODEL = layer("trm.model..", "trm.model..", "trm.ops..", "trm.device", "trm.config..");
@@ -49,7 +49,10 @@ class ArchitectureTest {
     static final ArchRule DEVICE = layer("trm.device", "trm.device");
 
     @ArchTest
-    static final ArchRule BACKENDS = layer("trm.device.cpu..", "trm.device.cpu..", "trm.device");
+    static final ArchRule CPU = layer("trm.device.cpu..", "trm.device.cpu..", "trm.device");
+
+    @ArchTest
+    static final ArchRule CUDA = layer("trm.device.cuda..", "trm.device.cuda..", "trm.device");
 
     @ArchTest
     static final ArchRule DATA = layer("trm.data..", "trm.data..");
@@ -64,12 +67,12 @@ class ArchitectureTest {
     @ArchTest
     static final ArchRule BACKENDS_ARE_OPENED_IN_ONE_PLACE = noClasses()
             .that()
-            .resideOutsideOfPackage("trm.device.cpu..")
+            .resideOutsideOfPackages("trm.device.cpu..", "trm.device.cuda..")
             .and()
             .doNotHaveFullyQualifiedName(DEVICES)
             .should()
             .dependOnClassesThat()
-            .resideInAPackage("trm.device.cpu..");
+            .resideInAnyPackage("trm.device.cpu..", "trm.device.cuda..");
 
     @ArchTest
     static final ArchRule VERIFY_IS_BELOW_CLI = noClasses()
@@ -82,7 +85,7 @@ class ArchitectureTest {
     @ArchTest
     static final ArchRule NATIVE_CODE_IS_CALLED_FROM_DEVICE_ONLY = noClasses()
             .that()
-            .resideOutsideOfPackages("trm.device", "trm.device.cpu..")
+            .resideOutsideOfPackages("trm.device", "trm.device.cpu..", "trm.device.cuda..")
             .should()
             .dependOnClassesThat()
             .resideInAPackage("org.bytedeco..");
@@ -102,6 +105,7 @@ class ArchitectureTest {
                     "trm.ops..",
                     "trm.device",
                     "trm.device.cpu..",
+                    "trm.device.cuda..",
                     "trm.data..",
                     "trm.io..",
                     "trm.config..");

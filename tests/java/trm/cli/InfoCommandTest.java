@@ -29,7 +29,7 @@ class InfoCommandTest {
                 json.toString());
         assertTrue(json.get("cuda_driver").has("found"));
         assertTrue(json.get("gpus").isArray());
-        assertEquals(4, json.get("cuda_libraries").size());
+        assertEquals(5, json.get("cuda_libraries").size());
         for (JsonNode library : json.get("cuda_libraries")) {
             assertEquals(library.get("found").asBoolean(), !library.get("path").isNull());
             assertTrue(result.out().contains(library.get("name").asText()), result.out());
@@ -40,7 +40,14 @@ class InfoCommandTest {
         }
         assertTrue(json.get("cuda_searched").toString().contains("/usr/local/cuda/lib64"));
         assertTrue(json.get("cuda_kernels").isBoolean());
-        assertTrue(json.get("cuda_obstacles").size() > 0);
+        assertEquals(
+                json.get("cuda_kernels").asBoolean(),
+                json.get("cuda_targets").toString().contains("\"sm_80\""),
+                json.toString());
+        assertEquals(
+                json.get("device").asText().equals("cpu"),
+                json.get("cuda_obstacles").size() > 0,
+                json.toString());
     }
 
     /** Counts by hand: see the sums. */

@@ -282,6 +282,7 @@ class ConfigLoaderTest {
                 "checkpoint_every_steps=0",
                 "max_steps=9",
                 "threads=3",
+                "matmul_precision=tf32",
                 "eval_batch_size=2");
         assertEquals("null", odd.runName());
         for (TrainConfig config : List.of(odd, parse(DATA))) {
@@ -347,7 +348,8 @@ class ConfigLoaderTest {
                     0,
                     10,
                     0,
-                    0);
+                    0,
+                    "float32");
             Path file = Path.of("configs", mlp ? "sudoku-mlp.yaml" : "sudoku-att.yaml");
             assertEquals(expected, ConfigLoader.load(file, List.of()));
         }

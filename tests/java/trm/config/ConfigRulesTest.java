@@ -57,6 +57,7 @@ class ConfigRulesTest {
                 "log_every_steps=0 | log_every_steps is 0: must be at least 1",
                 "eval_batch_size=-1 | eval_batch_size is -1: must be at least 0",
                 "threads=-1 | threads is -1: must be at least 0",
+                "matmul_precision=fp8 | matmul_precision is 'fp8': must be one of float32, tf32",
                 "data_paths=[a,a] | data_paths is [a, a]: must not name a directory twice",
                 "data_paths=[''] | data_paths is []: must not contain an empty path",
                 "data_shape={seq_len: 0, vocab_size: 1, num_puzzle_identifiers: 1} | data_shape.seq_len is 0: must be at"

@@ -60,7 +60,7 @@ class CudaInstallationTest {
         assertNull(cuda.driverVersion());
         assertEquals(List.of(), cuda.gpus());
         assertEquals(
-                List.of("libcudart.so", "libcublasLt.so", "libcudnn.so", "libnccl.so"),
+                List.of("libcudart.so", "libcublasLt.so", "libcublas.so", "libcudnn.so", "libnccl.so"),
                 cuda.libraries().stream().map(Library::name).toList());
         for (Library library : cuda.libraries()) {
             assertFalse(library.found());
@@ -68,7 +68,11 @@ class CudaInstallationTest {
             assertTrue(library.howToGet().startsWith("apt-get install "), library.howToGet());
         }
         assertEquals(
-                List.of("no NVIDIA driver (libcuda.so.1)", "no libcudart.so", "no libcublasLt.so", "no libcudnn.so"),
+                List.of(
+                        "no NVIDIA driver (libcuda.so.1)",
+                        "no libcudart.so.13",
+                        "no libcublasLt.so.13",
+                        "no libcublas.so.13"),
                 cuda.missing(0));
         assertEquals(3, cuda.searched().size());
     }
@@ -94,17 +98,31 @@ class CudaInstallationTest {
         assertFalse(library(cuda, "libnccl.so").found());
     }
 
+    /** The needed version counts, wherever it is; without one, an older one is named. */
+    @Test
+    void olderVersions() throws IOException {
+        Files.createFile(first.resolve("libcudart.so.12.4.127"));
+        assertEquals(
+                "libcudart.so.13 is needed, found 12.4.127 (" + first.resolve("libcudart.so.12.4.127") + ")",
+                look().missingFiles().get(1));
+        Files.createFile(second.resolve("libcudart.so.13.0.96"));
+        assertEquals(
+                second.resolve("libcudart.so.13.0.96"),
+                library(look(), "libcudart.so").path());
+        assertEquals("no libcublasLt.so.13", look().missingFiles().get(1));
+    }
+
     @Test
     void theDriverTellsItsVersionAndGpus() throws IOException {
         driver(2);
-        for (String name : List.of("libcudart.so.13", "libcublasLt.so.13", "libcudnn.so.9")) {
+        for (String name : List.of("libcudart.so.13", "libcublasLt.so.13", "libcublas.so.13")) {
             Files.createFile(second.resolve(name));
         }
         CudaInstallation cuda = look();
         assertEquals(first.resolve("libcuda.so.1"), cuda.driver().path());
         assertEquals("580.65.06", cuda.driverVersion());
         assertEquals(List.of("NVIDIA H100", "NVIDIA H101"), cuda.gpus());
-        assertEquals(List.of(), cuda.missing(1)); // NCCL is for several GPUs
+        assertEquals(List.of(), cuda.missing(1)); // cuDNN and NCCL are optional
         assertEquals(List.of("no GPU 2, the driver knows 2"), cuda.missing(2));
     }
 

@@ -60,6 +60,22 @@ class ElementwiseTest extends KernelTest {
         check("zero", new Expected(count), a);
     }
 
+    /** Every element moves to its place, and nothing else is written. */
+    @ParameterizedTest(name = "{0} B={1} N={2} D={3}")
+    @CsvSource({"F32,1,1,1", "F32,3,1,5", "F32,1,7,3", "BF16,5,3,7", "BF16,2,97,64", "F32,31,2,33"})
+    void permuteLanes(Dtype dtype, int b, int n, int d) {
+        double[] x = values(dtype, b * n * d, 1);
+        Tensor out = tensor("out", dtype, n, b, d);
+        kernels.permuteLanes(put("x", dtype, x, b, n, d), out, b, d);
+        Expected moved = new Expected(b * n * d);
+        for (int lane = 0; lane < b; lane++) {
+            for (int row = 0; row < n; row++) {
+                System.arraycopy(x, (lane * n + row) * d, moved.value, (row * b + lane) * d, d);
+            }
+        }
+        check("out", moved, out);
+    }
+
     /** One addition in float32 and one rounding to the type; out may be a new tensor, a, or b. */
     @ParameterizedTest(name = "{0} {1}")
     @CsvSource({

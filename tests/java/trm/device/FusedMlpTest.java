@@ -11,7 +11,6 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import trm.device.cpu.CpuBackend;
 
 /**
  * The fused halves of a block against loops in double precision. float32: a sum of k products is off by at most k 2^-24
@@ -25,7 +24,7 @@ class FusedMlpTest {
 
     @BeforeAll
     static void open() {
-        backend = new CpuBackend(2);
+        backend = TestDevice.open();
     }
 
     @AfterAll

@@ -3,24 +3,16 @@ package trm.device;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assumptions.assumeFalse;
 import static org.junit.jupiter.api.Assumptions.assumeTrue;
-import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 
 import java.io.IOException;
-import java.io.PrintWriter;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.platform.launcher.LauncherDiscoveryRequest;
-import org.junit.platform.launcher.core.LauncherDiscoveryRequestBuilder;
-import org.junit.platform.launcher.core.LauncherFactory;
-import org.junit.platform.launcher.listeners.SummaryGeneratingListener;
-import org.junit.platform.launcher.listeners.TestExecutionSummary;
 import trm.device.cpu.CpuBackend;
 
 /**
@@ -28,19 +20,6 @@ import trm.device.cpu.CpuBackend;
  * own: narrower instruction sets, and no fused halves of a block.
  */
 class InstructionSetsTest {
-    private static final List<String> OPERATIONS = Stream.of(
-                    ElementwiseTest.class,
-                    ProductsTest.class,
-                    NormTest.class,
-                    SwigluTest.class,
-                    FusedMlpTest.class,
-                    AttentionTest.class,
-                    EmbeddingTest.class,
-                    LanesTest.class,
-                    LossTest.class,
-                    OptimizerTest.class)
-            .map(Class::getName)
-            .toList();
     private static final int LACKING = 3;
 
     private static String target() {
@@ -54,7 +33,7 @@ class InstructionSetsTest {
     @CsvSource({"base,SSE41", "avx2,AVX2", "avx512,AVX512_CORE"})
     void narrowerInstructions(String isa, String oneDnn) throws IOException, InterruptedException {
         assumeFalse(isa.equals(target()), isa + " is what all other tests run with");
-        run(Map.of("TRM_CPU_ISA", isa, "ONEDNN_MAX_CPU_ISA", oneDnn), isa, OPERATIONS);
+        run(Map.of("TRM_CPU_ISA", isa, "ONEDNN_MAX_CPU_ISA", oneDnn), isa, TestDevice.OPERATIONS);
     }
 
     /** The small models of these tests are fused; larger ones take the other way through the same classes. */
@@ -91,16 +70,6 @@ class InstructionSetsTest {
             System.out.println("this processor has no " + args[0]);
             System.exit(LACKING);
         }
-        LauncherDiscoveryRequest request = LauncherDiscoveryRequestBuilder.request()
-                .selectors(
-                        Stream.of(args).skip(1).map(name -> selectClass(name)).toList())
-                .build();
-        SummaryGeneratingListener listener = new SummaryGeneratingListener();
-        LauncherFactory.create().execute(request, listener);
-        TestExecutionSummary summary = listener.getSummary();
-        summary.printFailuresTo(new PrintWriter(System.out, true), 3);
-        System.out.println(summary.getTestsSucceededCount() + " passed, " + summary.getTestsFailedCount() + " failed, "
-                + summary.getTestsAbortedCount() + " skipped");
-        System.exit(summary.getTotalFailureCount() == 0 && summary.getTestsSucceededCount() > 0 ? 0 : 1);
+        System.exit(TestDevice.run(List.of(args).subList(1, args.length)) ? 0 : 1);
     }
 }

@@ -11,7 +11,6 @@ import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
-import trm.device.cpu.CpuBackend;
 
 /**
  * What the tests of the operations share. Oracle: the equation of {@code trm_ops.h} in double, in plain loops, on inputs
@@ -39,7 +38,7 @@ abstract class KernelTest {
 
     @BeforeAll
     static void open() {
-        backend = new CpuBackend(2);
+        backend = TestDevice.open();
         kernels = backend.kernels();
     }
 

@@ -22,7 +22,6 @@ import trm.device.Profile;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.train.DeepSupervision;
-import trm.train.Devices;
 
 /** Times complete optimizer steps, admission to moving average, on made-up samples. */
 @Command(
@@ -66,9 +65,8 @@ final class BenchCommand implements Callable<Integer> {
                     "bench needs data_shape: {seq_len, vocab_size," + " num_puzzle_identifiers} in "
                             + arguments.get(0));
         }
-        try (Backend backend = Devices.open(device, config.threads());
+        try (Backend backend = Cli.open(device, config);
                 Arena arena = new Arena(backend)) {
-            Cli.message(Devices.describe(device, backend));
             ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
             trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, true);
             parameters.initialize(config.seed());

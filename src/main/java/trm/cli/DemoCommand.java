@@ -106,7 +106,7 @@ final class DemoCommand implements Callable<Integer> {
         String quotedData = "\"" + dataFolder.toString().replace("\\", "\\\\").replace("\"", "\\\"") + "\"";
         TrainConfig config =
                 config(List.of("data_paths=[" + quotedData + "]", "eval_interval=1", "run_name=" + RUN_NAME));
-        try (Backend backend = Cli.open(device, config.threads())) {
+        try (Backend backend = Cli.open(device, config)) {
             removeOldRun();
             prepareData(dataFolder);
             Dataset train = Dataset.open(dataFolder, "train");

@@ -72,7 +72,7 @@ final class EvalCommand implements Callable<Integer> {
         int lanes = batch > 0 ? batch : config.evalBatchSize() > 0 ? config.evalBatchSize() : config.globalBatchSize();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
-        try (Backend backend = Cli.open(device, config.threads());
+        try (Backend backend = Cli.open(device, config);
                 LoadedModel model = LoadedModel.load(backend, file, config, LoadedModel.shapeOf(dataset), lanes)) {
             Evaluator evaluator = new Evaluator(
                     backend,

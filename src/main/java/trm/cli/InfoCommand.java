@@ -19,6 +19,7 @@ import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
+import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
 import trm.device.PlanningBackend;
 import trm.device.Tensor;
@@ -89,8 +90,7 @@ final class InfoCommand implements Callable<Integer> {
         Processor processor = Processor.ofThisMachine();
         result.put("processor", processor.model());
         result.put("cpu_features", processor.features());
-        try (Backend backend = Devices.open("auto", 0)) {
-            result.put("device", backend.name());
+        try (Backend backend = Devices.open("cpu", 0, MatmulPrecision.FLOAT32, line -> {})) {
             result.put("cpu_target", backend.target());
         }
         result.put("threads", Runtime.getRuntime().availableProcessors());
@@ -107,7 +107,10 @@ final class InfoCommand implements Callable<Integer> {
                 cuda.libraries().stream().map(InfoCommand::fields).toList());
         result.put("cuda_searched", cuda.searched().stream().map(Path::toString).toList());
         result.put("cuda_kernels", NativeBuild.carries("libtrm_cuda.so"));
-        result.put("cuda_obstacles", Devices.cudaObstacles(0, cuda));
+        result.put("cuda_targets", NativeBuild.cudaTargets());
+        List<String> obstacles = Devices.cudaObstacles(0, cuda);
+        result.put("cuda_obstacles", obstacles);
+        result.put("device", obstacles.isEmpty() ? "cuda:0" : "cpu");
     }
 
     private static Map<String, Object> fields(CudaInstallation.Library library) {
@@ -116,6 +119,8 @@ final class InfoCommand implements Callable<Integer> {
         fields.put("found", library.found());
         fields.put("path", library.found() ? library.path().toString() : null);
         fields.put("version", library.version());
+        fields.put("needed", library.needed());
+        fields.put("required", library.required());
         fields.put("how_to_get", library.howToGet());
         return fields;
     }
@@ -124,7 +129,7 @@ final class InfoCommand implements Callable<Integer> {
     private static Map<String, Object> plan(TrainConfig config) {
         ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
         Map<String, Object> plan = new LinkedHashMap<>();
-        try (Backend device = Devices.open("auto", 0);
+        try (Backend device = Devices.open("auto", 0, MatmulPrecision.FLOAT32, line -> {});
                 Backend backend = new PlanningBackend(device);
                 Arena arena = new Arena(backend)) {
             trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, true);
@@ -157,11 +162,15 @@ final class InfoCommand implements Callable<Integer> {
         }
         line(
                 "CUDA kernels",
-                NativeBuild.carries("libtrm_cuda.so") ? "libtrm_cuda.so is in the jar" : "none in the jar");
+                NativeBuild.carries("libtrm_cuda.so")
+                        ? "libtrm_cuda.so is in the jar, for " + String.join(" ", NativeBuild.cudaTargets())
+                        : "none in the jar");
+        Object obstacles = result.get("cuda_obstacles");
         line(
                 "--device auto",
-                result.get("device") + "; for CUDA: " + String.join("; ", Devices.cudaObstacles(0, cuda)));
-        if (!cuda.driver().found() || cuda.libraries().stream().anyMatch(library -> !library.found())) {
+                result.get("device")
+                        + ((List<?>) obstacles).stream().map(o -> "; " + o).collect(Collectors.joining("", "", "")));
+        if (!cuda.driver().found() || cuda.libraries().stream().anyMatch(library -> !library.usable())) {
             line("looked in", cuda.searched().stream().map(Path::toString).collect(Collectors.joining(":")));
         }
     }

@@ -83,7 +83,7 @@ final class SolveCommand implements Callable<Integer> {
                     + (side + 2) + " for a Sudoku of side " + side);
         }
         SolveTrace.Solution solution;
-        try (Backend backend = Cli.open(device, config.threads());
+        try (Backend backend = Cli.open(device, config);
                 LoadedModel model = LoadedModel.load(backend, file, config, shape, 1)) {
             solution = SolveTrace.run(
                             model,

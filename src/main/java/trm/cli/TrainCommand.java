@@ -85,7 +85,7 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private int train(TrainConfig config, Path folder) {
-        try (Backend backend = Cli.open(device, config.threads());
+        try (Backend backend = Cli.open(device, config);
                 ProgressPrinter progress = new ProgressPrinter()) {
             Run training = new Run(backend, config, folder, progress);
             Run.Outcome outcome;

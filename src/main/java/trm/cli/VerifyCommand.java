@@ -19,6 +19,8 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.MatmulPrecision;
+import trm.train.Devices;
 import trm.verify.CaseResult;
 import trm.verify.Verifier;
 
@@ -69,7 +71,7 @@ final class VerifyCommand implements Callable<Integer> {
                     "--dtype " + dtype + ": recorded tolerances are those of float32; use --dtype float32");
         }
         List<CaseResult> results;
-        try (Backend backend = Cli.open(device, 0)) {
+        try (Backend backend = Devices.open(device, 0, MatmulPrecision.FLOAT32, Cli::message)) {
             results = new Verifier(backend, compute).verify(folder, result -> {
                 out.println(line(result));
                 out.flush();

@@ -49,6 +49,7 @@ public final class ConfigLoader {
             "log_every_steps",
             "eval_batch_size",
             "threads",
+            "matmul_precision",
             "evaluators",
             "project_name",
             "checkpoint_every_eval",
@@ -246,7 +247,8 @@ public final class ConfigLoader {
                 top.integer("max_steps", 0),
                 top.integer("log_every_steps", 10),
                 top.integer("eval_batch_size", 0),
-                top.integer("threads", 0));
+                top.integer("threads", 0),
+                top.string("matmul_precision", "float32"));
     }
 
     /** Keys of published files that have no effect here: accepted, with the values that ask for nothing more. */
@@ -468,6 +470,7 @@ public final class ConfigLoader {
         line(yaml, "log_every_steps", config.logEverySteps());
         line(yaml, "eval_batch_size", config.evalBatchSize());
         line(yaml, "threads", config.threads());
+        line(yaml, "matmul_precision", config.matmulPrecision());
         return yaml.toString();
     }
 

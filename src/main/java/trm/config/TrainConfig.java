@@ -27,6 +27,7 @@ import java.util.List;
  * @param logEverySteps steps between rows of metrics
  * @param evalBatchSize rows per evaluation batch, 0 for the global batch size
  * @param threads of the CPU backend, 0 for all
+ * @param matmulPrecision of float32 products: {@code float32} or, on a GPU, {@code tf32}
  */
 public record TrainConfig(
         ArchConfig arch,
@@ -53,7 +54,8 @@ public record TrainConfig(
         int maxSteps,
         int logEverySteps,
         int evalBatchSize,
-        int threads) {
+        int threads,
+        String matmulPrecision) {
 
     /**
      * @throws ConfigException if a value breaks a rule
@@ -101,5 +103,6 @@ public record TrainConfig(
         Check.atLeast("log_every_steps", logEverySteps, 1);
         Check.atLeast("eval_batch_size", evalBatchSize, 0);
         Check.atLeast("threads", threads, 0);
+        Check.oneOf("matmul_precision", matmulPrecision, List.of("float32", "tf32"));
     }
 }

@@ -28,16 +28,24 @@ public record CudaInstallation(
     /**
      * A shared library.
      *
+     * @param needed the version that its users need, as the end of its file name: {@code 13}
+     * @param required whether {@code cuda:N} cannot be used without it
      * @param path where it was found first, null if nowhere
      * @param version as far as the file's name tells it, else null
      * @param howToGet one line for those who lack it
      */
-    public record Library(String name, Path path, String version, String howToGet) {
+    public record Library(String name, String needed, boolean required, Path path, String version, String howToGet) {
         public boolean found() {
             return path != null;
         }
+
+        /** Found, and not known to be of another version. */
+        public boolean usable() {
+            return found() && (version == null || version.equals(needed) || version.startsWith(needed + "."));
+        }
     }
 
+    private static final String CUDA = "13";
     private static final Pattern DRIVER_VERSION = Pattern.compile("\\s(\\d+\\.\\d+(?:\\.\\d+)?)\\s");
     private static final String REPOSITORY = " from NVIDIA's repository, developer.nvidia.com/cuda-downloads";
 
@@ -56,34 +64,57 @@ public record CudaInstallation(
                 find(
                         folders,
                         "libcuda.so.1",
+                        null,
+                        true,
                         "install NVIDIA's driver (Debian: apt-get install nvidia-driver);"
                                 + " in a container: docker run --gpus all"),
                 driverVersion(proc.resolve("version")),
                 gpus(proc.resolve("gpus")),
                 List.of(
-                        find(folders, "libcudart.so", "apt-get install cuda-cudart-13-0" + REPOSITORY),
-                        find(folders, "libcublasLt.so", "apt-get install libcublas-13-0" + REPOSITORY),
-                        find(folders, "libcudnn.so", "apt-get install libcudnn9-cuda-13" + REPOSITORY),
+                        find(folders, "libcudart.so", CUDA, true, "apt-get install cuda-cudart-13-0" + REPOSITORY),
+                        find(folders, "libcublasLt.so", CUDA, true, "apt-get install libcublas-13-0" + REPOSITORY),
+                        find(folders, "libcublas.so", CUDA, true, "apt-get install libcublas-13-0" + REPOSITORY),
+                        find(
+                                folders,
+                                "libcudnn.so",
+                                "9",
+                                false,
+                                "apt-get install libcudnn9-cuda-13" + REPOSITORY
+                                        + "; optional: attention runs on kernels of our own"),
                         find(
                                 folders,
                                 "libnccl.so",
+                                "2",
+                                false,
                                 "apt-get install libnccl2" + REPOSITORY + "; only for more than one GPU")),
                 List.copyOf(folders));
     }
 
-    /** One sentence part for each thing that keeps GPU {@code index} from being used; empty if all is there. */
-    public List<String> missing(int index) {
+    /** One sentence part for each file that using a GPU needs and that is not there; empty if all are. */
+    public List<String> missingFiles() {
         List<String> missing = new ArrayList<>();
         if (!driver.found()) {
             missing.add("no NVIDIA driver (" + driver.name() + ")");
-        } else if (driverVersion == null) {
-            missing.add("the NVIDIA driver is not loaded (no /proc/driver/nvidia/version)");
-        } else if (index >= gpus.size()) {
-            missing.add("no GPU " + index + ", the driver knows " + gpus.size());
         }
         for (Library library : libraries) {
-            if (!library.found() && !library.name().startsWith("libnccl")) {
-                missing.add("no " + library.name());
+            if (library.required() && !library.found()) {
+                missing.add("no " + library.name() + "." + library.needed());
+            } else if (library.required() && !library.usable()) {
+                missing.add(library.name() + "." + library.needed() + " is needed, found " + library.version() + " ("
+                        + library.path() + ")");
+            }
+        }
+        return missing;
+    }
+
+    /** As {@link #missingFiles}, and what the driver's files under /proc tell of GPU {@code index}. */
+    public List<String> missing(int index) {
+        List<String> missing = missingFiles();
+        if (driver.found() && !driver.path().startsWith("/usr/lib/wsl")) { // Windows keeps the kernel's part
+            if (driverVersion == null) {
+                missing.add(0, "the NVIDIA driver is not loaded (no /proc/driver/nvidia/version)");
+            } else if (index >= gpus.size()) {
+                missing.add(0, "no GPU " + index + ", the driver knows " + gpus.size());
             }
         }
         return missing;
@@ -116,21 +147,29 @@ public record CudaInstallation(
         return List.copyOf(folders);
     }
 
-    /** The first folder that has the library decides; of several versions in it, the highest by name. */
-    private static Library find(List<Path> folders, String name, String howToGet) {
+    /** The first folder with the needed version decides, else the first with any; within it, the longest name. */
+    private static Library find(List<Path> folders, String name, String needed, boolean required, String howToGet) {
         Pattern file = Pattern.compile(Pattern.quote(name) + "((?:\\.\\d+)*)");
+        Library other = new Library(name, needed, required, null, null, howToGet);
         for (Path folder : folders) {
-            Path path = list(folder).stream()
+            List<Library> here = list(folder).stream()
                     .filter(p -> file.matcher(p.getFileName().toString()).matches() && Files.isRegularFile(p))
-                    .max(Comparator.comparing(
+                    .sorted(Comparator.comparing(
                                     (Path p) -> p.getFileName().toString().length())
-                            .thenComparing(Path::compareTo))
-                    .orElse(null);
-            if (path != null) {
-                return new Library(name, path, versionOf(path), howToGet);
+                            .thenComparing(Path::compareTo)
+                            .reversed())
+                    .map(p -> new Library(name, needed, required, p, versionOf(p), howToGet))
+                    .toList();
+            for (Library library : here) {
+                if (needed == null || library.usable()) {
+                    return library;
+                }
+            }
+            if (!other.found() && !here.isEmpty()) {
+                other = here.get(0);
             }
         }
-        return new Library(name, null, null, howToGet);
+        return other;
     }
 
     /** What follows ".so." in the name of the file that the links lead to. */

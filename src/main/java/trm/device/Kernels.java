@@ -36,13 +36,46 @@ public final class Kernels {
         COMPARE
     }
 
+    /** Waits for a device. */
+    @FunctionalInterface
+    public interface Barrier {
+        /** Waits for all enqueued work; the library's text when some of it failed, else null. */
+        String await();
+    }
+
+    private static final int EDEVICE = 2;
+
     private final NativeOps.Table table;
+    private final Products products;
     private final long stream;
+    private final Fault fault; // null: an error has no effect on later calls
+    private final Barrier barrier; // null: calls finish before they return
+    private final boolean waiting; // after each call, so that an error is told with the call it belongs to
+    private final Tensor[] operands = new Tensor[16]; // of the last call, for its error message
+    private int operandCount;
+    private boolean called; // the operands above belong to a call that was made
     private Profile profile; // null unless asked for
 
-    public Kernels(NativeOps.Table table, long stream) {
+    /** Of a backend whose calls finish before they return. */
+    public Kernels(NativeOps.Table table, Products products) {
+        this(table, products, 0, null, null, false);
+    }
+
+    /**
+     * Of a backend whose calls only enqueue work.
+     *
+     * @param fault what the backend's other calls check too
+     * @param waiting whether to wait after each call: slow, but an error then names its operation and operands. A profile
+     *     waits too
+     */
+    public Kernels(
+            NativeOps.Table table, Products products, long stream, Fault fault, Barrier barrier, boolean waiting) {
         this.table = table;
+        this.products = products;
         this.stream = stream;
+        this.fault = fault;
+        this.barrier = barrier;
+        this.waiting = waiting;
     }
 
     /** Begins to record the calls in {@code record}; null stops it. Costs nothing where it is not asked for. */
@@ -59,6 +92,10 @@ public final class Kernels {
 
     /** The stream. Every call asks for it last, so that the time of the native call begins here. */
     private long stream() {
+        called = true;
+        if (fault != null) {
+            fault.check();
+        }
         if (profile != null) {
             profile.begin();
         }
@@ -71,10 +108,11 @@ public final class Kernels {
 
     /** After a call that moved {@code bytes} of operands. */
     private void check(int status, String operation, long bytes) {
+        String error = error(status);
         if (profile != null) {
             profile.end(operation, 0, 0, 0, 0, 0, bytes);
         }
-        fail(status, operation);
+        fail(status, operation, error);
     }
 
     /**
@@ -82,31 +120,58 @@ public final class Kernels {
      * backward as twice their forward.
      */
     private void check(int status, String operation, long batch, long m, long n, long k) {
+        String error = error(status);
         if (profile != null) {
             profile.end(operation, batch, m, n, k, 2 * batch * m * n * k, 0);
         }
-        fail(status, operation);
+        fail(status, operation, error);
     }
 
-    private void fail(int status, String operation) {
+    /** What went wrong, or null. */
+    private String error(int status) {
         if (status != 0) {
-            throw new DeviceException(operation + ": " + table.last_error().getString());
+            return table.last_error().getString();
         }
+        return barrier != null && (waiting || profile != null) ? barrier.await() : null;
     }
 
-    private static long ptr(Tensor t) {
-        return t == null ? 0 : t.address();
+    private void fail(int status, String operation, String error) {
+        if (error == null) {
+            return;
+        }
+        StringBuilder text = new StringBuilder(operation).append(": ").append(error);
+        for (int i = 0; i < operandCount; i++) {
+            text.append(i == 0 ? " (operands " : ", ").append(operands[i]).append(i == operandCount - 1 ? ")" : "");
+        }
+        boolean broken = fault != null && (status == 0 || status == EDEVICE);
+        throw broken ? fault.raise(text.toString()) : new DeviceException(text.toString());
     }
 
-    /** The address of a tensor that must have {@code count} elements of a type; null only where {@code optional}. */
-    private static long ptr(Tensor t, Dtype dtype, long count, String what) {
-        if (t.dtype() != dtype || t.count() != count) {
-            throw new DeviceException(what + " is " + t + ", expected " + dtype + " with " + count + " elements");
+    /** The address of an operand, 0 for null. */
+    private long ptr(Tensor t) {
+        if (t == null) {
+            return 0;
+        }
+        if (called) {
+            called = false;
+            operandCount = 0;
+        }
+        if (operandCount < operands.length) {
+            operands[operandCount++] = t;
         }
         return t.address();
     }
 
-    private static long optional(Tensor t, Dtype dtype, long count, String what) {
+    /** The address of a tensor that must have {@code count} elements of a type. */
+    private long ptr(Tensor t, Dtype dtype, long count, String what) {
+        if (t.dtype() != dtype || t.count() != count) {
+            called = true; // the call is not made: what follows is another one
+            throw new DeviceException(what + " is " + t + ", expected " + dtype + " with " + count + " elements");
+        }
+        return ptr(t);
+    }
+
+    private long optional(Tensor t, Dtype dtype, long count, String what) {
         return t == null ? 0 : ptr(t, dtype, count, what);
     }
 
@@ -121,21 +186,21 @@ public final class Kernels {
 
     /** For a backend whose memory is the host's; the bytes between position and limit of a direct buffer. */
     public void copyFromHost(Tensor to, ByteBuffer from) {
-        check(table.copy(to.address(), from, from.remaining(), stream()), "copy", 2L * from.remaining());
+        check(table.copy(ptr(to), from, from.remaining(), stream()), "copy", 2L * from.remaining());
     }
 
     /** For a backend whose memory is the host's; to a direct buffer from its position on. */
     public void copyToHost(Tensor from, ByteBuffer to) {
-        check(table.copy(to, from.address(), from.bytes(), stream()), "copy", 2 * from.bytes());
+        check(table.copy(to, ptr(from), from.bytes(), stream()), "copy", 2 * from.bytes());
     }
 
     public void zero(Tensor t) {
-        check(table.zero(t.address(), t.bytes(), stream()), "zero", t.bytes());
+        check(table.zero(ptr(t), t.bytes(), stream()), "zero", t.bytes());
     }
 
     public void copy(Tensor from, Tensor to) {
         ptr(to, from.dtype(), from.count(), "copy: to");
-        check(table.copy(to.address(), from.address(), from.bytes(), stream()), "copy", 2 * from.bytes());
+        check(table.copy(ptr(to), ptr(from), from.bytes(), stream()), "copy", 2 * from.bytes());
     }
 
     /** float32 to bfloat16. */
@@ -147,6 +212,23 @@ public final class Kernels {
                 6 * n);
     }
 
+    /** out [N, B, D] = x [B, N, D] with its first two axes exchanged. */
+    public void permuteLanes(Tensor x, Tensor out, long lanes, int width) {
+        long n = x.count();
+        Dtype t = x.dtype();
+        check(
+                table.permute_lanes(
+                        ptr(x),
+                        ptr(out, t, n, "permute_lanes: out"),
+                        lanes,
+                        (int) (n / lanes / width),
+                        width,
+                        t.code(),
+                        stream()),
+                "permute_lanes",
+                2 * n * t.bytes());
+    }
+
     /** y [M, N] = x [M, K] W^T, w [N, K]. */
     public void linear(Tensor x, Tensor w, Tensor y) {
         int n = size(w, 0);
@@ -154,7 +236,7 @@ public final class Kernels {
         long m = x.count() / k;
         Dtype t = x.dtype();
         check(
-                table.linear(
+                products.linear(
                         ptr(x, t, m * k, "linear: x"),
                         ptr(w, t, (long) n * k, "linear: w"),
                         ptr(y, t, m * n, "linear: y"),
@@ -177,7 +259,7 @@ public final class Kernels {
         long m = dy.count() / n;
         Dtype t = dy.dtype();
         check(
-                table.linear_bwd_x(
+                products.linear_bwd_x(
                         ptr(dy, t, m * n, "linear_bwd_x: dy"),
                         ptr(w, t, (long) n * k, "linear_bwd_x: w"),
                         ptr(dx, t, m * k, "linear_bwd_x: dx"),
@@ -201,7 +283,7 @@ public final class Kernels {
         long m = x.count() / k;
         Dtype t = x.dtype();
         check(
-                table.linear_bwd_w(
+                products.linear_bwd_w(
                         ptr(dy, t, m * n, "linear_bwd_w: dy"),
                         ptr(x, t, m * k, "linear_bwd_w: x"),
                         ptr(dw, Dtype.F32, (long) n * k, "linear_bwd_w: dw"),
@@ -223,7 +305,7 @@ public final class Kernels {
         int k = size(w, 1);
         Dtype t = x.dtype();
         check(
-                table.mix(
+                products.mix(
                         ptr(x, t, lanes * k * width, "mix: x"),
                         ptr(w, t, (long) n * k, "mix: w"),
                         ptr(y, t, lanes * n * width, "mix: y"),
@@ -246,7 +328,7 @@ public final class Kernels {
         int k = size(w, 1);
         Dtype t = dy.dtype();
         check(
-                table.mix_bwd_x(
+                products.mix_bwd_x(
                         ptr(dy, t, lanes * n * width, "mix_bwd_x: dy"),
                         ptr(w, t, (long) n * k, "mix_bwd_x: w"),
                         ptr(dx, t, lanes * k * width, "mix_bwd_x: dx"),
@@ -270,7 +352,7 @@ public final class Kernels {
         int k = size(dw, 1);
         Dtype t = x.dtype();
         check(
-                table.mix_bwd_w(
+                products.mix_bwd_w(
                         ptr(dy, t, lanes * n * width, "mix_bwd_w: dy"),
                         ptr(x, t, lanes * k * width, "mix_bwd_w: x"),
                         ptr(dw, Dtype.F32, (long) n * k, "mix_bwd_w: dw"),
@@ -292,7 +374,7 @@ public final class Kernels {
         Dtype t = a.dtype();
         long n = a.count();
         check(
-                table.add(a.address(), ptr(b, t, n, "add: b"), ptr(out, t, n, "add: out"), n, t.code(), stream()),
+                table.add(ptr(a), ptr(b, t, n, "add: b"), ptr(out, t, n, "add: out"), n, t.code(), stream()),
                 "add",
                 3 * n * t.bytes());
     }
@@ -302,7 +384,7 @@ public final class Kernels {
         long n = a.count();
         check(
                 table.add_into(
-                        a.address(),
+                        ptr(a),
                         ptr(sum, Dtype.F32, n, "add_into: sum"),
                         n,
                         a.dtype().code(),
@@ -318,7 +400,7 @@ public final class Kernels {
         Dtype t = h.dtype();
         check(
                 table.add_rms_norm(
-                        h.address(),
+                        ptr(h),
                         ptr(f, t, n, "add_rms_norm: f"),
                         optional(c, t, n, "add_rms_norm: c"),
                         ptr(y, t, n, "add_rms_norm: y"),
@@ -340,9 +422,9 @@ public final class Kernels {
         Dtype t = dy.dtype();
         check(
                 table.add_rms_norm_bwd(
-                        dy.address(),
+                        ptr(dy),
                         ptr(y, t, n, "add_rms_norm_bwd: y"),
-                        s.address(),
+                        ptr(s),
                         ptr(dr, t, n, "add_rms_norm_bwd: dr"),
                         rows,
                         (int) (n / rows),
@@ -359,7 +441,7 @@ public final class Kernels {
         Dtype t = h.dtype();
         check(
                 table.add_rms_norm_positions(
-                        h.address(),
+                        ptr(h),
                         ptr(f, t, n, "add_rms_norm_positions: f"),
                         ptr(y, t, n, "add_rms_norm_positions: y"),
                         ptr(s, Dtype.F32, lanes * width, "add_rms_norm_positions: s"),
@@ -379,7 +461,7 @@ public final class Kernels {
         Dtype t = dy.dtype();
         check(
                 table.add_rms_norm_positions_bwd(
-                        dy.address(),
+                        ptr(dy),
                         ptr(y, t, n, "add_rms_norm_positions_bwd: y"),
                         ptr(s, Dtype.F32, lanes * width, "add_rms_norm_positions_bwd: s"),
                         ptr(dr, t, n, "add_rms_norm_positions_bwd: dr"),
@@ -407,9 +489,9 @@ public final class Kernels {
         int width = (int) (n / lanes / positions);
         check(
                 table.position_mlp(
-                        h.address(),
+                        ptr(h),
                         ptr(gateUp, t, 2L * inner * positions, "position_mlp: w_gate_up"),
-                        down.address(),
+                        ptr(down),
                         ptr(y, t, n, "position_mlp: y"),
                         ptr(s, Dtype.F32, lanes * width, "position_mlp: s"),
                         lanes,
@@ -437,11 +519,11 @@ public final class Kernels {
         int width = (int) (n / lanes / positions);
         check(
                 table.position_mlp_bwd(
-                        h.address(),
+                        ptr(h),
                         ptr(y, t, n, "position_mlp_bwd: y"),
                         ptr(s, Dtype.F32, lanes * width, "position_mlp_bwd: s"),
                         ptr(gateUp, t, 2L * inner * positions, "position_mlp_bwd: w_gate_up"),
-                        down.address(),
+                        ptr(down),
                         ptr(d, t, n, "position_mlp_bwd: d"),
                         ptr(dGateUp, Dtype.F32, gateUp.count(), "position_mlp_bwd: dw_gate_up"),
                         ptr(dDown, Dtype.F32, down.count(), "position_mlp_bwd: dw_down"),
@@ -477,9 +559,9 @@ public final class Kernels {
         long rows = n / width;
         check(
                 table.channel_mlp(
-                        h.address(),
+                        ptr(h),
                         ptr(gateUp, t, 2L * inner * width, "channel_mlp: w_gate_up"),
-                        down.address(),
+                        ptr(down),
                         optional(c, t, n, "channel_mlp: c"),
                         optional(kept, t, 2 * rows * inner, "channel_mlp: kept"),
                         ptr(y, t, n, "channel_mlp: y"),
@@ -516,12 +598,12 @@ public final class Kernels {
         long rows = n / width;
         check(
                 table.channel_mlp_bwd(
-                        h.address(),
+                        ptr(h),
                         ptr(kept, t, 2 * rows * inner, "channel_mlp_bwd: kept"),
                         ptr(y, t, n, "channel_mlp_bwd: y"),
                         ptr(s, Dtype.F32, rows, "channel_mlp_bwd: s"),
                         ptr(gateUp, t, 2L * inner * width, "channel_mlp_bwd: w_gate_up"),
-                        down.address(),
+                        ptr(down),
                         ptr(d, t, n, "channel_mlp_bwd: d"),
                         ptr(dGateUp, Dtype.F32, gateUp.count(), "channel_mlp_bwd: dw_gate_up"),
                         ptr(dDown, Dtype.F32, down.count(), "channel_mlp_bwd: dw_down"),
@@ -542,7 +624,7 @@ public final class Kernels {
         long inner = gu.count() / 2 / outer;
         Dtype t = gu.dtype();
         check(
-                table.swiglu(gu.address(), ptr(p, t, outer * inner, "swiglu: p"), outer, inner, t.code(), stream()),
+                table.swiglu(ptr(gu), ptr(p, t, outer * inner, "swiglu: p"), outer, inner, t.code(), stream()),
                 "swiglu",
                 3 * outer * inner * t.bytes());
     }
@@ -553,7 +635,7 @@ public final class Kernels {
         Dtype t = gu.dtype();
         check(
                 table.swiglu_bwd(
-                        gu.address(),
+                        ptr(gu),
                         ptr(dp, t, outer * inner, "swiglu_bwd: dp"),
                         ptr(dgu, t, gu.count(), "swiglu_bwd: dgu"),
                         optional(p, t, outer * inner, "swiglu_bwd: p"),
@@ -574,7 +656,7 @@ public final class Kernels {
         long table2 = (long) positions * (d / 2);
         check(
                 table.attention(
-                        qkv.address(),
+                        ptr(qkv),
                         optional(cos, Dtype.F32, table2, "attention: cos"),
                         optional(sin, Dtype.F32, table2, "attention: sin"),
                         ptr(o, t, n, "attention: o"),
@@ -608,7 +690,7 @@ public final class Kernels {
         int d = (int) (n / lanes / positions / heads);
         check(
                 table.attention_bwd(
-                        qkv.address(),
+                        ptr(qkv),
                         ptr(cos),
                         ptr(sin),
                         ptr(o, t, n, "attention_bwd: o"),
@@ -641,7 +723,7 @@ public final class Kernels {
                         ptr(embed, t, embed.count(), "embed: embed"),
                         optional(pos, t, (long) (length + prefix) * width, "embed: pos"),
                         optional(puzzleTable, Dtype.F32, puzzleTable == null ? 0 : puzzleTable.count(), "embed: table"),
-                        x.address(),
+                        ptr(x),
                         size(tokens, 0),
                         length,
                         prefix,
@@ -660,7 +742,7 @@ public final class Kernels {
         check(
                 table.embed_bwd(
                         ptr(dx, Dtype.F32, dx.count(), "embed_bwd: dx"),
-                        tokens.address(),
+                        ptr(tokens),
                         ptr(dEmbed, Dtype.F32, dEmbed.count(), "embed_bwd: d_embed"),
                         ptr(dPos),
                         ptr(dRows),
@@ -687,18 +769,18 @@ public final class Kernels {
         check(
                 table.admit(
                         ptr(rows, Dtype.I32, n, "admit: rows"),
-                        data.inputs().address(),
-                        data.labels().address(),
-                        data.ids().address(),
+                        ptr(data.inputs()),
+                        ptr(data.labels()),
+                        ptr(data.ids()),
                         data.ignoreLabel(),
                         ptr(yInit, Dtype.F32, size(y, 2), "admit: y_init"),
                         ptr(zInit, Dtype.F32, size(y, 2), "admit: z_init"),
                         ptr(lanes.halted(), Dtype.I32, n, "admit: halted"),
                         ptr(lanes.steps(), Dtype.I32, n, "admit: steps"),
-                        lanes.inputs().address(),
-                        lanes.labels().address(),
+                        ptr(lanes.inputs()),
+                        ptr(lanes.labels()),
                         ptr(lanes.ids(), Dtype.I32, n, "admit: ids"),
-                        y.address(),
+                        ptr(y),
                         ptr(lanes.z(), y.dtype(), y.count(), "admit: z"),
                         n,
                         size(lanes.inputs(), 1),
@@ -730,7 +812,7 @@ public final class Kernels {
         Dtype t = y.dtype();
         check(
                 table.halt_head(
-                        y.address(),
+                        ptr(y),
                         ptr(w, t, 2L * size(y, 2), "halt_head: w"),
                         ptr(bias, t, 2, "halt_head: bias"),
                         ptr(q, Dtype.F32, 2 * n, "halt_head: q"),
@@ -749,7 +831,7 @@ public final class Kernels {
         check(
                 table.halt_head_bwd(
                         ptr(dq, Dtype.F32, 2 * n, "halt_head_bwd: dq"),
-                        y.address(),
+                        ptr(y),
                         ptr(w, t, 2L * size(y, 2), "halt_head_bwd: w"),
                         ptr(dy, t, y.count(), "halt_head_bwd: dy"),
                         ptr(dw, Dtype.F32, 2L * size(y, 2), "halt_head_bwd: dw"),
@@ -772,7 +854,7 @@ public final class Kernels {
         int length = size(labels, 1);
         check(
                 table.token_loss(
-                        logits.address(),
+                        ptr(logits),
                         ptr(labels, Dtype.I32, n * length, "token_loss: labels"),
                         ptr(out.preds(), Dtype.I32, n * length, "token_loss: preds"),
                         ptr(out.laneLoss(), Dtype.F64, n, "token_loss: lane_loss"),
@@ -807,11 +889,11 @@ public final class Kernels {
         check(
                 table.halt(
                         ptr(q, Dtype.F32, 2 * n, "halt: q"),
-                        tokens.hits().address(),
-                        tokens.labelled().address(),
+                        ptr(tokens.hits()),
+                        ptr(tokens.labelled()),
                         ptr(minSteps, Dtype.I32, n, "halt: min_steps"),
-                        lanes.steps().address(),
-                        lanes.halted().address(),
+                        ptr(lanes.steps()),
+                        ptr(lanes.halted()),
                         ptr(out.exact(), Dtype.I32, n, "halt: exact"),
                         ptr(out.haltLoss(), Dtype.F64, n, "halt: halt_loss"),
                         optional(out.dq(), Dtype.F32, 2 * n, "halt: dq"),
@@ -834,7 +916,7 @@ public final class Kernels {
                 table.continue_loss(
                         ptr(q, Dtype.F32, 2 * n, "continue_loss: q"),
                         ptr(nextQ, Dtype.F32, 2 * n, "continue_loss: next_q"),
-                        lanes.steps().address(),
+                        ptr(lanes.steps()),
                         ptr(out.target(), Dtype.F64, n, "continue_loss: target"),
                         ptr(out.loss(), Dtype.F64, n, "continue_loss: loss"),
                         ptr(dq, Dtype.F32, 2 * n, "continue_loss: dq"),
@@ -851,14 +933,14 @@ public final class Kernels {
         long n = lanes.steps().count();
         check(
                 table.metrics(
-                        q.address(),
-                        tokens.hits().address(),
-                        tokens.labelled().address(),
-                        halts.exact().address(),
-                        lanes.steps().address(),
-                        lanes.halted().address(),
-                        tokens.laneLoss().address(),
-                        halts.haltLoss().address(),
+                        ptr(q),
+                        ptr(tokens.hits()),
+                        ptr(tokens.labelled()),
+                        ptr(halts.exact()),
+                        ptr(lanes.steps()),
+                        ptr(lanes.halted()),
+                        ptr(tokens.laneLoss()),
+                        ptr(halts.haltLoss()),
                         optional(continueLoss, Dtype.F64, n, "metrics: continue_loss"),
                         ptr(metrics, Dtype.F64, METRICS, "metrics: metrics"),
                         n,

@@ -1,5 +1,11 @@
 package trm.device;
 
+import java.io.File;
+import java.io.IOException;
+import java.io.InputStream;
+import java.io.UncheckedIOException;
+import java.nio.charset.StandardCharsets;
+import java.util.List;
 import org.bytedeco.javacpp.Loader;
 
 /** What native code this build carries, and its versions. */
@@ -16,6 +22,39 @@ public final class NativeBuild {
         return NativeOps.class.getResource(Loader.getPlatform() + "/" + library) != null;
     }
 
+    /** Targets of the machine code in libtrm_cuda.so, e.g. {@code sm_90a}, {@code compute_80} (PTX); none without it. */
+    public static List<String> cudaTargets() {
+        try (InputStream in = NativeOps.class.getResourceAsStream(Loader.getPlatform() + "/libtrm_cuda.targets")) {
+            return in == null || !carries("libtrm_cuda.so")
+                    ? List.of()
+                    : new String(in.readAllBytes(), StandardCharsets.US_ASCII)
+                            .lines()
+                            .filter(line -> !line.isBlank())
+                            .toList();
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
+    }
+
+    /**
+     * Opens a backend library of ours.
+     *
+     * @param products whether the library must have the six products
+     * @throws DeviceException if it is not in the jar, cannot be loaded, or lacks an operation
+     */
+    public static NativeOps.Table open(String library, boolean products) {
+        File file = NativeLibrary.own(library);
+        NativeOps.Table table = NativeOps.trm_open_backend(file.getPath());
+        if (table == null) {
+            throw new DeviceException("cannot open " + file + ": " + NativeOps.trm_open_backend_error());
+        }
+        String missing = NativeOps.trm_missing_operation(table, products ? 1 : 0);
+        if (missing != null) {
+            throw new DeviceException(library + " lacks the operation " + missing);
+        }
+        return table;
+    }
+
     /** Version of JavaCPP, e.g. {@code 1.5.13}. */
     public static String javaCpp() {
         return version("org.bytedeco", "javacpp");
@@ -29,7 +68,7 @@ public final class NativeBuild {
     private static String version(String group, String artifact) {
         try {
             return Loader.getVersion(group, artifact);
-        } catch (java.io.IOException e) {
+        } catch (IOException e) {
             return "unknown";
         }
     }

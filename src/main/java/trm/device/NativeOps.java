@@ -34,6 +34,9 @@ public final class NativeOps {
     /** Why the last {@link #trm_open_backend} of this thread failed. */
     public static native String trm_open_backend_error();
 
+    /** The first entry of a table that is NULL, or null; {@code products} 0 leaves the six products out. */
+    public static native String trm_missing_operation(@Cast("const trm_backend*") Table table, int products);
+
     /** Zeroed host memory, 4096-byte aligned, or 0 when there is none. */
     public static native @Cast("long long") long trm_host_allocate(@Cast("long long") long bytes);
 
@@ -43,7 +46,7 @@ public final class NativeOps {
     @Name("trm_backend")
     @Opaque
     @NoException
-    public static final class Table extends Pointer {
+    public static final class Table extends Pointer implements Products {
         public Table(Pointer p) {
             super(p);
         }
@@ -84,6 +87,16 @@ public final class NativeOps {
                 @Cast("int64_t") long count,
                 @Cast("trm_stream") long stream);
 
+        public native int permute_lanes(
+                @Cast("const void*") long x,
+                @Cast("void*") long out,
+                @Cast("int64_t") long B,
+                int N,
+                int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        @Override
         public native int linear(
                 @Cast("const void*") long x,
                 @Cast("const void*") long w,
@@ -94,6 +107,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int linear_bwd_x(
                 @Cast("const void*") long dy,
                 @Cast("const void*") long w,
@@ -105,6 +119,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int linear_bwd_w(
                 @Cast("const void*") long dy,
                 @Cast("const void*") long x,
@@ -115,6 +130,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int mix(
                 @Cast("const void*") long x,
                 @Cast("const void*") long w,
@@ -126,6 +142,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int mix_bwd_x(
                 @Cast("const void*") long dy,
                 @Cast("const void*") long w,
@@ -138,6 +155,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int mix_bwd_w(
                 @Cast("const void*") long dy,
                 @Cast("const void*") long x,

@@ -22,7 +22,7 @@ public record Tensor(DeviceBuffer storage, long byteOffset, Dtype dtype, Shape s
         return new Tensor(storage, byteOffset + from * dtype.bytes(), dtype, new Shape(dims));
     }
 
-    long address() {
+    public long address() {
         return storage.address() + byteOffset;
     }
 

@@ -111,7 +111,8 @@ final class ModelCases {
                 0,
                 1,
                 0,
-                0);
+                0,
+                "float32");
     }
 
     /** Weights of the case as initial weights; the moving average, if there is one, starts equal to them. */

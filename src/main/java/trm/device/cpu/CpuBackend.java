@@ -1,6 +1,5 @@
 package trm.device.cpu;
 
-import java.io.File;
 import java.nio.ByteBuffer;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
@@ -19,8 +18,8 @@ public final class CpuBackend implements Backend {
     /** @param threads worker threads, 0 for all processors */
     public CpuBackend(int threads) {
         loadOneDnn(); // libtrm_cpu.so finds it by its soname
-        table = open(NativeLibrary.own("libtrm_cpu.so"));
-        kernels = new Kernels(table, 0);
+        table = NativeBuild.open("libtrm_cpu.so", true);
+        kernels = new Kernels(table, table);
         kernels.setThreads(threads);
     }
 
@@ -34,14 +33,6 @@ public final class CpuBackend implements Backend {
             System.load(NativeLibrary.of(org.bytedeco.dnnl.presets.dnnl.class, resource)
                     .getPath());
         }
-    }
-
-    private static NativeOps.Table open(File library) {
-        NativeOps.Table table = NativeOps.trm_open_backend(library.getPath());
-        if (table == null) {
-            throw new DeviceException("cannot open " + library + ": " + NativeOps.trm_open_backend_error());
-        }
-        return table;
     }
 
     @Override

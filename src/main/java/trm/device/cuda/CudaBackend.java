@@ -1,0 +1,193 @@
+package trm.device.cuda;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import java.util.function.Consumer;
+import org.bytedeco.cuda.cudart.CUstream_st;
+import org.bytedeco.cuda.global.cudart;
+import org.bytedeco.javacpp.BytePointer;
+import org.bytedeco.javacpp.Pointer;
+import trm.device.Backend;
+import trm.device.DeviceBuffer;
+import trm.device.DeviceException;
+import trm.device.Fault;
+import trm.device.Kernels;
+import trm.device.MatmulPrecision;
+import trm.device.NativeBuild;
+import trm.device.NativeOps;
+import trm.device.Tensor;
+
+/**
+ * One GPU: our kernels, products by cuBLASLt, one stream. Calls enqueue work and return; {@link #download} and {@link
+ * #synchronize} wait. After a fault of the device every call fails with the first fault's text.
+ */
+public final class CudaBackend implements Backend {
+    private static final String LIBRARY = "libtrm_cuda.so";
+
+    private final Cuda.Gpu gpu;
+    private final Fault fault;
+    private final CUstream_st stream = new CUstream_st();
+    private final LtProducts products;
+    private final Kernels kernels;
+    private final Address device = new Address();
+    private ByteBuffer lastBuffer; // of the last copy, with the pointer to it: a trainer uses the same ones each step
+    private BytePointer lastPointer;
+
+    /**
+     * Opens a GPU.
+     *
+     * @param index 0 for the first that the driver lists
+     * @param log takes one line for what is worth telling
+     * @throws DeviceException that says what is missing, if the GPU cannot be used
+     */
+    public CudaBackend(int index, MatmulPrecision precision, Consumer<String> log) {
+        if (!NativeBuild.carries(LIBRARY)) {
+            throw Cuda.refusal(index, List.of("this build carries no " + LIBRARY + " (made without nvcc)"));
+        }
+        boolean waiting = waiting(System.getenv("TRM_DEBUG"));
+        gpu = Cuda.probe(index);
+        fault = new Fault(name());
+        Cuda.check(cudart.cudaSetDevice(index), "cudaSetDevice");
+        NativeOps.Table table = NativeBuild.open(LIBRARY, false);
+        Cuda.check(cudart.cudaStreamCreateWithFlags(stream, cudart.cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+        AlgorithmCache cache = new AlgorithmCache(
+                AlgorithmCache.folder(System.getenv("XDG_CACHE_HOME"), System.getProperty("user.home"))
+                        .resolve(AlgorithmCache.fileName(gpu.name(), gpu.cublasLt(), gpu.driver())),
+                log);
+        try {
+            products = new LtProducts(table, stream, fault, precision, cache);
+        } catch (RuntimeException e) {
+            cudart.cudaStreamDestroy(stream);
+            throw e;
+        }
+        kernels = new Kernels(table, products, stream.address(), fault, this::await, waiting);
+    }
+
+    /** TRM_DEBUG=sync: wait after each operation. */
+    static boolean waiting(String debug) {
+        if (debug != null && !debug.isEmpty() && !debug.equals("sync")) {
+            throw new DeviceException("TRM_DEBUG is " + debug + ", expected sync");
+        }
+        return "sync".equals(debug);
+    }
+
+    @Override
+    public String name() {
+        return "cuda:" + gpu.index();
+    }
+
+    @Override
+    public String target() {
+        return gpu.name() + ", sm_" + gpu.capability();
+    }
+
+    @Override
+    public Kernels kernels() {
+        return kernels;
+    }
+
+    @Override
+    public DeviceBuffer allocate(String name, long bytes) {
+        fault.check();
+        long address = allocate(bytes);
+        if (address == 0) {
+            throw new DeviceException("no memory on " + name() + " for '" + name + "': " + bytes + " bytes; "
+                    + freeBytes() + " are free");
+        }
+        try {
+            check(cudart.cudaMemsetAsync(new Address().at(address), 0, bytes, stream), "zero '" + name + "'");
+        } catch (DeviceException e) {
+            free(address);
+            throw e;
+        }
+        return new DeviceBuffer(name, address, bytes, CudaBackend::free);
+    }
+
+    /** Device memory, 0 when there is not enough. Anything else that is wrong shows at the next call. */
+    static long allocate(long bytes) {
+        Pointer p = new Pointer();
+        int status = cudart.cudaMalloc(p, bytes);
+        if (status != 0) {
+            cudart.cudaGetLastError(); // or the next call would report this one's error
+            return 0;
+        }
+        return p.address();
+    }
+
+    /** An error here is that of an earlier call, which has been told. */
+    static void free(long address) {
+        cudart.cudaFree(new Address().at(address));
+    }
+
+    private static long freeBytes() {
+        try (org.bytedeco.javacpp.SizeTPointer free = new org.bytedeco.javacpp.SizeTPointer(1);
+                org.bytedeco.javacpp.SizeTPointer total = new org.bytedeco.javacpp.SizeTPointer(1)) {
+            return cudart.cudaMemGetInfo(free, total) == 0 ? free.get() : 0;
+        }
+    }
+
+    /** The buffer may be written again when this returns: the runtime has taken its bytes. */
+    @Override
+    public void upload(ByteBuffer from, Tensor to) {
+        if (from.remaining() > to.bytes()) {
+            throw new IllegalArgumentException(from.remaining() + " bytes do not fit " + to);
+        }
+        fault.check();
+        int status = cudart.cudaMemcpyAsync(
+                device.at(to.address()), pointer(from), from.remaining(), cudart.cudaMemcpyHostToDevice, stream);
+        if (status != 0) {
+            throw fault.raise("upload to " + to + ": " + Cuda.text(status));
+        }
+    }
+
+    @Override
+    public void download(Tensor from, ByteBuffer to) {
+        if (to.remaining() < from.bytes()) {
+            throw new IllegalArgumentException(from + " does not fit " + to.remaining() + " bytes");
+        }
+        fault.check();
+        int status = cudart.cudaMemcpyAsync(
+                pointer(to), device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream);
+        if (status == 0) {
+            status = cudart.cudaStreamSynchronize(stream);
+        }
+        if (status != 0) {
+            throw fault.raise("download of " + from + ": " + Cuda.text(status));
+        }
+    }
+
+    private Pointer pointer(ByteBuffer buffer) {
+        if (buffer != lastBuffer) {
+            if (!buffer.isDirect()) {
+                throw new IllegalArgumentException("a buffer on the Java heap cannot be copied, expected a direct one");
+            }
+            lastPointer = new BytePointer(buffer);
+            lastBuffer = buffer;
+        }
+        return lastPointer.position(buffer.position());
+    }
+
+    @Override
+    public void synchronize() {
+        fault.check();
+        check(cudart.cudaStreamSynchronize(stream), "synchronize");
+    }
+
+    private String await() {
+        int status = cudart.cudaStreamSynchronize(stream);
+        return status == 0 ? null : Cuda.text(status);
+    }
+
+    private void check(int status, String what) {
+        if (status != 0) {
+            throw fault.raise(what + ": " + Cuda.text(status));
+        }
+    }
+
+    @Override
+    public void close() {
+        cudart.cudaStreamSynchronize(stream);
+        products.close();
+        cudart.cudaStreamDestroy(stream);
+    }
+}

@@ -1,0 +1,534 @@
+package trm.device.cuda;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.bytedeco.cuda.cublas.cublasLtContext;
+import org.bytedeco.cuda.cublas.cublasLtMatmulAlgo_t;
+import org.bytedeco.cuda.cublas.cublasLtMatmulDescOpaque_t;
+import org.bytedeco.cuda.cublas.cublasLtMatmulHeuristicResult_t;
+import org.bytedeco.cuda.cublas.cublasLtMatmulPreferenceOpaque_t;
+import org.bytedeco.cuda.cublas.cublasLtMatrixLayoutOpaque_t;
+import org.bytedeco.cuda.cudart.CUevent_st;
+import org.bytedeco.cuda.cudart.CUstream_st;
+import org.bytedeco.cuda.global.cublas;
+import org.bytedeco.cuda.global.cudart;
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.IntPointer;
+import org.bytedeco.javacpp.LongPointer;
+import org.bytedeco.javacpp.PointerPointer;
+import trm.device.DeviceException;
+import trm.device.Dtype;
+import trm.device.Fault;
+import trm.device.MatmulPrecision;
+import trm.device.NativeOps;
+import trm.device.Products;
+
+/**
+ * The products by cuBLASLt: bfloat16 operands with float32 sums, or float32; {@link Gemm} has how each is asked for.
+ *
+ * <p>The first call of a shape makes a plan: descriptors, and the fastest of the algorithms that the library proposes,
+ * timed here unless the cache has it. Algorithms that round partial sums are left out, and a split of the sum is fixed
+ * by the algorithm: equal inputs give equal bits as long as the algorithm is the same. The gradient of a mixer's weights
+ * sums over lanes: lanes are permuted inwards into a workspace, as many at a time as fit, and one product sums them.
+ */
+final class LtProducts implements Products, AutoCloseable {
+    private static final long WORKSPACE_BYTES = 32L << 20;
+    private static final long PERMUTED_BYTES = 128L << 20;
+    private static final int CANDIDATES = 16;
+    private static final int WARM_RUNS = 3;
+    private static final int TIMED_RUNS = 10;
+    private static final int POINTER_ALIGNMENT = 256; // the most that the library asks about
+
+    private static final int LINEAR = 0;
+    private static final int LINEAR_BWD_X = 1;
+    private static final int LINEAR_BWD_W = 2;
+    private static final int MIX = 3;
+    private static final int MIX_BWD_X = 4;
+    private static final int MIX_BWD_W = 5;
+
+    /** What a product's shape was turned into, once. */
+    static final class Plan {
+        int operation;
+        long rows; // M, or the number of lanes
+        int n;
+        int k;
+        int d;
+        boolean accumulate;
+        int dtype;
+        int alignment;
+        Gemm gemm;
+        cublasLtMatmulDescOpaque_t product;
+        cublasLtMatrixLayoutOpaque_t a;
+        cublasLtMatrixLayoutOpaque_t b;
+        cublasLtMatrixLayoutOpaque_t c;
+        cublasLtMatmulAlgo_t algorithm;
+
+        /** Makes the library's descriptors of {@link #gemm}. */
+        void describe(int computeType) {
+            Gemm g = gemm;
+            try (PointerPointer<cublasLtMatmulDescOpaque_t> made = new PointerPointer<>(1)) {
+                check(g, "MatmulDescCreate", cublas.cublasLtMatmulDescCreate(made, computeType, cudart.CUDA_R_32F));
+                product = made.get(cublasLtMatmulDescOpaque_t.class, 0);
+            }
+            transpose(cublas.CUBLASLT_MATMUL_DESC_TRANSA, g.transA());
+            transpose(cublas.CUBLASLT_MATMUL_DESC_TRANSB, g.transB());
+            a = layout(g, g.input(), g.rowsA(), g.columnsA(), g.lda(), g.strideA());
+            b = layout(g, g.input(), g.rowsB(), g.columnsB(), g.ldb(), g.strideB());
+            c = layout(g, g.output(), g.m(), g.n(), g.ldc(), g.strideC());
+        }
+
+        private void transpose(int attribute, boolean transposed) {
+            try (IntPointer value = new IntPointer(1)) {
+                value.put(transposed ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N);
+                check(
+                        gemm,
+                        "MatmulDescSetAttribute",
+                        cublas.cublasLtMatmulDescSetAttribute(product, attribute, value, Integer.BYTES));
+            }
+        }
+
+        private static cublasLtMatrixLayoutOpaque_t layout(
+                Gemm g, Dtype type, long rows, long columns, long ld, long stride) {
+            cublasLtMatrixLayoutOpaque_t layout;
+            try (PointerPointer<cublasLtMatrixLayoutOpaque_t> made = new PointerPointer<>(1)) {
+                check(
+                        g,
+                        "MatrixLayoutCreate",
+                        cublas.cublasLtMatrixLayoutCreate(made, cudaType(type), rows, columns, ld));
+                layout = made.get(cublasLtMatrixLayoutOpaque_t.class, 0);
+            }
+            try (IntPointer count = new IntPointer(1);
+                    LongPointer apart = new LongPointer(1)) {
+                count.put((int) g.batch());
+                apart.put(stride);
+                check(
+                        g,
+                        "MatrixLayoutSetAttribute",
+                        cublas.cublasLtMatrixLayoutSetAttribute(
+                                layout, cublas.CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, count, Integer.BYTES));
+                check(
+                        g,
+                        "MatrixLayoutSetAttribute",
+                        cublas.cublasLtMatrixLayoutSetAttribute(
+                                layout, cublas.CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, apart, Long.BYTES));
+            }
+            return layout;
+        }
+
+        void destroy() {
+            cublas.cublasLtMatrixLayoutDestroy(a);
+            cublas.cublasLtMatrixLayoutDestroy(b);
+            cublas.cublasLtMatrixLayoutDestroy(c);
+            cublas.cublasLtMatmulDescDestroy(product);
+        }
+
+        boolean is(int op, long r, int n, int k, int d, boolean accumulate, int dtype, int alignment) {
+            return operation == op
+                    && rows == r
+                    && this.n == n
+                    && this.k == k
+                    && this.d == d
+                    && this.accumulate == accumulate
+                    && this.dtype == dtype
+                    && this.alignment == alignment;
+        }
+    }
+
+    private final NativeOps.Table table;
+    private final CUstream_st stream;
+    private final Fault fault;
+    private final MatmulPrecision precision;
+    private final AlgorithmCache cache;
+    private final cublasLtContext handle = new cublasLtContext();
+    private final FloatPointer one = new FloatPointer(1f);
+    private final FloatPointer zero = new FloatPointer(0f);
+    private final Address workspace = new Address();
+    private final Address a = new Address();
+    private final Address b = new Address();
+    private final Address c = new Address();
+    private final List<Plan> plans = new ArrayList<>();
+    private long permuted; // device memory of permutedBytes, 0 until needed
+    private long permutedBytes;
+
+    LtProducts(
+            NativeOps.Table table, CUstream_st stream, Fault fault, MatmulPrecision precision, AlgorithmCache cache) {
+        this.table = table;
+        this.stream = stream;
+        this.fault = fault;
+        this.precision = precision;
+        this.cache = cache;
+        int status = cublas.cublasLtCreate(handle);
+        if (status != 0) {
+            throw new DeviceException("cublasLtCreate: " + text(status));
+        }
+        workspace.at(allocate("cuBLASLt's workspace", WORKSPACE_BYTES));
+    }
+
+    private static long allocate(String what, long bytes) {
+        long address = CudaBackend.allocate(bytes);
+        if (address == 0) {
+            throw new DeviceException("no memory on the device for " + what + ": " + bytes + " bytes");
+        }
+        return address;
+    }
+
+    @Override
+    public int linear(long x, long w, long y, long m, int n, int k, int dtype, long s) {
+        return run(plan(LINEAR, m, n, k, 0, false, dtype, w, x, y), w, x, y);
+    }
+
+    @Override
+    public int linear_bwd_x(long dy, long w, long dx, long m, int n, int k, int accumulate, int dtype, long s) {
+        return run(plan(LINEAR_BWD_X, m, n, k, 0, accumulate != 0, dtype, w, dy, dx), w, dy, dx);
+    }
+
+    @Override
+    public int linear_bwd_w(long dy, long x, long dw, long m, int n, int k, int dtype, long s) {
+        return run(plan(LINEAR_BWD_W, m, n, k, 0, true, dtype, x, dy, dw), x, dy, dw);
+    }
+
+    @Override
+    public int mix(long x, long w, long y, long lanes, int n, int k, int d, int dtype, long s) {
+        return run(plan(MIX, lanes, n, k, d, false, dtype, x, w, y), x, w, y);
+    }
+
+    @Override
+    public int mix_bwd_x(long dy, long w, long dx, long lanes, int n, int k, int d, int accumulate, int dtype, long s) {
+        return run(plan(MIX_BWD_X, lanes, n, k, d, accumulate != 0, dtype, dy, w, dx), dy, w, dx);
+    }
+
+    @Override
+    public int mix_bwd_w(long dy, long x, long dw, long lanes, int n, int k, int d, int dtype, long s) {
+        long row = (long) d * type(dtype).bytes();
+        long chunk = lanesAtOnce(lanes, n, k, row);
+        long xBytes = align(chunk * k * row);
+        reserve(xBytes + align(chunk * n * row));
+        long permutedX = permuted;
+        long permutedDy = permuted + xBytes;
+        for (long first = 0; first < lanes; first += chunk) {
+            long count = Math.min(chunk, lanes - first);
+            int status = table.permute_lanes(x + first * k * row, permutedX, count, k, d, dtype, s);
+            if (status == 0) {
+                status = table.permute_lanes(dy + first * n * row, permutedDy, count, n, d, dtype, s);
+            }
+            if (status != 0) {
+                return status;
+            }
+            run(plan(MIX_BWD_W, count, n, k, d, true, dtype, permutedX, permutedDy, dw), permutedX, permutedDy, dw);
+        }
+        return 0;
+    }
+
+    /** As many lanes as the workspace of permuted operands holds, at least one, from the shapes alone. */
+    static long lanesAtOnce(long lanes, int n, int k, long rowBytes) {
+        long room = PERMUTED_BYTES - 2 * POINTER_ALIGNMENT;
+        return Math.max(1, Math.min(lanes, room / ((n + (long) k) * rowBytes)));
+    }
+
+    private static long align(long bytes) {
+        return (bytes + POINTER_ALIGNMENT - 1) / POINTER_ALIGNMENT * POINTER_ALIGNMENT;
+    }
+
+    private void reserve(long bytes) {
+        if (bytes > permutedBytes) {
+            if (permuted != 0) {
+                CudaBackend.free(permuted); // waits for what uses it
+                permuted = 0;
+                permutedBytes = 0;
+            }
+            permuted = allocate("permuted lanes", bytes);
+            permutedBytes = bytes;
+        }
+    }
+
+    private int run(Plan plan, long addressA, long addressB, long addressC) {
+        int status = call(plan, plan.algorithm, plan.gemm.accumulate(), addressA, addressB, addressC);
+        if (status != 0) {
+            throw fault.raise(plan.gemm + ": cublasLtMatmul: " + text(status));
+        }
+        return 0;
+    }
+
+    private int call(Plan plan, cublasLtMatmulAlgo_t algorithm, boolean add, long atA, long atB, long atC) {
+        c.at(atC);
+        return cublas.cublasLtMatmul(
+                handle,
+                plan.product,
+                one,
+                a.at(atA),
+                plan.a,
+                b.at(atB),
+                plan.b,
+                add ? one : zero,
+                c,
+                plan.c,
+                c,
+                plan.c,
+                algorithm,
+                workspace,
+                WORKSPACE_BYTES,
+                stream);
+    }
+
+    private Plan plan(
+            int operation, long rows, int n, int k, int d, boolean add, int dtype, long atA, long atB, long atC) {
+        int alignment = (int) Long.lowestOneBit(atA | atB | atC | POINTER_ALIGNMENT);
+        for (int i = 0; i < plans.size(); i++) {
+            Plan plan = plans.get(i);
+            if (plan.is(operation, rows, n, k, d, add, dtype, alignment)) {
+                return plan;
+            }
+        }
+        Dtype type = type(dtype);
+        Plan plan = new Plan();
+        plan.operation = operation;
+        plan.rows = rows;
+        plan.n = n;
+        plan.k = k;
+        plan.d = d;
+        plan.accumulate = add;
+        plan.dtype = dtype;
+        plan.alignment = alignment;
+        plan.gemm = switch (operation) {
+            case LINEAR -> Gemm.linear(rows, n, k, type);
+            case LINEAR_BWD_X -> Gemm.linearBwdX(rows, n, k, add, type);
+            case LINEAR_BWD_W -> Gemm.linearBwdW(rows, n, k, type);
+            case MIX -> Gemm.mix(rows, n, k, d, type);
+            case MIX_BWD_X -> Gemm.mixBwdX(rows, n, k, d, add, type);
+            default -> Gemm.mixBwdW(n, k, rows * d, type);
+        };
+        plan.describe(computeType(plan.gemm));
+        choose(plan, atA, atB, atC);
+        plans.add(plan);
+        return plan;
+    }
+
+    private static Dtype type(int code) {
+        return code == 1 ? Dtype.BF16 : Dtype.F32;
+    }
+
+    private static int cudaType(Dtype type) {
+        return type == Dtype.BF16 ? cudart.CUDA_R_16BF : cudart.CUDA_R_32F;
+    }
+
+    private int computeType(Gemm gemm) {
+        return computeType(gemm, precision);
+    }
+
+    static int computeType(Gemm gemm, MatmulPrecision precision) {
+        return gemm.input() == Dtype.BF16
+                ? cublas.CUBLAS_COMPUTE_32F
+                : precision == MatmulPrecision.TF32
+                        ? cublas.CUBLAS_COMPUTE_32F_FAST_TF32
+                        : cublas.CUBLAS_COMPUTE_32F_PEDANTIC;
+    }
+
+    /** The cached algorithm if the library still takes it, else the fastest of those it proposes. */
+    private void choose(Plan plan, long atA, long atB, long atC) {
+        String key = plan.gemm.key() + "_align" + plan.alignment + "_compute" + computeType(plan.gemm);
+        plan.algorithm = new cublasLtMatmulAlgo_t();
+        long[] cached = cache.get(key);
+        if (cached != null) {
+            for (int i = 0; i < cached.length; i++) {
+                plan.algorithm.data(i, cached[i]);
+            }
+            if (accepted(plan)) {
+                return;
+            }
+        }
+        try (cublasLtMatmulHeuristicResult_t proposals = new cublasLtMatmulHeuristicResult_t(CANDIDATES)) {
+            int count = propose(plan, proposals);
+            int best = 0;
+            boolean timed = false;
+            if (count > 1) {
+                int fastest = fastest(plan, proposals, count, atA, atB, atC);
+                timed = fastest >= 0;
+                best = Math.max(0, fastest);
+            }
+            cublasLtMatmulAlgo_t chosen = proposals.position(best).algo();
+            long[] words = new long[AlgorithmCache.LONGS];
+            for (int i = 0; i < words.length; i++) {
+                words[i] = chosen.data(i);
+                plan.algorithm.data(i, words[i]);
+            }
+            if (timed || count == 1) {
+                cache.put(key, words);
+            }
+        }
+    }
+
+    private boolean accepted(Plan plan) {
+        try (cublasLtMatmulHeuristicResult_t result = new cublasLtMatmulHeuristicResult_t()) {
+            return cublas.cublasLtMatmulAlgoCheck(
+                                    handle, plan.product, plan.a, plan.b, plan.c, plan.c, plan.algorithm, result)
+                            == 0
+                    && result.state() == 0
+                    && result.workspaceSize() <= WORKSPACE_BYTES;
+        }
+    }
+
+    private int propose(Plan plan, cublasLtMatmulHeuristicResult_t proposals) {
+        Gemm g = plan.gemm;
+        cublasLtMatmulPreferenceOpaque_t wanted = preference(g, plan.alignment);
+        try (IntPointer found = new IntPointer(1)) {
+            found.put(0);
+            check(
+                    g,
+                    "MatmulAlgoGetHeuristic",
+                    cublas.cublasLtMatmulAlgoGetHeuristic(
+                            handle,
+                            plan.product,
+                            plan.a,
+                            plan.b,
+                            plan.c,
+                            plan.c,
+                            wanted,
+                            CANDIDATES,
+                            proposals,
+                            found));
+            if (found.get() < 1) {
+                throw new DeviceException(g + ": cuBLASLt proposes no algorithm");
+            }
+            return found.get();
+        } finally {
+            cublas.cublasLtMatmulPreferenceDestroy(wanted);
+        }
+    }
+
+    /** What an algorithm may use and rely on; the caller destroys it. */
+    static cublasLtMatmulPreferenceOpaque_t preference(Gemm g, int alignment) {
+        cublasLtMatmulPreferenceOpaque_t wanted;
+        try (PointerPointer<cublasLtMatmulPreferenceOpaque_t> made = new PointerPointer<>(1);
+                LongPointer bytes = new LongPointer(1)) {
+            check(g, "MatmulPreferenceCreate", cublas.cublasLtMatmulPreferenceCreate(made));
+            wanted = made.get(cublasLtMatmulPreferenceOpaque_t.class, 0);
+            bytes.put(WORKSPACE_BYTES);
+            check(
+                    g,
+                    "MatmulPreferenceSetAttribute",
+                    cublas.cublasLtMatmulPreferenceSetAttribute(
+                            wanted, cublas.CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, bytes, Long.BYTES));
+        }
+        prefer(
+                g,
+                wanted,
+                cublas.CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK,
+                cublas.CUBLASLT_REDUCTION_SCHEME_COMPUTE_TYPE);
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, g.alignmentA(alignment));
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, g.alignmentB(alignment));
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, g.alignmentC(alignment));
+        prefer(g, wanted, cublas.CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, g.alignmentC(alignment));
+        return wanted;
+    }
+
+    private static void prefer(Gemm g, cublasLtMatmulPreferenceOpaque_t wanted, int attribute, int value) {
+        try (IntPointer pointer = new IntPointer(1)) {
+            pointer.put(value);
+            check(
+                    g,
+                    "MatmulPreferenceSetAttribute",
+                    cublas.cublasLtMatmulPreferenceSetAttribute(wanted, attribute, pointer, Integer.BYTES));
+        }
+    }
+
+    /**
+     * The proposal that takes least time. What is overwritten anyway may take the results; what is added to may not:
+     * then they go to memory of their own, and without such memory nothing is timed.
+     *
+     * @return its number, or -1 if none was timed
+     */
+    private int fastest(Plan plan, cublasLtMatmulHeuristicResult_t proposals, int count, long atA, long atB, long atC) {
+        boolean add = plan.gemm.accumulate();
+        long scratch = add ? CudaBackend.allocate(plan.gemm.outputBytes()) : 0;
+        if (add && scratch == 0) {
+            return -1;
+        }
+        CUevent_st begin = new CUevent_st();
+        CUevent_st end = new CUevent_st();
+        try {
+            cudaCheck(plan, cudart.cudaEventCreate(begin));
+            cudaCheck(plan, cudart.cudaEventCreate(end));
+            if (add) {
+                cudaCheck(plan, cudart.cudaMemsetAsync(new Address().at(scratch), 0, plan.gemm.outputBytes(), stream));
+            }
+            float[] elapsed = new float[1];
+            float least = Float.MAX_VALUE;
+            int best = -1;
+            for (int i = 0; i < count; i++) {
+                cublasLtMatmulHeuristicResult_t proposal = proposals.position(i);
+                if (proposal.state() != 0 || proposal.workspaceSize() > WORKSPACE_BYTES) {
+                    continue;
+                }
+                cublasLtMatmulAlgo_t algorithm = proposal.algo();
+                if (!repeat(plan, algorithm, WARM_RUNS, atA, atB, add ? scratch : atC)) {
+                    continue;
+                }
+                cudaCheck(plan, cudart.cudaEventRecord(begin, stream));
+                repeat(plan, algorithm, TIMED_RUNS, atA, atB, add ? scratch : atC);
+                cudaCheck(plan, cudart.cudaEventRecord(end, stream));
+                cudaCheck(plan, cudart.cudaEventSynchronize(end));
+                cudaCheck(plan, cudart.cudaEventElapsedTime(elapsed, begin, end));
+                if (elapsed[0] < least) {
+                    least = elapsed[0];
+                    best = i;
+                }
+            }
+            if (best < 0) {
+                throw new DeviceException(
+                        plan.gemm + ": cuBLASLt runs none of the " + count + " algorithms it proposes");
+            }
+            return best;
+        } finally {
+            proposals.position(0);
+            destroy(begin);
+            destroy(end);
+            if (scratch != 0) {
+                CudaBackend.free(scratch);
+            }
+        }
+    }
+
+    private static void destroy(CUevent_st event) {
+        if (!event.isNull()) {
+            cudart.cudaEventDestroy(event);
+        }
+    }
+
+    private boolean repeat(Plan plan, cublasLtMatmulAlgo_t algorithm, int times, long atA, long atB, long atC) {
+        for (int i = 0; i < times; i++) {
+            if (call(plan, algorithm, plan.gemm.accumulate(), atA, atB, atC) != 0) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    private void cudaCheck(Plan plan, int status) {
+        if (status != 0) {
+            throw fault.raise(plan.gemm + ": timing its algorithms: " + Cuda.text(status));
+        }
+    }
+
+    private static void check(Gemm gemm, String call, int status) {
+        if (status != 0) {
+            throw new DeviceException(gemm + ": cublasLt" + call + ": " + text(status));
+        }
+    }
+
+    private static String text(int status) {
+        return cublas.cublasLtGetStatusString(status).getString() + " (status " + status + ")";
+    }
+
+    @Override
+    public void close() {
+        for (Plan plan : plans) {
+            plan.destroy();
+        }
+        plans.clear();
+        if (permuted != 0) {
+            CudaBackend.free(permuted);
+        }
+        CudaBackend.free(workspace.address());
+        cublas.cublasLtDestroy(handle);
+    }
+}

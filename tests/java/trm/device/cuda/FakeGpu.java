@@ -1,0 +1,115 @@
+package trm.device.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.File;
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.bytedeco.javacpp.Loader;
+
+/**
+ * Java processes that find a GPU that is not there: {@code tests/native/fake_cuda} in the place of the driver, the
+ * runtime and cuBLASLt, and the CPU's operations in the place of our kernels. All Java code of the backend runs, the
+ * presets' JNI code too; no GPU, no NVIDIA library and no kernel takes part.
+ */
+public final class FakeGpu {
+    private final Path folder;
+
+    /** What a process printed, and its exit code. */
+    public record Result(int code, String out) {
+        /** @throws AssertionError unless it ended well */
+        public Result done() {
+            assertEquals(0, code, out);
+            return this;
+        }
+    }
+
+    /** Compiles the libraries into a folder. Skips the test where there is no compiler. */
+    public FakeGpu(Path folder) throws IOException, InterruptedException {
+        this.folder = folder;
+        assumeTrue(
+                Stream.of(System.getenv("PATH").split(File.pathSeparator))
+                        .anyMatch(p -> Files.isExecutable(Path.of(p, "g++"))),
+                "no g++ on PATH to compile tests/native/fake_cuda");
+        library("FAKE_DRIVER", "libcuda.so.1");
+        library("FAKE_CUDART", "libcudart.so.13");
+        library("FAKE_CUBLASLT", "libcublasLt.so.13");
+        library("FAKE_CUBLAS", "libcublas.so.13");
+        // first on the class path, this is what the backend takes for its kernels
+        Path kernels = Files.createDirectories(folder.resolve("classes/trm/device/" + Loader.getPlatform()));
+        Files.copy(Path.of("target/native/libtrm_cpu.so"), kernels.resolve("libtrm_cuda.so"));
+        for (String name : List.of("libgomp.so.1", "libdnnl.so.3")) {
+            Path from = Path.of("target/dnnl/org/bytedeco/dnnl/" + Loader.getPlatform(), name);
+            Files.copy(from, folder.resolve(name), StandardCopyOption.REPLACE_EXISTING);
+        }
+    }
+
+    private void library(String macro, String name) throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"));
+        command.addAll(List.of("-shared", "-fPIC", "-fvisibility=hidden", "-D" + macro, "-Wl,-soname," + name));
+        command.addAll(List.of("-o", folder.resolve(name).toString(), "tests/native/fake_cuda/fake_cuda.cpp"));
+        if (!macro.equals("FAKE_DRIVER")) { // NVIDIA's symbols carry the soname as their version
+            Path script = Files.writeString(folder.resolve("version.map"), name + " { global: *; };\n");
+            command.add("-Wl,--version-script=" + script);
+            command.add(folder.resolve("libcuda.so.1").toString());
+        }
+        run(new ProcessBuilder(command)).done();
+    }
+
+    /** The folder of the libraries: to take one away, delete it. */
+    public Path folder() {
+        return folder;
+    }
+
+    /**
+     * Runs a main class.
+     *
+     * @param environment what to add; a setting {@code -D...} becomes one of the Java process
+     */
+    public Result java(Map<String, String> environment, String main, String... args)
+            throws IOException, InterruptedException {
+        List<String> command = new ArrayList<>();
+        command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
+        command.addAll(List.of("-Xmx1g", "-XX:+UseSerialGC"));
+        command.add("-Dorg.bytedeco.javacpp.cachedir=" + folder.resolve("cache"));
+        environment.forEach((key, value) -> {
+            if (key.startsWith("-D")) {
+                command.add(key + "=" + value);
+            }
+        });
+        command.addAll(List.of(
+                "-cp",
+                folder.resolve("classes")
+                        + File.pathSeparator
+                        + System.getProperty("surefire.real.class.path", System.getProperty("java.class.path")),
+                main));
+        command.addAll(List.of(args));
+        ProcessBuilder builder = new ProcessBuilder(command);
+        Map<String, String> variables = builder.environment();
+        variables.put("LD_LIBRARY_PATH", folder.toString());
+        variables.put("XDG_CACHE_HOME", folder.resolve("xdg").toString());
+        variables.put("TRM_CPU_FUSED", "0"); // as on a GPU: what is fused would not ask for products
+        variables.put("OMP_WAIT_POLICY", "passive");
+        environment.forEach((key, value) -> {
+            if (!key.startsWith("-D")) {
+                variables.put(key, value);
+            }
+        });
+        return run(builder);
+    }
+
+    private static Result run(ProcessBuilder builder) throws IOException, InterruptedException {
+        Process process = builder.redirectErrorStream(true).start();
+        process.getOutputStream().close();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        return new Result(process.waitFor(), output);
+    }
+}

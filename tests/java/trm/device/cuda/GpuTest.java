@@ -1,0 +1,33 @@
+package trm.device.cuda;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import trm.device.CudaInstallation;
+import trm.train.Devices;
+
+/** The tests of all operations on GPU 0, where there is one that can be used; skipped with the reason elsewhere. */
+class GpuTest {
+    @Test
+    void operations() throws IOException, InterruptedException {
+        List<String> obstacles = Devices.cudaObstacles(0, CudaInstallation.ofThisMachine());
+        assumeTrue(obstacles.isEmpty(), "no GPU: " + String.join("; ", obstacles));
+        Process process = new ProcessBuilder(
+                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                        "-Xmx2g",
+                        "-Dtrm.test.device=cuda:0",
+                        "-cp",
+                        System.getProperty("surefire.real.class.path", System.getProperty("java.class.path")),
+                        CudaBackendTest.Operations.class.getName())
+                .redirectErrorStream(true)
+                .start();
+        process.getOutputStream().close();
+        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+        assertEquals(0, process.waitFor(), output);
+    }
+}
