@@ -1,8 +1,9 @@
-// memory.cu: zero, copy, and the bfloat16 working copy of the weights.
+// memory.cu: zero, copy, the bfloat16 working copy of the weights, and lanes permuted inwards.
 //
-//   zero p = 0      copy to = from      cast_bf16 to = round(from), nearest even
+//   zero p = 0      copy to = from      cast_bf16 to = round(from), nearest even      permute_lanes out[n, b] = x[b, n]
 //
-// cost  DRAM-bound: 1, 2 bytes moved a byte; 6 an element of cast_bf16. zero and copy are the runtime's own operations.
+// cost   DRAM-bound: 1, 2, 2 bytes moved a byte; 6 an element of cast_bf16. zero and copy are the runtime's own operations
+// paths  permute_lanes, D % 8 == 0 and 16-byte aligned: 16-byte accesses; else one element at a time
 
 #include "ops.cuh"
 
@@ -19,6 +20,26 @@ __global__ void __launch_bounds__(THREADS) cast_bf16_kernel(const float* from, b
 #pragma unroll
     for (int i = 0; i < PACK; i++) rounded.v[i] = from_float<bf16>(x.v[i]);
     store_pack(to + at, rounded, count - at, wide);
+}
+
+/** A thread moves one pack of a row of D elements; rows come in the order of `out`, so that stores are contiguous. */
+template <typename T>
+__global__ void __launch_bounds__(THREADS)
+    permute_lanes_kernel(const T* x, T* out, int64_t B, int64_t N, int64_t D, bool wide) {
+    int64_t row, column, n, b;
+    divide(global_thread(), divide_up(D, PACK), &row, &column);
+    column *= PACK;
+    if (row >= N * B) return;
+    divide(row, B, &n, &b);
+    const Pack<T> pack = load_pack(x + (b * N + n) * D + column, D - column, wide);
+    store_pack(out + row * D + column, pack, D - column, wide);
+}
+
+template <typename T>
+int permute(const void* x, void* out, int64_t B, int64_t N, int64_t D, trm_stream stream) {
+    return launch("permute_lanes", permute_lanes_kernel<T>, divide_up(N * B * divide_up(D, PACK), THREADS), THREADS, 0,
+                  stream, static_cast<const T*>(x), static_cast<T*>(out), B, N, D,
+                  D % PACK == 0 && aligned(16, x, out));
 }
 
 }  // namespace
@@ -45,6 +66,15 @@ int ops::cast_bf16(const float* from, void* to, int64_t count, trm_stream stream
     TRM_REQUIRE(count > 0, "cast_bf16: count=%lld must be positive", static_cast<long long>(count));
     return launch("cast_bf16", cast_bf16_kernel, divide_up(count, THREADS * PACK), THREADS, 0, stream, from,
                   static_cast<bf16*>(to), count, aligned(16, from, to));
+}
+
+int ops::permute_lanes(const void* x, void* out, int64_t B, int32_t N, int32_t D, int32_t dtype, trm_stream stream) {
+    TRM_REQUIRE(x != nullptr && out != nullptr && x != out, "permute_lanes: x=%p or out=%p is NULL, or they are the same",
+                x, out);
+    TRM_REQUIRE(B > 0 && N > 0 && D > 0, "permute_lanes: B=%lld N=%d D=%d must be positive", static_cast<long long>(B),
+                N, D);
+    TRM_REQUIRE_DTYPE("permute_lanes", dtype);
+    return dtype == TRM_F32 ? permute<float>(x, out, B, N, D, stream) : permute<bf16>(x, out, B, N, D, stream);
 }
 
 }  // namespace trm

@@ -10,6 +10,7 @@ namespace ops {
 TRM_OPERATION(zero);
 TRM_OPERATION(copy);
 TRM_OPERATION(cast_bf16);
+TRM_OPERATION(permute_lanes);
 TRM_OPERATION(add);
 TRM_OPERATION(add_into);
 TRM_OPERATION(add_rms_norm);

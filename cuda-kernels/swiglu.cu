@@ -1,14 +1,14 @@
 // swiglu.cu: the gate of a SwiGLU between its two products.
 //
 //   fwd   p = silu(g) u,  silu(a) = a sigma(a)
-//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)))
+//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p again
 //
 // 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so that it stays finite.
 //
 // shapes    gu dgu [outer, 2, inner], g in front of u; p dp [outer, inner]; fp32 or bf16
 // numerics  fp32, one rounding at the store
-// aliasing  dgu may alias gu: a thread reads its g and u before it writes dg and du at the same places
-// cost      3 elements moved an element of p, backward 5: DRAM-bound
+// aliasing  dgu may alias gu, and p dp: a thread reads its elements before it writes at the same places
+// cost      3 elements moved an element of p, backward 5, with p 6: DRAM-bound
 // paths     inner % 8 == 0 and 16-byte aligned: 16-byte accesses; else one element at a time
 
 #include "ops.cuh"
@@ -54,24 +54,27 @@ __global__ void __launch_bounds__(THREADS)
 
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    swiglu_bwd_kernel(const T* gu, const T* dp, T* dgu, int64_t outer, int64_t inner, bool wide) {
+    swiglu_bwd_kernel(const T* gu, const T* dp, T* dgu, T* p, int64_t outer, int64_t inner, bool wide) {
     const Place at = place(inner);
     if (at.row >= outer) return;
     const int64_t count = inner - at.column, gate = at.row * 2 * inner + at.column;
     const Pack<T> g = load_pack(gu + gate, count, wide);
     const Pack<T> u = load_pack(gu + gate + inner, count, wide);
     const Pack<T> d = load_pack(dp + at.row * inner + at.column, count, wide);
-    Pack<T> dg, du;
+    Pack<T> dg, du, again;
 #pragma unroll
     for (int i = 0; i < PACK; i++) {
         const float a = to_float(g.v[i]), dout = to_float(d.v[i]);
         const float e = exp_of_minus(a);
         const float sigma = 1.0f / (1.0f + e);
-        dg.v[i] = from_float<T>(dout * to_float(u.v[i]) * (sigma * (1.0f + a * (e * sigma))));
-        du.v[i] = from_float<T>(dout * (a * sigma));
+        const float up = to_float(u.v[i]), silu = a * sigma;
+        dg.v[i] = from_float<T>(dout * up * (sigma * (1.0f + a * (e * sigma))));
+        du.v[i] = from_float<T>(dout * silu);
+        again.v[i] = from_float<T>(silu * up);
     }
     store_pack(dgu + gate, dg, count, wide);
     store_pack(dgu + gate + inner, du, count, wide);
+    if (p != nullptr) store_pack(p + at.row * inner + at.column, again, count, wide);
 }
 
 template <typename T>
@@ -82,10 +85,10 @@ int forward(const void* gu, void* p, int64_t outer, int64_t inner, trm_stream st
 }
 
 template <typename T>
-int backward(const void* gu, const void* dp, void* dgu, int64_t outer, int64_t inner, trm_stream stream) {
+int backward(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, trm_stream stream) {
     return launch("swiglu_bwd", swiglu_bwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0,
-                  stream, static_cast<const T*>(gu), static_cast<const T*>(dp), static_cast<T*>(dgu), outer, inner,
-                  inner % PACK == 0 && aligned(16, gu, dp, dgu));
+                  stream, static_cast<const T*>(gu), static_cast<const T*>(dp), static_cast<T*>(dgu), static_cast<T*>(p),
+                  outer, inner, inner % PACK == 0 && aligned(16, gu, dp, dgu, p));
 }
 
 }  // namespace
@@ -100,15 +103,15 @@ int ops::swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t d
     return dtype == TRM_F32 ? forward<float>(gu, p, outer, inner, stream) : forward<bf16>(gu, p, outer, inner, stream);
 }
 
-int ops::swiglu_bwd(const void* gu, const void* dp, void* dgu, int64_t outer, int64_t inner, int32_t dtype,
+int ops::swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                     trm_stream stream) {
     TRM_REQUIRE(gu != nullptr && dp != nullptr && dgu != nullptr, "swiglu_bwd: gu=%p dp=%p dgu=%p must not be NULL", gu,
                 dp, dgu);
     TRM_REQUIRE(outer > 0 && inner > 0, "swiglu_bwd: outer=%lld inner=%lld must be positive",
                 static_cast<long long>(outer), static_cast<long long>(inner));
     TRM_REQUIRE_DTYPE("swiglu_bwd", dtype);
-    return dtype == TRM_F32 ? backward<float>(gu, dp, dgu, outer, inner, stream)
-                            : backward<bf16>(gu, dp, dgu, outer, inner, stream);
+    return dtype == TRM_F32 ? backward<float>(gu, dp, dgu, p, outer, inner, stream)
+                            : backward<bf16>(gu, dp, dgu, p, outer, inner, stream);
 }
 
 }  // namespace trm

@@ -44,6 +44,7 @@ trm_backend build() {
     table.zero = ops::zero;
     table.copy = ops::copy;
     table.cast_bf16 = ops::cast_bf16;
+    table.permute_lanes = ops::permute_lanes;
     table.add = ops::add;
     table.add_into = ops::add_into;
     table.add_rms_norm = ops::add_rms_norm;

@@ -126,8 +126,9 @@ typedef struct trm_backend {
 
     /** p = silu(g) u.  gu [outer, 2, inner]: g is [., 0, .], u is [., 1, .];  p [outer, inner]. */
     int (*swiglu)(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype, trm_stream stream);
-    /** dg = dp u silu'(g), du = dp silu(g).  dgu [outer, 2, inner], may alias gu. */
-    int (*swiglu_bwd)(const void* gu, const void* dp, void* dgu, int64_t outer, int64_t inner, int32_t dtype,
+    /** dg = dp u silu'(g), du = dp silu(g), and p = silu(g) u again unless p is NULL.  dgu [outer, 2, inner], may alias
+     *  gu; p [outer, inner], may alias dp. */
+    int (*swiglu_bwd)(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                       trm_stream stream);
 
     /** o = softmax(q k^T / sqrt(d)) v over all S positions of a lane, per head.

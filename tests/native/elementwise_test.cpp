@@ -45,7 +45,7 @@ void swiglu_matches(int64_t outer, int64_t inner, double scale) {
             Buffer<T> gu("gu", outer * 2 * inner), p("p", outer * inner), dp("dp", outer * inner),
                 dgu("dgu", outer * 2 * inner);
             random.fill(gu, scale, false);
-            random.fill(dp);
+            random.fill(dp, 1.0, false);
             Doubles exact(p.count()), d_exact(gu.count()), d_slack(gu.count());
             for (int64_t o = 0; o < outer; o++)
                 for (int64_t i = 0; i < inner; i++) {
@@ -60,9 +60,10 @@ void swiglu_matches(int64_t outer, int64_t inner, double scale) {
                 }
             succeeded(ops().swiglu(gu, p, outer, inner, Type<T>::CODE, nullptr));
             near(p, exact, [&](int64_t i) { return 8 * U32 * std::fabs(exact[i]); });
-            succeeded(ops().swiglu_bwd(gu, dp, dgu, outer, inner, Type<T>::CODE, nullptr));
+            succeeded(ops().swiglu_bwd(gu, dp, dgu, nullptr, outer, inner, Type<T>::CODE, nullptr));
             near(dgu, d_exact, [&](int64_t i) { return d_slack[i]; });
-            succeeded(ops().swiglu_bwd(gu, dp, gu, outer, inner, Type<T>::CODE, nullptr));
+            succeeded(ops().swiglu_bwd(gu, dp, gu, dp, outer, inner, Type<T>::CODE, nullptr));
+            near(dp, exact, [&](int64_t i) { return 8 * U32 * std::fabs(exact[i]); });
             if (memcmp(gu.data(), dgu.data(), sizeof(T) * gu.count()) != 0) fail("dgu differs in the buffer of gu");
         },
         "%s outer=%lld inner=%lld scale=%g", Type<T>::NAME, static_cast<long long>(outer),
@@ -82,14 +83,43 @@ void swiglu_limits() {
                 dp[i] = narrow<T>(1);
             }
             succeeded(ops().swiglu(gu, p, 1, 4, Type<T>::CODE, nullptr));
-            succeeded(ops().swiglu_bwd(gu, dp, dgu, 1, 4, Type<T>::CODE, nullptr));
+            succeeded(ops().swiglu_bwd(gu, dp, dgu, nullptr, 1, 4, Type<T>::CODE, nullptr));
             near(p, {400, 0, NAN, 0}, [](int64_t) { return 1e-30; });
             near(dgu, {2, 0, NAN, 0, 200, 0, NAN, 0}, [](int64_t) { return 1e-30; });
         },
         "%s limits", Type<T>::NAME);
 }
 
+template <typename T>
+void permutes(int64_t B, int32_t N, int32_t D) {
+    each_case(
+        [=](Random& random) {
+            Buffer<T> x("x", B * N * D), out("out", B * N * D);
+            random.fill(x);
+            x.freeze();
+            Doubles want(x.count());
+            for (int64_t b = 0; b < B; b++)
+                for (int64_t n = 0; n < N; n++)
+                    for (int64_t c = 0; c < D; c++) want[(n * B + b) * D + c] = widen(x[(b * N + n) * D + c]);
+            succeeded(ops().permute_lanes(x, out, B, N, D, Type<T>::CODE, nullptr));
+            near(out, want, [](int64_t) { return 0; });
+        },
+        "%s B=%lld N=%d D=%d", Type<T>::NAME, static_cast<long long>(B), N, D);
+}
+
 }  // namespace
+
+TEST(permute_lanes) {
+    for (const int32_t D : {1, 7, 8, 9, 64})
+        for (const int32_t N : {1, 5, 17}) {
+            permutes<float>(3, N, D);
+            permutes<bf16>(13, N, D);
+        }
+    permutes<bf16>(1, 1, 2049);
+    Buffer<float> x("x", 8), out("out", 8);
+    refused(ops().permute_lanes(x, x, 1, 2, 4, TRM_F32, nullptr), "the same");
+    refused(ops().permute_lanes(x, out, 0, 2, 4, TRM_F32, nullptr), "B=0");
+}
 
 TEST(add) {
     for (const int64_t n : SIZES) {
@@ -144,5 +174,5 @@ TEST(swiglu) {
     swiglu_limits<bf16>();
     Buffer<float> x("x", 8);
     refused(ops().swiglu(x, x, 0, 4, TRM_F32, nullptr), "outer=0");
-    refused(ops().swiglu_bwd(x, nullptr, x, 1, 4, TRM_F32, nullptr), "NULL");
+    refused(ops().swiglu_bwd(x, nullptr, x, x, 1, 4, TRM_F32, nullptr), "NULL");
 }

@@ -21,7 +21,7 @@ int add_rms_norm_positions(const void* h, const void* f, void* y, float* s, int6
 int add_rms_norm_positions_bwd(const void* dy, const void* y, const float* s, void* dr, int64_t B, int32_t S, int32_t D,
                                int32_t dtype, trm_stream stream);
 int swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype, trm_stream stream);
-int swiglu_bwd(const void* gu, const void* dp, void* dgu, int64_t outer, int64_t inner, int32_t dtype,
+int swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                trm_stream stream);
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype);
 int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, int64_t B, int32_t S,

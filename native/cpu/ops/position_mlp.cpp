@@ -20,7 +20,7 @@ namespace TRM_ISA {
 static constexpr int64_t POSITIONS = 64;    // at most; D and I in multiples of 16
 static constexpr int64_t INNER = 64;        // inner rows that are in work at a time, forward
 static constexpr int64_t INNER_BWD = 32;    // and backward
-static constexpr int64_t GROUPS = 8;      // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 16;      // sums of weight gradients that are formed side by side
 
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
     return dtype == TRM_F32 && S <= POSITIONS && D % 16 == 0 && D <= 256 && I % INNER == 0 && I <= 1024;
@@ -139,7 +139,9 @@ int position_mlp_bwd(const void* h_, const void* y_, const float* s, const void*
     if (memory == nullptr) return device_error("position_mlp_bwd: no memory for B=%lld S=%d I=%d D=%d", (long long) B, S, I, D);
     float* w_t = memory;                                    // the weights of gate and up [S, 2 I]
     float* sums_of = memory + gate_up_sum;
-    transpose_rows(w_gate_up, w_t, 2 * int64_t(I), S, J, 0, 2 * int64_t(I));
+    parallel_for(divide_up(2 * int64_t(I), 64), 64.0 * S, [=](int64_t task) {
+        transpose_rows(w_gate_up, w_t, 2 * int64_t(I), S, J, task * 64, 64);
+    });
     parallel_for(groups, 0.2 * (double) lanes * S * I * D, [=](int64_t group) {
         float* down = sums_of + group * stride;
         float* gate_up = down + down_sum;
@@ -161,7 +163,7 @@ int position_mlp_bwd(const void* h_, const void* y_, const float* s, const void*
             dot_product(w_t, J, dgu, J, d + b * S * D, D, S, D, 2 * int64_t(I));
         }
     });
-    parallel_for(S, 0.1 * (double) groups * 3 * I, [=](int64_t t) {
+    parallel_for(S, 0.5 * (double) groups * 3 * I, [=](int64_t t) {
         const auto sum = [=](const float* own) TRM_LAMBDA {
             vf v = load(own);
             for (int64_t group = 1; group < groups; group++) v += load(own + group * stride);

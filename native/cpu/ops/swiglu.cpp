@@ -1,9 +1,10 @@
 // swiglu.cpp: the gate of a SwiGLU between its two products.
 //
 //   fwd   p = silu(g) u,  silu(a) = a sigma(a)
-//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)))
+//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p again
 //
-// gu [outer, 2, inner] holds g and u side by side; dgu may alias gu: an element is read before it is written.
+// gu [outer, 2, inner] holds g and u side by side; dgu may alias gu, and p dp: an element is read before it
+// is written.
 // 1 - sigma is computed as exp(-a) sigma, without cancellation.
 //
 // cost  memory-bound for large tensors, about 1 ns an element in the cache. A task is about CHUNK elements of p
@@ -37,7 +38,7 @@ static void forward(const T* gu, T* p, int64_t outer, int64_t inner) {
 }
 
 template <class T>
-static void backward(const T* gu, const T* dp, T* dgu, int64_t outer, int64_t inner) {
+static void backward(const T* gu, const T* dp, T* dgu, T* p, int64_t outer, int64_t inner) {
     pieces(outer, inner, [=](int64_t row, int64_t first, int64_t count) {
         const int64_t at = row * 2 * inner + first;
         const T* g = gu + at;
@@ -45,12 +46,15 @@ static void backward(const T* gu, const T* dp, T* dgu, int64_t outer, int64_t in
         const T* d = dp + row * inner + first;
         T* dg = dgu + at;
         T* du = dg + inner;
+        T* again = p == nullptr ? nullptr : p + row * inner + first;
         vectors(count, [=](int64_t i, int k) TRM_LAMBDA {
             const vf a = load(g + i, k);
             const vf dout = load(d + i, k);
             const auto [sigma, e] = sigmoid_v(a);
-            const vf da = dout * load(u + i, k) * (sigma * (1.0f + a * (e * sigma)));
-            store(du + i, dout * (a * sigma), k);
+            const vf up = load(u + i, k), silu = a * sigma;
+            const vf da = dout * up * (sigma * (1.0f + a * (e * sigma)));
+            if (again != nullptr) store(again + i, silu * up, k);
+            store(du + i, dout * silu, k);
             store(dg + i, da, k);
         });
     });
@@ -68,15 +72,16 @@ int swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype,
     return TRM_OK;
 }
 
-int swiglu_bwd(const void* gu, const void* dp, void* dgu, int64_t outer, int64_t inner, int32_t dtype, trm_stream) {
+int swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
+               trm_stream) {
     TRM_REQUIRE(gu != nullptr && dp != nullptr && dgu != nullptr, "swiglu_bwd: gu, dp or dgu is NULL");
     TRM_REQUIRE(outer > 0 && inner > 0, "swiglu_bwd: outer=%lld inner=%lld must be positive", (long long) outer,
                 (long long) inner);
     TRM_REQUIRE_DTYPE(dtype);
     if (dtype == TRM_F32)
-        backward((const float*) gu, (const float*) dp, (float*) dgu, outer, inner);
+        backward((const float*) gu, (const float*) dp, (float*) dgu, (float*) p, outer, inner);
     else
-        backward((const bf16*) gu, (const bf16*) dp, (bf16*) dgu, outer, inner);
+        backward((const bf16*) gu, (const bf16*) dp, (bf16*) dgu, (bf16*) p, outer, inner);
     return TRM_OK;
 }
 

@@ -50,12 +50,10 @@ class LauncherTest {
             Result result = launch(home.resolve("trm"), jdk, command);
             assertEquals(1, result.exit, result.err);
             assertEquals("", result.out);
-            assertEquals(
-                    """
+            assertEquals("""
                     trm: missing: Maven, CMake, g++, make. Install them with:
                     sudo apt-get update && sudo apt-get install -y openjdk-17-jdk-headless maven cmake g++ make
-                    """,
-                    result.err);
+                    """, result.err);
         }
     }
 

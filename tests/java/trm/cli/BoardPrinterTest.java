@@ -20,8 +20,7 @@ class BoardPrinterTest {
 
     @Test
     void plainTextMarksChangesAndErrors() {
-        String expected =
-                """
+        String expected = """
                 puzzle        step 1        step 2
                               halt 0.25     halt 0.99
                 1 . | . 4     1 2!| 2*4     1 3*| 2 4

@@ -63,8 +63,7 @@ class ConfigLoaderTest {
 
     @Test
     void publishedFilesAreUnderstood() {
-        TrainConfig config = parse(
-                """
+        TrainConfig config = parse("""
                 defaults:
                   - arch: trm
                   - _self_

@@ -34,10 +34,11 @@ class NpyTest {
             Path copy = dir.resolve("copy.npy");
             switch (array.dtype()) {
                 case "i8" -> Npy.write(copy, shape, values);
-                case "i4" -> Npy.write(
-                        copy,
-                        shape,
-                        Arrays.stream(values).mapToInt(v -> (int) v).toArray());
+                case "i4" ->
+                    Npy.write(
+                            copy,
+                            shape,
+                            Arrays.stream(values).mapToInt(v -> (int) v).toArray());
                 default -> {
                     byte[] bytes = new byte[values.length];
                     for (int i = 0; i < bytes.length; i++) {

@@ -24,12 +24,13 @@ class RandomTest {
                 switch (event.get("op").textValue()) {
                     case "rand" -> assertEquals(Double.parseDouble(result.textValue()), random.rand(), 0, where);
                     case "randint" -> assertEquals(result.intValue(), random.randint(args[0], args[1]), where);
-                    case "permutation_int" -> assertArrayEquals(
-                            Golden.ints(result), random.permutation(args[0]), where);
-                    case "permutation_of_1_to_9" -> assertArrayEquals(
-                            Golden.ints(result), random.permutation(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9}), where);
-                    case "choice_without_replacement" -> assertArrayEquals(
-                            Golden.ints(result), random.choice(args[0], args[1]), where);
+                    case "permutation_int" ->
+                        assertArrayEquals(Golden.ints(result), random.permutation(args[0]), where);
+                    case "permutation_of_1_to_9" ->
+                        assertArrayEquals(
+                                Golden.ints(result), random.permutation(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9}), where);
+                    case "choice_without_replacement" ->
+                        assertArrayEquals(Golden.ints(result), random.choice(args[0], args[1]), where);
                     case "shuffle_list_of_length" -> {
                         int[] items = new int[args[0]];
                         for (int i = 0; i < items.length; i++) {
@@ -59,10 +60,10 @@ class RandomTest {
                 String where = "seed " + sequence.get("seed") + " event " + index++ + " " + event.get("op");
                 int[] args = Golden.ints(event.get("args"));
                 switch (event.get("op").textValue()) {
-                    case "permutation" -> assertArrayEquals(
-                            Golden.ints(event.get("result")), random.permutation(args[0]), where);
-                    case "integers" -> assertEquals(
-                            event.get("result").longValue(), random.integers(args[0], args[1]), where);
+                    case "permutation" ->
+                        assertArrayEquals(Golden.ints(event.get("result")), random.permutation(args[0]), where);
+                    case "integers" ->
+                        assertEquals(event.get("result").longValue(), random.integers(args[0], args[1]), where);
                     default -> throw new AssertionError(where);
                 }
             }

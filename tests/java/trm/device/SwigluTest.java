@@ -53,7 +53,11 @@ class SwigluTest extends KernelTest {
         for (boolean alias : new boolean[] {false, true}) {
             Tensor tgu = put("gu", dtype, gu, outer, 2, inner);
             Tensor tdgu = alias ? tgu : tensor("dgu", dtype, outer, 2, inner);
-            kernels.swigluBwd(tgu, put("dp", dtype, dp, outer, inner), tdgu, outer);
+            Tensor tdp = put("dp", dtype, dp, outer, inner);
+            kernels.swigluBwd(tgu, tdp, tdgu, alias ? tdp : null, outer);
+            if (alias) {
+                check("p in the place of dp", p, tdp);
+            }
             check("dgu, alias " + alias, dgu, tdgu);
         }
     }

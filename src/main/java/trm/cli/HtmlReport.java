@@ -23,8 +23,7 @@ final class HtmlReport {
     static final String BLUE = "#2a6fbb";
     static final String ORANGE = "#c8620a";
 
-    private static final String STYLE =
-            """
+    private static final String STYLE = """
             :root { color-scheme: light; }
             * { box-sizing: border-box; }
             body { margin: 0; background: #f4f5f7; color: #1d2530; line-height: 1.5;

@@ -78,8 +78,9 @@ public final class Npy {
                         case "|u1" -> "u1";
                         case "<i4" -> "i4";
                         case "<i8" -> "i8";
-                        default -> throw new DataException(path + ": descr: found dtype '" + matcher.group(1)
-                                + "', expected '|u1', '<i4' or '<i8'");
+                        default ->
+                            throw new DataException(path + ": descr: found dtype '" + matcher.group(1)
+                                    + "', expected '|u1', '<i4' or '<i8'");
                     };
             long offset = start.length + (long) headerBytes;
             long[] shape;

@@ -629,8 +629,8 @@ public final class Kernels {
                 3 * outer * inner * t.bytes());
     }
 
-    /** dgu from dp; dgu may alias gu. */
-    public void swigluBwd(Tensor gu, Tensor dp, Tensor dgu, long outer) {
+    /** dgu from dp, may alias gu; and p again unless it is null, may alias dp. */
+    public void swigluBwd(Tensor gu, Tensor dp, Tensor dgu, Tensor p, long outer) {
         long inner = gu.count() / 2 / outer;
         Dtype t = gu.dtype();
         check(
@@ -638,12 +638,13 @@ public final class Kernels {
                         ptr(gu),
                         ptr(dp, t, outer * inner, "swiglu_bwd: dp"),
                         ptr(dgu, t, gu.count(), "swiglu_bwd: dgu"),
+                        optional(p, t, outer * inner, "swiglu_bwd: p"),
                         outer,
                         inner,
                         t.code(),
                         stream()),
                 "swiglu_bwd",
-                5 * outer * inner * t.bytes());
+                (p == null ? 5 : 6) * outer * inner * t.bytes());
     }
 
     /** o [B, S, A, d] from qkv [B, S, 3, A, d]; cos, sin [S, d/2] or null; lse [B, A, S] or null. */

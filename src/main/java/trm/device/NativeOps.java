@@ -240,6 +240,7 @@ public final class NativeOps {
                 @Cast("const void*") long gu,
                 @Cast("const void*") long dp,
                 @Cast("void*") long dgu,
+                @Cast("void*") long p,
                 @Cast("int64_t") long outer,
                 @Cast("int64_t") long inner,
                 int dtype,

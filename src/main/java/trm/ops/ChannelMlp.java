@@ -64,10 +64,9 @@ public final class ChannelMlp {
             return;
         }
         kernels.addRmsNormBwd(d, out, saved.scale(), d);
-        kernels.swiglu(gateUp, activation, sizes.rows());
+        kernels.linearBwdX(d, downWeight, activation, false); // its gradient, then the activation itself
+        kernels.swigluBwd(gateUp, activation, gateUp, activation, sizes.rows());
         kernels.linearBwdW(d, activation, dDownWeight);
-        kernels.linearBwdX(d, downWeight, activation, false);
-        kernels.swigluBwd(gateUp, activation, gateUp, sizes.rows());
         kernels.linearBwdW(gateUp, h, dGateUpWeight);
         kernels.linearBwdX(gateUp, gateUpWeight, d, true);
     }

@@ -67,10 +67,9 @@ public final class PositionMlp {
         int width = sizes.width();
         Tensor gateUp = saved.gateUp();
         kernels.addRmsNormPositionsBwd(d, out, saved.scale(), d, lanes, width);
-        kernels.swiglu(gateUp, activation, lanes);
+        kernels.mixBwdX(d, downWeight, activation, lanes, width, false); // its gradient, then the activation itself
+        kernels.swigluBwd(gateUp, activation, gateUp, activation, lanes);
         kernels.mixBwdW(d, activation, dDownWeight, lanes, width);
-        kernels.mixBwdX(d, downWeight, activation, lanes, width, false);
-        kernels.swigluBwd(gateUp, activation, gateUp, lanes);
         kernels.mixBwdW(gateUp, h, dGateUpWeight, lanes, width);
         kernels.mixBwdX(gateUp, gateUpWeight, d, lanes, width, true);
     }

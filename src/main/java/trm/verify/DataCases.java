@@ -257,11 +257,12 @@ final class DataCases {
     private static double[] draw(PhiloxRandom random, JsonNode event) {
         JsonNode args = event.path("args");
         return switch (event.path("op").asText()) {
-            case "permutation" -> GoldenCase.doubles(
-                    random.permutation(args.path(0).intValue()));
-            case "integers" -> new double[] {
-                random.integers(args.path(0).longValue(), args.path(1).longValue())
-            };
+            case "permutation" ->
+                GoldenCase.doubles(random.permutation(args.path(0).intValue()));
+            case "integers" ->
+                new double[] {
+                    random.integers(args.path(0).longValue(), args.path(1).longValue())
+                };
             default -> null;
         };
     }

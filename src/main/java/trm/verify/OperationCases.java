@@ -134,7 +134,7 @@ final class OperationCases {
         Tensor dGateUp = floats(arena, "d_w_gate_up", c.shape("w_gate_up"));
         kernels.linearBwdW(dy, p, dDown);
         kernels.linearBwdX(dy, down, dp, false);
-        kernels.swigluBwd(gu, dp, dgu, rows);
+        kernels.swigluBwd(gu, dp, dgu, null, rows);
         kernels.linearBwdW(dgu, x, dGateUp);
         kernels.linearBwdX(dgu, gateUp, dx, false);
         c.check("y", backend, y);

@@ -145,10 +145,10 @@ public final class Verifier {
         String reason =
                 switch (kind) {
                     case "trajectory", "evaluation", "checkpoint" -> ModelCases.reasonAgainst(head.path("model"));
-                    case "operation" -> OperationCases.known(
-                                    head.path("operation").asText())
-                            ? null
-                            : "operation " + head.path("operation").asText();
+                    case "operation" ->
+                        OperationCases.known(head.path("operation").asText())
+                                ? null
+                                : "operation " + head.path("operation").asText();
                     default -> "kind " + kind;
                 };
         if (reason != null) {
