@@ -3,6 +3,7 @@ package trm.cli;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
@@ -24,6 +25,8 @@ import picocli.CommandLine;
 import trm.cli.Trm.Result;
 import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
+import trm.device.CudaInstallation;
+import trm.train.Devices;
 
 /** Exit codes and messages, with the run of a tiny model. */
 class MainTest {
@@ -122,8 +125,15 @@ class MainTest {
         assertEquals("already_finished", result.json().get("outcome").asText());
     }
 
+    private static void assumeNoGpu() {
+        boolean none =
+                !Devices.cudaObstacles(0, CudaInstallation.ofThisMachine()).isEmpty();
+        assumeTrue(none, "this machine has a GPU that can be used");
+    }
+
     @Test
     void cudaIsNamed() {
+        assumeNoGpu();
         String[] device = {"--device", "cuda:0"};
         execute("eval", run.toString(), device[0], device[1])
                 .assertFails(1, "cuda:0 cannot be used", "--device cpu", "trm info");
@@ -134,6 +144,7 @@ class MainTest {
 
     @Test
     void autoSaysWhatItChose() {
+        assumeNoGpu();
         Result result = execute("eval", run.toString(), "--device", "auto").assertDone();
         assertTrue(result.err().contains("device auto: cpu ("), result.err());
         assertTrue(result.err().contains("because cuda:0 cannot be used: "), result.err());
