@@ -17,7 +17,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The script {@code trm}, in a folder of its own whose name has a space, on a PATH of stand-ins. */
+/** The scripts {@code trm}, in a folder of its own whose name has a space, on a PATH of stand-ins. */
 class LauncherTest {
     @TempDir
     Path temp;
@@ -86,6 +86,68 @@ class LauncherTest {
         assertEquals("17.0.9", result.out.split("\n")[0], result.err);
     }
 
+    @Test
+    void aBundleRunsOnItsOwnRuntimeAndUnpacksToTheUsersCache() throws Exception {
+        Path launcher = bundle();
+        Path link = Files.createSymbolicLink(temp.resolve("run-trm"), Path.of("a bundle/trm"));
+        Path cache = temp.resolve("user cache");
+
+        Result result = launch(
+                link, jdk("other", "21.0.1"), Map.of("XDG_CACHE_HOME", cache.toString()), "demo", "--run", "x y");
+
+        assertEquals(0, result.exit, result.err);
+        Path folder = launcher.getParent();
+        assertEquals(
+                List.of(
+                        "bundled",
+                        "-XX:+UseSerialGC",
+                        "-Dtrm.home=" + folder,
+                        "-Dorg.bytedeco.javacpp.cachedir=" + cache.resolve("trm-cuda"),
+                        "-jar",
+                        folder.resolve("trm-cuda-1.jar").toString(),
+                        "demo",
+                        "--run",
+                        "x y"),
+                List.of(result.out.split("\n")));
+        assertEquals("rwx------", permissions(cache.resolve("trm-cuda")));
+    }
+
+    @Test
+    void aBundleWithoutAWritableHomeUnpacksBesideItselfElseToTmp() throws Exception {
+        Path launcher = bundle();
+        Path noFolder = Files.createFile(temp.resolve("file"));
+        Map<String, String> environment = Map.of("HOME", noFolder.toString(), "TMPDIR", temp.toString());
+
+        Result beside = launch(launcher, temp, environment, "info");
+        Path cache = launcher.resolveSibling("cache");
+        assertTrue(beside.out.contains("cachedir=" + cache + "\n"), beside.out + beside.err);
+
+        Files.delete(cache);
+        Files.createFile(cache); // for root, too, no folder that can be written
+        Result elsewhere = launch(launcher, temp, environment, "info");
+        assertTrue(elsewhere.out.contains("cachedir=" + temp.resolve("trm-cuda-1000") + "\n"), elsewhere.out);
+
+        Result nowhere = launch(launcher, temp, Map.of("TMPDIR", noFolder.toString()), "info");
+        assertEquals(1, nowhere.exit);
+        assertEquals(
+                "trm: no folder to unpack native libraries to: set XDG_CACHE_HOME to one that you can write\n",
+                nowhere.err);
+    }
+
+    /** The launcher of an unpacked bundle, with a stand-in for its runtime. */
+    private Path bundle() throws IOException {
+        program(bin.resolve("id"), "echo 1000");
+        Path folder = Files.createDirectories(temp.resolve("a bundle")).toRealPath();
+        Files.createFile(folder.resolve("trm-cuda-1.jar"));
+        Files.createDirectories(folder.resolve("runtime/bin"));
+        program(folder.resolve("runtime/bin/java"), "printf '%s\\n' bundled \"$@\"");
+        return Files.copy(Path.of("bench/bundle/trm"), folder.resolve("trm"));
+    }
+
+    private static String permissions(Path file) throws IOException {
+        return PosixFilePermissions.toString(Files.getPosixFilePermissions(file));
+    }
+
     /** A JDK whose programs print its version and their arguments, a line each. */
     private Path jdk(String name, String version) throws IOException {
         Path jdk = temp.resolve(name);
@@ -106,6 +168,11 @@ class LauncherTest {
     }
 
     private Result launch(Path launcher, Path javaHome, String... arguments) throws Exception {
+        return launch(launcher, javaHome, Map.of(), arguments);
+    }
+
+    private Result launch(Path launcher, Path javaHome, Map<String, String> environment, String... arguments)
+            throws Exception {
         List<String> command = new ArrayList<>(List.of(launcher.toString()));
         command.addAll(List.of(arguments));
         Path out = temp.resolve("out");
@@ -116,6 +183,7 @@ class LauncherTest {
                 .redirectError(err.toFile());
         builder.environment().clear();
         builder.environment().putAll(Map.of("PATH", bin.toString(), "JAVA_HOME", javaHome.toString()));
+        builder.environment().putAll(environment);
         int exit = builder.start().waitFor();
         return new Result(exit, Files.readString(out), Files.readString(err));
     }
