@@ -55,7 +55,7 @@ public final class CpuTable {
         quick = options.get("quick").equals("1");
     }
 
-    /** @param args key=value: root, gemm, python (may be empty), threads, seconds, rounds, quick, cases, out */
+    /** @param args key=value: root, gemm, python (may be empty), threads, seconds, rounds, quick, cases, page */
     public static void main(String[] args) throws IOException, InterruptedException {
         Map<String, String> options = new TreeMap<>();
         for (String arg : args) {
@@ -72,7 +72,7 @@ public final class CpuTable {
             }
         }
         file.set("results", table.results);
-        Path out = Path.of(options.get("out"));
+        Path out = Path.of(options.get("page"));
         Files.writeString(
                 Path.of(out + ".json"),
                 JSON.writerWithDefaultPrettyPrinter().writeValueAsString(file) + "\n");

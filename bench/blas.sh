@@ -5,7 +5,7 @@
 # MS (default 200) is the time of a round in milliseconds, THREADS (default 1,2) the numbers of threads.
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-out=${1:-$root/docs/measurements/cpu-blas.md}
+page=${1:-$root/docs/measurements/cpu-blas.md}
 version=0.3.31-1.5.13
 platform=linux-x86_64
 [ "$(uname -m)" = aarch64 ] && platform=linux-arm64
@@ -27,7 +27,7 @@ if awk "BEGIN { exit !($load > 0.25 * $(nproc)) }"; then
     busy="**The machine was busy: these figures only show that the command works.**"$'\n\n'
     echo "blas.sh: load average $load: on a busy machine the figures say little" >&2
 fi
-cat >"$out" <<TEXT
+cat >"$page" <<TEXT
 # oneDNN beside OpenBLAS on the CPU
 
 Rate of one bare product at the trainer's shapes, GFLOP/s: median of five rounds of ${MS:-200} ms, the best in brackets,
@@ -40,4 +40,4 @@ $busy- machine: $(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -1), $(
 
 $table
 TEXT
-echo "$out"
+echo "$page"

@@ -9,12 +9,12 @@
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 quick=0
-out=$root/docs/measurements/cpu
+page=$root/docs/measurements/cpu
 while [ $# -gt 0 ]; do
     case $1 in
         --quick) quick=1 ;;
         -*) echo "cpu.sh: unknown option $1" >&2; exit 2 ;;
-        *) out=$1 ;;
+        *) page=$1 ;;
     esac
     shift
 done
@@ -28,7 +28,7 @@ if ! "$python" -c 'import torch' 2>/dev/null; then
 fi
 java=java
 [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ] && java=$JAVA_HOME/bin/java
-mkdir -p "$(dirname "$out")"
+mkdir -p "$(dirname "$page")"
 exec "$java" -Xmx256m -cp "$root/target/lib/*" "$root/bench/CpuTable.java" root="$root" gemm="$gemm" python="$python" \
     threads="${THREADS:-$(nproc)}" seconds="${SECONDS_EACH:-$each}" rounds="${ROUNDS:-$rounds}" quick=$quick \
-    cases="${CASES:-demo,mlp,att}" out="$out"
+    cases="${CASES:-demo,mlp,att}" page="$page"
