@@ -41,6 +41,26 @@ bool available();
 /** Multiprocessors of the current device. */
 int multiprocessors();
 
+/** launch() in clusters of `cluster` blocks. */
+template <typename... P, typename... A>
+int launch_clusters(const char* op, void (*kernel)(P...), int blocks, int threads, size_t shared, int cluster,
+                    trm_stream stream, const A&... args) {
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (error != cudaSuccess) return status(op, error);
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(static_cast<unsigned>(blocks));
+    config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.dynamicSmemBytes = shared;
+    config.stream = static_cast<cudaStream_t>(stream);
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    return status(op, cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
+}
+
 // ---- device -------------------------------------------------------------------------------------------------------
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
@@ -217,6 +237,12 @@ __device__ __forceinline__ void pin(float (&d)[N]) {
 
 #define TRM_D4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define TRM_D8(d, i) TRM_D4(d, i), TRM_D4(d, i + 4)
+#define TRM_REGISTERS_32 \
+    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
+    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31"
+#define TRM_OPERANDS_32(d) \
+    TRM_D8(d, 0), TRM_D8(d, 8), TRM_D8(d, 16), TRM_D8(d, 24)
+
 #define TRM_REGISTERS_52 \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
@@ -248,6 +274,26 @@ __device__ __forceinline__ void pin(float (&d)[N]) {
     TRM_D8(d, 0), TRM_D8(d, 8), TRM_D8(d, 16), TRM_D8(d, 24), TRM_D8(d, 32), TRM_D8(d, 40), \
     TRM_D8(d, 48), TRM_D8(d, 56), TRM_D8(d, 64), TRM_D8(d, 72), TRM_D8(d, 80), TRM_D8(d, 88), \
     TRM_D8(d, 96), TRM_D8(d, 104), TRM_D8(d, 112), TRM_D8(d, 120)
+
+/** d [64, 64] (+)= A B, A in shared memory. */
+template <int TRANS_A, int TRANS_B>
+__device__ __forceinline__ void wgmma(float (&d)[32], uint64_t a, uint64_t b, bool add) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %34, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" TRM_REGISTERS_32 "}, %32, %33, p, 1, 1, %35, %36;\n}\n"
+        : TRM_OPERANDS_32(d)
+        : "l"(a), "l"(b), "r"(static_cast<int>(add)), "n"(TRANS_A), "n"(TRANS_B));
+}
+
+/** d [64, 64] (+)= A B, A in registers. */
+template <int TRANS_B>
+__device__ __forceinline__ void wgmma(float (&d)[32], const uint32_t (&a)[4], uint64_t b, bool add) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" TRM_REGISTERS_32 "}, {%32, %33, %34, %35}, %36, p, 1, 1, %38;\n}\n"
+        : TRM_OPERANDS_32(d)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)), "n"(TRANS_B));
+}
 
 /** d [64, 104] (+)= A B, A in shared memory. */
 template <int TRANS_A, int TRANS_B>
@@ -351,11 +397,17 @@ __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t chunk) {
     return row * 128 + ((chunk ^ (row & 7)) << 4);
 }
 
-/** sigma(a) by the special function unit's tanh: one instruction there instead of two; error below 2^-11. */
-__device__ __forceinline__ float fast_sigma(float a) {
-    float t;
-    asm("tanh.approx.f32 %0, %1;" : "=f"(t) : "f"(0.5f * a));
-    return fmaf(0.5f, t, 0.5f);
+/** sigma(a) and sigma(b): two exponentials and one reciprocal of the special function unit. Relative error below 2^-21;
+ *  exp(-a) stops at 2^60, where a sigma(a) is zero for any purpose. */
+__device__ __forceinline__ float2 sigma(float a, float b) {
+    constexpr float MINUS_LOG2_E = -1.4426950408889634f;
+    float x, y, inverse;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(fminf(a * MINUS_LOG2_E, 60.0f)));
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(fminf(b * MINUS_LOG2_E, 60.0f)));
+    x += 1.0f;
+    y += 1.0f;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x * y));
+    return make_float2(y * inverse, x * inverse);
 }
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL
