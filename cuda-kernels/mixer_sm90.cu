@@ -3,9 +3,9 @@
 //   y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) for each lane's h [S, D]; the norm runs over positions
 //
 // A warpgroup has 64 channels of a lane, as the M dimension of its products; its h stays in registers as fragments, which
-// serve the first product and the residual. For each chunk of 64 inner units: gate and up [64, 128] = h^T [Wg; Wu]^T,
-// the activation in registers, out [64, S] += p Wd^T. Neither gate, up nor p leaves the multiprocessor. The two
-// warpgroups of a block take turns: one multiplies while the other forms its activation.
+// serve the first product and the residual. For each 32 inner units: gate and up [64, 64] = h^T [Wg; Wu]^T, the
+// activation in registers, out [64, S] += p Wd^T. Neither gate, up nor p leaves the multiprocessor. While a warpgroup
+// forms one activation, the tensor cores have its next product of gate and up.
 //
 // shapes    h y [B, S, D] bf16; w_gate_up [2 I, S], w_down [S, I] bf16; s [B, D] fp32;  S <= 104, I % 64 == 0,
 //           D % 256 == 0
@@ -24,12 +24,13 @@ namespace trm {
 namespace mixer {
 namespace {
 
-constexpr int STAGES = 3;
-constexpr uint32_t SHARED = STAGES * STAGE_BYTES + 2 * WARPGROUPS * TILE_BYTES + 1024 + 128;
+constexpr int STAGES = 3, DOWN_STAGES = 4;
+constexpr uint32_t SHARED = STAGES * 2 * GATE_UP_BYTES + DOWN_STAGES * DOWN_BYTES + 2 * WARPGROUPS * TILE_BYTES + 1024;
 
 struct Barriers {
-    uint64_t full[STAGES], empty[STAGES];  // of a stage of weights
-    uint64_t ready[2], taken[2];           // of a pair of tiles of h
+    uint64_t full[STAGES], empty[STAGES];                      // gate and up
+    uint64_t down_full[DOWN_STAGES], down_empty[DOWN_STAGES];  // down
+    uint64_t ready[2], taken[2];                               // a pair of tiles of h
 };
 
 __global__ void __launch_bounds__(THREADS, 1)
@@ -40,15 +41,20 @@ __global__ void __launch_bounds__(THREADS, 1)
     using namespace sm90;
     __shared__ Barriers barriers;
     char* shared = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(dynamic_shared<char>()) + 1023) / 1024 * 1024);
-    char* tiles = shared + STAGES * STAGE_BYTES;  // [buffer][warpgroup]
+    char* downs = shared + STAGES * 2 * GATE_UP_BYTES;
+    char* tiles = downs + DOWN_STAGES * DOWN_BYTES;  // [buffer][warpgroup]
     const uint32_t rank = cluster_rank();
     const int group = threadIdx.x / 128, chunks = I / CHUNK, slabs_of_lane = D / SLAB;
-    const int64_t first = blockIdx.x;             // blocks of a cluster are neighbours: so are their slabs
+    const int64_t first = blockIdx.x;                // blocks of a cluster are neighbours: so are their slabs
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
             barrier_init(&barriers.full[i], 1);
             barrier_init(&barriers.empty[i], BLOCKS * WARPGROUPS);
+        }
+        for (int i = 0; i < DOWN_STAGES; i++) {
+            barrier_init(&barriers.down_full[i], 1);
+            barrier_init(&barriers.down_empty[i], BLOCKS * WARPGROUPS);
         }
         for (int i = 0; i < 2; i++) {
             barrier_init(&barriers.ready[i], 1);
@@ -58,110 +64,142 @@ __global__ void __launch_bounds__(THREADS, 1)
     }
     cluster_sync();
 
-    if (group == WARPGROUPS) {  // the warpgroup that loads
+    if (group == WARPGROUPS) {  // the warpgroup that loads: a thread each for states, gate and up, down
         fewer_registers<40>();
-        if (threadIdx.x == WARPGROUPS * 128) {
-            int stage = 0, turn = 0;
-            uint32_t phase = 0;
+        const int loader = threadIdx.x - WARPGROUPS * 128;
+        if (loader == 0) {
+            int turn = 0;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x, turn++) {
                 const int buffer = turn & 1;
-                const int channel = static_cast<int>(slab % slabs_of_lane) * SLAB;
-                const int lane = static_cast<int>(slab / slabs_of_lane);
                 barrier_wait(&barriers.taken[buffer], (turn >> 1 & 1) ^ 1);
                 barrier_expect(&barriers.ready[buffer], WARPGROUPS * TILE_BYTES);
                 for (int g = 0; g < WARPGROUPS; g++)
                     copy_box(tiles + (buffer * WARPGROUPS + g) * TILE_BYTES, &h_map, &barriers.ready[buffer],
-                             channel + g * TILE, 0, lane);
-                for (int chunk = 0; chunk < chunks; chunk++) {
-                    barrier_wait(&barriers.empty[stage], phase ^ 1);
-                    load_stage(shared + stage * STAGE_BYTES, &packed_map, &down_map, &barriers.full[stage], chunk, rank);
-                    if (++stage == STAGES) {
-                        stage = 0;
-                        phase ^= 1;
-                    }
-                }
+                             static_cast<int>(slab % slabs_of_lane) * SLAB + g * TILE, 0,
+                             static_cast<int>(slab / slabs_of_lane));
             }
+        } else if (loader == WARP) {
+            Ring<STAGES> ring;
+            for (int64_t slab = first; slab < slabs; slab += gridDim.x)
+                for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
+                    barrier_wait(&barriers.empty[ring.stage], ring.phase ^ 1);
+                    load_gate_up(shared + ring.stage * 2 * GATE_UP_BYTES, &packed_map, &barriers.full[ring.stage], chunk,
+                                 rank);
+                }
+        } else if (loader == 2 * WARP) {
+            Ring<DOWN_STAGES> ring;
+            for (int64_t slab = first; slab < slabs; slab += gridDim.x)
+                for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
+                    barrier_wait(&barriers.down_empty[ring.stage], ring.phase ^ 1);
+                    load_down(downs + ring.stage * DOWN_BYTES, &down_map, &barriers.down_full[ring.stage], chunk, rank);
+                }
         }
     } else {
         more_registers<232>();
         const bool elected = threadIdx.x % 128 == 0;
         const int row = threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;  // its channel; the other is 8 further
-        int stage = 0, turn = 0, held = -1;                                      // held: a stage still being read
-        uint32_t phase = 0;
-        int storing = -1;                                                        // buffer whose store may still read it
-        const auto release = [&] {
-            if (held >= 0) release_stage(&barriers.empty[held]);
-            held = -1;
+        int turn = 0;
+        Ring<STAGES> ring;
+        Ring<DOWN_STAGES> down_ring;
+        uint32_t h[STEPS][4];
+        // gate and up of HALF inner units: rows HALF gate, HALF up of the stage's half
+        const auto multiply_gate_up = [&](float (&gate_up)[32], int half) {
+            const uint64_t weights = describe_k(shared + ring.stage * 2 * GATE_UP_BYTES + half * HALF_BYTES);
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < STEPS; k++)
+                wgmma<0>(gate_up, h[k], advance(weights, k / 4 * GATE_UP_BYTES + k % 4 * 32), k > 0);
         };
-        for (int64_t slab = first; slab < slabs; slab += gridDim.x, turn++) {
-            const int buffer = turn & 1;
-            char* tile = tiles + (buffer * WARPGROUPS + group) * TILE_BYTES;
-            const uint32_t at = shared_address(tile);
-            uint32_t h[STEPS][4];
-            float gate_up[64], out[N / 2];
-            uint32_t p[CHUNK / 16][4];
-            barrier_wait(&barriers.ready[buffer], turn >> 1 & 1);
+        float activation[HALF / 2];  // not yet rounded: what a product reads from registers is written while none runs
+        const auto activate = [&](float (&gate_up)[32]) {
+            pin(gate_up);
 #pragma unroll
-            for (int k = 0; k < STEPS; k++) load_transposed(h[k], at + transposed_at(k));
+            for (int d = 0; d < HALF / 2; d += 2) {  // two inner units of one channel
+                const uint32_t g = pack(gate_up[d], gate_up[d + 1]);
+                const uint32_t u = pack(gate_up[16 + d], gate_up[16 + d + 1]);
+                const float2 sigmas = sigma(low(g), high(g));
+                activation[d] = low(g) * sigmas.x * low(u);
+                activation[d + 1] = high(g) * sigmas.y * high(u);
+            }
+            pin(activation);
+        };
+        float gate_up[2][32], out[N / 2];
+        uint32_t p[HALF / 16][4];
+        const auto multiply_down = [&](int half, bool add) {
+#pragma unroll
+            for (int i = 0; i < HALF / 4; i++) p[i / 4][i % 4] = pack(activation[2 * i], activation[2 * i + 1]);
+            const uint64_t weights = describe_k(downs + down_ring.stage * DOWN_BYTES + half * HALF * 2);
+            wgmma_fence();
+#pragma unroll
+            for (int k = 0; k < HALF / 16; k++) wgmma<0>(out, p[k], advance(weights, k * 32), add || k > 0);
+        };
+        const auto tile_of = [&](int buffer) { return tiles + (buffer * WARPGROUPS + group) * TILE_BYTES; };
+        const auto load_h = [&](int for_turn) {
+            const int buffer = for_turn & 1;
+            barrier_wait(&barriers.ready[buffer], for_turn >> 1 & 1);
+#pragma unroll
+            for (int k = 0; k < STEPS; k++) load_transposed(h[k], shared_address(tile_of(buffer)) + transposed_at(k));
+        };
+        int before = 0;  // the stage of down that the chunk before reads
+        load_h(0);
+        barrier_wait(&barriers.full[ring.stage], ring.phase);
+        multiply_gate_up(gate_up[0], 0);
+        multiply_gate_up(gate_up[1], 1);
+        wgmma_commit();
+        wgmma_wait<0>();
 
+        for (int64_t slab = first; slab < slabs; slab += gridDim.x, turn++) {
+            char* tile = tile_of(turn & 1);
+            const uint32_t at = shared_address(tile);
             for (int chunk = 0; chunk < chunks; chunk++) {
-                const char* weights = shared + stage * STAGE_BYTES;
-                barrier_wait(&barriers.full[stage], phase);
-                const uint64_t gate_up_tiles = describe_k(weights);
-                wgmma_fence();
-#pragma unroll
-                for (int k = 0; k < STEPS; k++)
-                    wgmma<0>(gate_up, h[k], advance(gate_up_tiles, k / 4 * GATE_UP_BYTES + k % 4 * 32), k > 0);
+                // The products of gate and up that follow are those of the next chunk, after the last chunk those of the
+                // next slab; after the last slab they multiply what lies there, and nobody reads the result.
+                const bool last = chunk == chunks - 1, more = !last || slab + gridDim.x < slabs;
+                uint64_t* const down_full = &barriers.down_full[down_ring.stage];
+                // A wait at a barrier also keeps ptxas from moving an activation behind the wait for the products that
+                // it overlaps with.
+                activate(gate_up[0]);
+                barrier_wait(down_full, down_ring.phase);
+                wgmma_wait<0>();  // gate_up[1] is complete, and all of the chunk before
+                if (chunk > 0) release_stage(&barriers.down_empty[before]);
+                release_stage(&barriers.empty[ring.stage]);
+                ring.next();
+                if (more) barrier_wait(&barriers.full[ring.stage], ring.phase);
+                if (more && last) load_h(turn + 1);
+                multiply_down(0, chunk > 0);
+                multiply_gate_up(gate_up[0], 0);
                 wgmma_commit();
-                wgmma_wait<0>();  // of the chunk before, too
-                pin(gate_up);
-                release();
-                if (storing >= 0 && chunk == 0) {
-                    if (elected) {
-                        store_wait_read<0>();
-                        barrier_arrive(&barriers.taken[storing]);
-                    }
-                    storing = -1;
+                if (turn > 0 && chunk == 0 && elected) {  // the store of the slab before has long been read
+                    store_wait_read<0>();
+                    barrier_arrive(&barriers.taken[turn & 1 ^ 1]);
                 }
-#pragma unroll
-                for (int k = 0; k < CHUNK / 16; k++)
-#pragma unroll
-                    for (int i = 0; i < 4; i++) {  // two inner units of one channel
-                        const int d = k / 2 * 32 + k % 2 * 8 + 2 * i;  // of the gate; up lies 16 further
-                        const uint32_t g = pack(gate_up[d], gate_up[d + 1]);
-                        const uint32_t u = pack(gate_up[d + 16], gate_up[d + 17]);
-                        const float2 sigmas = sigma(low(g), high(g));
-                        p[k][i] = pack(low(g) * sigmas.x * low(u), high(g) * sigmas.y * high(u));
-                    }
-                const uint64_t down_tile = describe_k(weights + 2 * GATE_UP_BYTES);
-                wgmma_fence();
-#pragma unroll
-                for (int k = 0; k < CHUNK / 16; k++)
-                    wgmma<0>(out, p[k], advance(down_tile, k * 32), chunk > 0 || k > 0);
+                activate(gate_up[1]);
+                barrier_wait(down_full, down_ring.phase);
+                wgmma_wait<0>();
+                multiply_down(1, true);
+                multiply_gate_up(gate_up[1], 1);
                 wgmma_commit();
-                held = stage;
-                if (++stage == STAGES) {
-                    stage = 0;
-                    phase ^= 1;
-                }
+                before = down_ring.stage;
+                down_ring.next();
             }
             wgmma_wait<0>();
             pin(out);
-            release();
+            release_stage(&barriers.down_empty[before]);
 
-            // The fragments of h are those of the residual: columns are positions in both.
-            float sum[2] = {0.0f, 0.0f};  // of the squares of row `row`, and of the one 8 further
+            // Fragments of h, loaded as for the products, are those of the residual: columns are positions in both.
+            float r[4 * 2 * STEPS], sum[2] = {0.0f, 0.0f};  // of the squares of row `row`, and of the one 8 further
 #pragma unroll
-            for (int j = 0; j < GROUPS; j++)
+            for (int k = 0; k < STEPS; k++) {
+                uint32_t residual[4];
+                load_transposed(residual, at + transposed_at(k));
 #pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    const uint32_t residual = h[j / 2][2 * (j % 2) + half];
-                    float& a = out[4 * j + 2 * half];
-                    float& b = out[4 * j + 2 * half + 1];
-                    a += low(residual);
-                    b += high(residual);
-                    sum[half] += a * a + b * b;
+                for (int i = 0; i < 4; i++) {
+                    const int d = 4 * (2 * k + i / 2) + 2 * (i % 2);
+                    r[d] = d < N / 2 ? low(residual[i]) + out[d < N / 2 ? d : 0] : 0.0f;
+                    r[d + 1] = d < N / 2 ? high(residual[i]) + out[d < N / 2 ? d + 1 : 0] : 0.0f;
+                    sum[i % 2] += r[d] * r[d] + r[d + 1] * r[d + 1];
                 }
+            }
             const int64_t channel = slab % slabs_of_lane * SLAB + group * TILE + row;
             float scale[2];
 #pragma unroll
@@ -171,14 +209,13 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
 #pragma unroll
             for (int k = 0; k < STEPS; k++) {
-                uint32_t r[4];
+                uint32_t y[4];
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     const int d = 4 * (2 * k + i / 2) + 2 * (i % 2);
-                    r[i] = d < N / 2 ? pack(scale[i % 2] * out[d < N / 2 ? d : 0], scale[i % 2] * out[d < N / 2 ? d + 1 : 0])
-                                     : 0;
+                    y[i] = pack(scale[i % 2] * r[d], scale[i % 2] * r[d + 1]);
                 }
-                store_transposed(at + transposed_at(k), r);
+                store_transposed(at + transposed_at(k), y);
             }
             fence_async();
             named_barrier(1 + group, 128);
@@ -187,7 +224,6 @@ __global__ void __launch_bounds__(THREADS, 1)
                           static_cast<int>(slab / slabs_of_lane));
                 store_commit();
             }
-            storing = buffer;
         }
         if (elected) store_wait();
     }

@@ -1,8 +1,8 @@
 // mixer_sm90.cuh: what the forward and backward kernels of the position MLP on Hopper share (mixer_sm90*.cu).
 //
 // A block works on slabs: SLAB channels of a lane at all its positions, TILE of them a warpgroup. The weights stream
-// through shared memory in stages of CHUNK inner units, shared by the two blocks of a cluster, which load half of each
-// stage and send it to both:
+// through shared memory in two rings, a stage of either holding CHUNK inner units. The two blocks of a cluster load half
+// of each stage and send it to both:
 //
 //   gate_up  two K-major tiles [2 * CHUNK rows][64 positions]: HALF rows of the gate, the same HALF of up, the next HALF
 //            of either; from the packed copy, whose rows have ROWS positions with zeros past S
@@ -23,15 +23,16 @@ constexpr int ROWS = 112;             // positions as the summed dimension, a mu
 constexpr int STEPS = ROWS / 16;
 constexpr int GROUPS = N / 8;
 constexpr int BLOCKS = 2;             // of a cluster
+constexpr uint16_t BOTH = 3;          // as a mask
 constexpr int WARPGROUPS = 2;         // that compute; a further one loads
 constexpr int THREADS = 128 * (WARPGROUPS + 1);
 
 constexpr uint32_t GATE_UP_BYTES = 2 * CHUNK * 128;   // one of the two tiles
 constexpr uint32_t DOWN_BYTES = ROWS * 128;
-constexpr uint32_t STAGE_BYTES = 2 * GATE_UP_BYTES + DOWN_BYTES;
+constexpr uint32_t HALF_BYTES = 2 * HALF * 128;         // the rows of HALF inner units in one of them
 constexpr uint32_t TILE_BYTES = ROWS * 128;           // the channels of a warpgroup at all positions
 
-static_assert(STAGE_BYTES % 1024 == 0 && TILE_BYTES % 1024 == 0, "swizzled tiles begin at multiples of 1024 bytes");
+static_assert(DOWN_BYTES % 1024 == 0 && TILE_BYTES % 1024 == 0, "swizzled tiles begin at multiples of 1024 bytes");
 
 /** Sizes that the kernels take; the blocks of a cluster need slabs in pairs. */
 inline bool fits(int32_t S, int32_t I, int32_t D, int32_t dtype) {
@@ -64,16 +65,34 @@ int backward(const void* h, const void* y, const float* s, const void* w_gate_up
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 
-/** Loads this block's half of chunk `chunk` into `stage` of both blocks. */
-__device__ __forceinline__ void load_stage(char* stage, const CUtensorMap* packed, const CUtensorMap* down,
-                                           uint64_t* full, int chunk, uint32_t rank) {
-    constexpr uint16_t BOTH = 3;
-    constexpr int OWN_ROWS = ROWS / BLOCKS;
-    sm90::barrier_expect(full, STAGE_BYTES);
-    sm90::copy_box(stage + rank * GATE_UP_BYTES, packed, full, static_cast<int>(rank) * 64, chunk * 2 * CHUNK, 0, BOTH);
-    sm90::copy_box(stage + 2 * GATE_UP_BYTES + rank * OWN_ROWS * 128, down, full, chunk * CHUNK,
-                   static_cast<int>(rank) * OWN_ROWS, 0, BOTH);
+/** Loads this block's half of the gate and up weights of chunk `chunk` into `stage` of both blocks. */
+__device__ __forceinline__ void load_gate_up(char* stage, const CUtensorMap* packed, uint64_t* full, int chunk,
+                                             uint32_t rank) {
+    sm90::barrier_expect(full, 2 * GATE_UP_BYTES);
+    sm90::copy_box(stage + rank * GATE_UP_BYTES, packed, full, static_cast<int>(rank) * 64, chunk * 2 * CHUNK, 0,
+                   BOTH);
 }
+
+__device__ __forceinline__ void load_down(char* stage, const CUtensorMap* down, uint64_t* full, int chunk,
+                                          uint32_t rank) {
+    constexpr int OWN_ROWS = ROWS / BLOCKS;
+    sm90::barrier_expect(full, DOWN_BYTES);
+    sm90::copy_box(stage + rank * OWN_ROWS * 128, down, full, chunk * CHUNK, static_cast<int>(rank) * OWN_ROWS, 0, BOTH);
+}
+
+/** The stages of a ring, in turn. */
+template <int STAGES>
+struct Ring {
+    int stage = 0;
+    uint32_t phase = 0;
+
+    __device__ __forceinline__ void next() {
+        if (++stage == STAGES) {
+            stage = 0;
+            phase ^= 1;
+        }
+    }
+};
 
 /** Byte offset, in a tile [positions][TILE channels], of the row that this thread addresses when its warp loads or
  *  stores positions 16 k to 16 k + 15 of its 16 channels, transposed. */

@@ -28,7 +28,8 @@ namespace {
 
 // ---- gradient of h ------------------------------------------------------------------------------------------------
 
-constexpr int STAGES = 2;
+constexpr int STAGES = 2;                                 // of either ring
+constexpr uint32_t STAGE_BYTES = 2 * GATE_UP_BYTES + DOWN_BYTES;
 constexpr uint32_t CHUNK_BYTES = CHUNK * 128;             // a chunk of inner units at a warpgroup's channels
 constexpr uint32_t OUT_BYTES = 3 * CHUNK_BYTES;           // dg, du, p; or a tile of dr or dh
 constexpr uint32_t GROUP_BYTES = 3 * TILE_BYTES + OUT_BYTES;
@@ -36,9 +37,10 @@ constexpr uint32_t SHARED_DH = STAGES * STAGE_BYTES + WARPGROUPS * GROUP_BYTES +
 static_assert(TILE_BYTES <= OUT_BYTES, "dr and dh pass through the same memory as dg, du and p");
 
 struct Barriers {
-    uint64_t full[STAGES], empty[STAGES];  // of a stage of weights
-    uint64_t ready_d, taken_d;             // of the tiles of dy and y
-    uint64_t ready_h, taken_h;             // of the tiles of h
+    uint64_t full[STAGES], empty[STAGES];            // gate and up
+    uint64_t down_full[STAGES], down_empty[STAGES];  // down
+    uint64_t ready_d, taken_d;                       // the tiles of dy and y
+    uint64_t ready_h, taken_h;                       // the tiles of h
 };
 
 struct Maps {
@@ -52,7 +54,8 @@ __global__ void __launch_bounds__(THREADS, 1)
     using namespace sm90;
     __shared__ Barriers barriers;
     char* shared = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(dynamic_shared<char>()) + 1023) / 1024 * 1024);
-    char* groups = shared + STAGES * STAGE_BYTES;  // of a warpgroup: h, dy, y, out
+    char* downs = shared + STAGES * 2 * GATE_UP_BYTES;
+    char* groups = downs + STAGES * DOWN_BYTES;  // of a warpgroup: h, dy, y, out
     const uint32_t rank = cluster_rank();
     const int group = threadIdx.x / 128, chunks = I / CHUNK, slabs_of_lane = D / SLAB;
     const int64_t first = blockIdx.x;
@@ -61,6 +64,8 @@ __global__ void __launch_bounds__(THREADS, 1)
         for (int i = 0; i < STAGES; i++) {
             barrier_init(&barriers.full[i], 1);
             barrier_init(&barriers.empty[i], BLOCKS * WARPGROUPS);
+            barrier_init(&barriers.down_full[i], 1);
+            barrier_init(&barriers.down_empty[i], BLOCKS * WARPGROUPS);
         }
         barrier_init(&barriers.ready_d, 1);
         barrier_init(&barriers.taken_d, WARPGROUPS);
@@ -70,22 +75,25 @@ __global__ void __launch_bounds__(THREADS, 1)
     }
     cluster_sync();
 
-    if (group == WARPGROUPS) {
+    if (group == WARPGROUPS) {  // a thread each for gate and up, states, down
         fewer_registers<40>();
-        if (threadIdx.x == WARPGROUPS * 128) {  // the weights
-            int stage = 0;
-            uint32_t phase = 0;
+        const int loader = threadIdx.x - WARPGROUPS * 128;
+        if (loader == 0) {
+            Ring<STAGES> ring;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
-                for (int chunk = 0; chunk < chunks; chunk++) {
-                    barrier_wait(&barriers.empty[stage], phase ^ 1);
-                    load_stage(shared + stage * STAGE_BYTES, &maps.packed, &maps.down, &barriers.full[stage], chunk,
-                               rank);
-                    if (++stage == STAGES) {
-                        stage = 0;
-                        phase ^= 1;
-                    }
+                for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
+                    barrier_wait(&barriers.empty[ring.stage], ring.phase ^ 1);
+                    load_gate_up(shared + ring.stage * 2 * GATE_UP_BYTES, &maps.packed, &barriers.full[ring.stage], chunk,
+                                 rank);
                 }
-        } else if (threadIdx.x == WARPGROUPS * 128 + WARP) {  // the states
+        } else if (loader == 2 * WARP) {
+            Ring<STAGES> ring;
+            for (int64_t slab = first; slab < slabs; slab += gridDim.x)
+                for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
+                    barrier_wait(&barriers.down_empty[ring.stage], ring.phase ^ 1);
+                    load_down(downs + ring.stage * DOWN_BYTES, &maps.down, &barriers.down_full[ring.stage], chunk, rank);
+                }
+        } else if (loader == WARP) {
             uint32_t phase = 0;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x, phase ^= 1) {
                 const int channel = static_cast<int>(slab % slabs_of_lane) * SLAB;
@@ -111,11 +119,12 @@ __global__ void __launch_bounds__(THREADS, 1)
         char* out = tiles + 3 * TILE_BYTES;
         const uint32_t h_at = shared_address(tiles), dy_at = h_at + TILE_BYTES, y_at = dy_at + TILE_BYTES;
         const uint32_t out_at = shared_address(out);
-        int stage = 0, held = -1;  // held: a stage still being read
-        uint32_t phase = 0, slab_phase = 0;
-        const auto release = [&] {
-            if (held >= 0) release_stage(&barriers.empty[held]);
-            held = -1;
+        Ring<STAGES> ring;  // of both rings
+        int before = -1;    // the stage that the chunk before still reads
+        uint32_t slab_phase = 0;
+        const auto release_before = [&] {
+            if (before >= 0) release_stage(&barriers.empty[before]);
+            before = -1;
         };
         const auto out_is_free = [&] {
             if (elected) store_wait_read<0>();
@@ -169,13 +178,14 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll
             for (int k = 0; k < STEPS; k++) load_transposed(h[k], h_at + transposed_at(k));
             for (int chunk = 0; chunk < chunks; chunk++) {
-                const char* weights = shared + stage * STAGE_BYTES;
-                barrier_wait(&barriers.full[stage], phase);
+                const char* weights = shared + ring.stage * 2 * GATE_UP_BYTES;
+                barrier_wait(&barriers.full[ring.stage], ring.phase);
+                barrier_wait(&barriers.down_full[ring.stage], ring.phase);
 #pragma unroll
                 for (int half = 0; half < 2; half++) {  // HALF inner units: fewer registers at a time
                     float gate_up[32];
-                    const uint64_t gate_up_tiles = describe_k(weights + half * 2 * HALF * 128);
-                    const uint64_t down_tile = describe_mn(weights + 2 * GATE_UP_BYTES, 0);
+                    const uint64_t gate_up_tiles = describe_k(weights + half * HALF_BYTES);
+                    const uint64_t down_tile = describe_mn(downs + ring.stage * DOWN_BYTES, 0);
                     wgmma_fence();
 #pragma unroll
                     for (int k = 0; k < STEPS; k++) {
@@ -186,7 +196,10 @@ __global__ void __launch_bounds__(THREADS, 1)
                     wgmma_wait<0>();  // of what was begun before, too
                     pin(gate_up);
                     pin(dp);
-                    if (half == 0) release();
+                    if (half == 0) {
+                        release_before();
+                        release_stage(&barriers.down_empty[ring.stage]);
+                    }
                     uint32_t dg[HALF / 16][4], du[HALF / 16][4], p[HALF / 16][4];
 #pragma unroll
                     for (int k = 0; k < HALF / 16; k++)
@@ -197,14 +210,14 @@ __global__ void __launch_bounds__(THREADS, 1)
                             const uint32_t u = pack(gate_up[16 + d], gate_up[16 + d + 1]);
                             const uint32_t dout = pack(dp[16 * half + d], dp[16 * half + d + 1]);
                             const float2 sigmas = sigma(low(g), high(g));
-                            const float silu_x = low(g) * sigmas.x, silu_y = high(g) * sigmas.y;
+                            const float silu_low = low(g) * sigmas.x, silu_high = high(g) * sigmas.y;
                             // silu'(a) = sigma (1 + a (1 - sigma)) = sigma + silu (1 - sigma)
-                            dg[k][i] = pack(low(dout) * low(u) * fmaf(silu_x, 1.0f - sigmas.x, sigmas.x),
-                                            high(dout) * high(u) * fmaf(silu_y, 1.0f - sigmas.y, sigmas.y));
-                            du[k][i] = pack(low(dout) * silu_x, high(dout) * silu_y);
-                            p[k][i] = pack(silu_x * low(u), silu_y * high(u));
+                            dg[k][i] = pack(low(dout) * low(u) * fmaf(silu_low, 1.0f - sigmas.x, sigmas.x),
+                                            high(dout) * high(u) * fmaf(silu_high, 1.0f - sigmas.y, sigmas.y));
+                            du[k][i] = pack(low(dout) * silu_low, high(dout) * silu_high);
+                            p[k][i] = pack(silu_low * low(u), silu_high * high(u));
                         }
-                    const char* rows = weights + half * 2 * HALF * 128;
+                    const char* rows = weights + half * HALF_BYTES;
                     wgmma_fence();
 #pragma unroll
                     for (int k = 0; k < HALF / 16; k++) {
@@ -229,15 +242,12 @@ __global__ void __launch_bounds__(THREADS, 1)
                     store_commit();
                     if (chunk == 0) barrier_arrive(&barriers.taken_h);  // all warps have passed a barrier since their load
                 }
-                held = stage;
-                if (++stage == STAGES) {
-                    stage = 0;
-                    phase ^= 1;
-                }
+                before = ring.stage;
+                ring.next();
             }
             wgmma_wait<0>();
             pin(dh);
-            release();
+            release_before();
             out_is_free();
 #pragma unroll
             for (int k = 0; k < STEPS; k++) {
