@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "mixer_sm90.cuh"
+#include "ops.cuh"
 
 namespace {
 
@@ -236,7 +237,7 @@ void run(Sizes z, bool verify, int repeats) {
     const size_t channels = static_cast<size_t>(z.B) * z.D, weights = static_cast<size_t>(z.I) * z.S;
     Buffer<bf16> h(state), y(state), dy(state), d(state), wgu(2 * weights), wd(weights);
     Buffer<float> s(channels), dwgu(2 * weights), dwd(weights);
-    Buffer<char> work(static_cast<size_t>(trm::mixer::work_bytes(z.B, z.S, z.I, z.D, true)));
+    Buffer<char> work(static_cast<size_t>(trm::ops::position_mlp_work(z.B, z.S, z.I, z.D, TRM_BF16, 1)));
     const auto random = [](Buffer<bf16>& b, float scale, uint32_t seed) {
         fill<<<static_cast<unsigned>((b.count + 255) / 256), 256>>>(b.data, b.count, scale, seed);
     };
@@ -246,11 +247,11 @@ void run(Sizes z, bool verify, int repeats) {
     random(wd, 1.0f / std::sqrt(static_cast<float>(z.I)), 4);
     check(cudaDeviceSynchronize(), "inputs");
     const auto forward = [&] {
-        check(trm::mixer::forward(h.data, wgu.data, wd.data, y.data, s.data, work.data, z.B, z.S, z.I, z.D, 1e-5f, nullptr));
+        check(trm::ops::position_mlp(h.data, wgu.data, wd.data, y.data, s.data, work.data, z.B, z.S, z.I, z.D, 1e-5f, TRM_BF16, nullptr));
     };
     const auto backward = [&] {
-        check(trm::mixer::backward(h.data, y.data, s.data, wgu.data, wd.data, d.data, dwgu.data, dwd.data, work.data, z.B,
-                                   z.S, z.I, z.D, nullptr));
+        check(trm::ops::position_mlp_bwd(h.data, y.data, s.data, wgu.data, wd.data, d.data, dwgu.data, dwd.data, work.data, z.B,
+                                   z.S, z.I, z.D, TRM_BF16, nullptr));
     };
     alarm(20);
     forward();

@@ -44,9 +44,6 @@ inline int64_t packed_elements(int32_t I) {
     return static_cast<int64_t>(2) * I * ROWS;
 }
 
-/** Bytes of `work` that forward and backward need. */
-int64_t work_bytes(int64_t B, int32_t S, int32_t I, int32_t D, bool backward);
-
 /** packed [I / HALF, gate or up, HALF, ROWS] from w_gate_up [2 I, S], zeros past S. */
 int pack_gate_up(const char* op, const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I, trm_stream stream);
 
@@ -54,14 +51,6 @@ int pack_gate_up(const char* op, const bf16* w_gate_up, bf16* packed, int32_t S,
 int map_packed(const char* op, CUtensorMap* map, const bf16* packed, int32_t I);
 int map_down(const char* op, CUtensorMap* map, const void* w_down, int32_t S, int32_t I);
 int map_state(const char* op, CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t D);
-
-int forward(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work, int64_t B,
-            int32_t S, int32_t I, int32_t D, float eps, trm_stream stream);
-
-/** d: in the gradient of y, out that of h. */
-int backward(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
-             float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
-             trm_stream stream);
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 

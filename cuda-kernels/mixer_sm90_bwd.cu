@@ -412,14 +412,29 @@ int map_inner(const char* op, CUtensorMap* map, const void* address, int64_t B, 
 
 }  // namespace
 
-int64_t work_bytes(int64_t B, int32_t S, int32_t I, int32_t D, bool backward) {
-    return Work(B, S, I, D, backward).bytes;
+}  // namespace mixer
+
+// ---- C entry points -----------------------------------------------------------------------------------------------
+
+int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32_t, int32_t backward) {
+    return mixer::Work(B, S, I, D, backward != 0).bytes;
 }
 
-int backward(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
-             float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
-             trm_stream stream) {
+int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
+                          float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
+                          int32_t dtype, trm_stream stream) {
+    using namespace mixer;
     const char* op = "position_mlp_bwd";
+    TRM_REQUIRE(h != nullptr && y != nullptr && s != nullptr && w_gate_up != nullptr && w_down != nullptr && d != nullptr &&
+                    dw_gate_up != nullptr && dw_down != nullptr && work != nullptr,
+                "position_mlp_bwd: h=%p y=%p s=%p w_gate_up=%p w_down=%p d=%p dw_gate_up=%p dw_down=%p work=%p must not be "
+                "NULL",
+                h, y, static_cast<const void*>(s), w_gate_up, w_down, d, static_cast<void*>(dw_gate_up),
+                static_cast<void*>(dw_down), work);
+    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp_bwd: B=%lld S=%d I=%d D=%d must be positive",
+                static_cast<long long>(B), S, I, D);
+    TRM_REQUIRE(fits(S, I, D, dtype), "position_mlp_bwd: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D,
+                dtype);
     const Work at(B, S, I, D, true);
     char* base = static_cast<char*>(work);
     bf16* packed = reinterpret_cast<bf16*>(base + at.packed);
@@ -453,5 +468,4 @@ int backward(const void* h, const void* y, const float* s, const void* w_gate_up
                   stream, parts, dw_gate_up, dw_down, count, S, I);
 }
 
-}  // namespace mixer
 }  // namespace trm

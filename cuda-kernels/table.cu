@@ -1,5 +1,9 @@
 // table.cu: the table of the CUDA backend. The products are cuBLASLt's and are entered by their caller; NULL here.
 
+#include <cstdlib>
+#include <cstring>
+
+#include "mixer_sm90.cuh"
 #include "ops.cuh"
 
 namespace trm {
@@ -10,11 +14,18 @@ int set_threads(int32_t) {
     return TRM_OK;
 }
 
-/** No half of a block is fused yet: all are composed. */
-int32_t fuses_position_mlp(int32_t, int32_t, int32_t, int32_t) {
-    return 0;
+/** TRM_CUDA_FUSED = 0: every half of a block is composed from its operations, as it is for sizes that are not fused. */
+bool fusion_is_on() {
+    const char* fused = getenv("TRM_CUDA_FUSED");
+    return fused == nullptr || strcmp(fused, "0") != 0;
 }
 
+int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
+    static const bool on = fusion_is_on();
+    return on && mixer::fits(S, I, D, dtype);
+}
+
+/** Channels are composed. */
 int32_t fuses_channel_mlp(int32_t, int32_t, int32_t) {
     return 0;
 }
@@ -54,6 +65,9 @@ trm_backend build() {
     table.swiglu = ops::swiglu;
     table.swiglu_bwd = ops::swiglu_bwd;
     table.fuses_position_mlp = fuses_position_mlp;
+    table.position_mlp_work = ops::position_mlp_work;
+    table.position_mlp = ops::position_mlp;
+    table.position_mlp_bwd = ops::position_mlp_bwd;
     table.fuses_channel_mlp = fuses_channel_mlp;
     table.attention = ops::attention;
     table.attention_bwd = ops::attention_bwd;

@@ -70,6 +70,7 @@ inline const char* trm_missing_operation(const trm_backend* backend, int product
     TRM_ENTRY(attention)
     TRM_ENTRY(attention_bwd)
     TRM_ENTRY(fuses_position_mlp)
+    TRM_ENTRY(position_mlp_work)
     TRM_ENTRY(fuses_channel_mlp)
     TRM_ENTRY(embed)
     TRM_ENTRY(embed_bwd)

@@ -146,14 +146,17 @@ typedef struct trm_backend {
     /** What the fused halves below compute is what the operations above compose: products, swiglu, add_rms_norm. They
      *  exist for sizes whose weights stay in a cache; fuses_* is 1 for sizes that the backend takes, else 0. */
     int32_t (*fuses_position_mlp)(int32_t S, int32_t I, int32_t D, int32_t dtype);
+    /** Bytes of `work` that position_mlp needs, and with backward = 1 those that both need; 0: work may be NULL. What is
+     *  in it does not outlive a call. */
+    int64_t (*position_mlp_work)(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward);
     /** y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) for each lane's h [S, D], norm over positions.
      *  h y [B, S, D], w_gate_up [2 I, S], w_down [S, I], s [B, D]; y may alias h. */
-    int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, int64_t B,
-                        int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
+    int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work,
+                        int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
     /** d [B, S, D]: in the gradient of y, out that of h. dw_gate_up [2 I, S] +=, dw_down [S, I] +=, float32. */
     int (*position_mlp_bwd)(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
-                            void* d, float* dw_gate_up, float* dw_down, int64_t B, int32_t S, int32_t I, int32_t D,
-                            int32_t dtype, trm_stream stream);
+                            void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I,
+                            int32_t D, int32_t dtype, trm_stream stream);
 
     int32_t (*fuses_channel_mlp)(int32_t I, int32_t D, int32_t dtype);
     /** y = rms_norm(h + (silu(h Wg^T) * (h Wu^T)) Wd^T), norm over channels; u = y + c unless c is NULL.

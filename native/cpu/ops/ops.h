@@ -24,11 +24,12 @@ int swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype,
 int swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                trm_stream stream);
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype);
-int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, int64_t B, int32_t S,
-                 int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
+int64_t position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward);
+int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work, int64_t B,
+                 int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
 int position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
-                     float* dw_gate_up, float* dw_down, int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype,
-                     trm_stream stream);
+                     float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
+                     int32_t dtype, trm_stream stream);
 int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype);
 int channel_mlp(const void* h, const void* w_gate_up, const void* w_down, const void* c, void* kept, void* y, void* u,
                 float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);

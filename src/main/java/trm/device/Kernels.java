@@ -474,13 +474,31 @@ public final class Kernels {
                 3 * n * t.bytes());
     }
 
+    private static long work(Tensor work, long bytes, String operation) {
+        long given = work == null ? 0 : work.bytes();
+        if (given < bytes) {
+            throw new IllegalArgumentException(operation + ": work has " + given + " bytes, needed are " + bytes);
+        }
+        return work == null ? 0 : work.address();
+    }
+
     /** Whether {@link #positionMlp} and its backward take these sizes; else the operations above compose them. */
     public boolean fusesPositionMlp(int positions, int inner, int width, Dtype dtype) {
         return table.fuses_position_mlp(positions, inner, width, dtype.code()) != 0;
     }
 
-    /** y [B, S, D] = rms_norm over positions of h + swiglu(h); weights [2 I, S] and [S, I], s [B, D]. */
-    public void positionMlp(Tensor h, Tensor gateUp, Tensor down, Tensor y, Tensor s, float eps) {
+    /** Bytes of scratch memory that {@link #positionMlp}, and with {@code backward} its backward too, need; may be 0. */
+    public long positionMlpWork(
+            long lanes, int positions, int inner, int width, Dtype dtype, boolean backward) {
+        return table.position_mlp_work(lanes, positions, inner, width, dtype.code(), backward ? 1 : 0);
+    }
+
+    /**
+     * y [B, S, D] = rms_norm over positions of h + swiglu(h); weights [2 I, S] and [S, I], s [B, D].
+     *
+     * @param work of {@link #positionMlpWork} bytes, null where that is 0
+     */
+    public void positionMlp(Tensor h, Tensor gateUp, Tensor down, Tensor y, Tensor s, Tensor work, float eps) {
         Dtype t = h.dtype();
         int positions = size(down, 0);
         int inner = size(down, 1);
@@ -494,6 +512,7 @@ public final class Kernels {
                         ptr(down),
                         ptr(y, t, n, "position_mlp: y"),
                         ptr(s, Dtype.F32, lanes * width, "position_mlp: s"),
+                        work(work, positionMlpWork(lanes, positions, inner, width, t, false), "position_mlp"),
                         lanes,
                         positions,
                         inner,
@@ -510,7 +529,15 @@ public final class Kernels {
 
     /** d: in the gradient of y, out that of h; adds to the weights' gradients (float32). */
     public void positionMlpBwd(
-            Tensor h, Tensor y, Tensor s, Tensor gateUp, Tensor down, Tensor d, Tensor dGateUp, Tensor dDown) {
+            Tensor h,
+            Tensor y,
+            Tensor s,
+            Tensor gateUp,
+            Tensor down,
+            Tensor d,
+            Tensor dGateUp,
+            Tensor dDown,
+            Tensor work) {
         Dtype t = h.dtype();
         int positions = size(down, 0);
         int inner = size(down, 1);
@@ -527,6 +554,7 @@ public final class Kernels {
                         ptr(d, t, n, "position_mlp_bwd: d"),
                         ptr(dGateUp, Dtype.F32, gateUp.count(), "position_mlp_bwd: dw_gate_up"),
                         ptr(dDown, Dtype.F32, down.count(), "position_mlp_bwd: dw_down"),
+                        work(work, positionMlpWork(lanes, positions, inner, width, t, true), "position_mlp_bwd"),
                         lanes,
                         positions,
                         inner,

@@ -248,12 +248,16 @@ public final class NativeOps {
 
         public native int fuses_position_mlp(int S, int I, int D, int dtype);
 
+        public native @Cast("int64_t") long position_mlp_work(
+                @Cast("int64_t") long B, int S, int I, int D, int dtype, int backward);
+
         public native int position_mlp(
                 @Cast("const void*") long h,
                 @Cast("const void*") long w_gate_up,
                 @Cast("const void*") long w_down,
                 @Cast("void*") long y,
                 @Cast("float*") long s,
+                @Cast("void*") long work,
                 @Cast("int64_t") long B,
                 int S,
                 int I,
@@ -271,6 +275,7 @@ public final class NativeOps {
                 @Cast("void*") long d,
                 @Cast("float*") long dw_gate_up,
                 @Cast("float*") long dw_down,
+                @Cast("void*") long work,
                 @Cast("int64_t") long B,
                 int S,
                 int I,
