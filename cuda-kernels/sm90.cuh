@@ -35,6 +35,34 @@ struct TensorMapShape {
 /** Fills `map`, rows of a box swizzled by 128 bytes (box[0] = 64). TRM_OK, or TRM_EDEVICE with the driver's code. */
 int tensor_map(const char* op, CUtensorMap* map, const void* address, const TensorMapShape& shape);
 
+/** Describes a matrix [rows, width] of bf16, boxes of 64 columns and 128 rows, so that the rows of a box lie in the order in
+ *  which a thread of a product has its columns: row 32 a + 8 j + 2 q + e of the box is row 32 a + 8 q + 2 j + e of the
+ *  matrix. As an operand B that makes d[4 (4 a + j) + e], j = 0..3, e = 0, 1, eight neighbouring columns of the result.
+ *  rows must be a multiple of 32. */
+int tensor_map_of_columns(const char* op, CUtensorMap* map, const void* address, uint64_t rows, uint64_t width);
+
+/** trm::launch with `cluster` neighbouring blocks a cluster. */
+template <typename... P, typename... A>
+int launch_clusters(const char* op, void (*kernel)(P...), int64_t blocks, int threads, size_t shared, int cluster,
+                    trm_stream stream, A... args) {
+    const cudaError_t error =
+        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
+    if (error != cudaSuccess) return status(op, error);
+    cudaLaunchAttribute attribute = {};
+    attribute.id = cudaLaunchAttributeClusterDimension;
+    attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
+    attribute.val.clusterDim.y = 1;
+    attribute.val.clusterDim.z = 1;
+    cudaLaunchConfig_t config = {};
+    config.gridDim = dim3(static_cast<unsigned>(blocks));
+    config.blockDim = dim3(static_cast<unsigned>(threads));
+    config.dynamicSmemBytes = shared;
+    config.stream = static_cast<cudaStream_t>(stream);
+    config.attrs = &attribute;
+    config.numAttrs = 1;
+    return status(op, cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
+}
+
 /** Whether the current device runs sm_90a code. */
 bool available();
 
@@ -137,6 +165,31 @@ __device__ __forceinline__ void copy_box(void* to, const CUtensorMap* map, uint6
         "{%3, %4, %5}], [%2], %6;" ::"r"(shared_address(to)),
         "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(y), "r"(z), "h"(blocks)
         : "memory");
+}
+
+/** 128 rows of a matrix that tensor_map_of_columns describes, from row 32 * `group`, columns from x. */
+__device__ __forceinline__ void copy_columns(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int group,
+                                             uint16_t blocks) {
+    asm volatile(
+        "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, "
+        "{%3, %4, %4, %4, %5}], [%2], %6;" ::"r"(shared_address(to)),
+        "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(0), "r"(group), "h"(blocks)
+        : "memory");
+}
+
+/** To this block only. */
+__device__ __forceinline__ void copy_columns(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int group) {
+    asm volatile(
+        "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %4, %4, %5}], "
+        "[%2];" ::"r"(shared_address(to)),
+        "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(0), "r"(group)
+        : "memory");
+}
+
+/** Brings a box into the L2 cache; nothing waits for it. */
+__device__ __forceinline__ void prefetch_box(const CUtensorMap* map, int x, int y, int z) {
+    asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global [%0, {%1, %2, %3}];" ::"l"(map), "r"(x), "r"(y), "r"(z)
+                 : "memory");
 }
 
 /** From shared to device memory; what lies outside the tensor is left out. Ends with store_commit and store_wait. */
@@ -380,6 +433,13 @@ __device__ __forceinline__ void load_transposed(uint32_t (&r)[4], uint32_t addre
                  : "memory");
 }
 
+__device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
 __device__ __forceinline__ void store_transposed(uint32_t address, const uint32_t (&r)[4]) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(r[0]),
                  "r"(r[1]), "r"(r[2]), "r"(r[3])
@@ -390,6 +450,22 @@ __device__ __forceinline__ void store_matrices(uint32_t address, const uint32_t 
     asm volatile("stmatrix.sync.aligned.m8n8.x4.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(r[0]), "r"(r[1]),
                  "r"(r[2]), "r"(r[3])
                  : "memory");
+}
+
+/** Within each quad of lanes: r[i] of lane q becomes r[q] of lane i. Four pairs of columns of one row, one 8 columns
+ *  further each, become eight neighbouring columns. */
+__device__ __forceinline__ void transpose_quad(uint32_t (&r)[4]) {
+#pragma unroll
+    for (int bit = 1; bit <= 2; bit *= 2) {
+        const bool upper = threadIdx.x & bit;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            if (i & bit) continue;
+            const uint32_t other = __shfl_xor_sync(ALL_LANES, upper ? r[i] : r[i + bit], bit);
+            r[i] = upper ? other : r[i];
+            r[i + bit] = upper ? r[i + bit] : other;
+        }
+    }
 }
 
 /** Byte offset in a swizzled tile: row r, 16-byte chunk c. */

@@ -3,7 +3,8 @@
 //   fwd   p = silu(g) u,  silu(a) = a sigma(a)
 //   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p again
 //
-// 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so that it stays finite.
+// fp32: 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so that it stays finite.
+// bf16: swiglu.cuh, what the fused products compute too.
 //
 // shapes    gu dgu [outer, 2, inner], g in front of u; p dp [outer, inner]; fp32 or bf16
 // numerics  fp32, one rounding at the store
@@ -12,6 +13,7 @@
 // paths     inner % 8 == 0 and 16-byte aligned: 16-byte accesses; else one element at a time
 
 #include "ops.cuh"
+#include "swiglu.cuh"
 
 namespace trm {
 namespace {
@@ -35,6 +37,20 @@ __device__ __forceinline__ float exp_of_minus(float a) {
 }
 
 template <typename T>
+__device__ __forceinline__ float silu(float a) {
+    return std::is_same<T, bf16>::value ? fast_silu(a) : a / (1.0f + exp_of_minus(a));
+}
+
+template <typename T>
+__device__ __forceinline__ float silu(float a, float* slope) {
+    if (std::is_same<T, bf16>::value) return fast_silu(a, slope);
+    const float e = exp_of_minus(a);
+    const float sigma = 1.0f / (1.0f + e);
+    *slope = sigma * (1.0f + a * (e * sigma));
+    return a * sigma;
+}
+
+template <typename T>
 __global__ void __launch_bounds__(THREADS)
     swiglu_fwd_kernel(const T* gu, T* p, int64_t outer, int64_t inner, bool wide) {
     const Place at = place(inner);
@@ -46,8 +62,7 @@ __global__ void __launch_bounds__(THREADS)
     Pack<T> out;
 #pragma unroll
     for (int i = 0; i < PACK; i++) {
-        const float a = to_float(g.v[i]);
-        out.v[i] = from_float<T>(a / (1.0f + exp_of_minus(a)) * to_float(u.v[i]));
+        out.v[i] = from_float<T>(silu<T>(to_float(g.v[i])) * to_float(u.v[i]));
     }
     store_pack(p + at.row * inner + at.column, out, count, wide);
 }
@@ -64,13 +79,12 @@ __global__ void __launch_bounds__(THREADS)
     Pack<T> dg, du, again;
 #pragma unroll
     for (int i = 0; i < PACK; i++) {
-        const float a = to_float(g.v[i]), dout = to_float(d.v[i]);
-        const float e = exp_of_minus(a);
-        const float sigma = 1.0f / (1.0f + e);
-        const float up = to_float(u.v[i]), silu = a * sigma;
-        dg.v[i] = from_float<T>(dout * up * (sigma * (1.0f + a * (e * sigma))));
-        du.v[i] = from_float<T>(dout * silu);
-        again.v[i] = from_float<T>(silu * up);
+        const float dout = to_float(d.v[i]), up = to_float(u.v[i]);
+        float slope;
+        const float s = silu<T>(to_float(g.v[i]), &slope);
+        dg.v[i] = from_float<T>(dout * up * slope);
+        du.v[i] = from_float<T>(dout * s);
+        again.v[i] = from_float<T>(s * up);
     }
     store_pack(dgu + gate, dg, count, wide);
     store_pack(dgu + gate + inner, du, count, wide);

@@ -55,6 +55,10 @@ trm_backend build() {
     table.swiglu_bwd = ops::swiglu_bwd;
     table.fuses_position_mlp = fuses_position_mlp;
     table.fuses_channel_mlp = fuses_channel_mlp;
+    table.fuses_linear_swiglu = ops::fuses_linear_swiglu;
+    table.linear_swiglu = ops::linear_swiglu;
+    table.fuses_linear_bwd_x_swiglu = ops::fuses_linear_bwd_x_swiglu;
+    table.linear_bwd_x_swiglu = ops::linear_bwd_x_swiglu;
     table.attention = ops::attention;
     table.attention_bwd = ops::attention_bwd;
     table.embed = ops::embed;
