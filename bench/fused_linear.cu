@@ -228,7 +228,7 @@ void say(const char* what, int64_t M) {
     fflush(stdout);
 }
 
-void check_swiglu(int64_t M, int I, int K) {
+void check_swiglu(int64_t M, int I, int K, int N) {
     const size_t row = static_cast<size_t>(I) * 2, rows = static_cast<size_t>(M);
     Buffer x(rows * K * 2), w(static_cast<size_t>(2 * I) * K * 2), gu(rows * 2 * row), gu2(rows * 2 * row),
         p(rows * row), p2(rows * row);
@@ -258,7 +258,6 @@ void check_swiglu(int64_t M, int I, int K) {
     must(trm::ops::swiglu(gu.p(), p2.p(), M, I, TRM_BF16, nullptr), "swiglu");
     same("linear_swiglu p and swiglu", M, p, p2);
 
-    const int N = K;
     Buffer dy(rows * N * 2), wd(row * N), dgu(rows * 2 * row);
     fill(dy, 1.7f, 3);
     fill(wd, 1.7f / std::sqrt(static_cast<float>(N)), 4);
@@ -375,9 +374,10 @@ int main(int count, char** arguments) {
     must(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
     printf("%s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
     if (check) {
-        for (int64_t M : {1, 127, 128, 129, 4099, 74496}) check_swiglu(M, 1536, 512);
-        check_swiglu(300, 128, 64);
-        check_swiglu(1000, 384, 192);
+        for (int64_t M : {1, 127, 128, 129, 4099, 74496}) check_swiglu(M, 1536, 512, 512);
+        check_swiglu(300, 128, 512, 64);
+        check_swiglu(1000, 384, 512, 192);
+        check_swiglu(40000, 256, 512, 448);
         printf("%s: %d failures\n", failures == 0 ? "CHECKED" : "FAILED", failures);
     }
     if (timing && failures == 0) {

@@ -5,7 +5,7 @@
 //
 // shapes    fwd  x [M, K], w_gate_up [2 I, K], gu [M, 2, I] or NULL, p [M, I]
 //           bwd  dy [M, N], w_down [N, I], gu dgu [M, 2, I], p [M, I]
-//           bf16, K and N multiples of 64 up to 512, I a multiple of 128, any M
+//           bf16, K = 512, N a multiple of 64 up to 512, I a multiple of 128, any M
 // numerics  fp32 sums in a fixed order, one rounding at each store; swiglu.cuh: an activation has the bits that swiglu and
 //           swiglu_bwd give it
 // aliasing  dgu may alias gu: an element is read before it is written, by the block that writes it
@@ -17,16 +17,17 @@
 // fwd   128 x 256 tile: 128 gate rows and the 128 up rows that belong to them, so that a thread holds g and u of the same
 //       element. The two blocks of a cluster multicast one half of the weights each. The copy permutes the rows of the
 //       weights (tensor_map_of_columns): a thread's results are eight neighbouring columns, stored as 16 bytes straight from
-//       registers, and no shared memory is needed for them. The second warpgroup starts LAG steps after the first, so
-//       that one multiplies while the other applies the gate.
+//       registers, and no shared memory is needed for them. After its last product a tile is only rounded, into half as
+//       many registers; the gate is applied and stored between the products of the next tile, an eighth a step.
 // bwd   128 x 128 tile. w_down has N outermost, so it is the operand B as it lies (MN-major). Another warp loads gu ahead,
 //       in pieces of 64 x 64; results are brought together by shuffles and stored as 16 bytes.
 //
 // cost      predictions, in cycles of a multiprocessor for a tile:
-//   fwd     tensor cores 2*128*256*512/4096 = 8192; special functions 16384/16 = 1024 and some 15 instructions an element
-//           pair, 2 * 480 issue slots, beside the products of the other warpgroup; shared memory 80 bytes a cycle read by
-//           the products and 32 written by copies, of 128; L2 16 bytes a cycle. M = 74496, I = 1536, 132 multiprocessors:
-//           53 tiles each, 53 * 8192 = 434k cycles + 4 % = 0.29 ms at 1.55 GHz, 0.8 PFLOP/s; DRAM 0.31 GB, with gu 0.76 GB
+//   fwd     tensor cores 2*128*256*512/4096 = 8192; then some 200 until the next product, of which the other warpgroup hides
+//           little when both end together. Beside them: special functions 16384/16 = 1024, some 600 of the 8192 issue slots
+//           of each scheduler; shared memory 80 bytes a cycle read by the products and 32 written by copies, of 128; L2 16
+//           bytes a cycle. M = 74496, I = 1536, 132 multiprocessors: 53 tiles each, 53 * 8450 = 448k cycles: 0.29 ms at
+//           1.55 GHz, 0.8 PFLOP/s. DRAM 0.31 GB, 0.76 GB with gu: 0.1 and 0.25 ms at 3 TB/s
 //   bwd     tensor cores 4096; DRAM 160 KB a tile: at 3 TB/s 12,000 cycles, so it is bound by DRAM: 1.22 GB, 0.40 ms
 
 #include "ops.cuh"
@@ -46,14 +47,14 @@ constexpr int WARPS = 8;                  // of products
 constexpr int STAGES = 3;
 
 constexpr int FWD_B_BYTES = 2 * COLUMNS * STEP * 2;
-constexpr int LAG = 1;                    // the second warpgroup starts when the first has issued step LAG of its tile
+constexpr int FWD_STEPS = MOST_STEPS;      // K = 512: a step of a tile finishes an eighth of the tile before
 
 constexpr int BWD_B_BYTES = COLUMNS * STEP * 2;
 constexpr int PIECES = 3;                 // of gu in flight
 constexpr int PIECE_BYTES = 2 * 64 * 64 * 2;
 
 struct FwdBarriers {
-    uint64_t full_a[MOST_STEPS], empty_a[MOST_STEPS], full_b[STAGES], empty_b[STAGES], lead;
+    uint64_t full_a[MOST_STEPS], empty_a[MOST_STEPS], full_b[STAGES], empty_b[STAGES];
 };
 
 struct BwdBarriers {
@@ -106,7 +107,7 @@ __device__ __forceinline__ void store(bf16* to, const uint32_t (&r)[4]) {
 template <bool KEEP>
 __global__ void __launch_bounds__(THREADS, 1)
     linear_swiglu_kernel(const __grid_constant__ CUtensorMap map_x, const __grid_constant__ CUtensorMap map_w, bf16* gu,
-                         bf16* p, int64_t M, int I, int steps) {
+                         bf16* p, int64_t M, int I) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     uint8_t* const a = aligned_shared();
     uint8_t* const b = a + MOST_STEPS * A_BYTES;
@@ -129,7 +130,6 @@ __global__ void __launch_bounds__(THREADS, 1)
             barrier_init(&bar.full_b[s], 1);
             barrier_init(&bar.empty_b[s], 2 * WARPS);  // of both blocks: a copy writes into both
         }
-        barrier_init(&bar.lead, 1);
         barrier_init_done();
         prefetch_map(&map_x);
         prefetch_map(&map_w);
@@ -145,9 +145,9 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int64_t unit = first; unit < last; unit++) {
                 if (fresh && unit + tiles - tile < last)
 #pragma unroll 1
-                    for (int k = 0; k < steps; k++) prefetch_box(&map_x, k * STEP, static_cast<int>(row) + 2 * ROWS, 0);
+                    for (int k = 0; k < FWD_STEPS; k++) prefetch_box(&map_x, k * STEP, static_cast<int>(row) + 2 * ROWS, 0);
 #pragma unroll 1
-                for (int k = 0; k < steps; k++) {
+                for (int k = 0; k < FWD_STEPS; k++) {
                     if (fresh) {
                         barrier_wait(&bar.empty_a[k], phase_a ^ 1);
                         barrier_expect(&bar.full_a[k], A_BYTES);
@@ -174,19 +174,37 @@ __global__ void __launch_bounds__(THREADS, 1)
         const int q = lane % 4;
         const int row_in_tile = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane / 4;
         const uint64_t a0 = describe_k(a + group * 64 * STEP * 2), b0 = describe_k(b);
+        // The tile before: pairs of g and u, rounded, of which each step of this tile finishes eight elements while the
+        // tensor cores work. pair 8 c + 2 j + h: row h, gate of columns 32 c + 8 q + 2 j + {0, 1}; 32 further: their up.
+        uint32_t pair[64] = {};
+        int64_t m = M;  // nothing yet
+        bf16 *to = p, *keep = gu;
+        const auto finish = [&](int step) {
+            const int h = step / 4, c = step % 4;
+            uint32_t gate[4], up[4], out[4];
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                gate[j] = pair[8 * c + 2 * j + h];
+                up[j] = pair[32 + 8 * c + 2 * j + h];
+                out[j] = pack(fast_silu(low(gate[j])) * low(up[j]), fast_silu(high(gate[j])) * high(up[j]));
+            }
+            if (m + 8 * h < M) {
+                if (KEEP) {
+                    store(keep + 16 * h * I + 32 * c, gate);
+                    store(keep + 16 * h * I + I + 32 * c, up);
+                }
+                store(to + 8 * h * I + 32 * c, out);
+            }
+        };
         Place<STAGES> at;
-        uint32_t phase_a = 0, phase_lead = 0;
+        uint32_t phase_a = 0;
         bool fresh = true;
         for (int64_t unit = first; unit < last; unit++) {
             const bool done = tile == tiles - 1;  // with these rows
-            if (group == 1) {
-                barrier_wait(&bar.lead, phase_lead);
-                phase_lead ^= 1;
-            }
             float d[128];
             int before = 0;  // the slot of the step before
-#pragma unroll 1
-            for (int k = 0; k < steps; k++) {
+#pragma unroll
+            for (int k = 0; k < FWD_STEPS; k++) {
                 if (fresh) barrier_wait(&bar.full_a[k], phase_a);
                 barrier_wait(&bar.full_b[at.slot], at.phase);
                 const uint64_t ak = advance(a0, static_cast<uint32_t>(k * A_BYTES));
@@ -196,8 +214,8 @@ __global__ void __launch_bounds__(THREADS, 1)
                 for (int i = 0; i < STEP / 16; i++)
                     wgmma<0, 0>(d, advance(ak, i * 32), advance(bk, i * 32), k > 0 || i > 0);
                 wgmma_commit();
-                if (group == 0 && k == min(LAG, steps - 1) && threadIdx.x % 128 == 0) barrier_arrive(&bar.lead);
-                if (k > 0) {  // the step before is complete: every warp has read its stage
+                finish(k);
+                if (k > 0) {  // the step before is complete: this warp has read its stage
                     wgmma_wait<1>();
                     if (lane < 2) barrier_arrive(&bar.empty_b[before], static_cast<uint32_t>(lane));
                     if (done && lane == 0) barrier_arrive(&bar.empty_a[k - 1]);
@@ -207,34 +225,13 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
             wgmma_wait<0>();
             if (lane < 2) barrier_arrive(&bar.empty_b[before], static_cast<uint32_t>(lane));
-            if (done && lane == 0) barrier_arrive(&bar.empty_a[steps - 1]);
+            if (done && lane == 0) barrier_arrive(&bar.empty_a[FWD_STEPS - 1]);
             pin(d);
-
-            // d[16 a + 4 j + 2 h + e]: row h, gate of column 32 a + 8 q + 2 j + e; d[64 + ...]: its up
 #pragma unroll
-            for (int h = 0; h < 2; h++) {
-                const int64_t m = row + row_in_tile + 8 * h;
-                bf16* const to = p + m * I + tile * COLUMNS + 8 * q;
-                bf16* const keep = gu + 2 * m * I + tile * COLUMNS + 8 * q;
-#pragma unroll
-                for (int c = 0; c < COLUMNS / 32; c++) {
-                    uint32_t gate[4], up[4], out[4];
-#pragma unroll
-                    for (int j = 0; j < 4; j++) {
-                        const int i = 16 * c + 4 * j + 2 * h;
-                        gate[j] = pack(d[i], d[i + 1]);
-                        up[j] = pack(d[64 + i], d[64 + i + 1]);
-                        out[j] = pack(fast_silu(low(gate[j])) * low(up[j]), fast_silu(high(gate[j])) * high(up[j]));
-                    }
-                    if (m < M) {
-                        if (KEEP) {
-                            store(keep + 32 * c, gate);
-                            store(keep + I + 32 * c, up);
-                        }
-                        store(to + 32 * c, out);
-                    }
-                }
-            }
+            for (int i = 0; i < 64; i++) pair[i] = pack(d[2 * i], d[2 * i + 1]);
+            m = row + row_in_tile;
+            to = p + m * I + tile * COLUMNS + 8 * q;
+            if (KEEP) keep = gu + 2 * m * I + tile * COLUMNS + 8 * q;
 
             if (fresh) phase_a ^= 1;
             fresh = ++tile == tiles;
@@ -243,6 +240,8 @@ __global__ void __launch_bounds__(THREADS, 1)
                 row += 2 * ROWS;
             }
         }
+#pragma unroll
+        for (int k = 0; k < FWD_STEPS; k++) finish(k);
     }
     __syncwarp();
     cluster_sync();  // the other block may still write here, and arrive
@@ -458,7 +457,7 @@ int blocks_for(int64_t units, int cluster) {
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t dtype) {
-    return fits(K, I, dtype);
+    return K == FWD_STEPS * STEP && fits(K, I, dtype);
 }
 
 int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
@@ -467,7 +466,7 @@ int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, 
                 "linear_swiglu: x=%p w_gate_up=%p p=%p must not be NULL", x, w_gate_up, p);
     TRM_REQUIRE(aligned(16, x, w_gate_up, gu, p), "linear_swiglu: an operand is not aligned to 16 bytes");
     TRM_REQUIRE(M > 0 && M <= INT32_MAX, "linear_swiglu: M=%lld", static_cast<long long>(M));
-    TRM_REQUIRE(fits(K, I, dtype), "linear_swiglu: I=%d K=%d dtype=%d is not a size it is made for, on this device", I, K,
+    TRM_REQUIRE(fuses_linear_swiglu(I, K, dtype), "linear_swiglu: I=%d K=%d dtype=%d is not a size it is made for, on this device", I, K,
                 dtype);
     CUtensorMap map_x, map_w;
     int code = sm90::tensor_map("linear_swiglu", &map_x, x, matrix(M, K, ROWS));
@@ -477,7 +476,7 @@ int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, 
     if (code != TRM_OK) return code;
     return sm90::launch_clusters("linear_swiglu", gu == nullptr ? linear_swiglu_kernel<false> : linear_swiglu_kernel<true>,
                                  blocks_for(divide_up(M, 2 * ROWS) * (I / COLUMNS), 2), THREADS, FWD_SHARED, 2, stream,
-                                 map_x, map_w, static_cast<bf16*>(gu), static_cast<bf16*>(p), M, I, K / STEP);
+                                 map_x, map_w, static_cast<bf16*>(gu), static_cast<bf16*>(p), M, I);
 }
 
 int32_t ops::fuses_linear_bwd_x_swiglu(int32_t N, int32_t I, int32_t dtype) {
