@@ -70,34 +70,9 @@ static_assert(FWD_SHARED <= 232448 && BWD_SHARED <= 232448, "more than a block o
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 using namespace sm90;
 
-__device__ __forceinline__ uint8_t* aligned_shared() {
-    uint8_t* p = dynamic_shared<uint8_t>();
-    return p + ((1024 - (shared_address(p) & 1023)) & 1023);
-}
-
-/** The place in a ring of barriers, and the parity of the phase that it is in. */
-template <int SIZE>
-struct Place {
-    int slot = 0;
-    uint32_t phase = 0;
-
-    __device__ __forceinline__ void next() {
-        if (++slot == SIZE) {
-            slot = 0;
-            phase ^= 1;
-        }
-    }
-};
-
 /** The share of block (cluster) `i` of `n`: an equal part of `count` units, in their order. */
 __device__ __forceinline__ int64_t share(int64_t count, int i, int n) {
     return count * i / n;
-}
-
-/** Four pairs to 16 bytes of device memory; in PTX, since the compiler splits some of these stores otherwise. */
-__device__ __forceinline__ void store(bf16* to, const uint32_t (&r)[4]) {
-    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
-                 : "memory");
 }
 #endif
 
@@ -109,7 +84,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     linear_swiglu_kernel(const __grid_constant__ CUtensorMap map_x, const __grid_constant__ CUtensorMap map_w, bf16* gu,
                          bf16* p, int64_t M, int I) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    uint8_t* const a = aligned_shared();
+    uint8_t* const a = shared_tiles();
     uint8_t* const b = a + MOST_STEPS * A_BYTES;
     FwdBarriers& bar = *reinterpret_cast<FwdBarriers*>(b + STAGES * FWD_B_BYTES);
 
@@ -139,7 +114,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     if (threadIdx.x < 128) {
         fewer_registers<40>();
         if (threadIdx.x == 0) {
-            Place<STAGES> at;
+            RingPlace<STAGES> at;
             uint32_t phase_a = 0;
             bool fresh = true;  // whether the unit has other rows than the one before
             for (int64_t unit = first; unit < last; unit++) {
@@ -190,13 +165,13 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
             if (m + 8 * h < M) {
                 if (KEEP) {
-                    store(keep + 16 * h * I + 32 * c, gate);
-                    store(keep + 16 * h * I + I + 32 * c, up);
+                    store_row(keep + 16 * h * I + 32 * c, gate);
+                    store_row(keep + 16 * h * I + I + 32 * c, up);
                 }
-                store(to + 8 * h * I + 32 * c, out);
+                store_row(to + 8 * h * I + 32 * c, out);
             }
         };
-        Place<STAGES> at;
+        RingPlace<STAGES> at;
         uint32_t phase_a = 0;
         bool fresh = true;
         for (int64_t unit = first; unit < last; unit++) {
@@ -255,7 +230,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                                const __grid_constant__ CUtensorMap map_gu, bf16* dgu, bf16* p, int64_t M, int I,
                                int steps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    uint8_t* const a = aligned_shared();
+    uint8_t* const a = shared_tiles();
     uint8_t* const b = a + MOST_STEPS * A_BYTES;
     uint8_t* const pieces = b + STAGES * BWD_B_BYTES;
     BwdBarriers& bar = *reinterpret_cast<BwdBarriers*>(pieces + PIECES * PIECE_BYTES);
@@ -291,7 +266,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     if (threadIdx.x < 128) {
         fewer_registers<40>();
         if (threadIdx.x == 0) {
-            Place<STAGES> at;
+            RingPlace<STAGES> at;
             uint32_t phase_a = 0;
             bool fresh = true;
             for (int64_t unit = first; unit < last; unit++) {
@@ -320,7 +295,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                 }
             }
         } else if (threadIdx.x == WARP) {  // gu, in the order of its use: the first warpgroup's columns, the second's
-            Place<PIECES> at;
+            RingPlace<PIECES> at;
             for (int64_t unit = first; unit < last; unit++) {
 #pragma unroll 1
                 for (int piece = 0; piece < 4; piece++) {
@@ -345,8 +320,8 @@ __global__ void __launch_bounds__(THREADS, 1)
         const uint64_t a0 = describe_k(a + group * 64 * STEP * 2), b0 = describe_mn(b, BWD_B_BYTES / 2);
         // where a lane reads its row of an 8 x 8 block: blocks 0, 1 are eight rows apart, 2, 3 a chunk further
         const uint32_t matrix_row = warp_row + lane % 8 + lane / 8 % 2 * 8, matrix_chunk = lane / 16;
-        Place<STAGES> at;
-        Place<PIECES> piece;
+        RingPlace<STAGES> at;
+        RingPlace<PIECES> piece;
         if (group == 1) {
             piece.next();
             piece.next();
@@ -414,9 +389,9 @@ __global__ void __launch_bounds__(THREADS, 1)
                         const int64_t m = row + group * 64 + warp_row + lane / 4 + 8 * h;
                         const int64_t n = tile * COLUMNS + 64 * c + 32 * v + lane % 4 * 8;
                         if (m < M) {
-                            store(dgu + 2 * m * I + n, dg);
-                            store(dgu + (2 * m + 1) * I + n, du);
-                            store(p + m * I + n, out);
+                            store_row(dgu + 2 * m * I + n, dg);
+                            store_row(dgu + (2 * m + 1) * I + n, du);
+                            store_row(p + m * I + n, out);
                         }
                     }
                 }

@@ -98,6 +98,26 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
     return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+/** The dynamic shared memory from its first multiple of 1024 bytes on, where tiles may begin. */
+__device__ __forceinline__ uint8_t* shared_tiles() {
+    uint8_t* p = dynamic_shared<uint8_t>();
+    return p + ((1024 - (shared_address(p) & 1023)) & 1023);
+}
+
+/** A place in a ring of barriers, and the parity of the phase that it is in. */
+template <int SIZE>
+struct RingPlace {
+    int slot = 0;
+    uint32_t phase = 0;
+
+    __device__ __forceinline__ void next() {
+        if (++slot == SIZE) {
+            slot = 0;
+            phase ^= 1;
+        }
+    }
+};
+
 // barriers: a phase ends when all arrivals and all bytes announced have come
 
 __device__ __forceinline__ void barrier_init(uint64_t* barrier, int arrivals) {
@@ -119,18 +139,32 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier) {
     asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(shared_address(barrier)) : "memory");
 }
 
-/** Arrival at the same barrier of another block of the cluster. */
+/** Arrival at the same barrier of another block of the cluster. It says that products have read a tile, and orders
+ *  nothing else: with cluster scope it would first wait for all stores of this thread to device memory. */
 __device__ __forceinline__ void barrier_arrive(uint64_t* barrier, uint32_t block) {
     asm volatile(
         "{\n.reg .b32 remote;\n"
         "mapa.shared::cluster.u32 remote, %0, %1;\n"
-        "mbarrier.arrive.release.cluster.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(barrier)),
+        "mbarrier.arrive.shared::cluster.b64 _, [remote];\n}\n" ::"r"(shared_address(barrier)),
         "r"(block)
         : "memory");
 }
 
-/** Waits for the end of the phase with this parity; what was written before the arrivals is visible then. */
+/** Waits for the end of the phase with this parity; what this block and the copy engine wrote before is visible then. */
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
+    asm volatile(
+        "{\n.reg .pred done;\n"
+        "again:\n"
+        "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+        "@done bra end;\n"
+        "bra again;\n"
+        "end:\n}\n" ::"r"(shared_address(barrier)),
+        "r"(parity)
+        : "memory");
+}
+
+/** The same for what other blocks of the cluster wrote (store_remote); empties the L1 cache, so not for every step. */
+__device__ __forceinline__ void barrier_wait_cluster(uint64_t* barrier, uint32_t parity) {
     asm volatile(
         "{\n.reg .pred done;\n"
         "again:\n"
@@ -220,6 +254,17 @@ __device__ __forceinline__ void fence_async() {
 }
 
 // warpgroups, clusters
+
+/** A value to the same place in another block of the cluster, whose barrier counts its 4 bytes. */
+__device__ __forceinline__ void store_remote(float* to, float value, uint64_t* barrier, uint32_t block) {
+    asm volatile(
+        "{\n.reg .b32 place, bar;\n"
+        "mapa.shared::cluster.u32 place, %0, %3;\n"
+        "mapa.shared::cluster.u32 bar, %2, %3;\n"
+        "st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [place], %1, [bar];\n}\n" ::"r"(shared_address(to)),
+        "r"(__float_as_uint(value)), "r"(shared_address(barrier)), "r"(block)
+        : "memory");
+}
 
 /** Waits for all threads of a group, number 1 to 15 (0 is __syncthreads). */
 __device__ __forceinline__ void named_barrier(int number, int threads) {
@@ -466,6 +511,12 @@ __device__ __forceinline__ void transpose_quad(uint32_t (&r)[4]) {
             r[i + bit] = upper ? r[i + bit] : other;
         }
     }
+}
+
+/** Four pairs to 16 bytes of device memory; in PTX, since the compiler splits some of these stores otherwise. */
+__device__ __forceinline__ void store_row(bf16* to, const uint32_t (&r)[4]) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
+                 : "memory");
 }
 
 /** Byte offset in a swizzled tile: row r, 16-byte chunk c. */
