@@ -1,7 +1,8 @@
 // fused_linear.cu: checks and times the products of cuda-kernels/linear_*.cu on a Hopper GPU.
 //
 //   nvcc -std=c++17 -O3 -I native/include -I cuda-kernels -gencode arch=compute_90a,code=sm_90a -o fused_linear
-//       bench/fused_linear.cu cuda-kernels/linear_swiglu.cu cuda-kernels/swiglu.cu cuda-kernels/sm90.cu cuda-kernels/status.cu
+//       bench/fused_linear.cu cuda-kernels/linear_*.cu cuda-kernels/swiglu.cu cuda-kernels/add_rms_norm.cu
+//       cuda-kernels/sm90.cu cuda-kernels/status.cu
 //   ./fused_linear [check|time]
 //
 // Oracle: products summed in double, one element a thread. Outputs begin as NaN, lie between guard bytes, and are computed
@@ -191,6 +192,30 @@ __global__ void check_backward(const bf16* dy, const bf16* w, const bf16* gu, co
     }
 }
 
+/** One block of 512 threads a row, a column each. */
+__global__ void check_norm(const bf16* x, const bf16* w, const bf16* h, const bf16* c, const bf16* y, const bf16* u,
+                           const float* s, int64_t M, int K, int skip, Verdict* norm, Verdict* scales, Verdict* sums) {
+    __shared__ double partial[2][16];
+    const int64_t m = checked_row(blockIdx.x, M, skip), i = m * 512 + threadIdx.x;
+    double f, magnitude;
+    product(x, w, m, threadIdx.x, K, K, 1, &f, &magnitude);
+    const double r = bf(h[i]) + f, off = K * 1.1920929e-7 * magnitude;
+    const double sums_of[2] = {trm::warp_sum(r * r), trm::warp_sum(off * off)};
+    double total[2] = {0, 0};
+    for (int t = 0; t < 2; t++) {
+        if (threadIdx.x % 32 == 0) partial[t][threadIdx.x / 32] = sums_of[t];
+        __syncthreads();
+        for (int i2 = 0; i2 < 16; i2++) total[t] += partial[t][i2];
+    }
+    const double scale = 1 / sqrt(total[0] / 512 + 1e-5), share = sqrt(total[1] / total[0]) + 1.0 / (1 << 20);
+    judge(norm, __bfloat162float(y[i]), scale * r, scale * off + fabs(scale * r) * (share + HALF / 2 * 1.01) + 1e-38);
+    if (threadIdx.x == 0) judge(scales, s[m], scale, scale * share);
+    if (u != nullptr) {
+        const float want = __bfloat162float(__float2bfloat16_rn(__bfloat162float(y[i]) + __bfloat162float(c[i])));
+        judge(sums, __bfloat162float(u[i]), static_cast<double>(want), 1e-38);
+    }
+}
+
 Verdict* verdicts() {
     static Verdict* v = nullptr;
     if (v == nullptr) must(cudaMallocManaged(&v, 8 * sizeof(Verdict)), "cudaMallocManaged");
@@ -287,6 +312,42 @@ void check_swiglu(int64_t M, int I, int K, int N) {
     p2.guards("linear_bwd_x_swiglu p");
 }
 
+void check_norm(int64_t M, int K) {
+    const size_t rows = static_cast<size_t>(M), row = 512 * 2;
+    Buffer x(rows * K * 2), w(row * K), h(rows * row), c(rows * row), y(rows * row), u(rows * row), y2(rows * row), s(rows * 4),
+        s2(rows * 4);
+    fill(x, 1.7f, 5);
+    fill(w, 1.7f / std::sqrt(static_cast<float>(K)), 6);
+    fill(h, 1.7f, 7);
+    fill(c, 1.7f, 8);
+    auto* scales = static_cast<float*>(s.p());
+    auto* scales2 = static_cast<float*>(s2.p());
+    say("linear_add_rms_norm", M);
+    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), h.p(), c.p(), y.p(), u.p(), scales, M, 512, K, 1e-5f, TRM_BF16, nullptr),
+         "linear_add_rms_norm");
+    wait("linear_add_rms_norm");
+    Verdict* v = verdicts();
+    const int skip = M > 5000 ? 37 : 1;
+    check_norm<<<static_cast<unsigned>(checked_rows(M, skip)), 512>>>(x.h(), w.h(), h.h(), c.h(), y.h(), u.h(), scales, M, K,
+                                                                      skip, v, v + 1, v + 2);
+    wait("check");
+    report("linear_add_rms_norm y", M, v[0]);
+    report("linear_add_rms_norm s", M, v[1]);
+    report("linear_add_rms_norm u", M, v[2]);
+    say("linear_add_rms_norm, no c, y over h", M);
+    must(cudaMemcpy(y2.p(), h.p(), rows * row, cudaMemcpyDeviceToDevice), "copy");
+    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), y2.p(), nullptr, y2.p(), nullptr, scales2, M, 512, K, 1e-5f, TRM_BF16,
+                                       nullptr),
+         "linear_add_rms_norm");
+    wait("linear_add_rms_norm");
+    same("linear_add_rms_norm y in place", M, y, y2);
+    same("linear_add_rms_norm s in place", M, s, s2);
+    y.guards("linear_add_rms_norm y");
+    y2.guards("linear_add_rms_norm y in place");
+    u.guards("linear_add_rms_norm u");
+    s.guards("linear_add_rms_norm s");
+}
+
 /** Median of 20 of one launch each. */
 template <typename Launch>
 float median_ms(const char* what, Launch launch) {
@@ -359,6 +420,40 @@ void time_swiglu(int64_t M, int I, int K) {
     }
 }
 
+void time_norm(int64_t M, int K) {
+    const size_t rows = static_cast<size_t>(M), row = 512 * 2;
+    const int SETS = 2;
+    std::vector<Buffer*> x, h, c, y, u;
+    for (int i = 0; i < SETS; i++) {
+        x.push_back(new Buffer(rows * K * 2));
+        for (std::vector<Buffer*>* v : {&h, &c, &y, &u}) v->push_back(new Buffer(rows * row));
+        fill(*x[i], 1.7f, 10 + i);
+        fill(*h[i], 1.7f, 20 + i);
+        fill(*c[i], 1.7f, 30 + i);
+    }
+    Buffer w(row * K), s(rows * 4);
+    fill(w, 1.7f / std::sqrt(static_cast<float>(K)), 2);
+    auto* scales = static_cast<float*>(s.p());
+    const double m = static_cast<double>(M), flop = 2.0 * m * 512 * K, xb = m * K * 2, hb = m * 512 * 2;
+    say("timing", M);
+    for (bool with : {false, true})
+        line(with ? "linear_add_rms_norm, u" : "linear_add_rms_norm", M, 512, K, median_ms("linear_add_rms_norm", [&](int i) {
+                 const int k = i % SETS;
+                 return trm::ops::linear_add_rms_norm(x[k]->p(), w.p(), h[k]->p(), with ? c[k]->p() : nullptr, y[k]->p(),
+                                                      with ? u[k]->p() : nullptr, scales, M, 512, K, 1e-5f, TRM_BF16,
+                                                      nullptr);
+             }),
+             flop, xb + (with ? 4 : 2) * hb);
+    line("add_rms_norm alone, u", M, 512, 1, median_ms("add_rms_norm", [&](int i) {
+             const int k = i % SETS;
+             return trm::ops::add_rms_norm(h[k]->p(), y[k]->p(), c[k]->p(), y[k]->p(), u[k]->p(), scales, M, 512, 1e-5f,
+                                           TRM_BF16, nullptr);
+         }),
+         0, 5 * hb);
+    for (std::vector<Buffer*>* v : {&x, &h, &c, &y, &u})
+        for (Buffer* b : *v) delete b;
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -375,6 +470,8 @@ int main(int count, char** arguments) {
     printf("%s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
     if (check) {
         for (int64_t M : {1, 127, 128, 129, 4099, 74496}) check_swiglu(M, 1536, 512, 512);
+        for (int64_t M : {1, 127, 128, 129, 4099, 74496})
+            for (int K : {512, 1536}) check_norm(M, K);
         check_swiglu(300, 128, 512, 64);
         check_swiglu(1000, 384, 512, 192);
         check_swiglu(40000, 256, 512, 448);
@@ -383,6 +480,8 @@ int main(int count, char** arguments) {
     if (timing && failures == 0) {
         time_swiglu(768 * 97, 1536, 512);
         time_swiglu(192 * 916, 1536, 512);
+        for (int64_t M : {768 * 97, 192 * 916})
+            for (int K : {1536, 512}) time_norm(M, K);
     }
     return failures == 0 ? 0 : 1;
 }

@@ -23,6 +23,8 @@ TRM_OPERATION(fuses_linear_swiglu);
 TRM_OPERATION(linear_swiglu);
 TRM_OPERATION(fuses_linear_bwd_x_swiglu);
 TRM_OPERATION(linear_bwd_x_swiglu);
+TRM_OPERATION(fuses_linear_add_rms_norm);
+TRM_OPERATION(linear_add_rms_norm);
 TRM_OPERATION(attention);
 TRM_OPERATION(attention_bwd);
 TRM_OPERATION(embed);

@@ -181,6 +181,12 @@ typedef struct trm_backend {
     int (*linear_bwd_x_swiglu)(const void* dy, const void* w_down, const void* gu, void* dgu, void* p, int64_t M,
                                int32_t N, int32_t I, int32_t dtype, trm_stream stream);
 
+    int32_t (*fuses_linear_add_rms_norm)(int32_t N, int32_t K, int32_t dtype);
+    /** linear, then add_rms_norm: y = rms_norm(h + x w^T) over the last axis, s, and u = y + c unless c is NULL.
+     *  x [M, K], w [N, K], h c y u [M, N], s [M]; y and u may alias h, u may alias c. */
+    int (*linear_add_rms_norm)(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
+                               int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream);
+
     /* ---- input injection --------------------------------------------------------------------------------------- */
 
     /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D in front of its token rows; with pos (learned
