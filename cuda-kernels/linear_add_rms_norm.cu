@@ -226,7 +226,7 @@ int ops::linear_add_rms_norm(const void* x, const void* w, const void* h, const 
     if (code != TRM_OK) return code;
     const int64_t tiles = divide_up(M, ROWS), clusters = sm90::multiprocessors() / 2;
     const auto kernel = c == nullptr ? linear_add_rms_norm_kernel<false> : linear_add_rms_norm_kernel<true>;
-    return sm90::launch_clusters(op, kernel, 2 * (tiles < clusters ? tiles : clusters), THREADS, SHARED,
+    return sm90::launch_clusters(op, kernel, static_cast<int>(2 * (tiles < clusters ? tiles : clusters)), THREADS, SHARED,
                                  2, stream, map_x, map_w, static_cast<const bf16*>(h), static_cast<const bf16*>(c),
                                  static_cast<bf16*>(y), static_cast<bf16*>(u), s, M, K / STEP, eps);
 }

@@ -24,15 +24,14 @@
 //
 // cost      predictions, in cycles of a multiprocessor for a tile:
 //   fwd     tensor cores 2*128*256*512/4096 = 8192; then some 200 until the next product, of which the other warpgroup hides
-//           little when both end together. Beside them: special functions 16384/16 = 1024, some 600 of the 8192 issue slots
-//           of each scheduler; shared memory 80 bytes a cycle read by the products and 32 written by copies, of 128; L2 16
+//           little when both end together. Beside them: special functions 1.5 * 16384/16 = 1536, some 2,000 of the 8192
+//           issue slots of each scheduler; shared memory 80 bytes a cycle read by the products and 32 written by copies, of 128; L2 16
 //           bytes a cycle. M = 74496, I = 1536, 132 multiprocessors: 53 tiles each, 53 * 8450 = 448k cycles: 0.29 ms at
 //           1.55 GHz, 0.8 PFLOP/s. DRAM 0.31 GB, 0.76 GB with gu: 0.1 and 0.25 ms at 3 TB/s
 //   bwd     tensor cores 4096; DRAM 160 KB a tile: at 3 TB/s 12,000 cycles, so it is bound by DRAM: 1.22 GB, 0.40 ms
 
 #include "ops.cuh"
 #include "sm90.cuh"
-#include "swiglu.cuh"
 
 namespace trm {
 namespace {
@@ -161,7 +160,8 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int j = 0; j < 4; j++) {
                 gate[j] = pair[8 * c + 2 * j + h];
                 up[j] = pair[32 + 8 * c + 2 * j + h];
-                out[j] = pack(fast_silu(low(gate[j])) * low(up[j]), fast_silu(high(gate[j])) * high(up[j]));
+                const float2 s = silu(low(gate[j]), high(gate[j]));
+                out[j] = pack(s.x * low(up[j]), s.y * high(up[j]));
             }
             if (m + 8 * h < M) {
                 if (KEEP) {
@@ -377,11 +377,11 @@ __global__ void __launch_bounds__(THREADS, 1)
                         for (int j = 0; j < 4; j++) {
                             const int i = 32 * c + 16 * v + 4 * j + 2 * h;
                             const uint32_t dp = pack(d[i], d[i + 1]), g = gate[j][h], u = up[j][h];
-                            float slope0, slope1;
-                            const float silu0 = fast_silu(low(g), &slope0), silu1 = fast_silu(high(g), &slope1);
-                            dg[j] = pack(low(dp) * low(u) * slope0, high(dp) * high(u) * slope1);
-                            du[j] = pack(low(dp) * silu0, high(dp) * silu1);
-                            out[j] = pack(silu0 * low(u), silu1 * high(u));
+                            float2 slope;
+                            const float2 s = silu(low(g), high(g), &slope);
+                            dg[j] = pack(low(dp) * low(u) * slope.x, high(dp) * high(u) * slope.y);
+                            du[j] = pack(low(dp) * s.x, high(dp) * s.y);
+                            out[j] = pack(s.x * low(u), s.y * high(u));
                         }
                         transpose_quad(dg);
                         transpose_quad(du);

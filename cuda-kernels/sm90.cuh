@@ -17,6 +17,7 @@
 #include <cuda.h>
 
 #include "common.cuh"
+#include "swiglu.cuh"
 
 namespace trm {
 namespace sm90 {
@@ -40,28 +41,6 @@ int tensor_map(const char* op, CUtensorMap* map, const void* address, const Tens
  *  matrix. As an operand B that makes d[4 (4 a + j) + e], j = 0..3, e = 0, 1, eight neighbouring columns of the result.
  *  rows must be a multiple of 32. */
 int tensor_map_of_columns(const char* op, CUtensorMap* map, const void* address, uint64_t rows, uint64_t width);
-
-/** trm::launch with `cluster` neighbouring blocks a cluster. */
-template <typename... P, typename... A>
-int launch_clusters(const char* op, void (*kernel)(P...), int64_t blocks, int threads, size_t shared, int cluster,
-                    trm_stream stream, A... args) {
-    const cudaError_t error =
-        cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-    if (error != cudaSuccess) return status(op, error);
-    cudaLaunchAttribute attribute = {};
-    attribute.id = cudaLaunchAttributeClusterDimension;
-    attribute.val.clusterDim.x = static_cast<unsigned>(cluster);
-    attribute.val.clusterDim.y = 1;
-    attribute.val.clusterDim.z = 1;
-    cudaLaunchConfig_t config = {};
-    config.gridDim = dim3(static_cast<unsigned>(blocks));
-    config.blockDim = dim3(static_cast<unsigned>(threads));
-    config.dynamicSmemBytes = shared;
-    config.stream = static_cast<cudaStream_t>(stream);
-    config.attrs = &attribute;
-    config.numAttrs = 1;
-    return status(op, cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
-}
 
 /** Whether the current device runs sm_90a code. */
 bool available();
@@ -522,19 +501,6 @@ __device__ __forceinline__ void store_row(bf16* to, const uint32_t (&r)[4]) {
 /** Byte offset in a swizzled tile: row r, 16-byte chunk c. */
 __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t chunk) {
     return row * 128 + ((chunk ^ (row & 7)) << 4);
-}
-
-/** sigma(a) and sigma(b): two exponentials and one reciprocal of the special function unit. Relative error below 2^-21;
- *  exp(-a) stops at 2^60, where a sigma(a) is zero for any purpose. */
-__device__ __forceinline__ float2 sigma(float a, float b) {
-    constexpr float MINUS_LOG2_E = -1.4426950408889634f;
-    float x, y, inverse;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(fminf(a * MINUS_LOG2_E, 60.0f)));
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(fminf(b * MINUS_LOG2_E, 60.0f)));
-    x += 1.0f;
-    y += 1.0f;
-    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x * y));
-    return make_float2(y * inverse, x * inverse);
 }
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL
