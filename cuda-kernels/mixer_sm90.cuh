@@ -10,6 +10,7 @@
 #pragma once
 
 #include "sm90.cuh"
+#include "swiglu.cuh"
 
 namespace trm {
 namespace mixer {

@@ -17,6 +17,7 @@
 #include <cuda.h>
 
 #include "common.cuh"
+#include "swiglu.cuh"
 
 namespace trm {
 namespace sm90 {
@@ -34,6 +35,12 @@ struct TensorMapShape {
 
 /** Fills `map`, rows of a box swizzled by 128 bytes (box[0] = 64). TRM_OK, or TRM_EDEVICE with the driver's code. */
 int tensor_map(const char* op, CUtensorMap* map, const void* address, const TensorMapShape& shape);
+
+/** Describes a matrix [rows, width] of bf16, boxes of 64 columns and 128 rows, so that the rows of a box lie in the order in
+ *  which a thread of a product has its columns: row 32 a + 8 j + 2 q + e of the box is row 32 a + 8 q + 2 j + e of the
+ *  matrix. As an operand B that makes d[4 (4 a + j) + e], j = 0..3, e = 0, 1, eight neighbouring columns of the result.
+ *  rows must be a multiple of 32. */
+int tensor_map_of_columns(const char* op, CUtensorMap* map, const void* address, uint64_t rows, uint64_t width);
 
 /** Whether the current device runs sm_90a code. */
 bool available();
@@ -70,6 +77,26 @@ __device__ __forceinline__ uint32_t shared_address(const void* p) {
     return static_cast<uint32_t>(__cvta_generic_to_shared(p));
 }
 
+/** The dynamic shared memory from its first multiple of 1024 bytes on, where tiles may begin. */
+__device__ __forceinline__ uint8_t* shared_tiles() {
+    uint8_t* p = dynamic_shared<uint8_t>();
+    return p + ((1024 - (shared_address(p) & 1023)) & 1023);
+}
+
+/** A place in a ring of barriers, and the parity of the phase that it is in. */
+template <int SIZE>
+struct RingPlace {
+    int slot = 0;
+    uint32_t phase = 0;
+
+    __device__ __forceinline__ void next() {
+        if (++slot == SIZE) {
+            slot = 0;
+            phase ^= 1;
+        }
+    }
+};
+
 // barriers: a phase ends when all arrivals and all bytes announced have come
 
 __device__ __forceinline__ void barrier_init(uint64_t* barrier, int arrivals) {
@@ -103,12 +130,25 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier, uint32_t block
         : "memory");
 }
 
-/** Waits for the end of the phase with this parity; what was written before the arrivals is visible then. */
+/** Waits for the end of the phase with this parity; what this block and the copy engine wrote before is visible then. */
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
     asm volatile(
         "{\n.reg .pred done;\n"
         "again:\n"
         "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+        "@done bra end;\n"
+        "bra again;\n"
+        "end:\n}\n" ::"r"(shared_address(barrier)),
+        "r"(parity)
+        : "memory");
+}
+
+/** The same for what other blocks of the cluster wrote (store_remote); empties the L1 cache, so not for every step. */
+__device__ __forceinline__ void barrier_wait_cluster(uint64_t* barrier, uint32_t parity) {
+    asm volatile(
+        "{\n.reg .pred done;\n"
+        "again:\n"
+        "mbarrier.try_wait.parity.acquire.cluster.shared::cta.b64 done, [%0], %1;\n"
         "@done bra end;\n"
         "bra again;\n"
         "end:\n}\n" ::"r"(shared_address(barrier)),
@@ -141,6 +181,31 @@ __device__ __forceinline__ void copy_box(void* to, const CUtensorMap* map, uint6
         : "memory");
 }
 
+/** 128 rows of a matrix that tensor_map_of_columns describes, from row 32 * `group`, columns from x. */
+__device__ __forceinline__ void copy_columns(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int group,
+                                             uint16_t blocks) {
+    asm volatile(
+        "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes.multicast::cluster [%0], [%1, "
+        "{%3, %4, %4, %4, %5}], [%2], %6;" ::"r"(shared_address(to)),
+        "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(0), "r"(group), "h"(blocks)
+        : "memory");
+}
+
+/** To this block only. */
+__device__ __forceinline__ void copy_columns(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int group) {
+    asm volatile(
+        "cp.async.bulk.tensor.5d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%3, %4, %4, %4, %5}], "
+        "[%2];" ::"r"(shared_address(to)),
+        "l"(map), "r"(shared_address(barrier)), "r"(x), "r"(0), "r"(group)
+        : "memory");
+}
+
+/** Brings a box into the L2 cache; nothing waits for it. */
+__device__ __forceinline__ void prefetch_box(const CUtensorMap* map, int x, int y, int z) {
+    asm volatile("cp.async.bulk.prefetch.tensor.3d.L2.global [%0, {%1, %2, %3}];" ::"l"(map), "r"(x), "r"(y), "r"(z)
+                 : "memory");
+}
+
 /** From shared to device memory; what lies outside the tensor is left out. Ends with store_commit and store_wait. */
 __device__ __forceinline__ void store_box(const CUtensorMap* map, const void* from, int x, int y, int z) {
     asm volatile("cp.async.bulk.tensor.3d.global.shared::cta.bulk_group [%0, {%2, %3, %4}], [%1];" ::"l"(map),
@@ -169,6 +234,17 @@ __device__ __forceinline__ void fence_async() {
 }
 
 // warpgroups, clusters
+
+/** A value to the same place in another block of the cluster, whose barrier counts its 4 bytes. */
+__device__ __forceinline__ void store_remote(float* to, float value, uint64_t* barrier, uint32_t block) {
+    asm volatile(
+        "{\n.reg .b32 place, bar;\n"
+        "mapa.shared::cluster.u32 place, %0, %3;\n"
+        "mapa.shared::cluster.u32 bar, %2, %3;\n"
+        "st.async.shared::cluster.mbarrier::complete_tx::bytes.b32 [place], %1, [bar];\n}\n" ::"r"(shared_address(to)),
+        "r"(__float_as_uint(value)), "r"(shared_address(barrier)), "r"(block)
+        : "memory");
+}
 
 /** Waits for all threads of a group, number 1 to 15 (0 is __syncthreads). */
 __device__ __forceinline__ void named_barrier(int number, int threads) {
@@ -382,6 +458,13 @@ __device__ __forceinline__ void load_transposed(uint32_t (&r)[4], uint32_t addre
                  : "memory");
 }
 
+__device__ __forceinline__ void load_matrices(uint32_t (&r)[4], uint32_t address) {
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(address)
+                 : "memory");
+}
+
 __device__ __forceinline__ void store_transposed(uint32_t address, const uint32_t (&r)[4]) {
     asm volatile("stmatrix.sync.aligned.m8n8.x4.trans.shared.b16 [%0], {%1, %2, %3, %4};" ::"r"(address), "r"(r[0]),
                  "r"(r[1]), "r"(r[2]), "r"(r[3])
@@ -394,22 +477,31 @@ __device__ __forceinline__ void store_matrices(uint32_t address, const uint32_t 
                  : "memory");
 }
 
+/** Within each quad of lanes: r[i] of lane q becomes r[q] of lane i. Four pairs of columns of one row, one 8 columns
+ *  further each, become eight neighbouring columns. */
+__device__ __forceinline__ void transpose_quad(uint32_t (&r)[4]) {
+#pragma unroll
+    for (int bit = 1; bit <= 2; bit *= 2) {
+        const bool upper = threadIdx.x & bit;
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            if (i & bit) continue;
+            const uint32_t other = __shfl_xor_sync(ALL_LANES, upper ? r[i] : r[i + bit], bit);
+            r[i] = upper ? other : r[i];
+            r[i + bit] = upper ? r[i + bit] : other;
+        }
+    }
+}
+
+/** Four pairs to 16 bytes of device memory; in PTX, since the compiler splits some of these stores otherwise. */
+__device__ __forceinline__ void store_row(bf16* to, const uint32_t (&r)[4]) {
+    asm volatile("st.global.v4.b32 [%0], {%1, %2, %3, %4};" ::"l"(to), "r"(r[0]), "r"(r[1]), "r"(r[2]), "r"(r[3])
+                 : "memory");
+}
+
 /** Byte offset in a swizzled tile: row r, 16-byte chunk c. */
 __device__ __forceinline__ uint32_t swizzled(uint32_t row, uint32_t chunk) {
     return row * 128 + ((chunk ^ (row & 7)) << 4);
-}
-
-/** sigma(a) and sigma(b): two exponentials and one reciprocal of the special function unit. Relative error below 2^-21;
- *  exp(-a) stops at 2^60, where a sigma(a) is zero for any purpose. */
-__device__ __forceinline__ float2 sigma(float a, float b) {
-    constexpr float MINUS_LOG2_E = -1.4426950408889634f;
-    float x, y, inverse;
-    asm volatile("ex2.approx.ftz.f32 %0, %1;" : "=f"(x) : "f"(fminf(a * MINUS_LOG2_E, 60.0f)));
-    asm volatile("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(fminf(b * MINUS_LOG2_E, 60.0f)));
-    x += 1.0f;
-    y += 1.0f;
-    asm volatile("rcp.approx.ftz.f32 %0, %1;" : "=f"(inverse) : "f"(x * y));
-    return make_float2(y * inverse, x * inverse);
 }
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL

@@ -69,6 +69,12 @@ trm_backend build() {
     table.position_mlp = ops::position_mlp;
     table.position_mlp_bwd = ops::position_mlp_bwd;
     table.fuses_channel_mlp = fuses_channel_mlp;
+    table.fuses_linear_swiglu = ops::fuses_linear_swiglu;
+    table.linear_swiglu = ops::linear_swiglu;
+    table.fuses_linear_bwd_x_swiglu = ops::fuses_linear_bwd_x_swiglu;
+    table.linear_bwd_x_swiglu = ops::linear_bwd_x_swiglu;
+    table.fuses_linear_add_rms_norm = ops::fuses_linear_add_rms_norm;
+    table.linear_add_rms_norm = ops::linear_add_rms_norm;
     table.attention = ops::attention;
     table.attention_bwd = ops::attention_bwd;
     table.embed = ops::embed;
