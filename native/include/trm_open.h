@@ -40,8 +40,8 @@ inline trm_backend* trm_open_backend(const char* path) {
     return const_cast<trm_backend*>(backend);
 }
 
-/** The name of the first entry that is NULL, or NULL if there is none. `products` = 0 leaves the six products out; the
- *  fused halves are left out: fuses_* says whether they are called. */
+/** The name of the first entry that is NULL, or NULL if there is none. `products` = 0 leaves the six products out; what is
+ *  fused is left out: fuses_* says whether it is called. */
 inline const char* trm_missing_operation(const trm_backend* backend, int products) {
 #define TRM_ENTRY(name) \
     if (backend->name == nullptr) return #name;
@@ -72,6 +72,9 @@ inline const char* trm_missing_operation(const trm_backend* backend, int product
     TRM_ENTRY(fuses_position_mlp)
     TRM_ENTRY(position_mlp_work)
     TRM_ENTRY(fuses_channel_mlp)
+    TRM_ENTRY(fuses_linear_swiglu)
+    TRM_ENTRY(fuses_linear_bwd_x_swiglu)
+    TRM_ENTRY(fuses_linear_add_rms_norm)
     TRM_ENTRY(embed)
     TRM_ENTRY(embed_bwd)
     TRM_ENTRY(admit)

@@ -2,8 +2,8 @@
  *
  * A backend is a shared library that exports one function, trm_backend_table(), returning a table of function
  * pointers. Java opens it with trm_open_backend() and calls the entries. A backend may leave the six products NULL when
- * its Java half has them from a library, and the fused halves when fuses_* is always 0; with any other entry NULL, Java
- * refuses the device and names the operation.
+ * its Java half has them from a library, and fused operations when their fuses_* is always 0; with any other entry NULL,
+ * Java refuses the device and names the operation.
  *
  * Letters: B lanes, S = P + L positions (P puzzle-embedding prefix, L tokens), D channels, V vocabulary, A heads,
  * d head width, I inner width of a SwiGLU, E width of a puzzle vector.

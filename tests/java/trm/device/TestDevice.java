@@ -22,6 +22,7 @@ public final class TestDevice {
                     NormTest.class,
                     SwigluTest.class,
                     FusedMlpTest.class,
+                    FusedProductsTest.class,
                     AttentionTest.class,
                     EmbeddingTest.class,
                     LanesTest.class,

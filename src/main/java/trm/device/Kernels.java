@@ -647,6 +647,103 @@ public final class Kernels {
                 width);
     }
 
+    /** Whether {@link #linearSwiglu} takes these sizes; else {@link #linear} and {@link #swiglu} compose it. */
+    public boolean fusesLinearSwiglu(int inner, int k, Dtype dtype) {
+        return table.fuses_linear_swiglu(inner, k, dtype.code()) != 0;
+    }
+
+    /**
+     * gu [M, 2, I] = x [M, K] W^T and p [M, I] = silu(g) u, w [2 I, K].
+     *
+     * @param gu null when no backward pass follows
+     */
+    public void linearSwiglu(Tensor x, Tensor w, Tensor gu, Tensor p) {
+        int k = size(w, 1);
+        int inner = size(w, 0) / 2;
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        check(
+                table.linear_swiglu(
+                        ptr(x, t, m * k, "linear_swiglu: x"),
+                        ptr(w, t, 2L * inner * k, "linear_swiglu: w_gate_up"),
+                        optional(gu, t, 2 * m * inner, "linear_swiglu: gu"),
+                        ptr(p, t, m * inner, "linear_swiglu: p"),
+                        m,
+                        inner,
+                        k,
+                        t.code(),
+                        stream()),
+                "linear_swiglu",
+                1,
+                m,
+                2L * inner,
+                k);
+    }
+
+    /** Whether {@link #linearBwdXSwiglu} takes these sizes; else {@link #linearBwdX} and {@link #swigluBwd} compose it. */
+    public boolean fusesLinearBwdXSwiglu(int n, int inner, Dtype dtype) {
+        return table.fuses_linear_bwd_x_swiglu(n, inner, dtype.code()) != 0;
+    }
+
+    /** dgu [M, 2, I] from dp = dy [M, N] W, w [N, I], may alias gu; and p [M, I] again. */
+    public void linearBwdXSwiglu(Tensor dy, Tensor w, Tensor gu, Tensor dgu, Tensor p) {
+        int n = size(w, 0);
+        int inner = size(w, 1);
+        long m = dy.count() / n;
+        Dtype t = dy.dtype();
+        check(
+                table.linear_bwd_x_swiglu(
+                        ptr(dy, t, m * n, "linear_bwd_x_swiglu: dy"),
+                        ptr(w, t, (long) n * inner, "linear_bwd_x_swiglu: w_down"),
+                        ptr(gu, t, 2 * m * inner, "linear_bwd_x_swiglu: gu"),
+                        ptr(dgu, t, 2 * m * inner, "linear_bwd_x_swiglu: dgu"),
+                        ptr(p, t, m * inner, "linear_bwd_x_swiglu: p"),
+                        m,
+                        n,
+                        inner,
+                        t.code(),
+                        stream()),
+                "linear_bwd_x_swiglu",
+                1,
+                m,
+                inner,
+                n);
+    }
+
+    /** Whether {@link #linearAddRmsNorm} takes these sizes; else {@link #linear} and {@link #addRmsNorm} compose it. */
+    public boolean fusesLinearAddRmsNorm(int n, int k, Dtype dtype) {
+        return table.fuses_linear_add_rms_norm(n, k, dtype.code()) != 0;
+    }
+
+    /** y [M, N] = rms_norm(h + x [M, K] W^T), w [N, K], s [M] its scale; u = y + c unless c is null. */
+    public void linearAddRmsNorm(
+            Tensor x, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
+        int n = size(w, 0);
+        int k = size(w, 1);
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        check(
+                table.linear_add_rms_norm(
+                        ptr(x, t, m * k, "linear_add_rms_norm: x"),
+                        ptr(w, t, (long) n * k, "linear_add_rms_norm: w"),
+                        ptr(h, t, m * n, "linear_add_rms_norm: h"),
+                        optional(c, t, m * n, "linear_add_rms_norm: c"),
+                        ptr(y, t, m * n, "linear_add_rms_norm: y"),
+                        optional(u, t, m * n, "linear_add_rms_norm: u"),
+                        ptr(s, Dtype.F32, m, "linear_add_rms_norm: s"),
+                        m,
+                        n,
+                        k,
+                        eps,
+                        t.code(),
+                        stream()),
+                "linear_add_rms_norm",
+                1,
+                m,
+                n,
+                k);
+    }
+
     /** p [outer, inner] = silu(g) u of gu [outer, 2, inner]. */
     public void swiglu(Tensor gu, Tensor p, long outer) {
         long inner = gu.count() / 2 / outer;

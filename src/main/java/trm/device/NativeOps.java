@@ -317,6 +317,50 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        public native int fuses_linear_swiglu(int I, int K, int dtype);
+
+        public native int linear_swiglu(
+                @Cast("const void*") long x,
+                @Cast("const void*") long w_gate_up,
+                @Cast("void*") long gu,
+                @Cast("void*") long p,
+                @Cast("int64_t") long M,
+                int I,
+                int K,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int fuses_linear_bwd_x_swiglu(int N, int I, int dtype);
+
+        public native int linear_bwd_x_swiglu(
+                @Cast("const void*") long dy,
+                @Cast("const void*") long w_down,
+                @Cast("const void*") long gu,
+                @Cast("void*") long dgu,
+                @Cast("void*") long p,
+                @Cast("int64_t") long M,
+                int N,
+                int I,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int fuses_linear_add_rms_norm(int N, int K, int dtype);
+
+        public native int linear_add_rms_norm(
+                @Cast("const void*") long x,
+                @Cast("const void*") long w,
+                @Cast("const void*") long h,
+                @Cast("const void*") long c,
+                @Cast("void*") long y,
+                @Cast("void*") long u,
+                @Cast("float*") long s,
+                @Cast("int64_t") long M,
+                int N,
+                int K,
+                float eps,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
         public native int attention(
                 @Cast("const void*") long qkv,
                 @Cast("const float*") long cos,

@@ -49,10 +49,9 @@ public final class ChannelMlp {
             kernels.channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), sizes.eps());
             return;
         }
-        kernels.linear(h, gateUpWeight, saved.gateUp());
-        kernels.swiglu(saved.gateUp(), activation, sizes.rows());
-        kernels.linear(activation, downWeight, branch);
-        kernels.addRmsNorm(h, branch, c, out, u, saved.scale(), sizes.eps());
+        FusedProducts.linearSwiglu(kernels, h, gateUpWeight, saved.gateUp(), activation, sizes.rows(), record);
+        FusedProducts.linearAddRmsNorm(
+                kernels, activation, downWeight, branch, h, c, out, u, saved.scale(), sizes.eps());
     }
 
     /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
@@ -64,8 +63,7 @@ public final class ChannelMlp {
             return;
         }
         kernels.addRmsNormBwd(d, out, saved.scale(), d);
-        kernels.linearBwdX(d, downWeight, activation, false); // its gradient, then the activation itself
-        kernels.swigluBwd(gateUp, activation, gateUp, activation, sizes.rows());
+        FusedProducts.linearSwigluBwd(kernels, d, downWeight, gateUp, activation, sizes.rows());
         kernels.linearBwdW(d, activation, dDownWeight);
         kernels.linearBwdW(gateUp, h, dGateUpWeight);
         kernels.linearBwdX(gateUp, gateUpWeight, d, true);

@@ -47,7 +47,8 @@ class CudaBackendTest {
     /** The tests of all operations: the products are computed from what cuBLASLt is told and from nothing else. */
     @Test
     void operationsPassTheirTests() throws IOException, InterruptedException {
-        FakeGpu.Result result = gpu.java(Map.of("-Dtrm.test.device", "cuda:0"), Operations.class.getName())
+        FakeGpu.Result result = gpu.java(
+                        Map.of("-Dtrm.test.device", "cuda:0", "FAKE_CUDA_FUSED", "1"), Operations.class.getName())
                 .done();
         assertTrue(result.out().contains(" 0 failed, "), result.out());
     }
@@ -171,6 +172,22 @@ class CudaBackendTest {
                 gpu.java(Map.of(), Main.class.getName(), "info", "--json").done();
         assertTrue(info.out().contains("\"cuda_obstacles\":[]"), info.out());
         assertTrue(info.out().contains("\"device\":\"cuda:0\""), info.out());
+    }
+
+    /** The same with the products that the kernels fuse with what follows: all are called, and the cases pass. */
+    @Test
+    void recordedCasesPassFused() throws IOException, InterruptedException {
+        FakeGpu.Result result = gpu.java(
+                        Map.of("FAKE_CUDA_FUSED", "1", "FAKE_CUDA_TRACE", "1"),
+                        Main.class.getName(),
+                        "verify",
+                        "tests/golden",
+                        "--device",
+                        "cuda:0")
+                .done();
+        for (String operation : List.of("linear_swiglu", "linear_bwd_x_swiglu", "linear_add_rms_norm")) {
+            assertTrue(result.out().contains("fused " + operation), result.out());
+        }
     }
 
     /**
