@@ -35,7 +35,7 @@ constexpr int COLUMNS = 256;       // of a block
 constexpr int STEP = 64;           // of K
 constexpr int SLOTS = 4;
 constexpr int THREADS = 128 * (GROUPS + 1);
-constexpr int WARPS = 4 * GROUPS;
+[[maybe_unused]] constexpr int WARPS = 4 * GROUPS;
 constexpr int A_BYTES = ROWS * STEP * 2, B_BYTES = COLUMNS * STEP * 2, SLOT = A_BYTES + B_BYTES;
 constexpr int BOX_BYTES = ROWS * 64 * 2, HALF_BYTES = COLUMNS / 64 / 2 * BOX_BYTES;  // of h and c: 64 columns, and half of all
 static_assert(HALF_BYTES <= SLOT, "half of h in a slot");

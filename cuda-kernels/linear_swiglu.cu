@@ -42,7 +42,7 @@ constexpr int STEP = 64;                  // of the summed dimension: one row of
 constexpr int MOST_STEPS = 8;
 constexpr int A_BYTES = ROWS * STEP * 2;  // one step of x or dy
 constexpr int THREADS = 3 * 128;          // copies; two warpgroups of products
-constexpr int WARPS = 8;                  // of products
+[[maybe_unused]] constexpr int WARPS = 8;                  // of products
 constexpr int STAGES = 3;
 
 constexpr int FWD_B_BYTES = 2 * COLUMNS * STEP * 2;

@@ -471,7 +471,7 @@ final class OperationCases {
         SelfAttention.Rotary rotary = mlpT
                 ? new SelfAttention.Rotary(null, null)
                 : RotaryTables.of(backend, arena, positions, heads, arch.headWidth(), theta);
-        Scratch scratch = Scratch.allocate(arena, sizes.block(), mlpT);
+        Scratch scratch = Scratch.allocate(backend.kernels(), arena, sizes.block(), mlpT, true);
         RecursionStep f = new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch);
         RecursionStep.Slot slot = f.slot(arena, "f");
         Tensor y = floats(arena, "y", shape);
