@@ -29,10 +29,11 @@ public final class PositionMlp {
         this.sizes = sizes;
         this.gateUpWeight = gateUpWeight;
         this.downWeight = downWeight;
-        this.activation = scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
         this.branch = scratch.branch();
         this.work = scratch.work();
         this.fused = fuses(kernels, sizes);
+        this.activation =
+                fused ? null : scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
     }
 
     static boolean fuses(Kernels kernels, BlockSizes s) {
