@@ -150,6 +150,29 @@ class CudaBackendTest {
         }
     }
 
+    /** The benchmark times replays, by events; without graphs it says so. */
+    @ParameterizedTest(name = "TRM_GRAPH={0}")
+    @CsvSource({"1,true", "0,false"})
+    void theBenchmarkReplays(String graph, boolean replayed) throws IOException, InterruptedException {
+        String[] bench = {
+            "bench",
+            "configs/demo.yaml",
+            "batch=2",
+            "arch.hidden_size=16",
+            "arch.num_heads=2",
+            "arch.forward_dtype=float32",
+            "--seconds",
+            "0.1",
+            "--json",
+            "--device",
+            "cuda:0"
+        };
+        FakeGpu.Result result = gpu.java(Map.of("TRM_GRAPH", graph, "FAKE_CUDA_LAG", "3"), Main.class.getName(), bench)
+                .done();
+        assertTrue(result.out().contains("\"graph\":" + replayed + ","), result.out());
+        assertTrue(result.out().contains("\"host_us_per_step\":"), result.out());
+    }
+
     /** Lines of a run's metrics without the two columns of the clock, which are the last. */
     private static List<String> metrics(String run) throws IOException {
         return Files.readAllLines(temp.resolve(run).resolve("metrics.csv")).stream()
