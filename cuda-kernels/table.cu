@@ -14,15 +14,8 @@ int set_threads(int32_t) {
     return TRM_OK;
 }
 
-/** TRM_CUDA_FUSED = 0: every half of a block is composed from its operations, as it is for sizes that are not fused. */
-bool fusion_is_on() {
-    const char* fused = getenv("TRM_CUDA_FUSED");
-    return fused == nullptr || strcmp(fused, "0") != 0;
-}
-
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
-    static const bool on = fusion_is_on();
-    return on && mixer::fits(S, I, D, dtype);
+    return mixer::fits(S, I, D, dtype);
 }
 
 /** Channels are composed. */
@@ -42,6 +35,24 @@ const char* device_target() {
     else
         snprintf(text, sizeof text, "no device: %s", cudaGetErrorString(error));
     return text;
+}
+
+int32_t fuses_no_product(int32_t, int32_t, int32_t) {
+    return 0;
+}
+
+int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t) {
+    return 0;
+}
+
+/** TRM_CUDA_FUSED = 0: everything is composed from its operations, as it is for sizes that are not fused. */
+void choose_fusion(trm_backend* table) {
+    const char* fused = getenv("TRM_CUDA_FUSED");
+    if (fused == nullptr || strcmp(fused, "0") != 0) return;
+    table->fuses_position_mlp = fuses_no_position_mlp;
+    table->fuses_linear_swiglu = fuses_no_product;
+    table->fuses_linear_bwd_x_swiglu = fuses_no_product;
+    table->fuses_linear_add_rms_norm = fuses_no_product;
 }
 
 trm_backend build() {
@@ -90,6 +101,7 @@ trm_backend build() {
     table.advance = ops::advance;
     table.adam = ops::adam;
     table.sign_sgd = ops::sign_sgd;
+    choose_fusion(&table);
     return table;
 }
 

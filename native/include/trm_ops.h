@@ -29,7 +29,7 @@
 extern "C" {
 #endif
 
-#define TRM_ABI_VERSION 1
+#define TRM_ABI_VERSION 2
 
 enum { TRM_OK = 0, TRM_EINVAL = 1, TRM_EDEVICE = 2 };
 enum { TRM_F32 = 0, TRM_BF16 = 1 };
@@ -204,14 +204,16 @@ typedef struct trm_backend {
 
     /* ---- lanes ------------------------------------------------------------------------------------------------- */
 
-    /** Every halted lane takes the example rows[b] of the data set, initial latents and steps = 0; others keep theirs.
-     *  rows [B] int32 (a row of -1: inputs 0, labels TRM_IGNORE, identifier 0); data_inputs, data_labels [examples, L]
-     *  uint8; data_ids [examples] int32; a label equal to ignore_id becomes TRM_IGNORE (ignore_id < 0: none).
-     *  halted, steps, ids [B]; inputs, labels [B, L]; y, z [B, S, D]; y_init, z_init [D] float32. */
-    int (*admit)(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
-                 int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
-                 int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S,
-                 int32_t D, int32_t dtype, trm_stream stream);
+    /** Every halted lane takes the example rows[step % ring, b] of the data set, initial latents and steps = 0; others
+     *  keep theirs. step is that in controls, which may be NULL when ring = 1.
+     *  rows [ring, B] int32 (a row of -1: inputs 0, labels TRM_IGNORE, identifier 0); data_inputs, data_labels
+     *  [examples, L] uint8; data_ids [examples] int32; a label equal to ignore_id becomes TRM_IGNORE (ignore_id < 0:
+     *  none). halted, steps, ids [B]; inputs, labels [B, L]; y, z [B, S, D]; y_init, z_init [D] float32. */
+    int (*admit)(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
+                 const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
+                 const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels,
+                 int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype,
+                 trm_stream stream);
 
     /** m_b of lane first_lane + b at the step in controls: with probability p drawn from {2, ..., max_steps}, else 0.
      *  Philox4x32-10, key (seed low, seed high), counter (global lane, step low, step high, 0): words 0, 1 give the

@@ -96,6 +96,7 @@ mutate embed-overwrites-gradient embedding.cu embed_bwd 's|\*to = static_cast<fl
 mutate embed-forgets-prefix embedding.cu embed_bwd 's|(static_cast<int64_t>(P) + L) + P + row % L) \* D + d|(static_cast<int64_t>(P) + L) + row % L) * D + d|'
 mutate admit-keeps-steps lanes.cu admit 's|            steps\[b\] = 0;|            steps[b] = steps[b];|'
 mutate admit-all-lanes lanes.cu admit 's|if (halted\[b\] == 0) return;|if (halted[b] < 0) return;|'
+mutate admit-ring-one-off lanes.cu admit 's|(controls\[TRM_CTRL_STEP\]) % ring|(controls[TRM_CTRL_STEP] + 1) % ring|'
 mutate explore-from-one lanes.cu explore 's|? 2 + static_cast<int32_t>|? 1 + static_cast<int32_t>|'
 mutate head-drops-a-warp halt_head.cu halt_head 's|for (int i = 0; i < WARPS; i++) sum|for (int i = 1; i < WARPS; i++) sum|'
 mutate halt-at-zero halt.cu halt 's/(last || q\[2 \* b\] > bar)/(last || q[2 * b] >= bar)/'

@@ -1,6 +1,7 @@
 package trm.device;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /**
  * The operations of a backend over tensors: checks sizes and types, calls the table, turns a status into a
@@ -54,11 +55,12 @@ public final class Kernels {
     private final Tensor[] operands = new Tensor[16]; // of the last call, for its error message
     private int operandCount;
     private boolean called; // the operands above belong to a call that was made
+    private final Recording recording;
     private Profile profile; // null unless asked for
 
     /** Of a backend whose calls finish before they return. */
     public Kernels(NativeOps.Table table, Products products) {
-        this(table, products, 0, null, null, false);
+        this(table, products, 0, null, null, false, new Recording());
     }
 
     /**
@@ -67,20 +69,47 @@ public final class Kernels {
      * @param fault what the backend's other calls check too
      * @param waiting whether to wait after each call: slow, but an error then names its operation and operands. A profile
      *     waits too
+     * @param recording what the backend's other calls look at too
      */
     public Kernels(
-            NativeOps.Table table, Products products, long stream, Fault fault, Barrier barrier, boolean waiting) {
+            NativeOps.Table table,
+            Products products,
+            long stream,
+            Fault fault,
+            Barrier barrier,
+            boolean waiting,
+            Recording recording) {
         this.table = table;
         this.products = products;
         this.stream = stream;
         this.fault = fault;
         this.barrier = barrier;
         this.waiting = waiting;
+        this.recording = recording;
     }
 
     /** Begins to record the calls in {@code record}; null stops it. Costs nothing where it is not asked for. */
     public void profile(Profile record) {
         profile = record;
+    }
+
+    /** Whether calls go into a profile. */
+    public boolean profiling() {
+        return profile != null;
+    }
+
+    /** Whether the calls are being recorded, and what then is refused. */
+    public Recording recording() {
+        return recording;
+    }
+
+    /** Runs a step whose calls its backend records; what they were, in order. */
+    public List<String> record(Runnable step) {
+        if (waiting || profile != null) {
+            throw new DeviceException("a step cannot be recorded while " + (waiting ? "TRM_DEBUG=sync" : "a profile")
+                    + " waits for each operation");
+        }
+        return recording.of(step);
     }
 
     /** Names what the calls that follow are for, in a profile. */
@@ -137,14 +166,23 @@ public final class Kernels {
 
     private void fail(int status, String operation, String error) {
         if (error == null) {
+            if (recording.active()) {
+                recording.add(operation + operands());
+            }
             return;
         }
-        StringBuilder text = new StringBuilder(operation).append(": ").append(error);
+        String text = operation + ": " + error + operands();
+        // a call that cannot be recorded leaves the device as it was
+        boolean broken = fault != null && !recording.active() && (status == 0 || status == EDEVICE);
+        throw broken ? fault.raise(text) : new DeviceException(text);
+    }
+
+    private String operands() {
+        StringBuilder text = new StringBuilder();
         for (int i = 0; i < operandCount; i++) {
             text.append(i == 0 ? " (operands " : ", ").append(operands[i]).append(i == operandCount - 1 ? ")" : "");
         }
-        boolean broken = fault != null && (status == 0 || status == EDEVICE);
-        throw broken ? fault.raise(text.toString()) : new DeviceException(text.toString());
+        return text.toString();
     }
 
     /** The address of an operand, 0 for null. */
@@ -181,16 +219,31 @@ public final class Kernels {
 
     /** @param threads worker threads of a CPU backend, 0 for all processors */
     public void setThreads(int threads) {
+        recording.refuse("set_threads");
         check(table.set_threads(threads), "set_threads");
     }
 
     /** For a backend whose memory is the host's; the bytes between position and limit of a direct buffer. */
     public void copyFromHost(Tensor to, ByteBuffer from) {
+        recording.refuse("upload to ", to);
         check(table.copy(ptr(to), from, from.remaining(), stream()), "copy", 2L * from.remaining());
     }
 
     /** For a backend whose memory is the host's; to a direct buffer from its position on. */
     public void copyToHost(Tensor from, ByteBuffer to) {
+        recording.refuse("download of ", from);
+        check(table.copy(to, ptr(from), from.bytes(), stream()), "copy", 2 * from.bytes());
+    }
+
+    /** As {@link #copyFromHost(Tensor, ByteBuffer)}, from an address. */
+    public void copyFromHost(Tensor to, long from) {
+        recording.refuse("upload to ", to);
+        check(table.copy(ptr(to), from, to.bytes(), stream()), "copy", 2 * to.bytes());
+    }
+
+    /** As {@link #copyToHost(Tensor, ByteBuffer)}, to an address. */
+    public void copyToHost(Tensor from, long to) {
+        recording.refuse("download of ", from);
         check(table.copy(to, ptr(from), from.bytes(), stream()), "copy", 2 * from.bytes());
     }
 
@@ -887,13 +940,19 @@ public final class Kernels {
     /** A device-resident data set: inputs and labels [examples, L] uint8, ids [examples] int32. */
     public record Examples(Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel) {}
 
-    /** Every halted lane takes the example {@code rows[b]} (-1: an empty one). */
-    public void admit(Tensor rows, Examples data, Tensor yInit, Tensor zInit, Lanes lanes) {
+    /**
+     * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one) of rows [ring, B]; the step is
+     * that of {@code controls}, which may be null for a ring of one.
+     */
+    public void admit(Tensor rows, Tensor controls, Examples data, Tensor yInit, Tensor zInit, Lanes lanes) {
         Tensor y = lanes.y();
         long n = y.shape().dim(0);
+        int ring = size(rows, 0);
         check(
                 table.admit(
-                        ptr(rows, Dtype.I32, n, "admit: rows"),
+                        ptr(rows, Dtype.I32, ring * n, "admit: rows"),
+                        optional(controls, Dtype.F64, CONTROLS, "admit: controls"),
+                        ring,
                         ptr(data.inputs()),
                         ptr(data.labels()),
                         ptr(data.ids()),

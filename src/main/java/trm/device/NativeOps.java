@@ -37,6 +37,20 @@ public final class NativeOps {
     /** The first entry of a table that is NULL, or null; {@code products} 0 leaves the six products out. */
     public static native String trm_missing_operation(@Cast("const trm_backend*") Table table, int products);
 
+    /** A table over that of the CPU backend whose calls can be recorded. */
+    public static native Table trm_recordable(@Cast("const trm_backend*") Table table);
+
+    /** From now on this thread's calls of the recordable table are added to a new record instead of made. */
+    public static native @Cast("long long") long trm_record_begin();
+
+    /** From now on they are made again. */
+    public static native void trm_record_end();
+
+    /** Makes the calls of a record; the number of the first that fails, or -1. */
+    public static native int trm_record_replay(@Cast("long long") long record);
+
+    public static native void trm_record_free(@Cast("long long") long record);
+
     /** Zeroed host memory, 4096-byte aligned, or 0 when there is none. */
     public static native @Cast("long long") long trm_host_allocate(@Cast("long long") long bytes);
 
@@ -420,6 +434,8 @@ public final class NativeOps {
 
         public native int admit(
                 @Cast("const int32_t*") long rows,
+                @Cast("const double*") long controls,
+                int ring,
                 @Cast("const uint8_t*") long dataInputs,
                 @Cast("const uint8_t*") long dataLabels,
                 @Cast("const int32_t*") long dataIds,

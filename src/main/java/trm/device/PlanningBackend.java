@@ -52,6 +52,33 @@ public final class PlanningBackend implements Backend {
     }
 
     @Override
+    public HostBuffer hostBuffer(int bytes) {
+        return device.hostBuffer(bytes);
+    }
+
+    @Override
+    public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
+        // no memory to copy to
+    }
+
+    /** @throws UnsupportedOperationException always: nothing was computed */
+    @Override
+    public void enqueueDownload(Tensor from, HostBuffer to) {
+        throw new UnsupportedOperationException("a plan computes nothing");
+    }
+
+    @Override
+    public Mark mark() {
+        return device.mark();
+    }
+
+    /** @throws UnsupportedOperationException always: nothing can run */
+    @Override
+    public StepGraph capture(Runnable step) {
+        throw new UnsupportedOperationException("a plan computes nothing");
+    }
+
+    @Override
     public void close() {
         // nothing is held
     }

@@ -39,14 +39,16 @@ public final class FakeGpu {
                 Stream.of(System.getenv("PATH").split(File.pathSeparator))
                         .anyMatch(p -> Files.isExecutable(Path.of(p, "g++"))),
                 "no g++ on PATH to compile tests/native/fake_cuda");
-        library("FAKE_DRIVER", "libcuda.so.1");
-        library("FAKE_CUDART", "libcudart.so.13");
-        library("FAKE_CUBLASLT", "libcublasLt.so.13");
-        library("FAKE_CUBLAS", "libcublas.so.13");
+        library("FAKE_DRIVER", folder.resolve("libcuda.so.1"));
+        library("FAKE_CUDART", folder.resolve("libcudart.so.13"));
+        library("FAKE_CUBLASLT", folder.resolve("libcublasLt.so.13"));
+        library("FAKE_CUBLAS", folder.resolve("libcublas.so.13"));
         // first on the class path, this is what the backend takes for its kernels
         Path kernels = Files.createDirectories(folder.resolve("classes/trm/device/" + Loader.getPlatform()));
+        library("FAKE_KERNELS", kernels.resolve("libtrm_cuda.so"));
         List<String> command = compiler();
-        command.addAll(List.of("-I", "native/include", "-o", kernels.resolve("libtrm_cuda.so").toString()));
+        command.addAll(List.of("-I", "native/include", "-o"));
+        command.addAll(List.of(folder.resolve("libtrm_fake_kernels.so").toString()));
         command.addAll(List.of("tests/native/fake_cuda/fake_kernels.cpp", "-ldl"));
         run(new ProcessBuilder(command)).done();
         Files.copy(
@@ -64,10 +66,11 @@ public final class FakeGpu {
                 "g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"));
     }
 
-    private void library(String macro, String name) throws IOException, InterruptedException {
+    private void library(String macro, Path file) throws IOException, InterruptedException {
+        String name = file.getFileName().toString();
         List<String> command = compiler();
         command.addAll(List.of("-D" + macro, "-Wl,-soname," + name));
-        command.addAll(List.of("-o", folder.resolve(name).toString(), "tests/native/fake_cuda/fake_cuda.cpp"));
+        command.addAll(List.of("-Inative/include", "-o", file.toString(), "tests/native/fake_cuda/fake_cuda.cpp"));
         if (!macro.equals("FAKE_DRIVER")) { // NVIDIA's symbols carry the soname as their version
             Path script = Files.writeString(folder.resolve("version.map"), name + " { global: *; };\n");
             command.add("-Wl,--version-script=" + script);
