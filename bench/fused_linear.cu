@@ -5,13 +5,13 @@
 //       cuda-kernels/sm90.cu cuda-kernels/status.cu
 //   ./fused_linear [check|time]
 //
-// Oracle: products summed in double, one element a thread. Outputs begin as NaN, lie between guard bytes, and are computed
-// twice. Bounds, for a product c with S = sum |a b| over K terms:
-//   product    |c| 2^-8 + K 2^-23 S          bf16 keeps 8 bits: 2^-9 relative when rounding to nearest, twice that here; the
-//              tensor cores may cut instead of rounding each partial sum
+// Oracle: products summed in double, one element a thread. Outputs begin as NaN, lie between guard bytes, and are
+// computed twice. Bounds, for a product c with S = sum |a b| over K terms:
+//   product    |c| 2^-8 + K 2^-23 S          bf16 keeps 8 bits: 2^-9 relative when rounding to nearest, twice that
+//              here; the tensor cores may cut instead of rounding each partial sum
 //   silu       2^-19 of itself and |a| 2^-60, its slope 2^-19 of sigma (1 + |a|) (swiglu.cuh)
-// An activation is held to the gate and up that the kernel itself stored, so that no error of a product is in its bound, and
-// must have equal bits without gu, in the backward pass and from swiglu / swiglu_bwd.
+// An activation is held to the gate and up that the kernel itself stored, so that no error of a product is in its
+// bound, and must have equal bits without gu, in the backward pass and from swiglu / swiglu_bwd.
 #include <signal.h>
 #include <unistd.h>
 

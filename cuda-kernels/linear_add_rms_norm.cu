@@ -3,24 +3,24 @@
 //   r = h + x W^T        s = 1 / sqrt(mean_N(r^2) + eps)        y = s r        u = y + c  (optional, of the rounded y)
 //
 // shapes    x [M, K], w [N, K], h c y u [M, N] bf16, s [M] fp32; N = 512, K a multiple of 64 from 512, any M
-// numerics  fp32; the branch x W^T is not rounded before the sum, one rounding at each store; sums of squares in an order
-//           that depends on nothing: 64 columns a thread, 4 threads, 2 blocks
-// aliasing  y and u may alias h, and u may alias c: what a block writes it has read before, as a whole in the case of h and
-//           by halves of its columns in that of c
+// numerics  fp32; the branch x W^T is not rounded before the sum, one rounding at each store; sums of squares in an
+//           order that depends on nothing: 64 columns a thread, 4 threads, 2 blocks
+// aliasing  y and u may alias h, and u may alias c: what a block writes it has read before, as a whole in the case of h
+//           and by halves of its columns in that of c
 //
 // A cluster of two blocks has 128 rows, 256 columns a block; it takes an equal share of all rows. One warp copies, two
 // warpgroups have 64 x 256 of the product each. A ring of four slots brings, in this order, the steps of 64 along K (x
-// multicast, half loaded by each block; w of the block's own columns), two halves of h, two halves of c: whatever comes next
-// is on its way while a tile is finished, and nothing of it needs registers. The rows of w are permuted as in
-// linear_swiglu.cu, so that a thread has eight neighbouring columns of 16 bytes each. The blocks exchange their rows' sums of
-// squares through each other's shared memory.
+// multicast, half loaded by each block; w of the block's own columns), two halves of h, two halves of c: whatever comes
+// next is on its way while a tile is finished, and nothing of it needs registers. The rows of w are permuted as in
+// linear_swiglu.cu, so that a thread has eight neighbouring columns of 16 bytes each. The blocks exchange their rows'
+// sums of squares through each other's shared memory.
 //
-// cost      predictions, K = 1536, M = 74496, a tile: tensor cores 128*256*1536*2/4096 = 24.6k cycles; its end, some 1,000
-//           instructions a warp, 2 warps a scheduler, beside nothing when the warpgroups end together: 2,500. 582 tiles on 66
-//           clusters: 9 at most, 244k cycles, 0.16 ms at 1.55 GHz. w is read by every cluster: L2 39 bytes a cycle and
-//           multiprocessor, 1.14 GB, which may be more than it gives: 0.16 ms at 7 TB/s. DRAM 0.53 GB with c, 0.18 ms at
-//           3 TB/s. 192 rows would need a quarter less of L2, but three warpgroups do not get the registers.
-//           K = 512: DRAM 0.38 GB with c, 0.23 GB without: 0.13 and 0.08 ms
+// cost      predictions, K = 1536, M = 74496, a tile: tensor cores 128*256*1536*2/4096 = 24.6k cycles; its end, some
+//           1,000 instructions a warp, 2 warps a scheduler, beside nothing when the warpgroups end together: 2,500. 582
+//           tiles on 66 clusters: 9 at most, 244k cycles, 0.16 ms at 1.55 GHz. w is read by every cluster: L2 39 bytes
+//           a cycle and multiprocessor, 1.14 GB, which may be more than it gives: 0.16 ms at 7 TB/s. DRAM 0.53 GB with
+//           c, 0.18 ms at 3 TB/s. 192 rows would need a quarter less of L2, but three warpgroups do not get the
+//           registers. K = 512: DRAM 0.38 GB with c, 0.23 GB without: 0.13 and 0.08 ms
 
 #include "ops.cuh"
 #include "sm90.cuh"
@@ -35,11 +35,12 @@ constexpr int COLUMNS = 256;       // of a block
 constexpr int STEP = 64;           // of K
 constexpr int SLOTS = 4;
 constexpr int THREADS = 128 * (GROUPS + 1);
-[[maybe_unused]] constexpr int WARPS = 4 * GROUPS;
 constexpr int A_BYTES = ROWS * STEP * 2, B_BYTES = COLUMNS * STEP * 2, SLOT = A_BYTES + B_BYTES;
-constexpr int BOX_BYTES = ROWS * 64 * 2, HALF_BYTES = COLUMNS / 64 / 2 * BOX_BYTES;  // of h and c: 64 columns, and half of all
+constexpr int BOX_BYTES = ROWS * 64 * 2;           // 64 columns of h or c
+constexpr int HALF_BYTES = COLUMNS / 128 * BOX_BYTES;  // half of its columns
 static_assert(HALF_BYTES <= SLOT, "half of h in a slot");
-constexpr int FEWEST_STEPS = 8;  // more than SLOTS: no block sends sums for a tile before the other has read the last ones
+// More than SLOTS: no block sends its sums for a tile before the other has read those of the tile before.
+constexpr int FEWEST_STEPS = 8;
 
 struct Barriers {
     uint64_t full[SLOTS], empty[SLOTS], sums[GROUPS];
@@ -81,7 +82,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     if (threadIdx.x == 0) {
         for (int i = 0; i < SLOTS; i++) {
             barrier_init(&bar.full[i], 1);
-            barrier_init(&bar.empty[i], 2 * WARPS);  // of both blocks: x is copied into both
+            barrier_init(&bar.empty[i], 2 * 4 * GROUPS);  // warps of both blocks: x is copied into both
         }
         for (int i = 0; i < GROUPS; i++) barrier_init(&bar.sums[i], 1);
         barrier_init_done();
@@ -115,8 +116,9 @@ __global__ void __launch_bounds__(THREADS, 1)
                     barrier_expect(&bar.full[at.slot], HALF_BYTES);
 #pragma unroll 1
                     for (int box = 0; box < 2; box++)
-                        copy_box(ring + at.slot * SLOT + box * BOX_BYTES, half < 2 ? &map_h : &map_c, &bar.full[at.slot],
-                                 rank * COLUMNS + half % 2 * (COLUMNS / 2) + box * 64, tile * ROWS, 0);
+                        copy_box(ring + at.slot * SLOT + box * BOX_BYTES, half < 2 ? &map_h : &map_c,
+                                 &bar.full[at.slot], rank * COLUMNS + half % 2 * (COLUMNS / 2) + box * 64, tile * ROWS,
+                                 0);
                 }
             }
         }
@@ -182,7 +184,8 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int i = 0; i < 2; i++) {
                 square[i] += __shfl_xor_sync(ALL_LANES, square[i], 1);
                 square[i] += __shfl_xor_sync(ALL_LANES, square[i], 2);
-                if (q == 0) store_remote(&bar.sum[row + 8 * i], square[i], &bar.sums[group], static_cast<uint32_t>(rank ^ 1));
+                if (q == 0)
+                    store_remote(&bar.sum[row + 8 * i], square[i], &bar.sums[group], static_cast<uint32_t>(rank ^ 1));
             }
             barrier_wait_cluster(&bar.sums[group], parity);
             const int64_t m = int64_t{tile} * ROWS + row;
@@ -253,11 +256,10 @@ int ops::linear_add_rms_norm(const void* x, const void* w, const void* h, const 
     if (code == TRM_OK) code = sm90::tensor_map(op, &map_h, h, state);
     if (code == TRM_OK) code = sm90::tensor_map(op, &map_c, c == nullptr ? h : c, state);
     if (code != TRM_OK) return code;
-    const int64_t tiles = divide_up(M, ROWS), clusters = sm90::multiprocessors() / 2;
+    const int64_t tiles = divide_up(M, ROWS), most = sm90::multiprocessors() / 2, clusters = tiles < most ? tiles : most;
     const auto kernel = c == nullptr ? linear_add_rms_norm_kernel<false> : linear_add_rms_norm_kernel<true>;
-    return sm90::launch_clusters(op, kernel, static_cast<int>(2 * (tiles < clusters ? tiles : clusters)), THREADS, SHARED, 2,
-                                 stream, map_x, map_w, map_h, map_c, static_cast<bf16*>(y), static_cast<bf16*>(u), s, M,
-                                 K / STEP, eps);
+    return sm90::launch_clusters(op, kernel, static_cast<int>(2 * clusters), THREADS, SHARED, 2, stream, map_x, map_w,
+                                 map_h, map_c, static_cast<bf16*>(y), static_cast<bf16*>(u), s, M, K / STEP, eps);
 }
 
 }  // namespace trm

@@ -36,8 +36,8 @@ struct TensorMapShape {
 /** Fills `map`, rows of a box swizzled by 128 bytes (box[0] = 64). TRM_OK, or TRM_EDEVICE with the driver's code. */
 int tensor_map(const char* op, CUtensorMap* map, const void* address, const TensorMapShape& shape);
 
-/** Describes a matrix [rows, width] of bf16, boxes of 64 columns and 128 rows, so that the rows of a box lie in the order in
- *  which a thread of a product has its columns: row 32 a + 8 j + 2 q + e of the box is row 32 a + 8 q + 2 j + e of the
+/** Describes a matrix [rows, width] of bf16, boxes of 64 columns and 128 rows, so that the rows of a box lie in the
+ *  order in which a thread of a product has its columns: row 32 a + 8 j + 2 q + e of the box is row 32 a + 8 q + 2 j + e of the
  *  matrix. As an operand B that makes d[4 (4 a + j) + e], j = 0..3, e = 0, 1, eight neighbouring columns of the result.
  *  rows must be a multiple of 32. */
 int tensor_map_of_columns(const char* op, CUtensorMap* map, const void* address, uint64_t rows, uint64_t width);
@@ -130,7 +130,7 @@ __device__ __forceinline__ void barrier_arrive(uint64_t* barrier, uint32_t block
         : "memory");
 }
 
-/** Waits for the end of the phase with this parity; what this block and the copy engine wrote before is visible then. */
+/** Waits for the end of the phase with this parity; what this block and the copy engine wrote is visible then. */
 __device__ __forceinline__ void barrier_wait(uint64_t* barrier, uint32_t parity) {
     asm volatile(
         "{\n.reg .pred done;\n"

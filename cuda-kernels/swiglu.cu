@@ -3,7 +3,7 @@
 //   fwd   p = silu(g) u,  silu(a) = a sigma(a)
 //   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p again
 //
-// fp32: 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so that it stays finite.
+// fp32: 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so it stays finite.
 // bf16: swiglu.cuh, what the fused products compute too.
 //
 // shapes    gu dgu [outer, 2, inner], g in front of u; p dp [outer, inner]; fp32 or bf16

@@ -1,5 +1,5 @@
-// swiglu.cuh: the gate of a SwiGLU in bf16, two neighbouring elements at a time: what swiglu.cu and the fused products share,
-// so that an activation has the same bits wherever it is formed.
+// swiglu.cuh: the gate of a SwiGLU in bf16, two neighbouring elements at a time: what swiglu.cu and the fused products
+// share, so that an activation has the same bits wherever it is formed.
 //
 //   sigma(a) = 1 / (1 + exp(-a))        silu(a) = a sigma(a)        silu'(a) = sigma + silu (1 - sigma)
 //
@@ -12,7 +12,7 @@
 namespace trm {
 
 /** sigma of two: two exponentials and one reciprocal of the special function unit. Relative error below 2^-20 where
- *  |a| < 30; exp(-a) stops at 2^60, where silu(a) is zero for any purpose. A NaN gives a number: the factor a keeps it. */
+ *  |a| < 30; exp(-a) stops at 2^60, where silu(a) is zero for any purpose. A NaN gives a number: silu's factor keeps it. */
 __device__ __forceinline__ float2 sigma(float a, float b) {
     constexpr float MINUS_LOG2_E = -1.4426950408889634f, MOST = 60.0f;
     float x = fminf(a * MINUS_LOG2_E, MOST), y = fminf(b * MINUS_LOG2_E, MOST), inverse;

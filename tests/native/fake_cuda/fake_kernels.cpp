@@ -1,7 +1,7 @@
-// fake_kernels.cpp: the kernels of the GPU that is this processor: libtrm_cuda.so with the CPU's operations, found where
-// FAKE_CUDA_OPERATIONS says (libtrm_cpu.so). With FAKE_CUDA_FUSED=1 it also has the products with what follows them, in
-// float32, composed of the CPU's operations: the Java code that chooses and calls them runs, no kernel does. With
-// FAKE_CUDA_TRACE, a line on standard error for each of them that is called.
+// fake_kernels.cpp: the kernels of the GPU that is this processor: libtrm_cuda.so with the CPU's operations, found
+// where FAKE_CUDA_OPERATIONS says (libtrm_cpu.so). With FAKE_CUDA_FUSED=1 it also has the products with what follows
+// them, in float32, composed of the CPU's operations: the Java code that chooses and calls them runs, no kernel does.
+// With FAKE_CUDA_TRACE, a line on standard error for each of them that is called.
 #include <dlfcn.h>
 
 #include <cstdio>
