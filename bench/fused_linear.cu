@@ -9,7 +9,7 @@
 // computed twice. Bounds, for a product c with S = sum |a b| over K terms:
 //   product    |c| 2^-8 + K 2^-23 S          bf16 keeps 8 bits: 2^-9 relative when rounding to nearest, twice that
 //              here; the tensor cores may cut instead of rounding each partial sum
-//   silu       2^-19 of itself and |a| 2^-60, its slope 2^-19 of sigma (1 + |a|) (swiglu.cuh)
+//   silu       2^-19 of itself and |a| 2^-60 (swiglu.cuh)
 // An activation is held to the gate and up that the kernel itself stored, so that no error of a product is in its
 // bound, and must have equal bits without gu, in the backward pass and from swiglu / swiglu_bwd.
 #include <signal.h>
@@ -171,24 +171,7 @@ __global__ void check_forward(const bf16* x, const bf16* w, const bf16* gu, cons
         const double a = bf(gu[2 * m * I + i]), u = bf(gu[(2 * m + 1) * I + i]);
         const double want = a / (1 + exp(-a)) * u;
         judge(gate_verdict, __bfloat162float(p[m * I + i]), want,
-              fabs(want) * HALF / 2 * 1.01 + fabs(a * u) * 1e-18 + 1e-38);
-    }
-}
-
-__global__ void check_backward(const bf16* dy, const bf16* w, const bf16* gu, const bf16* dgu, int64_t M, int N, int I,
-                               int skip, Verdict* verdict) {
-    const int64_t m = checked_row(blockIdx.x, M, skip);
-    for (int i = threadIdx.x; i < I; i += blockDim.x) {
-        double c, s;
-        product(dy, w, m, i, N, 1, I, &c, &s);
-        const double off = fabs(c) * HALF + N * 1.1920929e-7 * s;  // of dp, rounded to bf16
-        const double a = bf(gu[2 * m * I + i]), u = bf(gu[(2 * m + 1) * I + i]);
-        const double sigma = 1 / (1 + exp(-a)), silu = a * sigma, slope = sigma * (1 + a * (1 - sigma));
-        const double dg = c * u * slope, du = c * silu, reach = fabs(c) + off;
-        judge(verdict, __bfloat162float(dgu[2 * m * I + i]), dg,
-              off * fabs(u * slope) + reach * fabs(u) * (1 + fabs(a)) * (sigma / (1 << 19) + 1e-18) + fabs(dg) * HALF + 1e-38);
-        judge(verdict, __bfloat162float(dgu[(2 * m + 1) * I + i]), du,
-              off * fabs(silu) + reach * (fabs(silu) / (1 << 19) + fabs(a) * 1e-18) + fabs(du) * HALF + 1e-38);
+              fabs(want) * HALF * 1.01 + fabs(a * u) * 1e-18 + 1e-38);
     }
 }
 
@@ -208,7 +191,7 @@ __global__ void check_norm(const bf16* x, const bf16* w, const bf16* h, const bf
         for (int i2 = 0; i2 < 16; i2++) total[t] += partial[t][i2];
     }
     const double scale = 1 / sqrt(total[0] / 512 + 1e-5), share = sqrt(total[1] / total[0]) + 1.0 / (1 << 20);
-    judge(norm, __bfloat162float(y[i]), scale * r, scale * off + fabs(scale * r) * (share + HALF / 2 * 1.01) + 1e-38);
+    judge(norm, __bfloat162float(y[i]), scale * r, scale * off + fabs(scale * r) * (share + HALF * 1.01) + 1e-38);
     if (threadIdx.x == 0) judge(scales, s[m], scale, scale * share);
     if (u != nullptr) {
         const float want = __bfloat162float(__float2bfloat16_rn(__bfloat162float(y[i]) + __bfloat162float(c[i])));
@@ -283,33 +266,10 @@ void check_swiglu(int64_t M, int I, int K, int N) {
     must(trm::ops::swiglu(gu.p(), p2.p(), M, I, TRM_BF16, nullptr), "swiglu");
     same("linear_swiglu p and swiglu", M, p, p2);
 
-    Buffer dy(rows * N * 2), wd(row * N), dgu(rows * 2 * row);
-    fill(dy, 1.7f, 3);
-    fill(wd, 1.7f / std::sqrt(static_cast<float>(N)), 4);
-    p2.poison();
-    say("linear_bwd_x_swiglu", M);
-    must(trm::ops::linear_bwd_x_swiglu(dy.p(), wd.p(), gu.p(), dgu.p(), p2.p(), M, N, I, TRM_BF16, nullptr),
-         "linear_bwd_x_swiglu");
-    wait("linear_bwd_x_swiglu");
-    v = verdicts();
-    check_backward<<<static_cast<unsigned>(checked_rows(M, skip)), 256>>>(dy.h(), wd.h(), gu.h(), dgu.h(), M, N, I, skip,
-                                                                          v);
-    wait("check");
-    report("linear_bwd_x_swiglu dgu", M, v[0]);
-    same("linear_bwd_x_swiglu p again", M, p, p2);
-    p2.poison();
-    same("linear_bwd_x_swiglu gu untouched", M, gu, gu2);
-    say("linear_bwd_x_swiglu in place", M);
-    must(trm::ops::linear_bwd_x_swiglu(dy.p(), wd.p(), gu2.p(), gu2.p(), p2.p(), M, N, I, TRM_BF16, nullptr),
-         "linear_bwd_x_swiglu");
-    wait("linear_bwd_x_swiglu");
-    same("linear_bwd_x_swiglu dgu in place", M, dgu, gu2);
-    same("linear_bwd_x_swiglu p in place", M, p, p2);
     gu.guards("linear_swiglu gu");
-    gu2.guards("dgu in place");
-    dgu.guards("dgu");
+    gu2.guards("linear_swiglu gu twice");
     p.guards("linear_swiglu p");
-    p2.guards("linear_bwd_x_swiglu p");
+    p2.guards("linear_swiglu p twice");
 }
 
 void check_norm(int64_t M, int K) {
@@ -399,11 +359,6 @@ void time_swiglu(int64_t M, int I, int K) {
                                             nullptr);
          }),
          2 * flop, xb + 3 * pb);
-    line("linear_bwd_x_swiglu", M, I, K, median_ms("linear_bwd_x_swiglu", [&](int i) {
-             return trm::ops::linear_bwd_x_swiglu(x[i % SETS]->p(), wd.p(), gu[i % SETS]->p(), gu[i % SETS]->p(),
-                                                  p[i % SETS]->p(), M, K, I, TRM_BF16, nullptr);
-         }),
-         flop, xb + 5 * pb);
     line("swiglu alone", M, I, 1, median_ms("swiglu", [&](int i) {
              return trm::ops::swiglu(gu[i % SETS]->p(), p[i % SETS]->p(), M, I, TRM_BF16, nullptr);
          }),

@@ -1,7 +1,7 @@
-// linear_swiglu.cuh: what the two products around a SwiGLU have in common.
+// linear_swiglu.cuh: sizes and host code of linear_swiglu.cu.
 //
-// Both are persistent: a block (forward: a cluster of two, 128 rows each, the same columns) takes an equal share of all
-// tiles, column tiles of the same 128 rows in a row, and keeps these rows of x or dy (128 KB) in shared memory
+// The kernel is persistent: a block (of a cluster of two, 128 rows each, the same columns) takes an equal share of all
+// tiles, column tiles of the same 128 rows in a row, and keeps these rows of x (128 KB) in shared memory
 // meanwhile; only the weights stream through a ring. One warp copies, two warpgroups of 64 rows each multiply and apply
 // the gate.
 #pragma once
@@ -16,7 +16,7 @@ constexpr int ROWS = 128;                 // of a block's tile, 64 a warpgroup
 constexpr int COLUMNS = 128;              // of p
 constexpr int STEP = 64;                  // of the summed dimension: one row of 128 bytes in shared memory
 constexpr int MOST_STEPS = 8;
-constexpr int A_BYTES = ROWS * STEP * 2;  // one step of x or dy
+constexpr int A_BYTES = ROWS * STEP * 2;  // one step of x
 constexpr int STAGES = 3;                 // of the ring
 constexpr int THREADS = 3 * 128;          // copies; two warpgroups of products
 constexpr int MOST_SHARED = 232448;       // of a block of sm_90

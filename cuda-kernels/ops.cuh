@@ -24,8 +24,6 @@ TRM_OPERATION(position_mlp);
 TRM_OPERATION(position_mlp_bwd);
 TRM_OPERATION(fuses_linear_swiglu);
 TRM_OPERATION(linear_swiglu);
-TRM_OPERATION(fuses_linear_bwd_x_swiglu);
-TRM_OPERATION(linear_bwd_x_swiglu);
 TRM_OPERATION(fuses_linear_add_rms_norm);
 TRM_OPERATION(linear_add_rms_norm);
 TRM_OPERATION(attention);

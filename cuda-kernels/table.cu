@@ -51,7 +51,6 @@ void choose_fusion(trm_backend* table) {
     if (fused == nullptr || strcmp(fused, "0") != 0) return;
     table->fuses_position_mlp = fuses_no_position_mlp;
     table->fuses_linear_swiglu = fuses_no_product;
-    table->fuses_linear_bwd_x_swiglu = fuses_no_product;
     table->fuses_linear_add_rms_norm = fuses_no_product;
 }
 
@@ -82,8 +81,6 @@ trm_backend build() {
     table.fuses_channel_mlp = fuses_channel_mlp;
     table.fuses_linear_swiglu = ops::fuses_linear_swiglu;
     table.linear_swiglu = ops::linear_swiglu;
-    table.fuses_linear_bwd_x_swiglu = ops::fuses_linear_bwd_x_swiglu;
-    table.linear_bwd_x_swiglu = ops::linear_bwd_x_swiglu;
     table.fuses_linear_add_rms_norm = ops::fuses_linear_add_rms_norm;
     table.linear_add_rms_norm = ops::linear_add_rms_norm;
     table.attention = ops::attention;

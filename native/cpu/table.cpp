@@ -68,7 +68,6 @@ trm_backend build() {
     fill_ops(&table);
     choose_fusion(&table);
     table.fuses_linear_swiglu = fuses_no_product;
-    table.fuses_linear_bwd_x_swiglu = fuses_no_product;
     table.fuses_linear_add_rms_norm = fuses_no_product;
     fill_products(&table);
     table.abi_version = TRM_ABI_VERSION;

@@ -178,12 +178,6 @@ typedef struct trm_backend {
      *  no backward pass follows, p [M, I]. */
     int (*linear_swiglu)(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
                          int32_t dtype, trm_stream stream);
-    int32_t (*fuses_linear_bwd_x_swiglu)(int32_t N, int32_t I, int32_t dtype);
-    /** linear_bwd_x, then swiglu_bwd: dp = dy w_down, then dgu of it and p again.
-     *  dy [M, N], w_down [N, I], gu dgu [M, 2, I], p [M, I]; dgu may alias gu. */
-    int (*linear_bwd_x_swiglu)(const void* dy, const void* w_down, const void* gu, void* dgu, void* p, int64_t M,
-                               int32_t N, int32_t I, int32_t dtype, trm_stream stream);
-
     int32_t (*fuses_linear_add_rms_norm)(int32_t N, int32_t K, int32_t dtype);
     /** linear, then add_rms_norm: y = rms_norm(h + x w^T) over the last axis, s, and u = y + c unless c is NULL.
      *  x [M, K], w [N, K], h c y u [M, N], s [M]; y and u may alias h, u may alias c. */

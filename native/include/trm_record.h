@@ -20,12 +20,12 @@
     X(metrics) X(advance) X(adam) X(sign_sgd)
 #define TRM_PRODUCTS(X) X(linear) X(linear_bwd_x) X(linear_bwd_w) X(mix) X(mix_bwd_x) X(mix_bwd_w)
 #define TRM_FUSED(X)                                                                                                 \
-    X(position_mlp) X(position_mlp_bwd) X(channel_mlp) X(channel_mlp_bwd) X(linear_swiglu) X(linear_bwd_x_swiglu)    \
+    X(position_mlp) X(position_mlp_bwd) X(channel_mlp) X(channel_mlp_bwd) X(linear_swiglu)     \
     X(linear_add_rms_norm)
 /* These answer at once and are never recorded. */
 #define TRM_QUESTIONS(X)                                                                                             \
     X(last_error) X(set_threads) X(fuses_position_mlp) X(position_mlp_work) X(fuses_channel_mlp)                     \
-    X(fuses_linear_swiglu) X(fuses_linear_bwd_x_swiglu) X(fuses_linear_add_rms_norm)
+    X(fuses_linear_swiglu) X(fuses_linear_add_rms_norm)
 
 #define TRM_COUNT(name) +1
 static_assert(sizeof(trm_backend) ==

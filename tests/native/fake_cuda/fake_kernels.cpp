@@ -43,14 +43,6 @@ int linear_swiglu(const void* x, const void* w, void* gu, void* p, int64_t M, in
     return code != TRM_OK ? code : cpu->swiglu(both, p, M, I, dtype, stream);
 }
 
-int linear_bwd_x_swiglu(const void* dy, const void* w, const void* gu, void* dgu, void* p, int64_t M, int32_t N, int32_t I,
-                        int32_t dtype, trm_stream stream) {
-    static bool said = false;
-    if (!begin("linear_bwd_x_swiglu", dtype, &said)) return TRM_EINVAL;
-    const int code = cpu->linear_bwd_x(dy, w, p, M, N, I, 0, dtype, stream);
-    return code != TRM_OK ? code : cpu->swiglu_bwd(gu, p, dgu, p, M, I, dtype, stream);
-}
-
 int linear_add_rms_norm(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s, int64_t M,
                         int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream) {
     static bool said = false;
@@ -71,9 +63,8 @@ trm_backend build() {
     cpu = reinterpret_cast<const trm_backend* (*)()>(table)();
     trm_backend all = *cpu;
     all.last_error = last_error;
-    all.fuses_linear_swiglu = all.fuses_linear_bwd_x_swiglu = all.fuses_linear_add_rms_norm = fuses;
+    all.fuses_linear_swiglu = all.fuses_linear_add_rms_norm = fuses;
     all.linear_swiglu = linear_swiglu;
-    all.linear_bwd_x_swiglu = linear_bwd_x_swiglu;
     all.linear_add_rms_norm = linear_add_rms_norm;
     return all;
 }

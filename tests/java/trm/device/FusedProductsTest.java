@@ -10,7 +10,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * {@code linear_swiglu linear_bwd_x_swiglu linear_add_rms_norm}, where the backend has them. Bound of a product of k terms
+ * {@code linear_swiglu linear_add_rms_norm}, where the backend has them. Bound of a product of k terms
  * with the sum S of their magnitudes: k 2^-23 S, since tensor cores may cut partial sums where others round them, and one
  * rounding where the result is stored. An activation is held to the gate and up that were stored in front of it, with the
  * error of silu that {@link SwigluTest} allows.
@@ -70,60 +70,6 @@ class FusedProductsTest extends KernelTest {
         assertArrayEquals(read(tp), read(again));
         kernels.swiglu(tgu, again, rows);
         assertArrayEquals(read(tp), read(again), "p of swiglu");
-    }
-
-    @ParameterizedTest(name = "{0} M={1} N={2} I={3}")
-    @CsvSource({
-        "F32,1,64,128", "F32,37,96,256", "BF16,1,512,128", "BF16,127,64,128", "BF16,128,192,384", "BF16,129,512,128",
-        "BF16,300,512,1536"
-    })
-    void backward(Dtype dtype, int rows, int n, int inner) {
-        assumeTrue(kernels.fusesLinearBwdXSwiglu(n, inner, dtype), "not fused");
-        double[] dy = values(dtype, rows * n, 1.7);
-        double[] w = values(dtype, n * inner, 1.7 / Math.sqrt(n));
-        double[] gu = values(dtype, rows * 2 * inner, 4);
-        Expected dgu = new Expected(rows * 2 * inner);
-        Expected p = new Expected(rows * inner);
-        for (int m = 0; m < rows; m++) {
-            for (int i = 0; i < inner; i++) {
-                Sum dp = product(dy, m * n, w, i, inner, n);
-                double off = dp.bound + unit(dtype) * (Math.abs(dp.value) + dp.bound);
-                int g = 2 * m * inner + i;
-                SwigluTest.Gate gate = new SwigluTest.Gate(dtype, gu[g], gu[g + inner]);
-                p.set(m * inner + i, gate.product(), gate.productBound());
-                double slope = gate.up() * gate.slope();
-                double dg = dp.value * slope;
-                dgu.set(
-                        g,
-                        dg,
-                        (Math.abs(dp.value) + off) * Math.abs(gate.up()) * gate.slopeBound()
-                                + off * Math.abs(slope)
-                                + unit(dtype) * Math.abs(dg) * 1.1);
-                double du = dp.value * gate.silu();
-                dgu.set(
-                        g + inner,
-                        du,
-                        (Math.abs(dp.value) + off) * gate.siluBound()
-                                + off * Math.abs(gate.silu())
-                                + unit(dtype) * Math.abs(du) * 1.1);
-            }
-        }
-        Tensor tdy = put("dy", dtype, dy, rows, n);
-        Tensor tw = put("w", dtype, w, n, inner);
-        for (boolean alias : new boolean[] {false, true}) {
-            Tensor tgu = put("gu", dtype, gu, rows, 2, inner);
-            Tensor tdgu = alias ? tgu : tensor("dgu", dtype, rows, 2, inner);
-            Tensor tp = tensor("p", dtype, rows, inner);
-            kernels.linearBwdXSwiglu(tdy, tw, tgu, tdgu, tp);
-            check("dgu, alias " + alias, dgu, tdgu);
-            check("p, alias " + alias, p, tp);
-        }
-        Tensor again = tensor("p of swiglu", dtype, rows, inner);
-        kernels.swiglu(put("gu", dtype, gu, rows, 2, inner), again, rows);
-        Tensor tp = tensor("p", dtype, rows, inner);
-        kernels.linearBwdXSwiglu(
-                tdy, tw, put("gu", dtype, gu, rows, 2, inner), tensor("dgu", dtype, rows, 2, inner), tp);
-        assertArrayEquals(read(again), read(tp), "p of swiglu");
     }
 
     @ParameterizedTest(name = "{0} M={1} N={2} K={3}")
@@ -187,7 +133,6 @@ class FusedProductsTest extends KernelTest {
     @CsvSource({"100, 512, BF16", "128, 100, BF16"})
     void otherSizesAreRefused(int inner, int k, Dtype dtype) {
         assertFalse(kernels.fusesLinearSwiglu(inner, k, dtype));
-        assertFalse(kernels.fusesLinearBwdXSwiglu(k, inner, dtype));
         assertFalse(kernels.fusesLinearAddRmsNorm(inner, k, dtype));
         assumeTrue(kernels.fusesLinearSwiglu(128, 512, dtype), "not fused");
         Tensor x = tensor("x", dtype, 3, k);

@@ -733,36 +733,6 @@ public final class Kernels {
                 k);
     }
 
-    /** Whether {@link #linearBwdXSwiglu} takes these sizes; else {@link #linearBwdX} and {@link #swigluBwd} compose it. */
-    public boolean fusesLinearBwdXSwiglu(int n, int inner, Dtype dtype) {
-        return table.fuses_linear_bwd_x_swiglu(n, inner, dtype.code()) != 0;
-    }
-
-    /** dgu [M, 2, I] from dp = dy [M, N] W, w [N, I], may alias gu; and p [M, I] again. */
-    public void linearBwdXSwiglu(Tensor dy, Tensor w, Tensor gu, Tensor dgu, Tensor p) {
-        int n = size(w, 0);
-        int inner = size(w, 1);
-        long m = dy.count() / n;
-        Dtype t = dy.dtype();
-        check(
-                table.linear_bwd_x_swiglu(
-                        ptr(dy, t, m * n, "linear_bwd_x_swiglu: dy"),
-                        ptr(w, t, (long) n * inner, "linear_bwd_x_swiglu: w_down"),
-                        ptr(gu, t, 2 * m * inner, "linear_bwd_x_swiglu: gu"),
-                        ptr(dgu, t, 2 * m * inner, "linear_bwd_x_swiglu: dgu"),
-                        ptr(p, t, m * inner, "linear_bwd_x_swiglu: p"),
-                        m,
-                        n,
-                        inner,
-                        t.code(),
-                        stream()),
-                "linear_bwd_x_swiglu",
-                1,
-                m,
-                inner,
-                n);
-    }
-
     /** Whether {@link #linearAddRmsNorm} takes these sizes; else {@link #linear} and {@link #addRmsNorm} compose it. */
     public boolean fusesLinearAddRmsNorm(int n, int k, Dtype dtype) {
         return table.fuses_linear_add_rms_norm(n, k, dtype.code()) != 0;

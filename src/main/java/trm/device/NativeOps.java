@@ -344,20 +344,6 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
-        public native int fuses_linear_bwd_x_swiglu(int N, int I, int dtype);
-
-        public native int linear_bwd_x_swiglu(
-                @Cast("const void*") long dy,
-                @Cast("const void*") long w_down,
-                @Cast("const void*") long gu,
-                @Cast("void*") long dgu,
-                @Cast("void*") long p,
-                @Cast("int64_t") long M,
-                int N,
-                int I,
-                int dtype,
-                @Cast("trm_stream") long stream);
-
         public native int fuses_linear_add_rms_norm(int N, int K, int dtype);
 
         public native int linear_add_rms_norm(

@@ -28,12 +28,6 @@ final class FusedProducts {
 
     /** Through p = silu(g) u and then p W^T: gu becomes its gradient, and p is formed again. */
     static void linearSwigluBwd(Kernels kernels, Tensor dy, Tensor w, Tensor gu, Tensor p, long rows) {
-        int inner = (int) (p.count() / rows);
-        int n = (int) (dy.count() / rows);
-        if (kernels.fusesLinearBwdXSwiglu(n, inner, dy.dtype())) {
-            kernels.linearBwdXSwiglu(dy, w, gu, gu, p);
-            return;
-        }
         kernels.linearBwdX(dy, w, p, false); // its gradient, then the activation itself
         kernels.swigluBwd(gu, p, gu, p, rows);
     }
