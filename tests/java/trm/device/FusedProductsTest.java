@@ -35,7 +35,12 @@ class FusedProductsTest extends KernelTest {
 
     @ParameterizedTest(name = "{0} M={1} I={2} K={3}")
     @CsvSource({
-        "F32,1,128,64", "F32,37,256,64", "BF16,1,128,512", "BF16,127,128,512", "BF16,128,384,512", "BF16,129,128,512",
+        "F32,1,128,64",
+        "F32,37,256,64",
+        "BF16,1,128,512",
+        "BF16,127,128,512",
+        "BF16,128,384,512",
+        "BF16,129,128,512",
         "BF16,300,1536,512"
     })
     void forward(Dtype dtype, int rows, int inner, int k) {
@@ -74,7 +79,12 @@ class FusedProductsTest extends KernelTest {
 
     @ParameterizedTest(name = "{0} M={1} N={2} K={3}")
     @CsvSource({
-        "F32,1,64,32", "F32,37,512,64", "BF16,1,512,512", "BF16,127,512,1536", "BF16,128,512,512", "BF16,129,512,512",
+        "F32,1,64,32",
+        "F32,37,512,64",
+        "BF16,1,512,512",
+        "BF16,127,512,1536",
+        "BF16,128,512,512",
+        "BF16,129,512,512",
         "BF16,300,512,1536"
     })
     void norm(Dtype dtype, int rows, int n, int k) {
@@ -138,8 +148,7 @@ class FusedProductsTest extends KernelTest {
         Tensor x = tensor("x", dtype, 3, k);
         Tensor w = tensor("w", dtype, 2 * inner, k);
         Tensor p = tensor("p", dtype, 3, inner);
-        DeviceException refused =
-                assertThrows(DeviceException.class, () -> kernels.linearSwiglu(x, w, null, p));
+        DeviceException refused = assertThrows(DeviceException.class, () -> kernels.linearSwiglu(x, w, null, p));
         assertTrue(refused.getMessage().contains("I=" + inner + " K=" + k), refused.getMessage());
     }
 }

@@ -541,8 +541,7 @@ public final class Kernels {
     }
 
     /** Bytes of scratch memory that {@link #positionMlp}, and with {@code backward} its backward too, need; may be 0. */
-    public long positionMlpWork(
-            long lanes, int positions, int inner, int width, Dtype dtype, boolean backward) {
+    public long positionMlpWork(long lanes, int positions, int inner, int width, Dtype dtype, boolean backward) {
         return table.position_mlp_work(lanes, positions, inner, width, dtype.code(), backward ? 1 : 0);
     }
 
@@ -739,8 +738,7 @@ public final class Kernels {
     }
 
     /** y [M, N] = rms_norm(h + x [M, K] W^T), w [N, K], s [M] its scale; u = y + c unless c is null. */
-    public void linearAddRmsNorm(
-            Tensor x, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
+    public void linearAddRmsNorm(Tensor x, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
         int n = size(w, 0);
         int k = size(w, 1);
         long m = x.count() / k;

@@ -62,7 +62,8 @@ public final class Model {
         lmHead = weights.get("lm_head.weight");
         qHead = weights.get("q_head.weight");
         qBias = weights.get("q_head.bias");
-        Scratch scratch = Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), training);
+        Scratch scratch =
+                Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), training);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,

@@ -32,8 +32,7 @@ public final class PositionMlp {
         this.branch = scratch.branch();
         this.work = scratch.work();
         this.fused = fuses(kernels, sizes);
-        this.activation =
-                fused ? null : scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
+        this.activation = fused ? null : scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
     }
 
     static boolean fuses(Kernels kernels, BlockSizes s) {
