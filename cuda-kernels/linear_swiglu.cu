@@ -20,6 +20,7 @@
 //           0.31 GB, 0.76 GB with gu: 0.1 and 0.25 ms at 3 TB/s
 
 #include "linear_swiglu.cuh"
+#include "sm90.cuh"
 
 namespace trm {
 namespace {

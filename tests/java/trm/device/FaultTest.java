@@ -68,7 +68,7 @@ class FaultTest {
     /** The lists by which {@code trm_missing_operation} asks and calls are recorded have every entry of the table, once. */
     @Test
     void everyOperationIsListed() throws IOException {
-        List<String> entries = names("trm_ops.h", "\\n    (?:int|int32_t|const char\\*) \\(\\*(\\w+)\\)\\(");
+        List<String> entries = names("trm_ops.h", "\\n    (?:int|int32_t|int64_t|const char\\*) \\(\\*(\\w+)\\)\\(");
         List<String> listed = names("trm_record.h", "\\bX\\((\\w+)\\)");
         assertTrue(entries.size() > 30, entries.toString());
         assertEquals(
