@@ -69,7 +69,9 @@ public:
             exit(3);
         }
         for (const Twin& twin : twins_) {
-            require(cudaMemcpy(twin.from, twin.device, twin.bytes, cudaMemcpyDeviceToHost), "copy from the device");
+            require(cudaMemcpy(twin.from + twin.lead, twin.device + twin.lead, twin.bytes - twin.lead,
+                               cudaMemcpyDeviceToHost),
+                    "copy from the device");
             require(cudaFree(twin.device), "cudaFree");
         }
         return status;
@@ -77,8 +79,9 @@ public:
 
 private:
     struct Twin {
-        char* from;  // the part of a buffer's memory that was copied
+        char* from;  // the part of a buffer's memory that has a place on the device
         size_t bytes;
+        size_t lead;  // bytes that are not copied: they align the content as it is on the host
         char* device;
     };
 
@@ -95,16 +98,19 @@ private:
 
     static Twin copy_of(const check::Guarded& buffer) {
         constexpr ptrdiff_t ALIGNMENT = 256;  // of cudaMalloc
-        Twin twin{buffer.memory(), buffer.size(), nullptr};
+        Twin twin{buffer.memory(), buffer.size(), 0, nullptr};
         if (!mode().empty()) {
-            twin.from = buffer.data() - (buffer.data() - buffer.memory()) % ALIGNMENT;
-            twin.bytes = static_cast<size_t>(buffer.data() - twin.from + buffer.bytes());
+            twin.lead = static_cast<size_t>((buffer.data() - buffer.memory()) % ALIGNMENT);
+            twin.from = buffer.data() - twin.lead;
+            twin.bytes = twin.lead + static_cast<size_t>(buffer.bytes());
         }
         require(cudaMalloc(reinterpret_cast<void**>(&twin.device), twin.bytes), "cudaMalloc");
         const char* const end = buffer.data() + buffer.bytes();
         const bool untouched = std::all_of(buffer.data(), const_cast<char*>(end), [](char c) { return c == '\xff'; });
         if (mode() != "fresh" || !untouched)
-            require(cudaMemcpy(twin.device, twin.from, twin.bytes, cudaMemcpyHostToDevice), "copy to the device");
+            require(cudaMemcpy(twin.device + twin.lead, twin.from + twin.lead, twin.bytes - twin.lead,
+                               cudaMemcpyHostToDevice),
+                    "copy to the device");
         return twin;
     }
 
