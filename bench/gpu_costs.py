@@ -27,7 +27,7 @@ def cost(operation):
     """(FLOP, bytes) of all calls of one line of a step's table; bytes are 0 where the table does not tell them."""
     name, shape, calls = operation["operation"], operation.get("shape"), operation.get("calls", 0)
     if not shape:
-        return 0.0, operation.get("bytes", operation.get("gb_per_s", 0.0) * operation["ms"] * 1e6)
+        return 0.0, operation["bytes"] if "bytes" in operation else operation.get("gb_per_s", 0.0) * operation["ms"] * 1e6
     batch, m, n, k = shape
     flop = 2.0 * batch * m * n * k * calls
     if name == "attention_bwd":

@@ -167,6 +167,9 @@ __attribute__((format(printf, 1, 2))) void fail(const char* format, ...);
 /** Whether outputs are to be compared: true in one of the runs of a case. */
 bool comparing();
 
+/** Whether to run sizes of the trainer too: on a GPU, where they take no time. */
+bool product_sizes();
+
 /** After a call: it returned TRM_OK, no fault was found, guards and inputs are as they were. */
 void succeeded(int status);
 

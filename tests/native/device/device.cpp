@@ -196,6 +196,8 @@ const trm_backend& ops() {
     return table;
 }
 
+bool product_sizes() { return mode().empty(); }
+
 }  // namespace check
 
 namespace emulator {

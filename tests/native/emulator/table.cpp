@@ -4,5 +4,6 @@
 namespace check {
 
 const trm_backend& ops() { return *trm_backend_table(); }
+bool product_sizes() { return false; }
 
 }  // namespace check
