@@ -45,6 +45,10 @@ commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
 [ -z "$(git status --porcelain 2>/dev/null)" ] || commit=$commit-modified
 echo "$commit" >"$work/kit/commit"
 
+TRM_JAVA_OPTS=-Dorg.bytedeco.javacpp.cachedir=$work/cache "$work/kit/trm" info >/dev/null
+"$work/kit/runtime/bin/java" -cp "$work/kit/junit/*" org.junit.platform.console.ConsoleLauncher engines >/dev/null
+rm -rf "$work/cache"
+
 tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner -cf - kit | xz -6 -T1 >"$work/kit.tar.xz"
 rm -rf "$work/kit"
 tree=$(git ls-files -z | xargs -0 cat | wc -c)

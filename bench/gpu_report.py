@@ -214,9 +214,11 @@ def steps(run):
             row += [ours["ms_per_step"], "%s to %s" % (costs.figure(ours["ms_p10"]), costs.figure(ours["ms_p90"])),
                     "%.0f" % ours["samples_per_s"], "%.0f" % (ours["gflops"] / 1e3),
                     "%.1f %%" % (ours["gflops"] / costs.H100_FLOPS * 1e11),
-                    "%.1f %%" % (100 * shortest / ours["ms_per_step"]), ours["peak_bytes"] / 1e9]
+                    "%.1f %%" % (100 * shortest / ours["ms_per_step"]), ours["peak_bytes"] / 1e9,
+                    "" if "host_us_per_step" not in ours else "%.0f%s" % (
+                        ours["host_us_per_step"], "" if ours.get("graph") else ", no graph")]
         else:
-            row += [""] * 7
+            row += [""] * 8
         same = theirs and ours and theirs["batch"] == ours["batch"]
         row += [theirs["ms_per_step"] if theirs else "", "%.0f" % theirs["model_tflops"] if theirs else "",
                 "%.2f" % (theirs["ms_per_step"] / ours["ms_per_step"]) if same else ""]
@@ -226,7 +228,7 @@ def steps(run):
         text += "## The step\n\nTraining, bfloat16, admission to moving average. The share of the limit is the sum over " \
                 "operations of the larger of FLOP at the library's measured rate for that product and bytes at the copy's " \
                 "bandwidth, to the measured step. PyTorch: the reference with torch.compile.\n\n" + costs.table(
-                    ("shape", "ms", "p10 to p90", "samples/s", "TFLOP/s", "of 798", "of its limit", "GB", "PyTorch, ms",
+                    ("shape", "ms", "p10 to p90", "samples/s", "TFLOP/s", "of 798", "of its limit", "GB", "host, us", "PyTorch, ms",
                      "its TFLOP/s", "ratio"), rows)
     infer = [p for p in run.peer if p["mode"] == "infer"]
     if infer:
