@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # bench/gpu.sh [--out FOLDER] [--full] [STAGE...]   checks and measurements on a GPU; without stages all of them
 #
-# It needs a driver, nvcc, g++, Python 3 and CUDA's libraries (pip's are found), and Java: the project's own build, or the
-# kit of bench/gpu-kit.sh, which brings a runtime. First the checks, side by side; then what is timed, one at a time:
+# It needs a driver, nvcc, g++, Python 3 and CUDA's libraries (pip's are found), and target/gpu-kit/kit.tar.xz, which
+# bench/gpu-kit.sh packs elsewhere and which brings Java. First the checks, side by side; then what is timed, one by one:
 #
 #   info       device, driver, library versions, what `trm info` says
 #   kernels    every kernel against its oracle, repeated for equal bits; compute-sanitizer's memcheck, initcheck, racecheck
@@ -317,15 +317,16 @@ java() {
     "$kit/runtime/bin/java" -XX:+UseSerialGC "$@"
 }
 
-# The kit, or what a build here left; the folders of CUDA's libraries; the GPU's architecture.
+# The kit; the folders of CUDA's libraries; the GPU's architecture.
 prepare() {
     mkdir -p "$work/run"
     local archive=$root/target/gpu-kit/kit.tar.xz
     kit=$work/kit
     if [ -f "$archive" ] && [ ! "$kit/commit" -nt "$archive" ]; then
         rm -rf "$kit"
-        "$python" -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$archive" "$work" 2>&1 |
-            grep -v DeprecationWarning
+        # Python has xz where the machine has not
+        tar -C "$work" -xf "$archive" 2>/dev/null ||
+            "$python" -c 'import sys, tarfile; tarfile.open(sys.argv[1]).extractall(sys.argv[2])' "$archive" "$work"
         touch "$kit/commit"
     fi
     [ -x "$kit/trm" ] || { echo "gpu.sh: no $archive: run bench/gpu-kit.sh where there is a JDK" >&2; exit 1; }

@@ -1,6 +1,7 @@
-"""bench/gpu_report.py RUN OUT   the page and the JSON of what bench/gpu.sh left in the folder RUN: OUT.md, OUT.json
+"""bench/gpu_report.py RUN... OUT   the page and the JSON of what bench/gpu.sh left in folders: OUT.md, OUT.json
 
-What is missing is left out; a figure that could not be taken is never filled in.
+RUN is target/gpu/run, or the folder run of a logs.tar.gz; of several runs the last one that has a file counts. What is
+missing is left out; a figure that could not be taken is never filled in.
 """
 
 import csv
@@ -14,17 +15,26 @@ import sys
 
 import gpu_costs as costs
 
+def read(path):
+    """A file's text, empty if there is none."""
+    try:
+        with open(path, errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
 TITLES = {"sudoku-mlp": "Sudoku, MLP mixer, 97 positions", "sudoku-att": "Sudoku, attention, 97 positions",
           "maze": "Maze, attention, 916 positions", "arc": "ARC, attention, 916 positions"}
 PEER = {"sudoku-mlp": "sudoku-mlp", "sudoku-att": "sudoku-att", "maze": "maze-att", "arc": "arc-att"}
 
 
 class Run:
-    """The files of a run, read."""
+    """The files of one or more runs, read."""
 
-    def __init__(self, folder):
-        self.folder = folder
-        self.stages = [line.split("\t") for line in self.text("stages.tsv").splitlines()]
+    def __init__(self, folders):
+        self.folders = folders
+        self.stages = [line.split("\t") for folder in folders for line in read(os.path.join(folder, "stages.tsv")).splitlines()]
         rows = list(csv.DictReader(self.text("smi.csv").splitlines(), skipinitialspace=True))
         self.gpu = rows[0] if rows else {}
         self.libraries = self.json("libraries.json") or {}
@@ -40,15 +50,9 @@ class Run:
         self.bench = {c: b for c in TITLES for b in [self.json("bench-%s.json" % c)] if b}
         self.agreement = {m: self.json("agreement-%s.json" % m) for m in ("mlp", "att")}
 
-    def path(self, name):
-        return os.path.join(self.folder, name)
-
     def text(self, name):
-        try:
-            with open(self.path(name), errors="replace") as f:
-                return f.read()
-        except OSError:
-            return ""
+        found = [read(os.path.join(folder, name)) for folder in self.folders]
+        return next((text for text in reversed(found) if text), "")
 
     def lines(self, name):
         """The lines of a file that are JSON objects."""
@@ -141,10 +145,9 @@ def stages(run):
 
 def clocks(run):
     rows = []
-    for path in sorted(glob.glob(run.path("clocks-*.csv"))):
-        with open(path) as f:
-            values = [[float(x) for x in row[:3]] for row in csv.reader(f, skipinitialspace=True)
-                      if len(row) >= 3 and all(re.fullmatch(r"\s*[0-9.]+\s*", x) for x in row[:3])]
+    for path in sorted(path for folder in run.folders for path in glob.glob(os.path.join(folder, "clocks-*.csv"))):
+        values = [[float(x) for x in row[:3]] for row in csv.reader(read(path).splitlines(), skipinitialspace=True)
+                  if len(row) >= 3 and all(re.fullmatch(r"\s*[0-9.]+\s*", x) for x in row[:3])]
         if values:
             clock, power, heat = zip(*values)
             rows.append((os.path.basename(path)[7:-4], "%.0f to %.0f, median %.0f" % (min(clock), max(clock),
@@ -249,9 +252,10 @@ def operations(run):
                          moved / 1e9 if moved else "", "%.0f" % (flop / o["ms"] * 1e-9) if flop else "",
                          "%.0f" % (moved / o["ms"] * 1e-6) if moved else "",
                          "%.0f %% of %s%s" % (100 * ms / o["ms"], bound, "" if measured else " (yardstick)") if ms else ""))
-        text += "## Operations: %s\n\nOn %s, %s, batch %d. Each call was waited for, so short ones show the wait; the table " \
-                "explains %.1f %% of the profiled step.\n\n" % (TITLES[case], bench["device"], bench["dtype"], bench["batch"],
-                                                              100 * (1 - bench["outside_native_share"]))
+        total = sum(o["ms"] for o in bench["operations"])
+        text += "## Operations: %s\n\nOn %s, %s, batch %d. Each call was waited for, so short ones show the wait. Together " \
+                "%s ms, %.1f %% of the measured step.\n\n" % (TITLES[case], bench["device"], bench["dtype"], bench["batch"],
+                                                           costs.figure(total), 100 * total / bench["ms_per_step"])
         text += costs.table(("operation m x k x n", "calls", "ms/step", "share", "GFLOP", "GB", "TFLOP/s", "GB/s",
                              "share of its limit"), rows) + "\n"
     return text
@@ -270,17 +274,17 @@ def agreement(run):
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) < 3:
         sys.exit(__doc__)
-    run = Run(sys.argv[1])
+    run = Run(sys.argv[1:-1])
     parts = [part(run) for part in (header, stages, clocks, library, attention, steps, operations, agreement)]
-    with open(sys.argv[2] + ".md", "w") as f:
+    with open(sys.argv[-1] + ".md", "w") as f:
         f.write("\n".join(part.rstrip("\n") + "\n" for part in parts if part))
     figures = {"date": datetime.date.today().isoformat(), "commit": run.commit, "gpu": run.gpu, "device": run.device,
                "libraries": run.libraries, "stages": run.stages, "copies": run.copies, "products": run.products,
                "cudnn": run.cudnn, "attention": run.attention, "peer": run.peer, "bench": run.bench,
                "agreement": run.agreement}
-    with open(sys.argv[2] + ".json", "w") as f:
+    with open(sys.argv[-1] + ".json", "w") as f:
         json.dump(figures, f, indent=1)
         f.write("\n")
 
