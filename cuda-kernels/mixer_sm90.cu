@@ -270,12 +270,12 @@ int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, 
                       int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream) {
     using namespace mixer;
     const char* op = "position_mlp";
-    TRM_REQUIRE(h != nullptr && w_gate_up != nullptr && w_down != nullptr && y != nullptr && s != nullptr && work != nullptr,
-                "position_mlp: h=%p w_gate_up=%p w_down=%p y=%p s=%p work=%p must not be NULL", h, w_gate_up, w_down, y,
-                static_cast<void*>(s), work);
     TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp: B=%lld S=%d I=%d D=%d must be positive",
                 static_cast<long long>(B), S, I, D);
     TRM_REQUIRE(fits(S, I, D, dtype), "position_mlp: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D, dtype);
+    TRM_REQUIRE(h != nullptr && w_gate_up != nullptr && w_down != nullptr && y != nullptr && s != nullptr && work != nullptr,
+                "position_mlp: h=%p w_gate_up=%p w_down=%p y=%p s=%p work=%p must not be NULL", h, w_gate_up, w_down, y,
+                static_cast<void*>(s), work);
     bf16* packed = static_cast<bf16*>(work);
     CUtensorMap h_map, y_map, packed_map, down_map;
     int result = pack_gate_up(op, static_cast<const bf16*>(w_gate_up), packed, S, I, stream);

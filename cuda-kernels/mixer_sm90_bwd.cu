@@ -416,8 +416,8 @@ int map_inner(const char* op, CUtensorMap* map, const void* address, int64_t B, 
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32_t, int32_t backward) {
-    return mixer::Work(B, S, I, D, backward != 0).bytes;
+int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward) {
+    return mixer::fits(S, I, D, dtype) ? mixer::Work(B, S, I, D, backward != 0).bytes : 0;
 }
 
 int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
@@ -425,16 +425,16 @@ int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const vo
                           int32_t dtype, trm_stream stream) {
     using namespace mixer;
     const char* op = "position_mlp_bwd";
+    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp_bwd: B=%lld S=%d I=%d D=%d must be positive",
+                static_cast<long long>(B), S, I, D);
+    TRM_REQUIRE(fits(S, I, D, dtype), "position_mlp_bwd: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D,
+                dtype);
     TRM_REQUIRE(h != nullptr && y != nullptr && s != nullptr && w_gate_up != nullptr && w_down != nullptr && d != nullptr &&
                     dw_gate_up != nullptr && dw_down != nullptr && work != nullptr,
                 "position_mlp_bwd: h=%p y=%p s=%p w_gate_up=%p w_down=%p d=%p dw_gate_up=%p dw_down=%p work=%p must not be "
                 "NULL",
                 h, y, static_cast<const void*>(s), w_gate_up, w_down, d, static_cast<void*>(dw_gate_up),
                 static_cast<void*>(dw_down), work);
-    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp_bwd: B=%lld S=%d I=%d D=%d must be positive",
-                static_cast<long long>(B), S, I, D);
-    TRM_REQUIRE(fits(S, I, D, dtype), "position_mlp_bwd: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D,
-                dtype);
     const Work at(B, S, I, D, true);
     char* base = static_cast<char*>(work);
     bf16* packed = reinterpret_cast<bf16*>(base + at.packed);

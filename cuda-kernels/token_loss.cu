@@ -27,6 +27,27 @@ __device__ __forceinline__ double stable(double a) {
     return a >= 0 ? a + 1 : 1 / (1 - a);
 }
 
+template <typename T>
+__device__ __forceinline__ T round_once(double v);
+
+template <>
+__device__ __forceinline__ float round_once<float>(double v) {
+    return static_cast<float>(v);
+}
+
+/** Through float32 the value would be rounded twice. Towards zero, with the last bit set where that loses anything (round to
+ *  odd), the float32 stays on v's side of every bfloat16 tie. */
+template <>
+__device__ __forceinline__ bf16 round_once<bf16>(double v) {
+    float f = static_cast<float>(v);
+    if (f == f && static_cast<double>(f) != v) {
+        uint32_t bits = __float_as_uint(f);
+        bits -= fabs(static_cast<double>(f)) > fabs(v);
+        f = __uint_as_float(bits | 1);
+    }
+    return from_float<bf16>(f);
+}
+
 template <int KIND>
 __device__ __forceinline__ double weight(double a, float most) {
     return KIND == TRM_STABLEMAX ? stable(a) : exp(a - static_cast<double>(most));
@@ -113,7 +134,7 @@ __global__ void __launch_bounds__(THREADS, 4)
             } else {
                 gradient = exp(a - static_cast<double>(most)) * inverse - hit;
             }
-            d_row[c] = from_float<T>(static_cast<float>(factor * gradient));
+            d_row[c] = round_once<T>(factor * gradient);
         }
     }
     correct = block_sum<WARPS>(member == 0 ? correct : 0, corrects);

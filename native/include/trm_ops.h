@@ -88,7 +88,7 @@ typedef struct trm_backend {
     /** y = x W^T.  x [M, K], w [N, K], y [M, N]. */
     int (*linear)(const void* x, const void* w, void* y, int64_t M, int32_t N, int32_t K, int32_t dtype,
                   trm_stream stream);
-    /** dx = dy W, or dx += dy W (accumulate = 1, one rounding of the sum).  dy [M, N], w [N, K], dx [M, K]. */
+    /** dx = dy W, or dx += dy W (accumulate = 1: one rounding of the sum; a library may round the product before).  dy [M, N], w [N, K], dx [M, K]. */
     int (*linear_bwd_x)(const void* dy, const void* w, void* dx, int64_t M, int32_t N, int32_t K, int32_t accumulate,
                         int32_t dtype, trm_stream stream);
     /** dw += dy^T x.  dy [M, N], x [M, K], dw [N, K] float32. */
@@ -146,8 +146,8 @@ typedef struct trm_backend {
     /** What the fused halves below compute is what the operations above compose: products, swiglu, add_rms_norm. They
      *  exist for sizes whose weights stay in a cache; fuses_* is 1 for sizes that the backend takes, else 0. */
     int32_t (*fuses_position_mlp)(int32_t S, int32_t I, int32_t D, int32_t dtype);
-    /** Bytes of `work` that position_mlp needs, and with backward = 1 those that both need; 0: work may be NULL. What is
-     *  in it does not outlive a call. */
+    /** Bytes of `work` that position_mlp needs, and with backward = 1 those that both need; 0: work may be NULL, or the
+     *  sizes are not fused. What is in it does not outlive a call. */
     int64_t (*position_mlp_work)(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward);
     /** y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) for each lane's h [S, D], norm over positions.
      *  h y [B, S, D], w_gate_up [2 I, S], w_down [S, I], s [B, D]; y may alias h. */

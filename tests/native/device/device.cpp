@@ -17,6 +17,7 @@
 #include <cuda_runtime.h>
 
 #include "check.h"
+#include "trm_record.h"
 
 namespace {
 
@@ -135,43 +136,13 @@ trm_backend device_table() {
     table.size = own.size;
     table.name = own.name;
     table.target = own.target;
-    table.last_error = own.last_error;
-    table.set_threads = own.set_threads;
-    table.fuses_position_mlp = own.fuses_position_mlp;
-    table.fuses_channel_mlp = own.fuses_channel_mlp;
+#define QUESTION(name) table.name = own.name;
+    TRM_QUESTIONS(QUESTION)
+#undef QUESTION
 #define OPERATION(name) \
-    if (own.name != nullptr) table.name = Entry<&trm_backend::name, decltype(trm_backend::name)>::call
-    OPERATION(zero);
-    OPERATION(copy);
-    OPERATION(cast_bf16);
-    OPERATION(permute_lanes);
-    OPERATION(add);
-    OPERATION(add_into);
-    OPERATION(add_rms_norm);
-    OPERATION(add_rms_norm_bwd);
-    OPERATION(add_rms_norm_positions);
-    OPERATION(add_rms_norm_positions_bwd);
-    OPERATION(swiglu);
-    OPERATION(swiglu_bwd);
-    OPERATION(attention);
-    OPERATION(attention_bwd);
-    OPERATION(position_mlp);
-    OPERATION(position_mlp_bwd);
-    OPERATION(channel_mlp);
-    OPERATION(channel_mlp_bwd);
-    OPERATION(embed);
-    OPERATION(embed_bwd);
-    OPERATION(admit);
-    OPERATION(explore);
-    OPERATION(halt_head);
-    OPERATION(halt_head_bwd);
-    OPERATION(token_loss);
-    OPERATION(halt);
-    OPERATION(continue_loss);
-    OPERATION(metrics);
-    OPERATION(advance);
-    OPERATION(adam);
-    OPERATION(sign_sgd);
+    if (own.name != nullptr) table.name = Entry<&trm_backend::name, decltype(trm_backend::name)>::call;
+    TRM_OPERATIONS(OPERATION)
+    TRM_FUSED(OPERATION)
 #undef OPERATION
     // A new entry of the table is to be named above: its host pointers would reach a kernel.
     constexpr size_t WORDS = sizeof table / sizeof(void*);
