@@ -45,7 +45,7 @@ public final class Kernels {
 
     private static final int EDEVICE = 2;
 
-    private final NativeOps.Table table;
+    private final NativeOps.Table table; // null: of a device that is planned for and not here
     private final Products products;
     private final long stream;
     private final Fault fault; // null: an error has no effect on later calls
@@ -476,7 +476,7 @@ public final class Kernels {
 
     /** Whether {@link #positionMlp} and its backward take these sizes; else the operations above compose them. */
     public boolean fusesPositionMlp(int positions, int inner, int width, Dtype dtype) {
-        return table.fuses_position_mlp(positions, inner, width, dtype.code()) != 0;
+        return table != null && table.fuses_position_mlp(positions, inner, width, dtype.code()) != 0;
     }
 
     /** y [B, S, D] = rms_norm over positions of h + swiglu(h); weights [2 I, S] and [S, I], s [B, D]. */
@@ -542,7 +542,7 @@ public final class Kernels {
 
     /** Whether {@link #channelMlp} and its backward take these sizes; else the operations above compose them. */
     public boolean fusesChannelMlp(int inner, int width, Dtype dtype) {
-        return table.fuses_channel_mlp(inner, width, dtype.code()) != 0;
+        return table != null && table.fuses_channel_mlp(inner, width, dtype.code()) != 0;
     }
 
     /**

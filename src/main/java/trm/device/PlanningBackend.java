@@ -1,17 +1,29 @@
 package trm.device;
 
 import java.nio.ByteBuffer;
+import java.util.Map;
 
 /**
- * A backend without memory: allocations are counted by the {@link Arena} and nothing runs. Building a model on it tells
+ * A backend without memory: allocations are laid out by the {@link Arena} and nothing runs. Building a model on it tells
  * how much memory that model needs on the device planned for, at any size.
  */
 public final class PlanningBackend implements Backend {
-    private final Backend device;
+    private final Kernels kernels;
+    private final Map<String, Long> overhead;
 
     /** @param device whose operations say which sizes they fuse */
     public PlanningBackend(Backend device) {
-        this.device = device;
+        this(device.kernels(), device.overheadBytes());
+    }
+
+    private PlanningBackend(Kernels kernels, Map<String, Long> overhead) {
+        this.kernels = kernels;
+        this.overhead = overhead;
+    }
+
+    /** For a device that is not here, whose operations change no tensor that a model asks for. */
+    public static PlanningBackend ofAbsent(Map<String, Long> overhead) {
+        return new PlanningBackend(new Kernels(null, null), overhead);
     }
 
     @Override
@@ -27,7 +39,12 @@ public final class PlanningBackend implements Backend {
     /** The device's, to be asked about sizes; there is no memory to run them on. */
     @Override
     public Kernels kernels() {
-        return device.kernels();
+        return kernels;
+    }
+
+    @Override
+    public Map<String, Long> overheadBytes() {
+        return overhead;
     }
 
     @Override

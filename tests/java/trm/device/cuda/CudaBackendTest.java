@@ -389,7 +389,7 @@ class CudaBackendTest {
         FakeGpu.Result result = gpu.java(Map.of("FAKE_CUDA_MEMORY", "40000000"), Large.class.getName())
                 .done();
         assertEquals(
-                "no memory on cuda:0 for 'large': 80000000 bytes; 1048576 are free",
+                "no memory on cuda:0 for 'large': 80000000 bytes; 40000000 are free",
                 result.out().strip());
     }
 
