@@ -1,10 +1,11 @@
 // lanes.cu: admission of new examples into halted lanes, and the draw of the exploration minimum.
 //
-//   admit    halted lanes: sample rows[b], y = y_init, z = z_init at every position, steps = 0; others are not touched
+//   admit    halted lanes: sample rows[step % ring, b], y = y_init, z = z_init at every position, steps = 0; the
+//            others are not touched
 //   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
 //
 // Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
-// lanes are spread over devices. The data set stays on the device as bytes; a lane gathers its row.
+// lanes are spread over devices; and the place in the ring needs no host that says it. The data set stays on the device as bytes; a lane gathers its row.
 //
 // cost  admit: 2 S D elements written a halted lane, DRAM-bound; a lane that goes on costs one read. explore: nothing
 
@@ -19,15 +20,16 @@ constexpr int PACKS_PER_BLOCK = 8 * THREADS;  // of y, and as many of z
 /** A block fills a part of one lane's y and z; the first of a lane also takes its example. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    admit_kernel(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
-                 int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
-                 int32_t* inputs, int32_t* labels, int32_t* ids, T* y, T* z, int32_t L, int32_t S, int32_t D,
-                 bool wide) {
+    admit_kernel(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
+                 const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
+                 const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels,
+                 int32_t* ids, T* y, T* z, int64_t B, int32_t L, int32_t S, int32_t D, bool wide) {
     const int64_t packs = S * divide_up(D, PACK), parts = divide_up(packs, PACKS_PER_BLOCK);
     const int64_t b = blockIdx.x / parts, part = blockIdx.x % parts;
     if (halted[b] == 0) return;
     if (part == 0) {
-        const int64_t row = rows[b];
+        const int64_t slot = ring == 1 ? 0 : static_cast<int64_t>(controls[TRM_CTRL_STEP]) % ring;
+        const int64_t row = rows[slot * B + b];
         for (int64_t i = threadIdx.x; i < L; i += THREADS) {
             const int32_t label = row < 0 ? TRM_IGNORE : static_cast<int32_t>(data_labels[row * L + i]);
             inputs[b * L + i] = row < 0 ? 0 : static_cast<int32_t>(data_inputs[row * L + i]);
@@ -89,26 +91,29 @@ __global__ void __launch_bounds__(THREADS)
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int ops::admit(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
-               int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
-               int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S,
-               int32_t D, int32_t dtype, trm_stream stream) {
+int ops::admit(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
+               const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
+               const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels,
+               int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype,
+               trm_stream stream) {
     TRM_REQUIRE(rows != nullptr && data_inputs != nullptr && data_labels != nullptr && data_ids != nullptr,
                 "admit: rows, data_inputs, data_labels or data_ids is NULL");
     TRM_REQUIRE(y_init != nullptr && z_init != nullptr && halted != nullptr && steps != nullptr && inputs != nullptr &&
                     labels != nullptr && ids != nullptr && y != nullptr && z != nullptr,
                 "admit: y_init, z_init, halted, steps, inputs, labels, ids, y or z is NULL");
     TRM_REQUIRE(B > 0 && L > 0 && S >= L && D > 0, "admit: B=%lld L=%d S=%d D=%d", static_cast<long long>(B), L, S, D);
+    TRM_REQUIRE(ring == 1 || (ring > 1 && controls != nullptr), "admit: ring=%d with controls %s", ring,
+                controls == nullptr ? "NULL" : "given");
     TRM_REQUIRE_DTYPE("admit", dtype);
     const int64_t blocks = B * divide_up(S * divide_up(D, PACK), PACKS_PER_BLOCK);
     const bool wide = D % PACK == 0 && aligned(16, y_init, z_init, y, z);
     if (dtype == TRM_F32)
-        return launch("admit", admit_kernel<float>, blocks, THREADS, 0, stream, rows, data_inputs, data_labels,
-                      data_ids, ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, static_cast<float*>(y),
-                      static_cast<float*>(z), L, S, D, wide);
-    return launch("admit", admit_kernel<bf16>, blocks, THREADS, 0, stream, rows, data_inputs, data_labels, data_ids,
-                  ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, static_cast<bf16*>(y),
-                  static_cast<bf16*>(z), L, S, D, wide);
+        return launch("admit", admit_kernel<float>, blocks, THREADS, 0, stream, rows, controls, ring, data_inputs,
+                      data_labels, data_ids, ignore_id, y_init, z_init, halted, steps, inputs, labels, ids,
+                      static_cast<float*>(y), static_cast<float*>(z), B, L, S, D, wide);
+    return launch("admit", admit_kernel<bf16>, blocks, THREADS, 0, stream, rows, controls, ring, data_inputs,
+                  data_labels, data_ids, ignore_id, y_init, z_init, halted, steps, inputs, labels, ids,
+                  static_cast<bf16*>(y), static_cast<bf16*>(z), B, L, S, D, wide);
 }
 
 int ops::explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,

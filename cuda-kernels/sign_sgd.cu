@@ -2,8 +2,9 @@
 //
 //   e_i = (1 - lr wd) e_i - lr sign(sum of the rows of d_rows whose identifier is i),  sign(0) = 0
 //
-// A block a lane. The first lane that holds an identifier updates its vector, and adds the rows of all its lanes in lane
-// order, in fp64; the blocks of its other lanes end without a look at the table. Other rows of it are not touched.
+// A block has 256 channels of a lane. Those of the first lane that holds an identifier update its vector: they add the rows
+// of all its lanes in lane order, in fp64, many loads under way at once; the blocks of its other lanes end without a look
+// at the table. Other rows of it are not touched.
 //
 // shapes    table [identifiers, E], d_rows [B, E] fp32; ids [B]
 // cost      B^2 reads of identifiers from L1 and L2, B E values of DRAM: small
@@ -19,8 +20,9 @@ constexpr int THREADS = WARP * WARPS;
 __global__ void __launch_bounds__(THREADS)
     sign_sgd_kernel(float* table, const int32_t* ids, const float* d_rows, const double* controls, int64_t B, int32_t E,
                     double weight_decay) {
-    __shared__ unsigned found[WARPS];
-    const int64_t b = blockIdx.x;
+    __shared__ int32_t rows[THREADS];  // lanes of this tile that hold the identifier, in order
+    __shared__ int32_t counts[WARPS];
+    const int64_t slabs = divide_up(E, THREADS), b = blockIdx.x / slabs;
     const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
     const int32_t id = ids[b];
 
@@ -28,29 +30,32 @@ __global__ void __launch_bounds__(THREADS)
     for (int64_t i = threadIdx.x; i < b; i += THREADS) before |= ids[i] == id;
     if (__syncthreads_or(before)) return;
 
-    const double lr = controls[TRM_CTRL_PUZZLE_LR];
-    const float keep = static_cast<float>(1 - lr * weight_decay), step = static_cast<float>(lr);
-    float* row = table + static_cast<int64_t>(id) * E;
-    for (int32_t base = 0; base < E; base += THREADS) {
-        const int32_t c = base + static_cast<int32_t>(threadIdx.x);
-        double sum = 0.0;
-        for (int64_t first = b; first < B; first += THREADS) {
-            const int64_t i = first + threadIdx.x;
-            const unsigned match = __ballot_sync(ALL_LANES, i < B && ids[i] == id);
-            if (lane == 0) found[warp] = match;
-            __syncthreads();  // the tile's matches are there
-            for (int w = 0; w < WARPS; w++)
-                for (unsigned left = found[w]; left != 0; left &= left - 1) {
-                    const int64_t from = first + w * WARP + __ffs(static_cast<int>(left)) - 1;
-                    if (c < E) sum += static_cast<double>(d_rows[from * E + c]);
-                }
-            __syncthreads();  // and have been read
+    const int64_t c = blockIdx.x % slabs * THREADS + threadIdx.x;
+    double sum = 0.0;
+    for (int64_t first = b; first < B; first += THREADS) {
+        const int64_t i = first + threadIdx.x;
+        const bool match = i < B && ids[i] == id;
+        const unsigned matches = __ballot_sync(ALL_LANES, match);
+        if (lane == 0) counts[warp] = __popc(matches);
+        __syncthreads();  // the counts are there, and the tile before has been read
+        int count = 0, place = 0;
+        for (int w = 0; w < WARPS; w++) {
+            if (w == warp) place = count;
+            count += counts[w];
         }
+        if (match) rows[place + __popc(matches & ((1u << lane) - 1))] = static_cast<int32_t>(threadIdx.x);
+        __syncthreads();  // the tile's lanes are there, and its counts have been read
         if (c < E) {
-            const float sign = static_cast<float>((sum > 0) - (sum < 0));
-            row[c] = keep * row[c] - step * sign;
+#pragma unroll 16
+            for (int k = 0; k < count; k++) sum += static_cast<double>(d_rows[(first + rows[k]) * E + c]);
         }
     }
+    if (c >= E) return;
+    const double lr = controls[TRM_CTRL_PUZZLE_LR];
+    const float keep = static_cast<float>(1 - lr * weight_decay), step = static_cast<float>(lr);
+    const float sign = static_cast<float>((sum > 0) - (sum < 0));
+    float* at = table + static_cast<int64_t>(id) * E + c;
+    *at = keep * *at - step * sign;
 }
 
 }  // namespace
@@ -62,7 +67,7 @@ int ops::sign_sgd(float* table, const int32_t* ids, const float* d_rows, const d
     TRM_REQUIRE(table != nullptr && ids != nullptr && d_rows != nullptr && controls != nullptr,
                 "sign_sgd: table, ids, d_rows or controls is NULL");
     TRM_REQUIRE(B > 0 && E > 0, "sign_sgd: B=%lld E=%d must be positive", static_cast<long long>(B), E);
-    return launch("sign_sgd", sign_sgd_kernel, B, THREADS, 0, stream, table, ids, d_rows, controls, B, E, weight_decay);
+    return launch("sign_sgd", sign_sgd_kernel, B * divide_up(E, THREADS), THREADS, 0, stream, table, ids, d_rows, controls, B, E, weight_decay);
 }
 
 }  // namespace trm

@@ -3,7 +3,8 @@
 //   fwd   p = silu(g) u,  silu(a) = a sigma(a)
 //   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p again
 //
-// 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so that it stays finite.
+// fp32: 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so it stays finite.
+// bf16: swiglu.cuh, what the fused products compute too.
 //
 // shapes    gu dgu [outer, 2, inner], g in front of u; p dp [outer, inner]; fp32 or bf16
 // numerics  fp32, one rounding at the store
@@ -12,6 +13,7 @@
 // paths     inner % 8 == 0 and 16-byte aligned: 16-byte accesses; else one element at a time
 
 #include "ops.cuh"
+#include "swiglu.cuh"
 
 namespace trm {
 namespace {
@@ -34,6 +36,26 @@ __device__ __forceinline__ float exp_of_minus(float a) {
     return expf(fminf(-a, 88.0f));  // a NaN gives a number here; the factor a of both gradients keeps it NaN
 }
 
+/** silu of two neighbouring elements. */
+template <typename T>
+__device__ __forceinline__ float2 silu_of(float a, float b) {
+    if (std::is_same<T, bf16>::value) return silu(a, b);
+    return make_float2(a / (1.0f + exp_of_minus(a)), b / (1.0f + exp_of_minus(b)));
+}
+
+__device__ __forceinline__ float exact_silu(float a, float* slope) {
+    const float e = exp_of_minus(a);
+    const float sigma = 1.0f / (1.0f + e);
+    *slope = sigma * (1.0f + a * (e * sigma));
+    return a * sigma;
+}
+
+template <typename T>
+__device__ __forceinline__ float2 silu_of(float a, float b, float2* slope) {
+    if (std::is_same<T, bf16>::value) return silu(a, b, slope);
+    return make_float2(exact_silu(a, &slope->x), exact_silu(b, &slope->y));
+}
+
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
     swiglu_fwd_kernel(const T* gu, T* p, int64_t outer, int64_t inner, bool wide) {
@@ -45,9 +67,10 @@ __global__ void __launch_bounds__(THREADS)
     const Pack<T> u = load_pack(from + inner, count, wide);
     Pack<T> out;
 #pragma unroll
-    for (int i = 0; i < PACK; i++) {
-        const float a = to_float(g.v[i]);
-        out.v[i] = from_float<T>(a / (1.0f + exp_of_minus(a)) * to_float(u.v[i]));
+    for (int i = 0; i < PACK; i += 2) {
+        const float2 s = silu_of<T>(to_float(g.v[i]), to_float(g.v[i + 1]));
+        out.v[i] = from_float<T>(s.x * to_float(u.v[i]));
+        out.v[i + 1] = from_float<T>(s.y * to_float(u.v[i + 1]));
     }
     store_pack(p + at.row * inner + at.column, out, count, wide);
 }
@@ -63,14 +86,17 @@ __global__ void __launch_bounds__(THREADS)
     const Pack<T> d = load_pack(dp + at.row * inner + at.column, count, wide);
     Pack<T> dg, du, again;
 #pragma unroll
-    for (int i = 0; i < PACK; i++) {
-        const float a = to_float(g.v[i]), dout = to_float(d.v[i]);
-        const float e = exp_of_minus(a);
-        const float sigma = 1.0f / (1.0f + e);
-        const float up = to_float(u.v[i]), silu = a * sigma;
-        dg.v[i] = from_float<T>(dout * up * (sigma * (1.0f + a * (e * sigma))));
-        du.v[i] = from_float<T>(dout * silu);
-        again.v[i] = from_float<T>(silu * up);
+    for (int i = 0; i < PACK; i += 2) {
+        float2 slope;
+        const float2 s = silu_of<T>(to_float(g.v[i]), to_float(g.v[i + 1]), &slope);
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+            const float dout = to_float(d.v[i + j]), up = to_float(u.v[i + j]);
+            const float value = j == 0 ? s.x : s.y;
+            dg.v[i + j] = from_float<T>(dout * up * (j == 0 ? slope.x : slope.y));
+            du.v[i + j] = from_float<T>(dout * value);
+            again.v[i + j] = from_float<T>(value * up);
+        }
     }
     store_pack(dgu + gate, dg, count, wide);
     store_pack(dgu + gate + inner, du, count, wide);

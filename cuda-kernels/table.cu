@@ -1,5 +1,9 @@
 // table.cu: the table of the CUDA backend. The products are cuBLASLt's and are entered by their caller; NULL here.
 
+#include <cstdlib>
+#include <cstring>
+
+#include "mixer_sm90.cuh"
 #include "ops.cuh"
 
 namespace trm {
@@ -10,11 +14,11 @@ int set_threads(int32_t) {
     return TRM_OK;
 }
 
-/** No half of a block is fused yet: all are composed. */
-int32_t fuses_position_mlp(int32_t, int32_t, int32_t, int32_t) {
-    return 0;
+int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
+    return mixer::fits(S, I, D, dtype);
 }
 
+/** Channels are composed. */
 int32_t fuses_channel_mlp(int32_t, int32_t, int32_t) {
     return 0;
 }
@@ -31,6 +35,23 @@ const char* device_target() {
     else
         snprintf(text, sizeof text, "no device: %s", cudaGetErrorString(error));
     return text;
+}
+
+int32_t fuses_no_product(int32_t, int32_t, int32_t) {
+    return 0;
+}
+
+int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t) {
+    return 0;
+}
+
+/** TRM_CUDA_FUSED = 0: everything is composed from its operations, as it is for sizes that are not fused. */
+void choose_fusion(trm_backend* table) {
+    const char* fused = getenv("TRM_CUDA_FUSED");
+    if (fused == nullptr || strcmp(fused, "0") != 0) return;
+    table->fuses_position_mlp = fuses_no_position_mlp;
+    table->fuses_linear_swiglu = fuses_no_product;
+    table->fuses_linear_add_rms_norm = fuses_no_product;
 }
 
 trm_backend build() {
@@ -54,7 +75,14 @@ trm_backend build() {
     table.swiglu = ops::swiglu;
     table.swiglu_bwd = ops::swiglu_bwd;
     table.fuses_position_mlp = fuses_position_mlp;
+    table.position_mlp_work = ops::position_mlp_work;
+    table.position_mlp = ops::position_mlp;
+    table.position_mlp_bwd = ops::position_mlp_bwd;
     table.fuses_channel_mlp = fuses_channel_mlp;
+    table.fuses_linear_swiglu = ops::fuses_linear_swiglu;
+    table.linear_swiglu = ops::linear_swiglu;
+    table.fuses_linear_add_rms_norm = ops::fuses_linear_add_rms_norm;
+    table.linear_add_rms_norm = ops::linear_add_rms_norm;
     table.attention = ops::attention;
     table.attention_bwd = ops::attention_bwd;
     table.embed = ops::embed;
@@ -70,6 +98,7 @@ trm_backend build() {
     table.advance = ops::advance;
     table.adam = ops::adam;
     table.sign_sgd = ops::sign_sgd;
+    choose_fusion(&table);
     return table;
 }
 

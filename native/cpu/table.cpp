@@ -58,11 +58,17 @@ void choose_fusion(trm_backend* table) {
     table->fuses_channel_mlp = fuses_no_channel_mlp;
 }
 
+// Nothing follows a product in the same pass on the CPU: tiles of a product are oneDNN's, and what follows finds them in
+// a cache.
+int32_t fuses_no_product(int32_t, int32_t, int32_t) { return 0; }
+
 trm_backend build() {
     trm_backend table;
     std::memset(&table, 0, sizeof table);
     fill_ops(&table);
     choose_fusion(&table);
+    table.fuses_linear_swiglu = fuses_no_product;
+    table.fuses_linear_add_rms_norm = fuses_no_product;
     fill_products(&table);
     table.abi_version = TRM_ABI_VERSION;
     table.size = int32_t(sizeof table);

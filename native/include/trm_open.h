@@ -1,4 +1,4 @@
-/* trm_open.h: how Java opens a backend library. Compiled into the JNI library only. */
+/* trm_open.h: how Java opens a backend library, and records calls of the CPU's. Compiled into the JNI library only. */
 #ifndef TRM_OPEN_H
 #define TRM_OPEN_H
 
@@ -6,8 +6,10 @@
 #include <sys/mman.h>
 #include <cstdlib>
 #include <cstring>
+#include <vector>
 
 #include "trm_ops.h"
+#include "trm_record.h"
 
 /** The text of the last failed trm_open_backend of this thread. */
 inline char* trm_open_error() {
@@ -40,53 +42,63 @@ inline trm_backend* trm_open_backend(const char* path) {
     return const_cast<trm_backend*>(backend);
 }
 
-/** The name of the first entry that is NULL, or NULL if there is none. `products` = 0 leaves the six products out; the
- *  fused halves are left out: fuses_* says whether they are called. */
+/** The name of the first entry that is NULL, or NULL if there is none. `products` = 0 leaves the six products out; what is
+ *  fused is left out: fuses_* says whether it is called. */
 inline const char* trm_missing_operation(const trm_backend* backend, int products) {
 #define TRM_ENTRY(name) \
     if (backend->name == nullptr) return #name;
-#define TRM_PRODUCT(name) \
-    if (products != 0 && backend->name == nullptr) return #name;
-    TRM_ENTRY(last_error)
-    TRM_ENTRY(set_threads)
-    TRM_ENTRY(zero)
-    TRM_ENTRY(copy)
-    TRM_ENTRY(cast_bf16)
-    TRM_ENTRY(permute_lanes)
-    TRM_PRODUCT(linear)
-    TRM_PRODUCT(linear_bwd_x)
-    TRM_PRODUCT(linear_bwd_w)
-    TRM_PRODUCT(mix)
-    TRM_PRODUCT(mix_bwd_x)
-    TRM_PRODUCT(mix_bwd_w)
-    TRM_ENTRY(add)
-    TRM_ENTRY(add_into)
-    TRM_ENTRY(add_rms_norm)
-    TRM_ENTRY(add_rms_norm_bwd)
-    TRM_ENTRY(add_rms_norm_positions)
-    TRM_ENTRY(add_rms_norm_positions_bwd)
-    TRM_ENTRY(swiglu)
-    TRM_ENTRY(swiglu_bwd)
-    TRM_ENTRY(attention)
-    TRM_ENTRY(attention_bwd)
-    TRM_ENTRY(fuses_position_mlp)
-    TRM_ENTRY(fuses_channel_mlp)
-    TRM_ENTRY(embed)
-    TRM_ENTRY(embed_bwd)
-    TRM_ENTRY(admit)
-    TRM_ENTRY(explore)
-    TRM_ENTRY(halt_head)
-    TRM_ENTRY(halt_head_bwd)
-    TRM_ENTRY(token_loss)
-    TRM_ENTRY(halt)
-    TRM_ENTRY(continue_loss)
-    TRM_ENTRY(metrics)
-    TRM_ENTRY(advance)
-    TRM_ENTRY(adam)
-    TRM_ENTRY(sign_sgd)
-#undef TRM_PRODUCT
+    TRM_QUESTIONS(TRM_ENTRY)
+    TRM_OPERATIONS(TRM_ENTRY)
+    if (products != 0) {
+        TRM_PRODUCTS(TRM_ENTRY)
+    }
 #undef TRM_ENTRY
     return nullptr;
+}
+
+/** Calls in the order in which they were made. */
+struct trm_record {
+    std::vector<trm_call> calls;
+
+    /** What this thread's calls are added to, or NULL: then they are made. */
+    static trm_record*& current() {
+        static thread_local trm_record* record = nullptr;
+        return record;
+    }
+    static bool active() { return current() != nullptr; }
+    static int put(trm_call call) {
+        current()->calls.push_back(std::move(call));
+        return TRM_OK;
+    }
+};
+
+/** A table over that of the CPU backend whose calls can be recorded. */
+inline trm_backend* trm_recordable(const trm_backend* backend) {
+    return trm_recorder<trm_record>::over(backend);
+}
+
+/** From now on this thread's calls of the recordable table are not made but added to a new record. */
+inline long long trm_record_begin() {
+    trm_record::current() = new trm_record;
+    return reinterpret_cast<long long>(trm_record::current());
+}
+
+/** From now on they are made again. */
+inline void trm_record_end() {
+    trm_record::current() = nullptr;
+}
+
+/** Makes the calls of a record. Returns the number of the first that fails, from 0; those after it are not made. -1 if
+ *  all succeed. */
+inline int trm_record_replay(long long record) {
+    const std::vector<trm_call>& calls = reinterpret_cast<const trm_record*>(record)->calls;
+    for (size_t i = 0; i < calls.size(); i++)
+        if (calls[i]() != TRM_OK) return static_cast<int>(i);
+    return -1;
+}
+
+inline void trm_record_free(long long record) {
+    delete reinterpret_cast<trm_record*>(record);
 }
 
 /** Zeroed host memory aligned to 64 bytes, or 0. */

@@ -2,8 +2,8 @@
  *
  * A backend is a shared library that exports one function, trm_backend_table(), returning a table of function
  * pointers. Java opens it with trm_open_backend() and calls the entries. A backend may leave the six products NULL when
- * its Java half has them from a library, and the fused halves when fuses_* is always 0; with any other entry NULL, Java
- * refuses the device and names the operation.
+ * its Java half has them from a library, and fused operations when their fuses_* is always 0; with any other entry NULL,
+ * Java refuses the device and names the operation.
  *
  * Letters: B lanes, S = P + L positions (P puzzle-embedding prefix, L tokens), D channels, V vocabulary, A heads,
  * d head width, I inner width of a SwiGLU, E width of a puzzle vector.
@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-#define TRM_ABI_VERSION 1
+#define TRM_ABI_VERSION 2
 
 enum { TRM_OK = 0, TRM_EINVAL = 1, TRM_EDEVICE = 2 };
 enum { TRM_F32 = 0, TRM_BF16 = 1 };
@@ -147,14 +147,17 @@ typedef struct trm_backend {
     /** What the fused halves below compute is what the operations above compose: products, swiglu, add_rms_norm. They
      *  exist for sizes whose weights stay in a cache; fuses_* is 1 for sizes that the backend takes, else 0. */
     int32_t (*fuses_position_mlp)(int32_t S, int32_t I, int32_t D, int32_t dtype);
+    /** Bytes of `work` that position_mlp needs, and with backward = 1 those that both need; 0: work may be NULL. What is
+     *  in it does not outlive a call. */
+    int64_t (*position_mlp_work)(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward);
     /** y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) for each lane's h [S, D], norm over positions.
      *  h y [B, S, D], w_gate_up [2 I, S], w_down [S, I], s [B, D]; y may alias h. */
-    int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, int64_t B,
-                        int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
+    int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work,
+                        int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
     /** d [B, S, D]: in the gradient of y, out that of h. dw_gate_up [2 I, S] +=, dw_down [S, I] +=, float32. */
     int (*position_mlp_bwd)(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
-                            void* d, float* dw_gate_up, float* dw_down, int64_t B, int32_t S, int32_t I, int32_t D,
-                            int32_t dtype, trm_stream stream);
+                            void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I,
+                            int32_t D, int32_t dtype, trm_stream stream);
 
     int32_t (*fuses_channel_mlp)(int32_t I, int32_t D, int32_t dtype);
     /** y = rms_norm(h + (silu(h Wg^T) * (h Wu^T)) Wd^T), norm over channels; u = y + c unless c is NULL.
@@ -167,6 +170,20 @@ typedef struct trm_backend {
     int (*channel_mlp_bwd)(const void* h, const void* kept, const void* y, const float* s, const void* w_gate_up,
                            const void* w_down, void* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I,
                            int32_t D, int32_t dtype, trm_stream stream);
+
+    /* ---- products with what follows them ------------------------------------------------------------------------- */
+
+    /** What they compute is what the operations named compose. fuses_* is 1 for sizes that the backend takes, else 0. */
+    int32_t (*fuses_linear_swiglu)(int32_t I, int32_t K, int32_t dtype);
+    /** linear, then swiglu: gu = x w_gate_up^T, p = silu(g) u.  x [M, K], w_gate_up [2 I, K], gu [M, 2, I] or NULL when
+     *  no backward pass follows, p [M, I]. */
+    int (*linear_swiglu)(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
+                         int32_t dtype, trm_stream stream);
+    int32_t (*fuses_linear_add_rms_norm)(int32_t N, int32_t K, int32_t dtype);
+    /** linear, then add_rms_norm: y = rms_norm(h + x w^T) over the last axis, s, and u = y + c unless c is NULL.
+     *  x [M, K], w [N, K], h c y u [M, N], s [M]; y and u may alias h, u may alias c. */
+    int (*linear_add_rms_norm)(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
+                               int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream);
 
     /* ---- input injection --------------------------------------------------------------------------------------- */
 
@@ -182,14 +199,16 @@ typedef struct trm_backend {
 
     /* ---- lanes ------------------------------------------------------------------------------------------------- */
 
-    /** Every halted lane takes the example rows[b] of the data set, initial latents and steps = 0; others keep theirs.
-     *  rows [B] int32 (a row of -1: inputs 0, labels TRM_IGNORE, identifier 0); data_inputs, data_labels [examples, L]
-     *  uint8; data_ids [examples] int32; a label equal to ignore_id becomes TRM_IGNORE (ignore_id < 0: none).
-     *  halted, steps, ids [B]; inputs, labels [B, L]; y, z [B, S, D]; y_init, z_init [D] float32. */
-    int (*admit)(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
-                 int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
-                 int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S,
-                 int32_t D, int32_t dtype, trm_stream stream);
+    /** Every halted lane takes the example rows[step % ring, b] of the data set, initial latents and steps = 0; others
+     *  keep theirs. step is that in controls, which may be NULL when ring = 1.
+     *  rows [ring, B] int32 (a row of -1: inputs 0, labels TRM_IGNORE, identifier 0); data_inputs, data_labels
+     *  [examples, L] uint8; data_ids [examples] int32; a label equal to ignore_id becomes TRM_IGNORE (ignore_id < 0:
+     *  none). halted, steps, ids [B]; inputs, labels [B, L]; y, z [B, S, D]; y_init, z_init [D] float32. */
+    int (*admit)(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
+                 const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
+                 const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels,
+                 int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype,
+                 trm_stream stream);
 
     /** m_b of lane first_lane + b at the step in controls: with probability p drawn from {2, ..., max_steps}, else 0.
      *  Philox4x32-10, key (seed low, seed high), counter (global lane, step low, step high, 0): words 0, 1 give the

@@ -3,8 +3,8 @@
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
 # the copy `mvn verify` rebuilds what changed and runs the numerical tests: the recorded cases, every operation alone,
-# deep supervision, recomputation. Left out are the other tests, the repetition under other instruction sets, and the
-# format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
+# deep supervision, recomputation, recorded steps. Left out are the other tests, the repetition under other instruction
+# sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
 # finish is an error, never a catch. Exit status 1 unless all are caught.
 set -euo pipefail
 
@@ -18,7 +18,7 @@ mkdir "$tree"
 tar -C "$root" --exclude=./target --exclude=./.git --exclude=./runs -cf - . | tar -C "$tree" -xf -
 cd "$tree"
 
-tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest,trm/train/RecomputeTest'
+tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest'
 ops=native/cpu/ops
 java=src/main/java/trm
 passed=0
@@ -150,6 +150,10 @@ mutate continue-target-never-last $ops/halt.cpp 's|steps\[b\] >= max_steps ? hal
 mutate continue-target-lacks-maximum $ops/halt.cpp 's|halts > goes_on ? halts : goes_on|halts > goes_on ? halts : halts|'
 mutate continue-gradient-of-exact $ops/halt.cpp \
     's|dq\[2 \* b + 1\] = (float) (scale \* (l.sigma - target\[b\]));|dq[2 * b + 1] = (float) (scale * (l.sigma - 1));|'
+mutate ring-slot-of-next-step $ops/lanes.cpp 's|(int64_t) controls\[TRM_CTRL_STEP\] % ring|((int64_t) controls[TRM_CTRL_STEP] + 1) % ring|'
+mutate ring-slot-from-host $java/train/DeepSupervision.java 's|admit(ring.rows(), controls,|admit(ring.rows().view(offered % RING * lanes.ids().count(), 1, lanes.ids().count()), null,|'
+mutate record-may-wait $java/device/cpu/CpuBackend.java 's|kernels.recording().refuse("synchronize");||'
+mutate record-of-other-examples $java/train/Evaluator.java 's|repeated.forget();||'
 mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate halt-after-minimum $ops/halt.cpp 's|step >= min_steps\[b\]|step > min_steps[b]|'

@@ -6,11 +6,11 @@ using namespace check;
 namespace {
 
 template <typename T>
-void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id) {
+void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id, int32_t ring = 1, int64_t step = 0) {
     each_case(
         [=](Random& random) {
             const int32_t examples = 4;
-            Buffer<int32_t> rows("rows", B), halted("halted", B), steps("steps", B), inputs("inputs", B * L),
+            Buffer<int32_t> ring_rows("rows", ring * B), halted("halted", B), steps("steps", B), inputs("inputs", B * L),
                 labels("labels", B * L), ids("ids", B), data_ids("data_ids", examples);
             Buffer<uint8_t> data_inputs("data_inputs", examples * L), data_labels("data_labels", examples * L);
             Buffer<float> y_init("y_init", D), z_init("z_init", D);
@@ -24,8 +24,11 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
                 data_labels[i] = static_cast<uint8_t>(random.below(3));
             }
             for (int64_t i = 0; i < B * L; i++) inputs[i] = random.below(9), labels[i] = random.below(9);
+            Buffer<double> controls("controls", TRM_CTRL_COUNT);
+            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = i == TRM_CTRL_STEP ? static_cast<double>(step) : 7.5;
+            for (int64_t i = 0; i < ring * B; i++) ring_rows[i] = random.below(examples + 1) - 1;
+            const int32_t* rows = ring_rows.data() + step % ring * B;
             for (int64_t b = 0; b < B; b++) {
-                rows[b] = random.below(examples + 1) - 1;
                 halted[b] = random.below(2);
                 steps[b] = 1 + random.below(5);
                 ids[b] = random.below(9);
@@ -34,7 +37,8 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
             for (int32_t i = 0; i < examples; i++) data_ids[i] = 100 + i;
             data_inputs.freeze();
             data_labels.freeze();
-            rows.freeze();
+            ring_rows.freeze();
+            controls.freeze();
             halted.freeze();
             const auto values = [](const Buffer<int32_t>& b) {
                 return std::vector<int32_t>(b.data(), b.data() + b.count());
@@ -56,8 +60,9 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
                     want_z[b * S * D + i] = narrow<T>(z_init[i % D]);
                 }
             }
-            succeeded(ops().admit(rows, data_inputs, data_labels, data_ids, ignore_id, y_init, z_init, halted, steps,
-                                  inputs, labels, ids, y, z, B, L, S, D, Type<T>::CODE, nullptr));
+            succeeded(ops().admit(ring_rows, ring == 1 ? nullptr : controls.data(), ring, data_inputs, data_labels,
+                                  data_ids, ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, y, z, B, L,
+                                  S, D, Type<T>::CODE, nullptr));
             equal(steps, want_steps);
             equal(inputs, want_inputs);
             equal(labels, want_labels);
@@ -65,7 +70,8 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
             equal(y, want_y);
             equal(z, want_z);
         },
-        "%s B=%lld L=%d S=%d D=%d ignore=%d", Type<T>::NAME, static_cast<long long>(B), L, S, D, ignore_id);
+        "%s B=%lld L=%d S=%d D=%d ignore=%d ring=%d step=%lld", Type<T>::NAME, static_cast<long long>(B), L, S, D,
+        ignore_id, ring, static_cast<long long>(step));
 }
 
 // Philox4x32-10 after its paper: counter (lane, step low, step high, 0), key (seed low, seed high).
@@ -116,11 +122,19 @@ TEST(admit) {
         admit_matches<bf16>(5, 300, 301, D, -1);
     }
     admit_matches<bf16>(3, 5, 300, 72, 2);
+    for (const int64_t step : {0LL, 1LL, 7LL, 5000000002LL}) {
+        admit_matches<float>(37, 3, 3, 8, -1, 4, step);
+        admit_matches<bf16>(37, 3, 3, 8, -1, 3, step);
+    }
     Buffer<int32_t> i("i", 8);
     Buffer<uint8_t> u("u", 8);
     Buffer<float> x("x", 8);
-    refused(ops().admit(i, u, u, i, 0, x, x, i, i, i, i, i, x, x, 1, 4, 3, 2, TRM_F32, nullptr), "S=3");
-    refused(ops().admit(i, u, u, nullptr, 0, x, x, i, i, i, i, i, x, x, 1, 1, 1, 2, TRM_F32, nullptr), "NULL");
+    Buffer<double> c("c", TRM_CTRL_COUNT);
+    refused(ops().admit(i, c, 1, u, u, i, 0, x, x, i, i, i, i, i, x, x, 1, 4, 3, 2, TRM_F32, nullptr), "S=3");
+    refused(ops().admit(i, c, 1, u, u, nullptr, 0, x, x, i, i, i, i, i, x, x, 1, 1, 1, 2, TRM_F32, nullptr), "NULL");
+    refused(ops().admit(i, c, 0, u, u, i, 0, x, x, i, i, i, i, i, x, x, 1, 1, 1, 2, TRM_F32, nullptr), "ring=0");
+    refused(ops().admit(i, nullptr, 2, u, u, i, 0, x, x, i, i, i, i, i, x, x, 1, 1, 1, 2, TRM_F32, nullptr),
+            "ring=2 with controls NULL");
 }
 
 TEST(explore) {

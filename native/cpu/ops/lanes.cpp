@@ -1,10 +1,11 @@
 // lanes.cpp: admission of new examples into halted lanes, and the draw of the exploration minimum.
 //
-//   admit    halted lanes: sample rows[b], y = y_init, z = z_init at every position, steps = 0; others are not touched
+//   admit    halted lanes: sample rows[step % ring, b], y = y_init, z = z_init at every position, steps = 0; the
+//            others are not touched
 //   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
 //
 // Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
-// lanes are spread over devices.
+// lanes are spread over devices; and the place in the ring needs no host that says it.
 //
 // cost  admit: 2 S D stores a halted lane, a lane a task; explore: nothing
 #include "ops.h"
@@ -18,20 +19,23 @@ static void repeat(const float* row, T* to, int32_t S, int32_t D) {
         vectors(D, [=](int64_t i, int k) TRM_LAMBDA { store(to + t * D + i, load(row + i, k), k); });
 }
 
-int admit(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
-          int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
-          int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D,
-          int32_t dtype, trm_stream) {
+int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
+          const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
+          const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels, int32_t* ids,
+          void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype, trm_stream) {
     TRM_REQUIRE(rows != nullptr && data_inputs != nullptr && data_labels != nullptr && data_ids != nullptr,
                 "admit: rows, data_inputs, data_labels or data_ids is NULL");
     TRM_REQUIRE(y_init != nullptr && z_init != nullptr && halted != nullptr && steps != nullptr && inputs != nullptr
                     && labels != nullptr && ids != nullptr && y != nullptr && z != nullptr,
                 "admit: y_init, z_init, halted, steps, inputs, labels, ids, y or z is NULL");
     TRM_REQUIRE(B > 0 && L > 0 && S >= L && D > 0, "admit: B=%lld L=%d S=%d D=%d", (long long) B, L, S, D);
+    TRM_REQUIRE(ring == 1 || (ring > 1 && controls != nullptr), "admit: ring=%d with controls %s", ring,
+                controls == nullptr ? "NULL" : "given");
     TRM_REQUIRE_DTYPE(dtype);
+    const int32_t* offered = ring == 1 ? rows : rows + (int64_t) controls[TRM_CTRL_STEP] % ring * B;
     parallel_for(B, 0.5 * S * D, [=](int64_t b) {
         if (halted[b] == 0) return;
-        const int64_t row = rows[b];
+        const int64_t row = offered[b];
         for (int64_t i = 0; i < L; i++) {
             const int32_t label = row < 0 ? TRM_IGNORE : (int32_t) data_labels[row * L + i];
             inputs[b * L + i] = row < 0 ? 0 : (int32_t) data_inputs[row * L + i];

@@ -20,6 +20,7 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->swiglu = TRM_ISA::swiglu;
     table->swiglu_bwd = TRM_ISA::swiglu_bwd;
     table->fuses_position_mlp = TRM_ISA::fuses_position_mlp;
+    table->position_mlp_work = TRM_ISA::position_mlp_work;
     table->position_mlp = TRM_ISA::position_mlp;
     table->position_mlp_bwd = TRM_ISA::position_mlp_bwd;
     table->fuses_channel_mlp = TRM_ISA::fuses_channel_mlp;

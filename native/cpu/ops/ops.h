@@ -24,11 +24,12 @@ int swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype,
 int swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                trm_stream stream);
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype);
-int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, int64_t B, int32_t S,
-                 int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
+int64_t position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward);
+int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work, int64_t B,
+                 int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
 int position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
-                     float* dw_gate_up, float* dw_down, int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype,
-                     trm_stream stream);
+                     float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
+                     int32_t dtype, trm_stream stream);
 int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype);
 int channel_mlp(const void* h, const void* w_gate_up, const void* w_down, const void* c, void* kept, void* y, void* u,
                 float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
@@ -43,10 +44,10 @@ int embed(const int32_t* tokens, const int32_t* ids, const void* embed, const vo
           int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream);
 int embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B, int32_t L,
               int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream);
-int admit(const int32_t* rows, const uint8_t* data_inputs, const uint8_t* data_labels, const int32_t* data_ids,
-          int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
-          int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D,
-          int32_t dtype, trm_stream stream);
+int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
+          const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
+          const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels, int32_t* ids,
+          void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype, trm_stream stream);
 int explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
             int32_t max_steps, trm_stream stream);
 int halt_head(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D, int32_t dtype,

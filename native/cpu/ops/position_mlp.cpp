@@ -54,8 +54,10 @@ static void forward_channels(const float* h, const float* w_gate_up, const float
     }
 }
 
-int position_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, void* y_, float* s, int64_t B, int32_t S,
-                 int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
+int64_t position_mlp_work(int64_t, int32_t, int32_t, int32_t, int32_t, int32_t) { return 0; }
+
+int position_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, void* y_, float* s, void*, int64_t B,
+                 int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
     TRM_REQUIRE(h_ && w_gate_up_ && w_down_ && y_ && s, "position_mlp: h, w_gate_up, w_down, y or s is NULL");
     TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp: B=%lld S=%d I=%d D=%d must be positive", (long long) B,
                 S, I, D);
@@ -119,7 +121,7 @@ static void norm_bwd(const float* y, const float* s, float* d, float* dr, int32_
 }
 
 int position_mlp_bwd(const void* h_, const void* y_, const float* s, const void* w_gate_up_, const void* w_down_,
-                     void* d_, float* dw_gate_up, float* dw_down, int64_t B, int32_t S, int32_t I, int32_t D,
+                     void* d_, float* dw_gate_up, float* dw_down, void*, int64_t B, int32_t S, int32_t I, int32_t D,
                      int32_t dtype, trm_stream) {
     TRM_REQUIRE(h_ && y_ && s && w_gate_up_ && w_down_ && d_ && dw_gate_up && dw_down,
                 "position_mlp_bwd: a null operand");

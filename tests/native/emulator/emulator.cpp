@@ -515,6 +515,7 @@ cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, int) {
     switch (attribute) {
         case cudaDevAttrComputeCapabilityMajor: *value = 8; break;
         case cudaDevAttrComputeCapabilityMinor: *value = 6; break;
+        case cudaDevAttrMultiProcessorCount: *value = 84; break;
         case cudaDevAttrMaxSharedMemoryPerBlockOptin: *value = emulator::shared_limit; break;
     }
     return cudaSuccess;

@@ -85,6 +85,8 @@ class BenchCommandTest {
                 && median <= json.get("ms_p90").doubleValue());
         assertEquals(4e3 / median, json.get("samples_per_s").doubleValue(), 1e-6 * 4e3 / median);
         assertTrue(json.get("gflops").doubleValue() > 0);
+        assertTrue(json.get("graph").booleanValue());
+        assertTrue(json.get("host_us_per_step").doubleValue() > 0);
         assertTrue(json.get("peak_bytes").longValue() > 0);
 
         double phases = 0;

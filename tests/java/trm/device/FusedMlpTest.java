@@ -57,17 +57,17 @@ class FusedMlpTest {
             Tensor down = put(arena, "down", v.down, positions, inner);
             Tensor y = arena.tensor("test", "y", Dtype.F32, lanes, positions, width);
             Tensor s = arena.tensor("test", "s", Dtype.F32, lanes, width);
-            kernels.positionMlp(h, gateUp, down, y, s, EPS);
+            kernels.positionMlp(h, gateUp, down, y, s, null, EPS);
             Tensor d = put(arena, "d", v.d, lanes, positions, width);
             Tensor dGateUp = put(arena, "dGateUp", v.dGateUp, 2, inner, positions);
             Tensor dDown = put(arena, "dDown", v.dDown, positions, inner);
-            kernels.positionMlpBwd(h, y, s, gateUp, down, d, dGateUp, dDown);
+            kernels.positionMlpBwd(h, y, s, gateUp, down, d, dGateUp, dDown, null);
             check("y", oracle.transposed(oracle.y, lanes, positions, width), y);
             check("s", oracle.s, s);
             check("d", oracle.transposed(oracle.dh, lanes, positions, width), d);
             check("dGateUp", oracle.dGateUp, dGateUp);
             check("dDown", oracle.dDown, dDown);
-            kernels.positionMlp(h, gateUp, down, h, s, EPS);
+            kernels.positionMlp(h, gateUp, down, h, s, null, EPS);
             check("y in the place of h", oracle.transposed(oracle.y, lanes, positions, width), h);
         }
     }
@@ -123,7 +123,7 @@ class FusedMlpTest {
             Tensor down = arena.tensor("test", "down", dtype, positions, inner);
             Tensor s = arena.tensor("test", "s", Dtype.F32, 2, width);
             DeviceException refused = assertThrows(
-                    DeviceException.class, () -> backend.kernels().positionMlp(h, gateUp, down, h, s, EPS));
+                    DeviceException.class, () -> backend.kernels().positionMlp(h, gateUp, down, h, s, null, EPS));
             assertTrue(refused.getMessage().contains("S=" + positions + " I=" + inner), refused.getMessage());
         }
     }

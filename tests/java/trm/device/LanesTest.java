@@ -2,6 +2,7 @@ package trm.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -15,9 +16,18 @@ import org.junit.jupiter.params.provider.ValueSource;
 class LanesTest extends KernelTest {
     private static final int IGNORED = -100;
 
-    @ParameterizedTest(name = "{0} L={1} S={2} D={3}")
-    @CsvSource({"F32,1,1,1", "F32,5,7,17", "F32,3,3,33", "BF16,1,1,1", "BF16,5,7,17", "BF16,3,3,33"})
-    void admit(Dtype dtype, int length, int positions, int d) {
+    /** Whatever the ring and the step, the samples of one slot are admitted; the others offer one that no lane is to take. */
+    @ParameterizedTest(name = "{0} L={1} S={2} D={3} ring={4} step={5}")
+    @CsvSource({
+        "F32,1,1,1,1,0",
+        "F32,5,7,17,1,7",
+        "F32,3,3,33,4,0",
+        "F32,3,3,33,4,5",
+        "BF16,1,1,1,1,0",
+        "BF16,5,7,17,3,5000000000",
+        "BF16,3,3,33,2,1"
+    })
+    void admit(Dtype dtype, int length, int positions, int d, int ring, long step) {
         int lanes = 6;
         int examples = 4;
         int ignore = 9;
@@ -47,8 +57,14 @@ class LanesTest extends KernelTest {
                 ints("ids", ids, lanes),
                 put("y", dtype, y, lanes, positions, d),
                 put("z", dtype, z, lanes, positions, d));
+        int[] ringRows = new int[ring * lanes];
+        Arrays.fill(ringRows, 2);
+        System.arraycopy(rows, 0, ringRows, (int) (step % ring) * lanes, lanes);
+        double[] controls = new double[Kernels.CONTROLS];
+        controls[0] = step;
         kernels.admit(
-                ints("rows", rows, lanes),
+                ints("rows", ringRows, ring, lanes),
+                ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
                 new Kernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
                 put("y_init", Dtype.F32, yInit, d),
                 put("z_init", Dtype.F32, zInit, d),
@@ -76,6 +92,20 @@ class LanesTest extends KernelTest {
         assertArrayEquals(ids, HostCopy.ints(backend, t.ids()));
         assertArrayEquals(y, read(t.y()));
         assertArrayEquals(z, read(t.z()));
+    }
+
+    @Test
+    void aRingNeedsAStep() {
+        Tensor i = ints("i", new int[] {0, 0}, 2, 1);
+        Tensor x = put("x", Dtype.F32, new double[1], 1, 1, 1);
+        Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
+        Tensor one = i.view(0, 1);
+        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, x, x);
+        String message = assertThrows(
+                        DeviceException.class,
+                        () -> kernels.admit(i, null, new Kernels.Examples(bytes, bytes, one, -1), x, x, lanes))
+                .getMessage();
+        assertTrue(message.contains("admit: ring=2 with controls NULL"), message);
     }
 
     /** Philox4x32-10 as Salmon et al. 2011 define it, on four words and two keys. */

@@ -8,10 +8,47 @@ import org.junit.jupiter.params.provider.CsvSource;
  * for dg relative to the sum of the magnitudes in silu', which has a zero; then one rounding to the type.
  */
 class SwigluTest extends KernelTest {
-    private static final double FEW = EXP + 8 * U32;
+    /** silu(g) u of one element, and what a backend's float32 arithmetic may be off. */
+    record Gate(Dtype dtype, double gate, double up) {
+        /** bfloat16: special functions of a GPU, see cuda-kernels/swiglu.cuh. */
+        private double few() {
+            return dtype == Dtype.BF16 ? 0x1p-19 : EXP + 8 * U32;
+        }
 
-    private static double sigma(double a) {
-        return 1 / (1 + Math.exp(-a));
+        /** What is left of sigma, rounded, where exp(-gate) is cut off: at 2^60 (bfloat16 on a GPU), else at exp(87). */
+        private double rest() {
+            return dtype == Dtype.BF16 ? (gate < -41 ? 0x1p-59 : 0) : gate < -80 ? 1e-33 : 0;
+        }
+
+        private double sigma() {
+            return 1 / (1 + Math.exp(-gate));
+        }
+
+        double silu() {
+            return gate * sigma();
+        }
+
+        double siluBound() {
+            return few() * Math.abs(silu()) + rest() * Math.abs(gate);
+        }
+
+        double product() {
+            return silu() * up;
+        }
+
+        double productBound() {
+            return Math.abs(up) * siluBound() + unit(dtype) * Math.abs(product());
+        }
+
+        double slope() {
+            return sigma() * (1 + gate / (1 + Math.exp(gate)));
+        }
+
+        /** bfloat16: 1 - sigma comes from a rounded sigma, and silu multiplies it. */
+        double slopeBound() {
+            double cancelled = dtype == Dtype.BF16 ? Math.abs(silu()) * 0x1p-21 : 0;
+            return few() * sigma() * (1 + Math.abs(gate) / (1 + Math.exp(gate))) + cancelled + rest() * Math.abs(gate);
+        }
     }
 
     @ParameterizedTest(name = "{0} outer={1} inner={2}")
@@ -33,18 +70,12 @@ class SwigluTest extends KernelTest {
             for (int i = 0; i < inner; i++) {
                 int at = o * inner + i;
                 int g = 2 * o * inner + i;
-                int u = g + inner;
-                double s = sigma(gu[g]);
-                // below -87 exp is clamped; what is left there is smaller than 1e-33 times the other factors
-                double clamped = gu[g] < -80 ? 1e-33 * Math.abs(gu[g]) : 0;
-                double value = gu[g] * s * gu[u];
-                p.set(at, value, (FEW + unit) * Math.abs(value) + clamped * Math.abs(gu[u]));
-                double rest = sigma(-gu[g]); // 1 - sigma
-                double dg = dp[at] * gu[u] * s * (1 + gu[g] * rest);
-                double size = Math.abs(dp[at] * gu[u]) * s * (1 + Math.abs(gu[g]) * rest);
-                dgu.set(g, dg, FEW * size + unit * Math.abs(dg) + clamped * Math.abs(dp[at] * gu[u]));
-                double du = dp[at] * gu[g] * s;
-                dgu.set(u, du, (FEW + unit) * Math.abs(du) + clamped * Math.abs(dp[at]));
+                Gate gate = new Gate(dtype, gu[g], gu[g + inner]);
+                p.set(at, gate.product(), gate.productBound());
+                double dg = dp[at] * gate.up() * gate.slope();
+                dgu.set(g, dg, Math.abs(dp[at] * gate.up()) * gate.slopeBound() + unit * Math.abs(dg));
+                double du = dp[at] * gate.silu();
+                dgu.set(g + inner, du, Math.abs(dp[at]) * gate.siluBound() + unit * Math.abs(du));
             }
         }
         Tensor tp = tensor("p", dtype, outer, inner);

@@ -13,7 +13,7 @@ import org.junit.platform.launcher.listeners.TestExecutionSummary;
 import trm.device.cpu.CpuBackend;
 import trm.device.cuda.CudaBackend;
 
-/** The device that the tests of the operations run on: the CPU, or GPU 0 where {@code -Dtrm.test.device=cuda:0}. */
+/** The device that the tests of the operations and of records run on: the CPU, or GPU 0 where {@code -Dtrm.test.device=cuda:0}. */
 public final class TestDevice {
     /** Classes with the tests of the operations. */
     public static final List<String> OPERATIONS = Stream.of(
@@ -22,6 +22,7 @@ public final class TestDevice {
                     NormTest.class,
                     SwigluTest.class,
                     FusedMlpTest.class,
+                    FusedProductsTest.class,
                     AttentionTest.class,
                     EmbeddingTest.class,
                     LanesTest.class,
@@ -32,7 +33,7 @@ public final class TestDevice {
 
     private TestDevice() {}
 
-    static Backend open() {
+    public static Backend open() {
         return System.getProperty("trm.test.device", "cpu").equals("cpu")
                 ? new CpuBackend(2)
                 : new CudaBackend(0, MatmulPrecision.FLOAT32, System.out::println);

@@ -100,7 +100,8 @@ class DeepSupervisionTest {
         }
 
         void step(int... rows) {
-            HostCopy.put(backend, supervision.rows(), rows);
+            supervision.offer(rows);
+            supervision.advance();
             supervision.forwardBackward();
             backend.kernels().zero(parameters.gradient());
         }
@@ -131,6 +132,7 @@ class DeepSupervisionTest {
 
         @Override
         public void close() {
+            supervision.close();
             arena.close();
         }
     }

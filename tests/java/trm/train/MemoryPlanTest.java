@@ -25,9 +25,12 @@ import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
 import trm.device.Dtype;
+import trm.device.HostBuffer;
 import trm.device.Kernels;
 import trm.device.Layout;
+import trm.device.Mark;
 import trm.device.PlanningBackend;
+import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
 
@@ -220,6 +223,7 @@ class MemoryPlanTest {
     private static final class Counting implements Backend {
         private final long free;
         private final List<Long> allocated = new ArrayList<>();
+        private int hostBuffers;
 
         Counting(long free) {
             this.free = free;
@@ -267,6 +271,32 @@ class MemoryPlanTest {
         }
 
         @Override
+        public HostBuffer hostBuffer(int bytes) {
+            hostBuffers++;
+            return backend.hostBuffer(bytes);
+        }
+
+        @Override
+        public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
+            backend.enqueueUpload(from, offset, to);
+        }
+
+        @Override
+        public void enqueueDownload(Tensor from, HostBuffer to) {
+            backend.enqueueDownload(from, to);
+        }
+
+        @Override
+        public Mark mark() {
+            return backend.mark();
+        }
+
+        @Override
+        public StepGraph capture(Runnable step) {
+            return backend.capture(step);
+        }
+
+        @Override
         public void close() {
             // the backend is shared
         }
@@ -301,8 +331,9 @@ class MemoryPlanTest {
             TrainConfig choice = config.with(mode, Math.max(1, config.microBatches()));
             MemoryPlan plan = MemoryPlan.of(counting, choice, positions(config), contents(config));
             assertTrue(counting.allocated.isEmpty(), "a plan allocates nothing");
-            try (Arena arena = plan.allocate(counting)) {
-                RunTensors tensors = contents(config).allocate(counting, arena, plan.settled());
+            assertEquals(0, counting.hostBuffers, "nor on the host");
+            try (Arena arena = plan.allocate(counting);
+                    RunTensors tensors = contents(config).allocate(counting, arena, plan.settled())) {
                 assertEquals(2, counting.allocated.size());
                 assertEquals(
                         plan.totalBytes(),

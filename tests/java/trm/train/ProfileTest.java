@@ -55,15 +55,19 @@ class ProfileTest {
             Tensor inputs = arena.tensor("data", "inputs", Dtype.U8, LANES, 9);
             Kernels.Examples data =
                     new Kernels.Examples(inputs, inputs, arena.tensor("data", "ids", Dtype.I32, LANES), -1);
-            DeepSupervision supervision = new DeepSupervision(backend, arena, sizes, parameters, config, 100, data);
-            int[] rows = {0, 1, 2};
-            supervision.step(rows);
-            backend.kernels().profile(profile);
-            for (int i = 0; i < STEPS; i++) {
+            try (DeepSupervision supervision =
+                    new DeepSupervision(backend, arena, sizes, parameters, config, 100, data, true)) {
+                int[] rows = {0, 1, 2};
+                supervision.step(rows);
+                supervision.step(rows);
+                assertTrue(supervision.recorded());
+                backend.kernels().profile(profile);
+                for (int i = 0; i < STEPS; i++) {
+                    supervision.step(rows);
+                }
+                backend.kernels().profile(null);
                 supervision.step(rows);
             }
-            backend.kernels().profile(null);
-            supervision.step(rows);
         }
 
         long flops = 0;

@@ -32,7 +32,7 @@ import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Tensor;
-import trm.device.cpu.CpuBackend;
+import trm.device.TestDevice;
 import trm.model.Parameters;
 
 /**
@@ -40,7 +40,7 @@ import trm.model.Parameters;
  * kept and all lanes at once. Bounds: recomputation none; micro-batches that of another order of the same float32 sums,
  * derived at {@link #microBatchesSumTheSameGradients}.
  */
-class RecomputeTest {
+public class RecomputeTest {
     private static final int STEPS = 7;
     private static final int POSITIONS = 17;
 
@@ -56,7 +56,7 @@ class RecomputeTest {
         MiniSudokuBuilder.build(temp, 4, 200, 10, 1, 8);
         train = Dataset.open(temp, "train");
         test = Dataset.open(temp, "test");
-        backend = new CpuBackend(2);
+        backend = TestDevice.open();
     }
 
     @AfterAll
@@ -148,7 +148,8 @@ class RecomputeTest {
         /** Gradients of the first step, which is not taken. */
         Map<String, float[]> gradients() {
             DeepSupervision supervision = tensors.supervision();
-            HostCopy.put(backend, supervision.rows(), loader.nextBatch());
+            supervision.offer(loader.nextBatch());
+            supervision.advance();
             supervision.forwardBackward();
             Map<String, float[]> all = new LinkedHashMap<>();
             for (String name : tensors.parameters().names()) {
@@ -192,6 +193,7 @@ class RecomputeTest {
 
         @Override
         public void close() {
+            tensors.close();
             arena.close();
         }
     }

@@ -17,6 +17,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Mark;
 import trm.device.Profile;
 import trm.model.ModelSizes;
 import trm.train.DeepSupervision;
@@ -32,6 +33,13 @@ import trm.train.RunTensors;
 final class BenchCommand implements Callable<Integer> {
     private static final int SAMPLES = 64;
     private static final int MAX_SECONDS = 86_400;
+    private static final int WARM_STEPS = 3;
+    private static final int HOST_STEPS = 21;
+
+    /** Marks in use, and how many steps back one is read: further than the host can be ahead of the device. */
+    private static final int MARKS = 32;
+
+    private static final int READ_BACK = 16;
 
     @Parameters(
             arity = "1..*",
@@ -72,8 +80,8 @@ final class BenchCommand implements Callable<Integer> {
         try (Backend backend = Cli.open(device, config)) {
             MemoryPlan plan = MemoryPlan.of(backend, config, sizes.positions(), contents);
             Cli.message("memory: " + plan.describe());
-            try (Arena arena = plan.allocate(backend)) {
-                RunTensors tensors = contents.allocate(backend, arena, plan.settled());
+            try (Arena arena = plan.allocate(backend);
+                    RunTensors tensors = contents.allocate(backend, arena, plan.settled())) {
                 fill(backend, sizes, tensors.trainExamples());
                 tensors.parameters().initialize(config.seed());
                 measure(plan.settled(), backend, sizes, arena, tensors.supervision());
@@ -87,9 +95,9 @@ final class BenchCommand implements Callable<Integer> {
 
     private void measure(
             TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, DeepSupervision supervision) {
-        double[] ms = measure(backend, supervision, sizes.lanes());
-        report(config, backend, sizes, arena, ms);
-        BenchProfile profile = profile(backend, supervision, sizes.lanes(), ms[ms.length / 2]);
+        Times times = measure(backend, supervision, sizes.lanes());
+        report(config, backend, sizes, arena, times);
+        BenchProfile profile = profile(backend, supervision, sizes.lanes(), times.median());
         profile.print();
         profile.json(result);
     }
@@ -115,37 +123,88 @@ final class BenchCommand implements Callable<Integer> {
         HostCopy.put(backend, samples.labels(), tokens);
     }
 
-    private double[] measure(Backend backend, DeepSupervision supervision, int lanes) {
+    /**
+     * What steps take.
+     *
+     * @param ms of each, by the device's clock, one step right after the other; sorted
+     * @param hostMicros what the host takes to enqueue one to an idle device; on the CPU, that is the step
+     * @param graph whether they were replays of a record
+     */
+    private record Times(double[] ms, double hostMicros, boolean graph) {
+        double median() {
+            return ms[ms.length / 2];
+        }
+    }
+
+    private Times measure(Backend backend, DeepSupervision supervision, int lanes) {
         int[] rows = rows(lanes);
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < WARM_STEPS; i++) {
             supervision.step(rows);
         }
         backend.synchronize();
         double[] ms = new double[100_000];
-        int n = 0;
-        long end = System.nanoTime() + (long) (seconds * 1e9);
-        while (n < ms.length && (n < 5 || System.nanoTime() < end)) {
-            long from = System.nanoTime();
-            supervision.step(rows);
-            backend.synchronize();
-            ms[n++] = (System.nanoTime() - from) * 1e-6;
+        Mark[] marks = new Mark[MARKS];
+        Arrays.setAll(marks, i -> backend.mark());
+        try {
+            int steps = 0; // enqueued
+            int n = 0; // read
+            marks[0].set();
+            long end = System.nanoTime() + (long) (seconds * 1e9);
+            while (steps < ms.length && (steps < 5 || System.nanoTime() < end)) {
+                supervision.step(rows);
+                marks[++steps % MARKS].set();
+                if (steps - n > READ_BACK) {
+                    ms[n] = between(marks, n++);
+                }
+            }
+            while (n < steps) {
+                ms[n] = between(marks, n++);
+            }
+            double[] measured = Arrays.copyOf(ms, n);
+            Arrays.sort(measured);
+            int hostSteps = (int) Math.max(1, Math.min(HOST_STEPS, 200 * seconds / measured[n / 2]));
+            return new Times(measured, hostMicros(backend, supervision, rows, hostSteps), supervision.recorded());
+        } finally {
+            for (Mark mark : marks) {
+                mark.close();
+            }
         }
-        return Arrays.copyOf(ms, n);
     }
 
-    private void report(TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, double[] ms) {
-        Arrays.sort(ms);
-        double median = ms[ms.length / 2];
+    private static double between(Mark[] marks, int step) {
+        Mark after = marks[(step + 1) % MARKS];
+        after.await();
+        return after.millisecondsSince(marks[step % MARKS]);
+    }
+
+    private static double hostMicros(Backend backend, DeepSupervision supervision, int[] rows, int steps) {
+        double[] micros = new double[steps];
+        for (int i = 0; i < steps; i++) {
+            backend.synchronize();
+            long from = System.nanoTime();
+            supervision.step(rows);
+            micros[i] = (System.nanoTime() - from) * 1e-3;
+        }
+        backend.synchronize();
+        Arrays.sort(micros);
+        return micros[steps / 2];
+    }
+
+    private void report(TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, Times times) {
+        double[] ms = times.ms();
+        double median = times.median();
         result.put("config", arguments.get(0));
         result.put("device", backend.name() + " " + backend.target());
         result.put("dtype", config.arch().dtype());
         result.put("batch", sizes.lanes());
         result.put("recompute", config.recompute().key());
         result.put("micro_batches", config.microBatches());
+        result.put("graph", times.graph());
         result.put("steps", ms.length);
         result.put("ms_per_step", median);
         result.put("ms_p10", ms[ms.length / 10]);
         result.put("ms_p90", ms[ms.length * 9 / 10]);
+        result.put("host_us_per_step", times.hostMicros());
         result.put("samples_per_s", sizes.lanes() / median * 1e3);
         result.put("gflops", sizes.flops(true) / median * 1e-6);
         result.put("peak_bytes", arena.totalBytes());
@@ -159,7 +218,7 @@ final class BenchCommand implements Callable<Integer> {
                         System.out.printf(Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
     }
 
-    /** Where a step's time goes, over further steps: a fifth of the time measured, two steps at least. */
+    /** Where a step's time goes, over further steps, each operation waited for: a fifth of the time measured, two steps at least. */
     private BenchProfile profile(Backend backend, DeepSupervision supervision, int lanes, double msPerStep) {
         int steps = (int) Math.max(2, Math.min(1000, 200 * seconds / msPerStep));
         int[] rows = rows(lanes);

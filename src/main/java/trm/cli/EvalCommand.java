@@ -73,14 +73,14 @@ final class EvalCommand implements Callable<Integer> {
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
         try (Backend backend = Cli.open(device, config);
-                LoadedModel model = LoadedModel.load(backend, file, config, LoadedModel.shapeOf(dataset), lanes)) {
-            Evaluator evaluator = new Evaluator(
-                    backend,
-                    model.arena(),
-                    model.sizes(),
-                    model.parameters(),
-                    model.parameters().weights(),
-                    depth);
+                LoadedModel model = LoadedModel.load(backend, file, config, LoadedModel.shapeOf(dataset), lanes);
+                Evaluator evaluator = new Evaluator(
+                        backend,
+                        model.arena(),
+                        model.sizes(),
+                        model.parameters(),
+                        model.parameters().weights(),
+                        depth)) {
             Evaluator.Result r = evaluator.evaluate(DeviceExamples.upload(backend, model.arena(), dataset), limit);
             double seconds = (System.nanoTime() - began) * 1e-9;
             System.out.printf(

@@ -133,7 +133,7 @@ final class InfoCommand implements Callable<Integer> {
                 Backend backend = new PlanningBackend(device);
                 Arena arena = new Arena(backend)) {
             trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, true);
-            new DeepSupervision(backend, arena, sizes, parameters, config, 1, null);
+            new DeepSupervision(backend, arena, sizes, parameters, config, 1, null).close();
             Tensor table = parameters.puzzleTable();
             plan.put("batch", sizes.lanes());
             plan.put("dtype", config.arch().dtype());

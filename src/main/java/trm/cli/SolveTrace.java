@@ -102,14 +102,14 @@ final class SolveTrace {
         for (int i = 0; i < rows.length; i++) {
             solutions.add(new Solution(puzzles.get(i), answers.get(i), new ArrayList<>(), new double[steps]));
         }
-        try (Arena arena = new Arena(backend)) {
-            Evaluator evaluator = new Evaluator(
-                    backend,
-                    arena,
-                    model.sizes().withLanes(rows.length),
-                    model.parameters(),
-                    model.parameters().weights(),
-                    steps);
+        try (Arena arena = new Arena(backend);
+                Evaluator evaluator = new Evaluator(
+                        backend,
+                        arena,
+                        model.sizes().withLanes(rows.length),
+                        model.parameters(),
+                        model.parameters().weights(),
+                        steps)) {
             evaluator.run(examples, rows, step -> {
                 int[] tokens = HostCopy.ints(backend, evaluator.tokens().preds());
                 float[] logits = HostCopy.floats(backend, evaluator.model().q());

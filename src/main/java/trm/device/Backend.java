@@ -4,8 +4,8 @@ import java.nio.ByteBuffer;
 import java.util.Map;
 
 /**
- * A device: memory, the operations of {@link Kernels}, and copies to and from the host. The model is written once over
- * this interface. Used by one thread; closed by whoever opened it, after every {@link Arena} on it.
+ * A device: memory, the operations of {@link Kernels}, copies to and from the host, and records of what it does again
+ * and again. The model is written once over this interface. Used by one thread; closed by whoever opened it, after every {@link Arena} on it.
  */
 public interface Backend extends AutoCloseable {
     /** What a user calls it: {@code cpu}, {@code cuda:0}. */
@@ -37,6 +37,27 @@ public interface Backend extends AutoCloseable {
 
     /** Waits for all enqueued work. */
     void synchronize();
+
+    /** Host memory for {@link #enqueueUpload} and {@link #enqueueDownload}. */
+    HostBuffer hostBuffer(int bytes);
+
+    /** Enqueues a copy of {@code to}'s bytes from {@code offset} of a host buffer on, and returns. */
+    void enqueueUpload(HostBuffer from, int offset, Tensor to);
+
+    /** Enqueues a copy of a tensor to the start of a host buffer, and returns. */
+    void enqueueDownload(Tensor from, HostBuffer to);
+
+    /** A mark that is not set yet. */
+    Mark mark();
+
+    /**
+     * Records the operations that {@code step} calls, without running them. A record repeats them with the addresses and
+     * scalars they have now, so {@code step} must have run once as it is, and allocate, copy from or to the host and wait
+     * for nothing: this throws.
+     *
+     * @throws DeviceException if something in {@code step} cannot be recorded; nothing is left behind then
+     */
+    StepGraph capture(Runnable step);
 
     @Override
     void close();

@@ -1,6 +1,7 @@
 package trm.device;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 
 /**
  * The operations of a backend over tensors: checks sizes and types, calls the table, turns a status into a
@@ -54,11 +55,12 @@ public final class Kernels {
     private final Tensor[] operands = new Tensor[16]; // of the last call, for its error message
     private int operandCount;
     private boolean called; // the operands above belong to a call that was made
+    private final Recording recording;
     private Profile profile; // null unless asked for
 
     /** Of a backend whose calls finish before they return. */
     public Kernels(NativeOps.Table table, Products products) {
-        this(table, products, 0, null, null, false);
+        this(table, products, 0, null, null, false, new Recording());
     }
 
     /**
@@ -67,20 +69,47 @@ public final class Kernels {
      * @param fault what the backend's other calls check too
      * @param waiting whether to wait after each call: slow, but an error then names its operation and operands. A profile
      *     waits too
+     * @param recording what the backend's other calls look at too
      */
     public Kernels(
-            NativeOps.Table table, Products products, long stream, Fault fault, Barrier barrier, boolean waiting) {
+            NativeOps.Table table,
+            Products products,
+            long stream,
+            Fault fault,
+            Barrier barrier,
+            boolean waiting,
+            Recording recording) {
         this.table = table;
         this.products = products;
         this.stream = stream;
         this.fault = fault;
         this.barrier = barrier;
         this.waiting = waiting;
+        this.recording = recording;
     }
 
     /** Begins to record the calls in {@code record}; null stops it. Costs nothing where it is not asked for. */
     public void profile(Profile record) {
         profile = record;
+    }
+
+    /** Whether calls go into a profile. */
+    public boolean profiling() {
+        return profile != null;
+    }
+
+    /** Whether the calls are being recorded, and what then is refused. */
+    public Recording recording() {
+        return recording;
+    }
+
+    /** Runs a step whose calls its backend records; what they were, in order. */
+    public List<String> record(Runnable step) {
+        if (waiting || profile != null) {
+            throw new DeviceException("a step cannot be recorded while " + (waiting ? "TRM_DEBUG=sync" : "a profile")
+                    + " waits for each operation");
+        }
+        return recording.of(step);
     }
 
     /** Names what the calls that follow are for, in a profile. */
@@ -137,14 +166,23 @@ public final class Kernels {
 
     private void fail(int status, String operation, String error) {
         if (error == null) {
+            if (recording.active()) {
+                recording.add(operation + operands());
+            }
             return;
         }
-        StringBuilder text = new StringBuilder(operation).append(": ").append(error);
+        String text = operation + ": " + error + operands();
+        // a call that cannot be recorded leaves the device as it was
+        boolean broken = fault != null && !recording.active() && (status == 0 || status == EDEVICE);
+        throw broken ? fault.raise(text) : new DeviceException(text);
+    }
+
+    private String operands() {
+        StringBuilder text = new StringBuilder();
         for (int i = 0; i < operandCount; i++) {
             text.append(i == 0 ? " (operands " : ", ").append(operands[i]).append(i == operandCount - 1 ? ")" : "");
         }
-        boolean broken = fault != null && (status == 0 || status == EDEVICE);
-        throw broken ? fault.raise(text.toString()) : new DeviceException(text.toString());
+        return text.toString();
     }
 
     /** The address of an operand, 0 for null. */
@@ -181,16 +219,31 @@ public final class Kernels {
 
     /** @param threads worker threads of a CPU backend, 0 for all processors */
     public void setThreads(int threads) {
+        recording.refuse("set_threads");
         check(table.set_threads(threads), "set_threads");
     }
 
     /** For a backend whose memory is the host's; the bytes between position and limit of a direct buffer. */
     public void copyFromHost(Tensor to, ByteBuffer from) {
+        recording.refuse("upload to ", to);
         check(table.copy(ptr(to), from, from.remaining(), stream()), "copy", 2L * from.remaining());
     }
 
     /** For a backend whose memory is the host's; to a direct buffer from its position on. */
     public void copyToHost(Tensor from, ByteBuffer to) {
+        recording.refuse("download of ", from);
+        check(table.copy(to, ptr(from), from.bytes(), stream()), "copy", 2 * from.bytes());
+    }
+
+    /** As {@link #copyFromHost(Tensor, ByteBuffer)}, from an address. */
+    public void copyFromHost(Tensor to, long from) {
+        recording.refuse("upload to ", to);
+        check(table.copy(ptr(to), from, to.bytes(), stream()), "copy", 2 * to.bytes());
+    }
+
+    /** As {@link #copyToHost(Tensor, ByteBuffer)}, to an address. */
+    public void copyToHost(Tensor from, long to) {
+        recording.refuse("download of ", from);
         check(table.copy(to, ptr(from), from.bytes(), stream()), "copy", 2 * from.bytes());
     }
 
@@ -474,13 +527,30 @@ public final class Kernels {
                 3 * n * t.bytes());
     }
 
+    private static long work(Tensor work, long bytes, String operation) {
+        long given = work == null ? 0 : work.bytes();
+        if (given < bytes) {
+            throw new IllegalArgumentException(operation + ": work has " + given + " bytes, needed are " + bytes);
+        }
+        return work == null ? 0 : work.address();
+    }
+
     /** Whether {@link #positionMlp} and its backward take these sizes; else the operations above compose them. */
     public boolean fusesPositionMlp(int positions, int inner, int width, Dtype dtype) {
         return table != null && table.fuses_position_mlp(positions, inner, width, dtype.code()) != 0;
     }
 
-    /** y [B, S, D] = rms_norm over positions of h + swiglu(h); weights [2 I, S] and [S, I], s [B, D]. */
-    public void positionMlp(Tensor h, Tensor gateUp, Tensor down, Tensor y, Tensor s, float eps) {
+    /** Bytes of scratch memory that {@link #positionMlp}, and with {@code backward} its backward too, need; may be 0. */
+    public long positionMlpWork(long lanes, int positions, int inner, int width, Dtype dtype, boolean backward) {
+        return table.position_mlp_work(lanes, positions, inner, width, dtype.code(), backward ? 1 : 0);
+    }
+
+    /**
+     * y [B, S, D] = rms_norm over positions of h + swiglu(h); weights [2 I, S] and [S, I], s [B, D].
+     *
+     * @param work of {@link #positionMlpWork} bytes, null where that is 0
+     */
+    public void positionMlp(Tensor h, Tensor gateUp, Tensor down, Tensor y, Tensor s, Tensor work, float eps) {
         Dtype t = h.dtype();
         int positions = size(down, 0);
         int inner = size(down, 1);
@@ -494,6 +564,7 @@ public final class Kernels {
                         ptr(down),
                         ptr(y, t, n, "position_mlp: y"),
                         ptr(s, Dtype.F32, lanes * width, "position_mlp: s"),
+                        work(work, positionMlpWork(lanes, positions, inner, width, t, false), "position_mlp"),
                         lanes,
                         positions,
                         inner,
@@ -510,7 +581,15 @@ public final class Kernels {
 
     /** d: in the gradient of y, out that of h; adds to the weights' gradients (float32). */
     public void positionMlpBwd(
-            Tensor h, Tensor y, Tensor s, Tensor gateUp, Tensor down, Tensor d, Tensor dGateUp, Tensor dDown) {
+            Tensor h,
+            Tensor y,
+            Tensor s,
+            Tensor gateUp,
+            Tensor down,
+            Tensor d,
+            Tensor dGateUp,
+            Tensor dDown,
+            Tensor work) {
         Dtype t = h.dtype();
         int positions = size(down, 0);
         int inner = size(down, 1);
@@ -527,6 +606,7 @@ public final class Kernels {
                         ptr(d, t, n, "position_mlp_bwd: d"),
                         ptr(dGateUp, Dtype.F32, gateUp.count(), "position_mlp_bwd: dw_gate_up"),
                         ptr(dDown, Dtype.F32, down.count(), "position_mlp_bwd: dw_down"),
+                        work(work, positionMlpWork(lanes, positions, inner, width, t, true), "position_mlp_bwd"),
                         lanes,
                         positions,
                         inner,
@@ -617,6 +697,72 @@ public final class Kernels {
                 rows,
                 3L * inner,
                 width);
+    }
+
+    /** Whether {@link #linearSwiglu} takes these sizes; else {@link #linear} and {@link #swiglu} compose it. */
+    public boolean fusesLinearSwiglu(int inner, int k, Dtype dtype) {
+        return table != null && table.fuses_linear_swiglu(inner, k, dtype.code()) != 0;
+    }
+
+    /**
+     * gu [M, 2, I] = x [M, K] W^T and p [M, I] = silu(g) u, w [2 I, K].
+     *
+     * @param gu null when no backward pass follows
+     */
+    public void linearSwiglu(Tensor x, Tensor w, Tensor gu, Tensor p) {
+        int k = size(w, 1);
+        int inner = size(w, 0) / 2;
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        check(
+                table.linear_swiglu(
+                        ptr(x, t, m * k, "linear_swiglu: x"),
+                        ptr(w, t, 2L * inner * k, "linear_swiglu: w_gate_up"),
+                        optional(gu, t, 2 * m * inner, "linear_swiglu: gu"),
+                        ptr(p, t, m * inner, "linear_swiglu: p"),
+                        m,
+                        inner,
+                        k,
+                        t.code(),
+                        stream()),
+                "linear_swiglu",
+                1,
+                m,
+                2L * inner,
+                k);
+    }
+
+    /** Whether {@link #linearAddRmsNorm} takes these sizes; else {@link #linear} and {@link #addRmsNorm} compose it. */
+    public boolean fusesLinearAddRmsNorm(int n, int k, Dtype dtype) {
+        return table != null && table.fuses_linear_add_rms_norm(n, k, dtype.code()) != 0;
+    }
+
+    /** y [M, N] = rms_norm(h + x [M, K] W^T), w [N, K], s [M] its scale; u = y + c unless c is null. */
+    public void linearAddRmsNorm(Tensor x, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
+        int n = size(w, 0);
+        int k = size(w, 1);
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        check(
+                table.linear_add_rms_norm(
+                        ptr(x, t, m * k, "linear_add_rms_norm: x"),
+                        ptr(w, t, (long) n * k, "linear_add_rms_norm: w"),
+                        ptr(h, t, m * n, "linear_add_rms_norm: h"),
+                        optional(c, t, m * n, "linear_add_rms_norm: c"),
+                        ptr(y, t, m * n, "linear_add_rms_norm: y"),
+                        optional(u, t, m * n, "linear_add_rms_norm: u"),
+                        ptr(s, Dtype.F32, m, "linear_add_rms_norm: s"),
+                        m,
+                        n,
+                        k,
+                        eps,
+                        t.code(),
+                        stream()),
+                "linear_add_rms_norm",
+                1,
+                m,
+                n,
+                k);
     }
 
     /** p [outer, inner] = silu(g) u of gu [outer, 2, inner]. */
@@ -762,13 +908,19 @@ public final class Kernels {
     /** A device-resident data set: inputs and labels [examples, L] uint8, ids [examples] int32. */
     public record Examples(Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel) {}
 
-    /** Every halted lane takes the example {@code rows[b]} (-1: an empty one). */
-    public void admit(Tensor rows, Examples data, Tensor yInit, Tensor zInit, Lanes lanes) {
+    /**
+     * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one) of rows [ring, B]; the step is
+     * that of {@code controls}, which may be null for a ring of one.
+     */
+    public void admit(Tensor rows, Tensor controls, Examples data, Tensor yInit, Tensor zInit, Lanes lanes) {
         Tensor y = lanes.y();
         long n = y.shape().dim(0);
+        int ring = size(rows, 0);
         check(
                 table.admit(
-                        ptr(rows, Dtype.I32, n, "admit: rows"),
+                        ptr(rows, Dtype.I32, ring * n, "admit: rows"),
+                        optional(controls, Dtype.F64, CONTROLS, "admit: controls"),
+                        ring,
                         ptr(data.inputs()),
                         ptr(data.labels()),
                         ptr(data.ids()),

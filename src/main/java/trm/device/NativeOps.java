@@ -37,6 +37,20 @@ public final class NativeOps {
     /** The first entry of a table that is NULL, or null; {@code products} 0 leaves the six products out. */
     public static native String trm_missing_operation(@Cast("const trm_backend*") Table table, int products);
 
+    /** A table over that of the CPU backend whose calls can be recorded. */
+    public static native Table trm_recordable(@Cast("const trm_backend*") Table table);
+
+    /** From now on this thread's calls of the recordable table are added to a new record instead of made. */
+    public static native @Cast("long long") long trm_record_begin();
+
+    /** From now on they are made again. */
+    public static native void trm_record_end();
+
+    /** Makes the calls of a record; the number of the first that fails, or -1. */
+    public static native int trm_record_replay(@Cast("long long") long record);
+
+    public static native void trm_record_free(@Cast("long long") long record);
+
     /** Zeroed host memory, 4096-byte aligned, or 0 when there is none. */
     public static native @Cast("long long") long trm_host_allocate(@Cast("long long") long bytes);
 
@@ -248,12 +262,16 @@ public final class NativeOps {
 
         public native int fuses_position_mlp(int S, int I, int D, int dtype);
 
+        public native @Cast("int64_t") long position_mlp_work(
+                @Cast("int64_t") long B, int S, int I, int D, int dtype, int backward);
+
         public native int position_mlp(
                 @Cast("const void*") long h,
                 @Cast("const void*") long w_gate_up,
                 @Cast("const void*") long w_down,
                 @Cast("void*") long y,
                 @Cast("float*") long s,
+                @Cast("void*") long work,
                 @Cast("int64_t") long B,
                 int S,
                 int I,
@@ -271,6 +289,7 @@ public final class NativeOps {
                 @Cast("void*") long d,
                 @Cast("float*") long dw_gate_up,
                 @Cast("float*") long dw_down,
+                @Cast("void*") long work,
                 @Cast("int64_t") long B,
                 int S,
                 int I,
@@ -309,6 +328,36 @@ public final class NativeOps {
                 @Cast("int64_t") long rows,
                 int I,
                 int D,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int fuses_linear_swiglu(int I, int K, int dtype);
+
+        public native int linear_swiglu(
+                @Cast("const void*") long x,
+                @Cast("const void*") long w_gate_up,
+                @Cast("void*") long gu,
+                @Cast("void*") long p,
+                @Cast("int64_t") long M,
+                int I,
+                int K,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int fuses_linear_add_rms_norm(int N, int K, int dtype);
+
+        public native int linear_add_rms_norm(
+                @Cast("const void*") long x,
+                @Cast("const void*") long w,
+                @Cast("const void*") long h,
+                @Cast("const void*") long c,
+                @Cast("void*") long y,
+                @Cast("void*") long u,
+                @Cast("float*") long s,
+                @Cast("int64_t") long M,
+                int N,
+                int K,
+                float eps,
                 int dtype,
                 @Cast("trm_stream") long stream);
 
@@ -371,6 +420,8 @@ public final class NativeOps {
 
         public native int admit(
                 @Cast("const int32_t*") long rows,
+                @Cast("const double*") long controls,
+                int ring,
                 @Cast("const uint8_t*") long dataInputs,
                 @Cast("const uint8_t*") long dataLabels,
                 @Cast("const int32_t*") long dataIds,

@@ -21,7 +21,7 @@ public final class PlanningBackend implements Backend {
         this.overhead = overhead;
     }
 
-    /** For a device that is not here, whose operations change no tensor that a model asks for. */
+    /** For a device that is not here: it is taken to fuse nothing. */
     public static PlanningBackend ofAbsent(Map<String, Long> overhead) {
         return new PlanningBackend(new Kernels(null, null), overhead);
     }
@@ -69,7 +69,63 @@ public final class PlanningBackend implements Backend {
     }
 
     @Override
+    public HostBuffer hostBuffer(int bytes) {
+        return new HostBuffer(1, bytes, address -> {});
+    }
+
+    @Override
+    public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
+        // no memory to copy to
+    }
+
+    /** @throws UnsupportedOperationException always: nothing was computed */
+    @Override
+    public void enqueueDownload(Tensor from, HostBuffer to) {
+        throw new UnsupportedOperationException("a plan computes nothing");
+    }
+
+    @Override
+    public Mark mark() {
+        return new NoMark();
+    }
+
+    /** @throws UnsupportedOperationException always: nothing can run */
+    @Override
+    public StepGraph capture(Runnable step) {
+        throw new UnsupportedOperationException("a plan computes nothing");
+    }
+
+    @Override
     public void close() {
         // nothing is held
+    }
+
+    /** Of a device that does nothing. */
+    private static final class NoMark implements Mark {
+        @Override
+        public void set() {
+            // there is no work to set it behind
+        }
+
+        @Override
+        public boolean reached() {
+            return true;
+        }
+
+        @Override
+        public void await() {
+            // nothing is waited for
+        }
+
+        /** @throws UnsupportedOperationException always: nothing ran */
+        @Override
+        public double millisecondsSince(Mark earlier) {
+            throw new UnsupportedOperationException("a plan computes nothing");
+        }
+
+        @Override
+        public void close() {
+            // nothing is held
+        }
     }
 }

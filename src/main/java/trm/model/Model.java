@@ -91,7 +91,7 @@ public final class Model {
         qBias = weights.get("q_head.bias");
         boolean gateUp = !training || recompute == Recompute.GATE_UP;
         Scratch scratch =
-                Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), gateUp);
+                Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), training, gateUp);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,

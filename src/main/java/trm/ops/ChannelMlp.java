@@ -56,15 +56,10 @@ public final class ChannelMlp {
             kernels.channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), sizes.eps());
             return;
         }
-        project(h, saved.gateUp());
-        kernels.swiglu(saved.gateUp(), activation, sizes.rows());
-        kernels.linear(activation, downWeight, branch);
-        kernels.addRmsNorm(h, branch, c, out, u, saved.scale(), sizes.eps());
-    }
-
-    /** Gate and up of h: forward and backward must form them alike. */
-    private void project(Tensor h, Tensor gateUp) {
-        kernels.linear(h, gateUpWeight, gateUp);
+        boolean keep = record && !recompute;
+        FusedProducts.linearSwiglu(kernels, h, gateUpWeight, saved.gateUp(), activation, sizes.rows(), keep);
+        FusedProducts.linearAddRmsNorm(
+                kernels, activation, downWeight, branch, h, c, out, u, saved.scale(), sizes.eps());
     }
 
     /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
@@ -79,11 +74,10 @@ public final class ChannelMlp {
             return;
         }
         if (recompute) {
-            project(h, gateUp);
+            FusedProducts.gateUp(kernels, h, gateUpWeight, gateUp, activation, sizes.rows());
         }
         kernels.addRmsNormBwd(d, out, saved.scale(), d);
-        kernels.linearBwdX(d, downWeight, activation, false); // its gradient, then the activation itself
-        kernels.swigluBwd(gateUp, activation, gateUp, activation, sizes.rows());
+        FusedProducts.linearSwigluBwd(kernels, d, downWeight, gateUp, activation, sizes.rows());
         kernels.linearBwdW(d, activation, dDownWeight);
         kernels.linearBwdW(gateUp, h, dGateUpWeight);
         kernels.linearBwdX(gateUp, gateUpWeight, d, true);

@@ -22,6 +22,7 @@ public final class PositionMlp {
     private final Tensor downWeight;
     private final Tensor activation;
     private final Tensor branch;
+    private final Tensor work;
     private final boolean recompute;
     private final boolean fused;
 
@@ -31,10 +32,11 @@ public final class PositionMlp {
         this.sizes = sizes;
         this.gateUpWeight = gateUpWeight;
         this.downWeight = downWeight;
-        this.activation = scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
         this.branch = scratch.branch();
+        this.work = scratch.work();
         this.recompute = scratch.gateUp() != null;
         this.fused = fuses(kernels, sizes);
+        this.activation = fused ? null : scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
     }
 
     static boolean fuses(Kernels kernels, BlockSizes s) {
@@ -54,7 +56,7 @@ public final class PositionMlp {
     /** h, out [B, S, D]. */
     public void forward(Tensor h, Saved saved, Tensor out) {
         if (fused) {
-            kernels.positionMlp(h, gateUpWeight, downWeight, out, saved.scale(), sizes.eps());
+            kernels.positionMlp(h, gateUpWeight, downWeight, out, saved.scale(), work, sizes.eps());
             return;
         }
         long lanes = sizes.lanes();
@@ -72,7 +74,8 @@ public final class PositionMlp {
     /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
     public void backward(Tensor h, Saved saved, Tensor out, Tensor d, Tensor dGateUpWeight, Tensor dDownWeight) {
         if (fused) {
-            kernels.positionMlpBwd(h, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight);
+            kernels.positionMlpBwd(
+                    h, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight, work);
             return;
         }
         long lanes = sizes.lanes();

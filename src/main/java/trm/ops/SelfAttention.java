@@ -58,8 +58,8 @@ public final class SelfAttention {
                 sizes.lanes(),
                 sizes.positions(),
                 sizes.heads());
-        kernels.linear(saved.mixed(), outWeight, branch);
-        kernels.addRmsNorm(h, branch, null, out, null, saved.scale(), sizes.eps());
+        FusedProducts.linearAddRmsNorm(
+                kernels, saved.mixed(), outWeight, branch, h, null, out, null, saved.scale(), sizes.eps());
     }
 
     /** d [B, S, D]: in the gradient of out, out that of h. Adds to the weight gradients. */

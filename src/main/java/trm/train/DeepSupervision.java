@@ -1,11 +1,10 @@
 package trm.train;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Tensor;
 import trm.model.Model;
@@ -17,9 +16,14 @@ import trm.model.Parameters;
  * flag; a halted lane takes the next sample. One {@link #step} is: admit, forward, losses, halting, backward, update;
  * with the continue loss, a further forward pass whose latents are dropped. Forward to backward may go part by part
  * ({@link MicroBatch}).
- * All state lives on the device; only the rows of the new samples come from the host.
+ *
+ * <p>All state lives on the device, the step number and what follows from it too: every step is the same sequence of
+ * operations. The first runs as it is, then the sequence is recorded and replayed. Only the numbers of the new samples
+ * come from the host, which is up to {@value #RING} steps ahead.
  */
-public final class DeepSupervision {
+public final class DeepSupervision implements AutoCloseable {
+    private static final int RING = 4; // slots: enough to keep the device busy, few enough to stop soon
+
     private final Backend backend;
     private final Kernels kernels;
     private final Parameters parameters;
@@ -33,11 +37,13 @@ public final class DeepSupervision {
     private final MicroBatch[] parts;
     private final Kernels.Schedule schedule;
     private final Kernels.Adam adam;
-    private final Tensor rows;
+    private final RowRing ring;
+    private final RepeatedStep repeated;
+    private final MetricsReading reading;
     private final Tensor minSteps;
     private final Tensor controls;
     private final Tensor metrics;
-    private final ByteBuffer hostRows;
+    private long offered = -1; // number of the step that samples were last offered to; -1: as controls say
 
     /** One more forward pass of the lanes, on latents of its own, and what the continue loss makes of its q. */
     private record NextPass(Model model, Kernels.Lanes lanes, Kernels.ContinueResults results) {
@@ -64,6 +70,19 @@ public final class DeepSupervision {
             TrainConfig config,
             long totalSteps,
             Kernels.Examples data) {
+        this(backend, arena, sizes, parameters, config, totalSteps, data, RepeatedStep.graphs());
+    }
+
+    /** @param graphs whether steps are recorded and replayed; the results are the same bits */
+    DeepSupervision(
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            Parameters parameters,
+            TrainConfig config,
+            long totalSteps,
+            Kernels.Examples data,
+            boolean graphs) {
         this.backend = backend;
         this.kernels = backend.kernels();
         this.parameters = parameters;
@@ -78,7 +97,6 @@ public final class DeepSupervision {
         next = config.arch().hasContinueLoss()
                 ? NextPass.allocate(backend, arena, sizes, count, parameters, lanes)
                 : null;
-        rows = arena.tensor("lanes", "rows", Dtype.I32, sizes.lanes());
         minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
         controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
         metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
@@ -94,7 +112,9 @@ public final class DeepSupervision {
                     next == null ? null : next.lanes(),
                     next == null ? null : next.results());
         }
-        hostRows = ByteBuffer.allocateDirect(4 * sizes.lanes()).order(ByteOrder.LITTLE_ENDIAN);
+        ring = new RowRing(backend, arena, sizes.lanes(), RING);
+        reading = new MetricsReading(backend, arena);
+        repeated = new RepeatedStep(backend, graphs, this::enqueue);
         schedule = new Kernels.Schedule(
                 config.lr(), config.puzzleEmbLr(), config.lrWarmupSteps(), totalSteps, config.lrMinRatio());
         adam = new Kernels.Adam(
@@ -104,18 +124,27 @@ public final class DeepSupervision {
                 1e-8,
                 config.emaRate(),
                 config.optimizer().equals("adam_atan2"));
-        LaneTensors.haltAll(backend, lanes);
+        LaneTensors.haltAll(backend, lanes.halted());
     }
 
     /** One optimizer step; {@code exampleRows} [B] are the samples that halted lanes take. */
     public void step(int[] exampleRows) {
-        kernels.phase("admit, embed");
-        hostRows.clear();
-        for (int row : exampleRows) {
-            hostRows.putInt(row);
+        offer(exampleRows);
+        repeated.run();
+    }
+
+    /** The samples that halted lanes take in the step after the one last offered to; part of {@link #step}. */
+    public void offer(int[] exampleRows) {
+        if (offered < 0) {
+            offered = (long) HostCopy.doubles(backend, controls)[0];
         }
-        backend.upload(hostRows.flip(), rows);
-        kernels.advance(controls, schedule, config.beta1(), config.beta2());
+        kernels.phase("admit, embed");
+        ring.offer(++offered, exampleRows);
+    }
+
+    /** The operations of a step, the same in every one. */
+    private void enqueue() {
+        advance();
         kernels.explore(
                 controls,
                 minSteps,
@@ -129,7 +158,7 @@ public final class DeepSupervision {
 
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
-        kernels.admit(rows, data, parameters.yInit(), parameters.zInit(), lanes);
+        kernels.admit(ring.rows(), controls, data, parameters.yInit(), parameters.zInit(), lanes);
         for (int i = 0; i < parts.length; i++) {
             forwardBackward(parts[i], i);
         }
@@ -233,9 +262,15 @@ public final class DeepSupervision {
         return next == null ? null : next.model().q();
     }
 
-    /** [B] int32: rows of the samples on offer. */
-    public Tensor rows() {
-        return rows;
+    /** Whether steps are replays of a record by now. */
+    public boolean recorded() {
+        return repeated.recorded();
+    }
+
+    /** Takes the sums of {@link #metrics()} and sets them to zero; they can be read from what this returns. */
+    public MetricsReading takeMetrics() {
+        reading.take(metrics, controls);
+        return reading;
     }
 
     /** [B] int32: no lane halts below this count of steps. */
@@ -251,5 +286,13 @@ public final class DeepSupervision {
     /** [METRICS] float64: sums since they were last set to zero. */
     public Tensor metrics() {
         return metrics;
+    }
+
+    /** Gives back what is not the arena's; before the arena is closed. */
+    @Override
+    public void close() {
+        repeated.close();
+        ring.close();
+        reading.close();
     }
 }

@@ -13,8 +13,11 @@ import trm.model.Model;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 
-/** Runs every sample for a fixed number of supervision steps, forward only (reference section 6, evaluation). */
-public final class Evaluator {
+/**
+ * Runs every sample for a fixed number of supervision steps, forward only (reference section 6, evaluation). The first
+ * step runs as it is, then it is recorded and replayed, for all batches.
+ */
+public final class Evaluator implements AutoCloseable {
     /** What an evaluation found over {@code puzzles} samples with labels. */
     public record Result(long puzzles, double accuracy, double exactAccuracy, double qHaltAccuracy, double lmLoss) {}
 
@@ -31,10 +34,13 @@ public final class Evaluator {
     private final Kernels.Lanes lanes;
     private final Kernels.TokenResults tokens;
     private final Kernels.HaltResults halts;
-    private final Tensor rows;
+    private final RowRing ring;
+    private final RepeatedStep repeated;
+    private final Tensor allHalted;
     private final Tensor minSteps;
     private final Tensor metrics;
     private final int steps;
+    private Kernels.Examples data; // that the step works on, null at first
 
     /** @param steps supervision steps of every sample */
     public Evaluator(
@@ -44,6 +50,18 @@ public final class Evaluator {
             Parameters parameters,
             Parameters.WeightSet weights,
             int steps) {
+        this(backend, arena, sizes, parameters, weights, steps, RepeatedStep.graphs());
+    }
+
+    /** @param graphs whether steps are recorded and replayed; the results are the same bits */
+    Evaluator(
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            Parameters parameters,
+            Parameters.WeightSet weights,
+            int steps,
+            boolean graphs) {
         this.backend = backend;
         this.kernels = backend.kernels();
         this.parameters = parameters;
@@ -53,7 +71,10 @@ public final class Evaluator {
         lanes = LaneTensors.lanes(arena, sizes, Layout.SCRATCH);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, false);
-        rows = arena.tensor("lanes", "rows", Dtype.I32, sizes.lanes());
+        ring = new RowRing(backend, arena, sizes.lanes(), 1);
+        repeated = new RepeatedStep(backend, graphs, this::enqueue);
+        allHalted = arena.tensor("lanes", "all_halted", Dtype.I32, sizes.lanes());
+        LaneTensors.haltAll(backend, allHalted);
         minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
         metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
     }
@@ -66,7 +87,7 @@ public final class Evaluator {
     /** As {@link #evaluate(Kernels.Examples, long)}; empty if {@code stop} came true before the last batch was done. */
     public Optional<Result> evaluate(Kernels.Examples examples, long limit, BooleanSupplier stop) {
         long count = Math.min(limit, examples.ids().count());
-        int batch = (int) rows.count();
+        int batch = (int) allHalted.count();
         kernels.zero(metrics);
         int[] hostRows = new int[batch];
         for (long from = 0; from < count; from += batch) {
@@ -90,18 +111,27 @@ public final class Evaluator {
 
     /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */
     public void run(Kernels.Examples examples, int[] exampleRows, StepListener listener) {
-        HostCopy.put(backend, rows, exampleRows);
-        LaneTensors.haltAll(backend, lanes);
+        if (examples != data) {
+            repeated.forget();
+            data = examples;
+        }
+        ring.offer(0, exampleRows);
+        kernels.copy(allHalted, lanes.halted());
         for (int step = 1; step <= steps; step++) {
-            kernels.admit(rows, examples, parameters.yInit(), parameters.zInit(), lanes);
-            model.forward(lanes);
-            model.tokenLoss(lanes, tokens, 1);
-            kernels.halt(model.q(), tokens, minSteps, lanes, halts, steps, Kernels.HaltRule.LAST, 1);
+            repeated.run();
             if (step == steps) {
                 kernels.metrics(model.q(), tokens, halts, lanes, null, metrics);
             }
             listener.afterStep(step);
         }
+    }
+
+    /** The operations of a supervision step, the same in every one. */
+    private void enqueue() {
+        kernels.admit(ring.rows(), null, data, parameters.yInit(), parameters.zInit(), lanes);
+        model.forward(lanes);
+        model.tokenLoss(lanes, tokens, 1);
+        kernels.halt(model.q(), tokens, minSteps, lanes, halts, steps, Kernels.HaltRule.LAST, 1);
     }
 
     public Model model() {
@@ -122,5 +152,12 @@ public final class Evaluator {
 
     public Tensor metrics() {
         return metrics;
+    }
+
+    /** Gives back what is not the arena's; before the arena is closed. */
+    @Override
+    public void close() {
+        repeated.close();
+        ring.close();
     }
 }

@@ -66,10 +66,10 @@ final class LaneTensors {
         return arena.tensor(LASTING, name, Dtype.I32, dims);
     }
 
-    /** All lanes take a new sample at the next step. */
-    static void haltAll(Backend backend, Kernels.Lanes lanes) {
-        int[] ones = new int[(int) lanes.halted().count()];
+    /** All lanes take a new sample at the next step: sets {@code halted} [B] to 1. */
+    static void haltAll(Backend backend, Tensor halted) {
+        int[] ones = new int[(int) halted.count()];
         Arrays.fill(ones, 1);
-        HostCopy.put(backend, lanes.halted(), ones);
+        HostCopy.put(backend, halted, ones);
     }
 }

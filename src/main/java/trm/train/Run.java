@@ -14,7 +14,6 @@ import trm.data.LegacyRandom;
 import trm.data.TrainLoader;
 import trm.device.Arena;
 import trm.device.Backend;
-import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.io.CheckpointStore;
 import trm.io.EventFile;
@@ -126,16 +125,14 @@ public final class Run {
             boolean resume, Dataset train, Dataset test, MemoryPlan plan, RunTensors.DataSizes sizes, long total) {
         CheckpointStore store = new CheckpointStore(folder.resolve("checkpoints"), config.checkpointKeep());
         try (Arena arena = plan.allocate(backend);
+                RunTensors tensors = RunTensors.allocate(backend, arena, plan.settled(), sizes, total);
                 MetricsCsv csv = new MetricsCsv(folder.resolve("metrics.csv"), MetricsRow.titles());
                 EventFile events = new EventFile(folder)) {
-            RunTensors tensors = RunTensors.allocate(backend, arena, plan.settled(), sizes, total);
             DeviceExamples.upload(backend, train, tensors.trainExamples());
             if (test != null) {
                 DeviceExamples.upload(backend, test, tensors.testExamples());
             }
             Parameters parameters = tensors.parameters();
-            DeepSupervision supervision = tensors.supervision();
-            Evaluator evaluator = tensors.evaluator();
             LegacyRandom legacy = new LegacyRandom(config.seed());
             int passEpochs = config.evalInterval() == null ? config.epochs() : config.evalInterval();
             TrainLoader loader = new TrainLoader(train, config.seed(), legacy, config.globalBatchSize(), passEpochs);
@@ -146,7 +143,7 @@ public final class Run {
                         .orElseThrow(() -> new FormatException(
                                 folder.resolve("checkpoints") + ": no valid checkpoint to resume from")));
                 Checkpoint.readParameters(file, backend, parameters);
-                Checkpoint.HostState host = Checkpoint.readState(file, backend, supervision);
+                Checkpoint.HostState host = Checkpoint.readState(file, backend, tensors.supervision());
                 Checkpoint.restore(loader, host);
                 step = host.step();
                 evaluated = host.evaluatedStep();
@@ -154,7 +151,7 @@ public final class Run {
                 if (evaluated != step) {
                     csv.dropRows(step, Column.EVAL_PUZZLES.ordinal()); // its evaluation will run again
                 }
-                if (step >= total && (evaluator == null || evaluated == step)) {
+                if (step >= total && (tensors.evaluator() == null || evaluated == step)) {
                     say("the run in " + folder + " is finished: step " + step + " of " + total);
                     return Outcome.ALREADY_FINISHED;
                 }
@@ -164,8 +161,17 @@ public final class Run {
                 loader.startPass();
             }
             Loop loop = new Loop(
-                    parameters, supervision, evaluator, tensors.testExamples(), loader, legacy, store, csv, events);
-            return loop.run(step, evaluated, total);
+                    parameters,
+                    tensors.supervision(),
+                    tensors.evaluator(),
+                    tensors.testExamples(),
+                    loader,
+                    legacy,
+                    store,
+                    csv,
+                    events,
+                    total);
+            return loop.run(step, evaluated);
         }
     }
 
@@ -210,8 +216,11 @@ public final class Run {
         private final CheckpointStore store;
         private final MetricsCsv csv;
         private final EventFile events;
+        private final long total;
         private long evaluated;
         private long saved = -1;
+        private MetricsReading reading; // on its way, null while there is none
+        private long taken; // the step after which it was taken
         private long lastLogged;
         private final long began = System.nanoTime();
         private long lastLogTime = began;
@@ -225,7 +234,8 @@ public final class Run {
                 LegacyRandom legacy,
                 CheckpointStore store,
                 MetricsCsv csv,
-                EventFile events) {
+                EventFile events,
+                long total) {
             this.parameters = parameters;
             this.supervision = supervision;
             this.evaluator = evaluator;
@@ -235,16 +245,17 @@ public final class Run {
             this.store = store;
             this.csv = csv;
             this.events = events;
+            this.total = total;
         }
 
-        Outcome run(long from, long evaluatedBefore, long total) {
+        Outcome run(long from, long evaluatedBefore) {
             long step = from;
             evaluated = evaluatedBefore;
             lastLogged = from - from % config.logEverySteps();
             while (!stop) {
                 int[] rows = step < total ? loader.nextBatch() : null;
                 if (rows == null) {
-                    if (!evaluate(step, total)) {
+                    if (!evaluate(step)) {
                         break; // the run that continues this one evaluates
                     }
                     if (step >= total) {
@@ -258,8 +269,11 @@ public final class Run {
                 supervision.step(rows);
                 step++;
                 if (step % config.logEverySteps() == 0 || step == total) {
-                    log(step, total);
+                    log(true);
+                    reading = supervision.takeMetrics();
+                    taken = step;
                 }
+                log(false);
                 if (config.checkpointEverySteps() > 0 && step % config.checkpointEverySteps() == 0 && step < total) {
                     save(step);
                 }
@@ -269,7 +283,9 @@ public final class Run {
             return Outcome.STOPPED;
         }
 
+        /** A checkpoint comes after the rows of the steps before it, or a resumed run would lack them. */
         private void save(long step) {
+            log(true);
             if (saved != step) {
                 Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
                 store.save(step, out -> Checkpoint.write(out, backend, config, parameters, supervision, host));
@@ -277,39 +293,44 @@ public final class Run {
             }
         }
 
-        private void log(long step, long total) {
-            double[] m = HostCopy.doubles(backend, supervision.metrics());
-            double[] controls = HostCopy.doubles(backend, supervision.controls());
-            backend.kernels().zero(supervision.metrics());
+        /** Writes the row of the metrics that are on their way, if they have come or are waited for. */
+        private void log(boolean wait) {
+            if (reading == null || !wait && !reading.arrived()) {
+                return;
+            }
+            reading.await();
+            MetricsReading m = reading;
+            reading = null;
             long now = System.nanoTime();
-            double samples = (double) (step - lastLogged) * config.globalBatchSize();
-            double halted = m[Kernels.Metric.COUNT.ordinal()];
-            MetricsRow row = new MetricsRow(step)
-                    .set(Column.LR, controls[1])
-                    .set(Column.LM_LOSS, m[Kernels.Metric.LM_LOSS.ordinal()] / samples)
-                    .set(Column.Q_HALT_LOSS, m[Kernels.Metric.Q_HALT_LOSS.ordinal()] / samples)
+            double samples = (double) (taken - lastLogged) * config.globalBatchSize();
+            double halted = m.metric(Kernels.Metric.COUNT);
+            MetricsRow row = new MetricsRow(taken)
+                    .set(Column.LR, m.learningRate())
+                    .set(Column.LM_LOSS, m.metric(Kernels.Metric.LM_LOSS) / samples)
+                    .set(Column.Q_HALT_LOSS, m.metric(Kernels.Metric.Q_HALT_LOSS) / samples)
                     .set(Column.HALTED, (long) halted)
                     .set(Column.ELAPSED_SECONDS, (now - began) * 1e-9)
                     .set(Column.SAMPLES_PER_SECOND, samples / ((now - lastLogTime) * 1e-9));
             if (config.arch().hasContinueLoss()) {
-                row.set(Column.Q_CONTINUE_LOSS, m[Kernels.Metric.Q_CONTINUE_LOSS.ordinal()] / samples);
+                row.set(Column.Q_CONTINUE_LOSS, m.metric(Kernels.Metric.Q_CONTINUE_LOSS) / samples);
             }
             if (halted > 0) {
-                row.set(Column.ACCURACY, m[Kernels.Metric.ACCURACY.ordinal()] / halted)
-                        .set(Column.EXACT_ACCURACY, m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / halted)
-                        .set(Column.Q_HALT_ACCURACY, m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / halted)
-                        .set(Column.STEPS, m[Kernels.Metric.STEPS.ordinal()] / halted);
+                row.set(Column.ACCURACY, m.metric(Kernels.Metric.ACCURACY) / halted)
+                        .set(Column.EXACT_ACCURACY, m.metric(Kernels.Metric.EXACT_ACCURACY) / halted)
+                        .set(Column.Q_HALT_ACCURACY, m.metric(Kernels.Metric.Q_HALT_ACCURACY) / halted)
+                        .set(Column.STEPS, m.metric(Kernels.Metric.STEPS) / halted);
             }
-            record(row, "train/", total);
-            lastLogged = step;
+            record(row, "train/");
+            lastLogged = taken;
             lastLogTime = now;
         }
 
         /** False if a request to stop came before the end. */
-        private boolean evaluate(long step, long total) {
+        private boolean evaluate(long step) {
             if (evaluator == null || evaluated == step) {
                 return true;
             }
+            log(true);
             parameters.refreshWorking();
             long puzzles = testExamples.ids().count();
             LOG.info("evaluating {} puzzles at step {}", puzzles, step);
@@ -326,12 +347,12 @@ public final class Run {
                     .set(Column.EVAL_ACCURACY, r.accuracy())
                     .set(Column.EVAL_EXACT_ACCURACY, r.exactAccuracy())
                     .set(Column.ELAPSED_SECONDS, (System.nanoTime() - began) * 1e-9);
-            record(row, "", total);
+            record(row, "");
             lastLogTime = System.nanoTime();
             return true;
         }
 
-        private void record(MetricsRow row, String family, long total) {
+        private void record(MetricsRow row, String family) {
             csv.append(row.values());
             double wall = System.currentTimeMillis() * 1e-3;
             for (Column column : Column.values()) {

@@ -19,7 +19,8 @@ public record RunTensors(
         Kernels.Examples trainExamples,
         DeepSupervision supervision,
         Evaluator evaluator,
-        Kernels.Examples testExamples) {
+        Kernels.Examples testExamples)
+        implements AutoCloseable {
 
     /**
      * What memory must know of a data set.
@@ -57,14 +58,28 @@ public record RunTensors(
         if (data.test() < 0) {
             return new RunTensors(parameters, train, supervision, null, null);
         }
-        Evaluator evaluator = new Evaluator(
-                backend,
-                arena,
-                sizes.withLanes(config.evaluationLanes()),
-                parameters,
-                config.ema() ? parameters.averagedWeights() : parameters.weights(),
-                config.arch().haltMaxSteps());
-        Kernels.Examples test = DeviceExamples.allocate(arena, data.test(), length, data.testIgnore());
-        return new RunTensors(parameters, train, supervision, evaluator, test);
+        try {
+            Evaluator evaluator = new Evaluator(
+                    backend,
+                    arena,
+                    sizes.withLanes(config.evaluationLanes()),
+                    parameters,
+                    config.ema() ? parameters.averagedWeights() : parameters.weights(),
+                    config.arch().haltMaxSteps());
+            Kernels.Examples test = DeviceExamples.allocate(arena, data.test(), length, data.testIgnore());
+            return new RunTensors(parameters, train, supervision, evaluator, test);
+        } catch (RuntimeException e) {
+            supervision.close();
+            throw e;
+        }
+    }
+
+    /** Gives back what is not the arena's; before the arena is closed. */
+    @Override
+    public void close() {
+        if (evaluator != null) {
+            evaluator.close();
+        }
+        supervision.close();
     }
 }

@@ -173,29 +173,30 @@ final class ModelCases {
             Parameters parameters = new Parameters(backend, arena, sizes, true);
             load(c, parameters, "");
             Kernels.Examples data = examples(arena, sizes);
-            DeepSupervision run = new DeepSupervision(
+            try (DeepSupervision run = new DeepSupervision(
                     backend,
                     arena,
                     sizes,
                     parameters,
                     config,
                     training.path("total_steps").longValue(),
-                    data);
-            setCarry(c, run.lanes());
-            HostCopy.put(backend, run.rows(), rowNumbers(lanes));
-            for (int step = 1; step <= head.path("steps").intValue(); step++) {
-                String at = "step" + step + ".";
-                fill(data, c, at + "batch.");
-                HostCopy.put(backend, run.minSteps(), c.ints(at + "min_halt_steps"));
-                backend.kernels().zero(run.metrics());
-                run.advance();
-                run.forwardBackward();
-                double continueLoss = checkContinue(c, at, run);
-                checkAnswers(c, at, run.model(), run.tokens(), run.halts(), run.lanes(), continueLoss);
-                checkMetrics(c, at + "metric.", run.metrics());
-                checkGradients(c, at, parameters, run.model());
-                run.update();
-                checkUpdate(c, at, parameters, HostCopy.doubles(backend, run.controls()));
+                    data)) {
+                setCarry(c, run.lanes());
+                for (int step = 1; step <= head.path("steps").intValue(); step++) {
+                    String at = "step" + step + ".";
+                    fill(data, c, at + "batch.");
+                    HostCopy.put(backend, run.minSteps(), c.ints(at + "min_halt_steps"));
+                    backend.kernels().zero(run.metrics());
+                    run.offer(rowNumbers(lanes));
+                    run.advance();
+                    run.forwardBackward();
+                    double continueLoss = checkContinue(c, at, run);
+                    checkAnswers(c, at, run.model(), run.tokens(), run.halts(), run.lanes(), continueLoss);
+                    checkMetrics(c, at + "metric.", run.metrics());
+                    checkGradients(c, at, parameters, run.model());
+                    run.update();
+                    checkUpdate(c, at, parameters, HostCopy.doubles(backend, run.controls()));
+                }
             }
         }
     }
@@ -315,21 +316,22 @@ final class ModelCases {
             load(c, parameters, prefix);
             Kernels.Examples data = examples(arena, sizes);
             fill(data, c, "batch.");
-            Evaluator run = new Evaluator(
+            try (Evaluator run = new Evaluator(
                     backend,
                     arena,
                     sizes,
                     parameters,
                     parameters.weights(),
-                    sizes.arch().haltMaxSteps());
-            run.run(
-                    data,
-                    rowNumbers(lanes),
-                    step -> checkAnswers(
-                            c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes(), 0));
-            checkMetrics(c, "final.metric.", run.metrics());
-            c.check("final.z_H", backend, run.lanes().y());
-            c.check("final.z_L", backend, run.lanes().z());
+                    sizes.arch().haltMaxSteps())) {
+                run.run(
+                        data,
+                        rowNumbers(lanes),
+                        step -> checkAnswers(
+                                c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes(), 0));
+                checkMetrics(c, "final.metric.", run.metrics());
+                c.check("final.z_H", backend, run.lanes().y());
+                c.check("final.z_L", backend, run.lanes().z());
+            }
             checkContent(c, parameters, prefix);
         }
     }

@@ -472,7 +472,7 @@ final class OperationCases {
         SelfAttention.Rotary rotary = mlpT
                 ? new SelfAttention.Rotary(null, null)
                 : RotaryTables.of(backend, arena, positions, heads, arch.headWidth(), theta);
-        Scratch scratch = Scratch.allocate(kernels, arena, sizes.block(), mlpT, false);
+        Scratch scratch = Scratch.allocate(kernels, arena, sizes.block(), mlpT, true, false);
         RecursionStep f =
                 new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch, Recompute.NONE);
         RecursionStep.Slot slot = f.slot(arena, "f");

@@ -11,8 +11,11 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.Dtype;
+import trm.device.HostBuffer;
 import trm.device.Kernels;
+import trm.device.Mark;
 import trm.device.Shape;
+import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.model.Model;
 import trm.model.ModelSizes;
@@ -114,6 +117,31 @@ final class RotaryTables {
         @Override
         public void synchronize() {
             backend.synchronize();
+        }
+
+        @Override
+        public HostBuffer hostBuffer(int bytes) {
+            return backend.hostBuffer(bytes);
+        }
+
+        @Override
+        public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
+            backend.enqueueUpload(from, offset, to);
+        }
+
+        @Override
+        public void enqueueDownload(Tensor from, HostBuffer to) {
+            backend.enqueueDownload(from, to);
+        }
+
+        @Override
+        public Mark mark() {
+            return backend.mark();
+        }
+
+        @Override
+        public StepGraph capture(Runnable step) {
+            return backend.capture(step);
         }
 
         @Override

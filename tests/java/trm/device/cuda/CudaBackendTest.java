@@ -1,5 +1,6 @@
 package trm.device.cuda;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -21,16 +22,22 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 import trm.cli.Main;
 import trm.data.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.CudaInstallation;
 import trm.device.DeviceException;
 import trm.device.Dtype;
+import trm.device.HostBuffer;
 import trm.device.HostCopy;
+import trm.device.Mark;
 import trm.device.MatmulPrecision;
+import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.TestDevice;
+import trm.train.GraphTest;
+import trm.train.RecomputeTest;
 
 /** The Java half of the CUDA backend, whole, on {@link FakeGpu}. It says nothing about kernels or about speed. */
 class CudaBackendTest {
@@ -47,7 +54,8 @@ class CudaBackendTest {
     /** The tests of all operations: the products are computed from what cuBLASLt is told and from nothing else. */
     @Test
     void operationsPassTheirTests() throws IOException, InterruptedException {
-        FakeGpu.Result result = gpu.java(Map.of("-Dtrm.test.device", "cuda:0"), Operations.class.getName())
+        FakeGpu.Result result = gpu.java(
+                        Map.of("-Dtrm.test.device", "cuda:0", "FAKE_CUDA_FUSED", "1"), Operations.class.getName())
                 .done();
         assertTrue(result.out().contains(" 0 failed, "), result.out());
     }
@@ -59,6 +67,141 @@ class CudaBackendTest {
         public static void main(String[] args) {
             System.exit(TestDevice.run(TestDevice.OPERATIONS) ? 0 : 1);
         }
+    }
+
+    /**
+     * The tests of records, at once and with the device some launches behind the host, which then must not touch what a
+     * copy has not read yet. Whatever is refused, no graph and no executable is left.
+     */
+    @ParameterizedTest(name = "{0} launches behind")
+    @ValueSource(ints = {0, 30})
+    void recordsPassTheirTests(int lag) throws IOException, InterruptedException {
+        FakeGpu.Result result = gpu.java(
+                        Map.of(
+                                "-Dtrm.test.device",
+                                "cuda:0",
+                                "FAKE_CUDA_LAG",
+                                Integer.toString(lag),
+                                "FAKE_CUDA_TRACE",
+                                "1"),
+                        Records.class.getName())
+                .done();
+        assertTrue(result.out().contains(" 0 failed, "), result.out());
+        for (String what : List.of("graph", "executable")) {
+            long made = count(result, what + " made");
+            assertTrue(made > 10, result.out());
+            assertEquals(made, count(result, what + " destroyed"), what);
+        }
+        assertTrue(count(result, "launch") > 100, result.out());
+    }
+
+    /** Recomputation where products are fused with what follows: gate and up come again with the bits of the forward pass. */
+    @Test
+    void recomputationPassesItsTests() throws IOException, InterruptedException {
+        FakeGpu.Result result = gpu.java(
+                        Map.of("-Dtrm.test.device", "cuda:0", "FAKE_CUDA_FUSED", "1", "FAKE_CUDA_TRACE", "1"),
+                        Recomputation.class.getName())
+                .done();
+        assertTrue(result.out().contains(" 0 failed, "), result.out());
+        for (String operation : List.of("linear_swiglu", "linear_add_rms_norm")) {
+            assertTrue(result.out().contains("fused " + operation), result.out());
+        }
+    }
+
+    /** Main class of {@link #recomputationPassesItsTests}. */
+    static final class Recomputation {
+        private Recomputation() {}
+
+        public static void main(String[] args) {
+            System.exit(TestDevice.run(List.of(RecomputeTest.class.getName())) ? 0 : 1);
+        }
+    }
+
+    private static long count(FakeGpu.Result result, String line) {
+        return result.out().lines().filter(line::equals).count();
+    }
+
+    /** Main class of {@link #recordsPassTheirTests}. */
+    static final class Records {
+        private Records() {}
+
+        public static void main(String[] args) {
+            System.exit(TestDevice.run(List.of(GraphTest.class.getName())) ? 0 : 1);
+        }
+    }
+
+    /**
+     * A run whose steps are replayed by a device some launches behind, and whose metrics come late, is the run without
+     * records: the same files but for the clock.
+     */
+    @Test
+    void aReplayedRunIsTheRun() throws IOException, InterruptedException {
+        Path data = temp.resolve("replayed-data");
+        MiniSudokuBuilder.build(data, 4, 300, 10, 3, 8);
+        Map<String, Map<String, String>> runs =
+                Map.of("eager", Map.of("TRM_GRAPH", "0"), "replayed", Map.of("FAKE_CUDA_LAG", "3"));
+        for (Map.Entry<String, Map<String, String>> run : runs.entrySet()) {
+            gpu.java(
+                            run.getValue(),
+                            Main.class.getName(),
+                            "train",
+                            "configs/cpu/sudoku-mlp-small.yaml",
+                            "data_paths=[" + data + "]",
+                            "arch.hidden_size=16",
+                            "arch.num_heads=2",
+                            "arch.L_layers=1",
+                            "arch.forward_dtype=float32",
+                            "arch.halt_max_steps=3",
+                            "global_batch_size=2",
+                            "epochs=4",
+                            "eval_interval=4",
+                            "max_steps=40",
+                            "log_every_steps=1",
+                            "checkpoint_every_steps=15",
+                            "--run",
+                            temp.resolve(run.getKey()).toString(),
+                            "--device",
+                            "cuda:0")
+                    .done();
+        }
+        assertEquals(metrics("eager"), metrics("replayed"));
+        assertEquals(42, metrics("eager").size()); // titles, steps, an evaluation
+        for (String step : List.of("15", "30", "40")) {
+            String name = "checkpoints/step-" + "0".repeat(8).substring(step.length()) + step + ".safetensors";
+            assertArrayEquals(
+                    Files.readAllBytes(temp.resolve("eager").resolve(name)),
+                    Files.readAllBytes(temp.resolve("replayed").resolve(name)));
+        }
+    }
+
+    /** The benchmark times replays, by events; without graphs it says so. */
+    @ParameterizedTest(name = "TRM_GRAPH={0}")
+    @CsvSource({"1,true", "0,false"})
+    void theBenchmarkReplays(String graph, boolean replayed) throws IOException, InterruptedException {
+        String[] bench = {
+            "bench",
+            "configs/demo.yaml",
+            "batch=2",
+            "arch.hidden_size=16",
+            "arch.num_heads=2",
+            "arch.forward_dtype=float32",
+            "--seconds",
+            "0.1",
+            "--json",
+            "--device",
+            "cuda:0"
+        };
+        FakeGpu.Result result = gpu.java(Map.of("TRM_GRAPH", graph, "FAKE_CUDA_LAG", "3"), Main.class.getName(), bench)
+                .done();
+        assertTrue(result.out().contains("\"graph\":" + replayed + ","), result.out());
+        assertTrue(result.out().contains("\"host_us_per_step\":"), result.out());
+    }
+
+    /** Lines of a run's metrics without the two columns of the clock, which are the last. */
+    private static List<String> metrics(String run) throws IOException {
+        return Files.readAllLines(temp.resolve(run).resolve("metrics.csv")).stream()
+                .map(line -> line.replaceFirst(",[^,]*,[^,]*$", ""))
+                .toList();
     }
 
     @ParameterizedTest(name = "{0}={1}")
@@ -171,6 +314,22 @@ class CudaBackendTest {
                 gpu.java(Map.of(), Main.class.getName(), "info", "--json").done();
         assertTrue(info.out().contains("\"cuda_obstacles\":[]"), info.out());
         assertTrue(info.out().contains("\"device\":\"cuda:0\""), info.out());
+    }
+
+    /** The same with the products that the kernels fuse with what follows: all are called, and the cases pass. */
+    @Test
+    void recordedCasesPassFused() throws IOException, InterruptedException {
+        FakeGpu.Result result = gpu.java(
+                        Map.of("FAKE_CUDA_FUSED", "1", "FAKE_CUDA_TRACE", "1"),
+                        Main.class.getName(),
+                        "verify",
+                        "tests/golden",
+                        "--device",
+                        "cuda:0")
+                .done();
+        for (String operation : List.of("linear_swiglu", "linear_add_rms_norm")) {
+            assertTrue(result.out().contains("fused " + operation), result.out());
+        }
     }
 
     /**
@@ -347,7 +506,10 @@ class CudaBackendTest {
         }
     }
 
-    /** Calls of a shape that has a plan leave the Java heap alone, a split sum over lanes and copies included. */
+    /**
+     * Calls of a shape that has a plan leave the Java heap alone, a split sum over lanes and copies included, and so does
+     * all that a replayed step takes.
+     */
     @Test
     void callsAllocateNothing() throws IOException, InterruptedException {
         FakeGpu.Result result = gpu.java(Map.of(), Allocations.class.getName()).done();
@@ -367,17 +529,31 @@ class CudaBackendTest {
                 Tensor x = arena.tensor("test", "x", Dtype.F32, 3, 4, 5);
                 Tensor w = arena.tensor("test", "w", Dtype.F32, 2, 4);
                 Tensor y = arena.tensor("test", "y", Dtype.F32, 3, 2, 5);
+                Runnable step = () -> {
+                    backend.kernels().mix(x, w, y, 3, 5);
+                    backend.kernels().mixBwdX(y, w, x, 3, 5, true);
+                    backend.kernels().mixBwdW(y, x, w, 3, 5);
+                };
+                step.run();
                 long least = Long.MAX_VALUE;
-                for (int window = 0; window < 10; window++) {
-                    long before = threads.getThreadAllocatedBytes(thread);
-                    for (int i = 0; i < 200; i++) {
-                        backend.upload(host, x);
-                        backend.kernels().mix(x, w, y, 3, 5);
-                        backend.kernels().mixBwdX(y, w, x, 3, 5, true);
-                        backend.kernels().mixBwdW(y, x, w, 3, 5);
-                        backend.synchronize();
+                try (HostBuffer locked = backend.hostBuffer(3 * 4 * 5 * 4);
+                        Mark mark = backend.mark();
+                        StepGraph graph = backend.capture(step)) {
+                    for (int window = 0; window < 10; window++) {
+                        long before = threads.getThreadAllocatedBytes(thread);
+                        for (int i = 0; i < 200; i++) {
+                            backend.upload(host, x);
+                            step.run();
+                            backend.synchronize();
+                            backend.enqueueUpload(locked, 0, x);
+                            graph.launch();
+                            backend.enqueueDownload(x, locked);
+                            mark.set();
+                            mark.reached();
+                            mark.await();
+                        }
+                        least = Math.min(least, threads.getThreadAllocatedBytes(thread) - before);
                     }
-                    least = Math.min(least, threads.getThreadAllocatedBytes(thread) - before);
                 }
                 System.out.println("allocated " + least);
             }

@@ -17,7 +17,7 @@ import org.bytedeco.javacpp.Loader;
 
 /**
  * Java processes that find a GPU that is not there: {@code tests/native/fake_cuda} in the place of the driver, the
- * runtime and cuBLASLt, and the CPU's operations in the place of our kernels. All Java code of the backend runs, the
+ * runtime, cuBLASLt and our kernels, which are the CPU's operations there. All Java code of the backend runs, the
  * presets' JNI code too; no GPU, no NVIDIA library and no kernel takes part.
  */
 public final class FakeGpu {
@@ -39,23 +39,38 @@ public final class FakeGpu {
                 Stream.of(System.getenv("PATH").split(File.pathSeparator))
                         .anyMatch(p -> Files.isExecutable(Path.of(p, "g++"))),
                 "no g++ on PATH to compile tests/native/fake_cuda");
-        library("FAKE_DRIVER", "libcuda.so.1");
-        library("FAKE_CUDART", "libcudart.so.13");
-        library("FAKE_CUBLASLT", "libcublasLt.so.13");
-        library("FAKE_CUBLAS", "libcublas.so.13");
+        library("FAKE_DRIVER", folder.resolve("libcuda.so.1"));
+        library("FAKE_CUDART", folder.resolve("libcudart.so.13"));
+        library("FAKE_CUBLASLT", folder.resolve("libcublasLt.so.13"));
+        library("FAKE_CUBLAS", folder.resolve("libcublas.so.13"));
         // first on the class path, this is what the backend takes for its kernels
         Path kernels = Files.createDirectories(folder.resolve("classes/trm/device/" + Loader.getPlatform()));
-        Files.copy(Path.of("target/native/libtrm_cpu.so"), kernels.resolve("libtrm_cuda.so"));
+        library("FAKE_KERNELS", kernels.resolve("libtrm_cuda.so"));
+        List<String> command = compiler();
+        command.addAll(List.of("-I", "native/include", "-o"));
+        command.addAll(List.of(folder.resolve("libtrm_fake_kernels.so").toString()));
+        command.addAll(List.of("tests/native/fake_cuda/fake_kernels.cpp", "-ldl"));
+        run(new ProcessBuilder(command)).done();
+        Files.copy(
+                Path.of("target/native/libtrm_cpu.so"),
+                folder.resolve("libtrm_cpu.so"),
+                StandardCopyOption.REPLACE_EXISTING);
         for (String name : List.of("libgomp.so.1", "libdnnl.so.3")) {
             Path from = Path.of("target/dnnl/org/bytedeco/dnnl/" + Loader.getPlatform(), name);
             Files.copy(from, folder.resolve(name), StandardCopyOption.REPLACE_EXISTING);
         }
     }
 
-    private void library(String macro, String name) throws IOException, InterruptedException {
-        List<String> command = new ArrayList<>(List.of("g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"));
-        command.addAll(List.of("-shared", "-fPIC", "-fvisibility=hidden", "-D" + macro, "-Wl,-soname," + name));
-        command.addAll(List.of("-o", folder.resolve(name).toString(), "tests/native/fake_cuda/fake_cuda.cpp"));
+    private static List<String> compiler() {
+        return new ArrayList<>(List.of(
+                "g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"));
+    }
+
+    private void library(String macro, Path file) throws IOException, InterruptedException {
+        String name = file.getFileName().toString();
+        List<String> command = compiler();
+        command.addAll(List.of("-D" + macro, "-Wl,-soname," + name));
+        command.addAll(List.of("-Inative/include", "-o", file.toString(), "tests/native/fake_cuda/fake_cuda.cpp"));
         if (!macro.equals("FAKE_DRIVER")) { // NVIDIA's symbols carry the soname as their version
             Path script = Files.writeString(folder.resolve("version.map"), name + " { global: *; };\n");
             command.add("-Wl,--version-script=" + script);
@@ -97,6 +112,7 @@ public final class FakeGpu {
         variables.put("LD_LIBRARY_PATH", folder.toString());
         variables.put("XDG_CACHE_HOME", folder.resolve("xdg").toString());
         variables.put("TRM_CPU_FUSED", "0"); // as on a GPU: what is fused would not ask for products
+        variables.put("FAKE_CUDA_OPERATIONS", folder.resolve("libtrm_cpu.so").toString());
         variables.put("OMP_WAIT_POLICY", "passive");
         environment.forEach((key, value) -> {
             if (!key.startsWith("-D")) {

@@ -7,14 +7,19 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.util.List;
-import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import trm.device.CudaInstallation;
 import trm.train.Devices;
 
-/** The tests of all operations on GPU 0, where there is one that can be used; skipped with the reason elsewhere. */
+/**
+ * The tests of all operations and of records on GPU 0, where there is one that can be used; skipped with the reason
+ * elsewhere.
+ */
 class GpuTest {
-    @Test
-    void operations() throws IOException, InterruptedException {
+    @ParameterizedTest
+    @ValueSource(classes = {CudaBackendTest.Operations.class, CudaBackendTest.Records.class})
+    void passes(Class<?> main) throws IOException, InterruptedException {
         List<String> obstacles = Devices.cudaObstacles(0, CudaInstallation.ofThisMachine());
         assumeTrue(obstacles.isEmpty(), "no GPU: " + String.join("; ", obstacles));
         Process process = new ProcessBuilder(
@@ -23,7 +28,7 @@ class GpuTest {
                         "-Dtrm.test.device=cuda:0",
                         "-cp",
                         System.getProperty("surefire.real.class.path", System.getProperty("java.class.path")),
-                        CudaBackendTest.Operations.class.getName())
+                        main.getName())
                 .redirectErrorStream(true)
                 .start();
         process.getOutputStream().close();

@@ -1,13 +1,17 @@
 package trm.device.cpu;
 
 import java.nio.ByteBuffer;
+import java.util.List;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
+import trm.device.HostBuffer;
 import trm.device.Kernels;
+import trm.device.Mark;
 import trm.device.NativeBuild;
 import trm.device.NativeLibrary;
 import trm.device.NativeOps;
+import trm.device.StepGraph;
 import trm.device.Tensor;
 
 /** The processor: our C++ operations, products by oneDNN. Calls finish before they return. */
@@ -18,7 +22,7 @@ public final class CpuBackend implements Backend {
     /** @param threads worker threads, 0 for all processors */
     public CpuBackend(int threads) {
         loadOneDnn(); // libtrm_cpu.so finds it by its soname
-        table = NativeBuild.open("libtrm_cpu.so", true);
+        table = NativeOps.trm_recordable(NativeBuild.open("libtrm_cpu.so", true));
         kernels = new Kernels(table, table);
         kernels.setThreads(threads);
     }
@@ -58,6 +62,7 @@ public final class CpuBackend implements Backend {
 
     @Override
     public DeviceBuffer allocate(String name, long bytes) {
+        kernels.recording().refuse("allocation of ", name);
         long address = NativeOps.trm_host_allocate(bytes);
         if (address == 0) {
             throw new DeviceException("no memory for '" + name + "': " + bytes + " bytes");
@@ -81,9 +86,47 @@ public final class CpuBackend implements Backend {
         kernels.copyToHost(from, to);
     }
 
+    /** Calls have finished when they return. */
     @Override
     public void synchronize() {
-        // calls have finished when they return
+        kernels.recording().refuse("synchronize");
+    }
+
+    @Override
+    public HostBuffer hostBuffer(int bytes) {
+        kernels.recording().refuse("allocation of host memory");
+        return HostBuffer.allocate(bytes);
+    }
+
+    @Override
+    public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
+        kernels.copyFromHost(to, from.address(offset, to.bytes()));
+    }
+
+    @Override
+    public void enqueueDownload(Tensor from, HostBuffer to) {
+        kernels.copyToHost(from, to.address(0, from.bytes()));
+    }
+
+    @Override
+    public Mark mark() {
+        return new CpuMark(kernels.recording());
+    }
+
+    @Override
+    public StepGraph capture(Runnable step) {
+        kernels.recording().refuse("a record");
+        long record = NativeOps.trm_record_begin();
+        List<String> calls;
+        try {
+            calls = kernels.record(step);
+        } catch (RuntimeException | Error e) {
+            NativeOps.trm_record_free(record);
+            throw e;
+        } finally {
+            NativeOps.trm_record_end();
+        }
+        return new CpuGraph(table, kernels.recording(), record, calls);
     }
 
     @Override

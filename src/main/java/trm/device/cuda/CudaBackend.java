@@ -4,6 +4,8 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import org.bytedeco.cuda.cudart.CUgraphExec_st;
+import org.bytedeco.cuda.cudart.CUgraph_st;
 import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.BytePointer;
@@ -12,25 +14,31 @@ import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
 import trm.device.Fault;
+import trm.device.HostBuffer;
 import trm.device.Kernels;
+import trm.device.Mark;
 import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
 import trm.device.NativeOps;
+import trm.device.Recording;
+import trm.device.StepGraph;
 import trm.device.Tensor;
 
 /**
  * One GPU: our kernels, products by cuBLASLt, one stream. Calls enqueue work and return; {@link #download} and {@link
- * #synchronize} wait. After a fault of the device every call fails with the first fault's text.
+ * #synchronize} wait. A record is a CUDA graph, captured from the stream. After a fault of the device every call fails with the first fault's text.
  */
 public final class CudaBackend implements Backend {
     private static final String LIBRARY = "libtrm_cuda.so";
 
     private final Cuda.Gpu gpu;
     private final Fault fault;
+    private final Recording recording = new Recording();
     private final CUstream_st stream = new CUstream_st();
     private final LtProducts products;
     private final Kernels kernels;
     private final Address device = new Address();
+    private final Address host = new Address();
     private ByteBuffer lastBuffer; // of the last copy, with the pointer to it: a trainer uses the same ones each step
     private BytePointer lastPointer;
 
@@ -56,12 +64,12 @@ public final class CudaBackend implements Backend {
                         .resolve(AlgorithmCache.fileName(gpu.name(), gpu.cublasLt(), gpu.driver())),
                 log);
         try {
-            products = new LtProducts(table, stream, fault, precision, cache);
+            products = new LtProducts(table, stream, fault, recording, precision, cache);
         } catch (RuntimeException e) {
             cudart.cudaStreamDestroy(stream);
             throw e;
         }
-        kernels = new Kernels(table, products, stream.address(), fault, this::await, waiting);
+        kernels = new Kernels(table, products, stream.address(), fault, this::await, waiting, recording);
     }
 
     /** TRM_DEBUG=sync: wait after each operation. */
@@ -90,6 +98,7 @@ public final class CudaBackend implements Backend {
     @Override
     public DeviceBuffer allocate(String name, long bytes) {
         fault.check();
+        recording.refuse("allocation of ", name);
         long address = allocate(bytes);
         if (address == 0) {
             throw new DeviceException("no memory on " + name() + " for '" + name + "': " + bytes + " bytes; "
@@ -141,6 +150,7 @@ public final class CudaBackend implements Backend {
             throw new IllegalArgumentException(from.remaining() + " bytes do not fit " + to);
         }
         fault.check();
+        recording.refuse("upload to ", to);
         int status = cudart.cudaMemcpyAsync(
                 device.at(to.address()), pointer(from), from.remaining(), cudart.cudaMemcpyHostToDevice, stream);
         if (status != 0) {
@@ -154,6 +164,7 @@ public final class CudaBackend implements Backend {
             throw new IllegalArgumentException(from + " does not fit " + to.remaining() + " bytes");
         }
         fault.check();
+        recording.refuse("download of ", from);
         int status = cudart.cudaMemcpyAsync(
                 pointer(to), device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream);
         if (status == 0) {
@@ -178,7 +189,87 @@ public final class CudaBackend implements Backend {
     @Override
     public void synchronize() {
         fault.check();
+        recording.refuse("synchronize");
         check(cudart.cudaStreamSynchronize(stream), "synchronize");
+    }
+
+    @Override
+    public HostBuffer hostBuffer(int bytes) {
+        fault.check();
+        recording.refuse("allocation of host memory");
+        Pointer p = new Pointer();
+        int status = cudart.cudaMallocHost(p, bytes);
+        if (status != 0) {
+            cudart.cudaGetLastError(); // or the next call would report this one's error
+            throw new DeviceException("no page-locked memory: " + bytes + " bytes: " + Cuda.text(status));
+        }
+        Pointer.memset(p, 0, bytes);
+        return new HostBuffer(p.address(), bytes, address -> cudart.cudaFreeHost(new Address().at(address)));
+    }
+
+    @Override
+    public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
+        fault.check();
+        recording.refuse("upload to ", to);
+        host.at(from.address(offset, to.bytes()));
+        int status = cudart.cudaMemcpyAsync(
+                device.at(to.address()), host, to.bytes(), cudart.cudaMemcpyHostToDevice, stream);
+        if (status != 0) {
+            throw fault.raise("upload to " + to + ": " + Cuda.text(status));
+        }
+    }
+
+    @Override
+    public void enqueueDownload(Tensor from, HostBuffer to) {
+        fault.check();
+        recording.refuse("download of ", from);
+        host.at(to.address(0, from.bytes()));
+        int status = cudart.cudaMemcpyAsync(
+                host, device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream);
+        if (status != 0) {
+            throw fault.raise("download of " + from + ": " + Cuda.text(status));
+        }
+    }
+
+    @Override
+    public Mark mark() {
+        recording.refuse("a new mark");
+        return new CudaMark(stream, fault, recording);
+    }
+
+    @Override
+    public StepGraph capture(Runnable step) {
+        fault.check();
+        recording.refuse("a record");
+        // of this thread: another thread's calls, of a library for instance, are none of its business
+        check(cudart.cudaStreamBeginCapture(stream, cudart.cudaStreamCaptureModeThreadLocal), "begin of a record");
+        CUgraph_st graph = new CUgraph_st();
+        int operations;
+        try {
+            operations = kernels.record(step).size();
+        } catch (RuntimeException | Error e) {
+            cudart.cudaStreamEndCapture(stream, graph);
+            discard(graph);
+            throw e;
+        }
+        int status = cudart.cudaStreamEndCapture(stream, graph);
+        CUgraphExec_st executable = new CUgraphExec_st();
+        if (status == 0) {
+            status = cudart.cudaGraphInstantiate(executable, graph, 0);
+        }
+        discard(graph); // the executable is complete without it
+        if (status != 0) {
+            throw new DeviceException("a record of " + operations + " operations: " + Cuda.text(status));
+        }
+        return new CudaGraph(executable, stream, fault, recording, operations);
+    }
+
+    /** Destroys a graph if there is one, and forgets the error that a refused call left behind. */
+    private static void discard(CUgraph_st graph) {
+        if (!graph.isNull()) {
+            cudart.cudaGraphDestroy(graph);
+        }
+        cudart.cudaGetLastError();
     }
 
     private String await() {

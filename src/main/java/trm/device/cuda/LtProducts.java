@@ -22,6 +22,7 @@ import trm.device.Fault;
 import trm.device.MatmulPrecision;
 import trm.device.NativeOps;
 import trm.device.Products;
+import trm.device.Recording;
 
 /**
  * The products by cuBLASLt: bfloat16 operands with float32 sums, or float32; {@link Gemm} has how each is asked for.
@@ -137,6 +138,7 @@ final class LtProducts implements Products, AutoCloseable {
     private final NativeOps.Table table;
     private final CUstream_st stream;
     private final Fault fault;
+    private final Recording recording;
     private final MatmulPrecision precision;
     private final AlgorithmCache cache;
     private final cublasLtContext handle = new cublasLtContext();
@@ -151,10 +153,16 @@ final class LtProducts implements Products, AutoCloseable {
     private long permutedBytes;
 
     LtProducts(
-            NativeOps.Table table, CUstream_st stream, Fault fault, MatmulPrecision precision, AlgorithmCache cache) {
+            NativeOps.Table table,
+            CUstream_st stream,
+            Fault fault,
+            Recording recording,
+            MatmulPrecision precision,
+            AlgorithmCache cache) {
         this.table = table;
         this.stream = stream;
         this.fault = fault;
+        this.recording = recording;
         this.precision = precision;
         this.cache = cache;
         int status = cublas.cublasLtCreate(handle);
@@ -231,6 +239,7 @@ final class LtProducts implements Products, AutoCloseable {
 
     private void reserve(long bytes) {
         if (bytes > permutedBytes) {
+            recording.refuse("allocation of permuted lanes");
             if (permuted != 0) {
                 CudaBackend.free(permuted); // waits for what uses it
                 permuted = 0;
@@ -244,7 +253,8 @@ final class LtProducts implements Products, AutoCloseable {
     private int run(Plan plan, long addressA, long addressB, long addressC) {
         int status = call(plan, plan.algorithm, plan.gemm.accumulate(), addressA, addressB, addressC);
         if (status != 0) {
-            throw fault.raise(plan.gemm + ": cublasLtMatmul: " + text(status));
+            String error = plan.gemm + ": cublasLtMatmul: " + text(status);
+            throw recording.active() ? new DeviceException(error) : fault.raise(error);
         }
         return 0;
     }
@@ -297,6 +307,7 @@ final class LtProducts implements Products, AutoCloseable {
             case MIX_BWD_X -> Gemm.mixBwdX(rows, n, k, d, add, type);
             default -> Gemm.mixBwdW(n, k, rows * d, type);
         };
+        recording.refuse("choice of an algorithm for ", plan.gemm);
         plan.describe(computeType(plan.gemm));
         choose(plan, atA, atB, atC);
         plans.add(plan);

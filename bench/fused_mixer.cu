@@ -1,0 +1,345 @@
+// fused_mixer.cu: the position MLP of cuda-kernels/mixer_sm90*.cu on a Hopper GPU, against plain kernels; then its time.
+//
+//   nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -I native/include -I cuda-kernels bench/fused_mixer.cu
+//        cuda-kernels/{mixer_sm90,mixer_sm90_bwd,sm90,status}.cu -o fused_mixer && ./fused_mixer
+//
+// The plain kernels round where the fused ones do and sum in float32, so results differ by the order of sums alone: a
+// bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8.
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "mixer_sm90.cuh"
+#include "ops.cuh"
+
+namespace {
+
+using trm::bf16;
+
+int failures = 0;
+const char* running = "start";
+
+void check(cudaError_t error, const char* what) {
+    if (error == cudaSuccess) return;
+    printf("FAILED %s, while running %s: %s\n", what, running, cudaGetErrorString(error));
+    exit(1);
+}
+
+void check(int status) {
+    if (status == TRM_OK) return;
+    printf("FAILED %s: %s\n", running, trm::last_error());
+    exit(1);
+}
+
+void expired(int) {
+    printf("FAILED %s: no end after its time\n", running);
+    fflush(stdout);
+    _exit(1);
+}
+
+/** Device memory between guards, filled with NaN patterns. */
+template <typename T>
+struct Buffer {
+    static constexpr size_t GUARD = 1024;
+    char* memory = nullptr;
+    T* data = nullptr;
+    size_t count;
+
+    explicit Buffer(size_t n) : count(n) {
+        check(cudaMalloc(reinterpret_cast<void**>(&memory), n * sizeof(T) + 2 * GUARD), "cudaMalloc");
+        check(cudaMemset(memory, 0xff, n * sizeof(T) + 2 * GUARD), "cudaMemset");
+        data = reinterpret_cast<T*>(memory + GUARD);
+    }
+    ~Buffer() { cudaFree(memory); }
+    Buffer(const Buffer&) = delete;
+
+    std::vector<T> host() const {
+        std::vector<T> values(count);
+        check(cudaMemcpy(values.data(), data, count * sizeof(T), cudaMemcpyDeviceToHost), "download");
+        return values;
+    }
+    void guards(const char* name) const {
+        std::vector<unsigned char> bytes(GUARD);
+        for (const char* at : {memory, memory + GUARD + count * sizeof(T)}) {
+            check(cudaMemcpy(bytes.data(), at, GUARD, cudaMemcpyDeviceToHost), "download");
+            for (unsigned char b : bytes)
+                if (b != 0xff) {
+                    printf("FAILED %s: a guard of %s was written\n", running, name);
+                    failures++;
+                    return;
+                }
+        }
+    }
+};
+
+__device__ float hash(uint64_t i, uint32_t seed) {  // about normal: four uniforms
+    float sum = 0.0f;
+    for (int k = 0; k < 4; k++) {
+        uint64_t x = (i * 4 + k) * 0x9E3779B97F4A7C15ull + seed * 0xD1B54A32D192ED03ull;
+        x ^= x >> 32;
+        x *= 0xD6E8FEB86659FD93ull;
+        x ^= x >> 32;
+        sum += static_cast<float>(x & 0xffffff) / 16777216.0f - 0.5f;
+    }
+    return sum * 1.7f;
+}
+
+__global__ void fill(bf16* to, size_t n, float scale, uint32_t seed) {
+    const size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i < n) to[i] = __float2bfloat16_rn(scale * hash(i, seed));
+}
+
+__device__ float rounded(float v) { return __bfloat162float(__float2bfloat16_rn(v)); }
+__device__ float at(const bf16* p, size_t i) { return __bfloat162float(p[i]); }
+
+struct Sizes {
+    int B, S, I, D;
+};
+
+// A thread has one channel of a lane and one inner unit or position.
+
+__global__ void plain_inner(Sizes z, const bf16* h, const bf16* wgu, bf16* g, bf16* u, bf16* p) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, i = blockIdx.y, b = blockIdx.z;
+    float sg = 0, su = 0;
+    for (int t = 0; t < z.S; t++) {
+        const float v = at(h, (static_cast<size_t>(b) * z.S + t) * z.D + c);
+        sg += v * at(wgu, static_cast<size_t>(i) * z.S + t);
+        su += v * at(wgu, (static_cast<size_t>(z.I) + i) * z.S + t);
+    }
+    const size_t to = (static_cast<size_t>(b) * z.I + i) * z.D + c;
+    g[to] = __float2bfloat16_rn(sg);
+    u[to] = __float2bfloat16_rn(su);
+    const float a = at(g, to);
+    p[to] = __float2bfloat16_rn(a / (1.0f + expf(-a)) * at(u, to));
+}
+
+__global__ void plain_out(Sizes z, const bf16* h, const bf16* wd, const bf16* p, float* r) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, t = blockIdx.y, b = blockIdx.z;
+    float sum = 0;
+    for (int i = 0; i < z.I; i++)
+        sum += at(p, (static_cast<size_t>(b) * z.I + i) * z.D + c) * at(wd, static_cast<size_t>(t) * z.I + i);
+    const size_t to = (static_cast<size_t>(b) * z.S + t) * z.D + c;
+    r[to] = at(h, to) + sum;
+}
+
+__global__ void plain_norm(Sizes z, const float* r, bf16* y, float* s) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, b = blockIdx.z;
+    float sum = 0;
+    for (int t = 0; t < z.S; t++) {
+        const float v = r[(static_cast<size_t>(b) * z.S + t) * z.D + c];
+        sum += v * v;
+    }
+    const float scale = 1.0f / sqrtf(sum / z.S + 1e-5f);
+    s[static_cast<size_t>(b) * z.D + c] = scale;
+    for (int t = 0; t < z.S; t++) {
+        const size_t i = (static_cast<size_t>(b) * z.S + t) * z.D + c;
+        y[i] = __float2bfloat16_rn(scale * r[i]);
+    }
+}
+
+__global__ void plain_dr(Sizes z, const bf16* dy, const bf16* y, const float* s, bf16* dr) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, b = blockIdx.z;
+    float dot = 0;
+    for (int t = 0; t < z.S; t++) {
+        const size_t i = (static_cast<size_t>(b) * z.S + t) * z.D + c;
+        dot += at(dy, i) * at(y, i);
+    }
+    dot /= z.S;
+    for (int t = 0; t < z.S; t++) {
+        const size_t i = (static_cast<size_t>(b) * z.S + t) * z.D + c;
+        dr[i] = __float2bfloat16_rn(s[static_cast<size_t>(b) * z.D + c] * (at(dy, i) - at(y, i) * dot));
+    }
+}
+
+__global__ void plain_dinner(Sizes z, const bf16* dr, const bf16* wd, const bf16* g, const bf16* u, bf16* dg, bf16* du) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, i = blockIdx.y, b = blockIdx.z;
+    float dp = 0;
+    for (int t = 0; t < z.S; t++)
+        dp += at(dr, (static_cast<size_t>(b) * z.S + t) * z.D + c) * at(wd, static_cast<size_t>(t) * z.I + i);
+    dp = rounded(dp);
+    const size_t to = (static_cast<size_t>(b) * z.I + i) * z.D + c;
+    const float a = at(g, to), e = expf(-a), sigma = 1.0f / (1.0f + e);
+    dg[to] = __float2bfloat16_rn(dp * at(u, to) * (sigma * (1.0f + a * (e * sigma))));
+    du[to] = __float2bfloat16_rn(dp * a * sigma);
+}
+
+__global__ void plain_dh(Sizes z, const bf16* dr, const bf16* wgu, const bf16* dg, const bf16* du, bf16* dh) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, t = blockIdx.y, b = blockIdx.z;
+    float sum = 0;
+    for (int i = 0; i < z.I; i++) {
+        const size_t from = (static_cast<size_t>(b) * z.I + i) * z.D + c;
+        sum += at(dg, from) * at(wgu, static_cast<size_t>(i) * z.S + t);
+        sum += at(du, from) * at(wgu, (static_cast<size_t>(z.I) + i) * z.S + t);
+    }
+    const size_t to = (static_cast<size_t>(b) * z.S + t) * z.D + c;
+    dh[to] = __float2bfloat16_rn(at(dr, to) + sum);
+}
+
+/** dw [rows of a, rows of c] += sum over lanes and channels; a [B, ra, D], c [B, rc, D]. A warp has an element. */
+__global__ void plain_dw(Sizes z, const bf16* a, int ra, const bf16* c, int rc, float* dw, bool transposed, int row0) {
+    const int i = blockIdx.x, t = blockIdx.y;
+    double sum = 0;
+    for (int b = 0; b < z.B; b++)
+        for (int k = threadIdx.x; k < z.D; k += 32)
+            sum += static_cast<double>(at(a, (static_cast<size_t>(b) * ra + i) * z.D + k)) *
+                   at(c, (static_cast<size_t>(b) * rc + t) * z.D + k);
+    for (int m = 16; m > 0; m /= 2) sum += __shfl_xor_sync(0xffffffffu, sum, m);
+    if (threadIdx.x == 0) dw[transposed ? static_cast<size_t>(t) * ra + i : (static_cast<size_t>(row0) + i) * rc + t] += static_cast<float>(sum);
+}
+
+double widen(bf16 v) { return __bfloat162float(v); }
+double widen(float v) { return v; }
+
+template <typename T>
+void compare(const char* name, const Buffer<T>& got, const Buffer<T>& want) {
+    const std::vector<T> a = got.host(), b = want.host();
+    double error = 0, norm = 0;
+    size_t worst = 0;
+    double most = -1;
+    for (size_t i = 0; i < a.size(); i++) {
+        const double d = widen(a[i]) - widen(b[i]);
+        error += d * d;
+        norm += widen(b[i]) * widen(b[i]);
+        if (!(std::fabs(d) <= most)) {
+            most = std::fabs(d);
+            worst = i;
+        }
+    }
+    const double relative = std::sqrt(error / norm);
+    const bool good = relative <= 1.0 / 256;
+    printf("  %-10s %s  %.2e  (largest difference %.3g at %zu: %.6g, expected %.6g)\n", name, good ? "ok" : "FAILED", relative,
+           most, worst, widen(a[worst]), widen(b[worst]));
+    if (!good) failures++;
+    got.guards(name);
+}
+
+template <typename T>
+bool equal(const std::vector<T>& a, const std::vector<T>& b) {
+    return memcmp(a.data(), b.data(), a.size() * sizeof(T)) == 0;
+}
+
+void zero(Buffer<float>& b) { check(cudaMemset(b.data, 0, b.count * sizeof(float)), "zero"); }
+
+void run(Sizes z, bool verify, int repeats) {
+    static char text[100];
+    snprintf(text, sizeof text, "B=%d S=%d I=%d D=%d", z.B, z.S, z.I, z.D);
+    running = text;
+    printf("%s\n", text);
+    fflush(stdout);
+    const size_t state = static_cast<size_t>(z.B) * z.S * z.D, inner = static_cast<size_t>(z.B) * z.I * z.D;
+    const size_t channels = static_cast<size_t>(z.B) * z.D, weights = static_cast<size_t>(z.I) * z.S;
+    Buffer<bf16> h(state), y(state), dy(state), d(state), wgu(2 * weights), wd(weights);
+    Buffer<float> s(channels), dwgu(2 * weights), dwd(weights);
+    Buffer<char> work(static_cast<size_t>(trm::ops::position_mlp_work(z.B, z.S, z.I, z.D, TRM_BF16, 1)));
+    const auto random = [](Buffer<bf16>& b, float scale, uint32_t seed) {
+        fill<<<static_cast<unsigned>((b.count + 255) / 256), 256>>>(b.data, b.count, scale, seed);
+    };
+    random(h, 1.0f, 1);
+    random(dy, 1.0f, 2);
+    random(wgu, 2.0f / std::sqrt(static_cast<float>(z.S)), 3);
+    random(wd, 1.0f / std::sqrt(static_cast<float>(z.I)), 4);
+    check(cudaDeviceSynchronize(), "inputs");
+    const auto forward = [&] {
+        check(trm::ops::position_mlp(h.data, wgu.data, wd.data, y.data, s.data, work.data, z.B, z.S, z.I, z.D, 1e-5f, TRM_BF16, nullptr));
+    };
+    const auto backward = [&] {
+        check(trm::ops::position_mlp_bwd(h.data, y.data, s.data, wgu.data, wd.data, d.data, dwgu.data, dwd.data, work.data, z.B,
+                                   z.S, z.I, z.D, TRM_BF16, nullptr));
+    };
+    alarm(20);
+    forward();
+    check(cudaDeviceSynchronize(), "forward");
+    check(cudaMemcpy(d.data, dy.data, state * 2, cudaMemcpyDeviceToDevice), "copy");
+    zero(dwgu);
+    zero(dwd);
+    backward();
+    check(cudaDeviceSynchronize(), "backward");
+    alarm(0);
+    if (verify) {
+        Buffer<bf16> g(inner), u(inner), p(inner), y2(state), dr(state), dg(inner), du(inner), dh(state);
+        Buffer<float> r(state), s2(channels), dwgu2(2 * weights), dwd2(weights);
+        const dim3 block(64);
+        const unsigned slabs = static_cast<unsigned>(z.D / 64), lanes = static_cast<unsigned>(z.B);
+        const dim3 inners(slabs, static_cast<unsigned>(z.I), lanes), positions(slabs, static_cast<unsigned>(z.S), lanes);
+        plain_inner<<<inners, block>>>(z, h.data, wgu.data, g.data, u.data, p.data);
+        plain_out<<<positions, block>>>(z, h.data, wd.data, p.data, r.data);
+        plain_norm<<<dim3(slabs, 1, lanes), block>>>(z, r.data, y2.data, s2.data);
+        plain_dr<<<dim3(slabs, 1, lanes), block>>>(z, dy.data, y.data, s.data, dr.data);
+        plain_dinner<<<inners, block>>>(z, dr.data, wd.data, g.data, u.data, dg.data, du.data);
+        plain_dh<<<positions, block>>>(z, dr.data, wgu.data, dg.data, du.data, dh.data);
+        zero(dwgu2);
+        zero(dwd2);
+        const unsigned I = static_cast<unsigned>(z.I), S = static_cast<unsigned>(z.S);
+        plain_dw<<<dim3(I, S), 32>>>(z, dg.data, z.I, h.data, z.S, dwgu2.data, false, 0);
+        plain_dw<<<dim3(I, S), 32>>>(z, du.data, z.I, h.data, z.S, dwgu2.data, false, z.I);
+        plain_dw<<<dim3(I, S), 32>>>(z, p.data, z.I, dr.data, z.S, dwd2.data, true, 0);
+        check(cudaDeviceSynchronize(), "plain kernels");
+        compare("y", y, y2);
+        compare("s", s, s2);
+        compare("dh", d, dh);
+        compare("dw_gate_up", dwgu, dwgu2);
+        compare("dw_down", dwd, dwd2);
+        work.guards("work");
+        const auto first_y = y.host();
+        const auto first_d = d.host();
+        const auto first_dw = dwgu.host();
+        forward();
+        check(cudaMemcpy(d.data, dy.data, state * 2, cudaMemcpyDeviceToDevice), "copy");
+        zero(dwgu);
+        backward();
+        if (!equal(first_y, y.host()) || !equal(first_d, d.host()) || !equal(first_dw, dwgu.host())) {
+            printf("FAILED %s: two runs differ\n", running);
+            failures++;
+        }
+    }
+    if (repeats > 0) {
+        cudaEvent_t begin, end;
+        check(cudaEventCreate(&begin), "event");
+        check(cudaEventCreate(&end), "event");
+        const auto time = [&](const char* name, double flop, double bytes, auto&& body) {
+            std::vector<float> times;
+            for (int i = 0; i < repeats + 3; i++) {
+                float ms = 0;
+                check(cudaEventRecord(begin), "event");
+                body();
+                check(cudaEventRecord(end), "event");
+                check(cudaEventSynchronize(end), "timing");
+                check(cudaEventElapsedTime(&ms, begin, end), "event");
+                if (i >= 3) times.push_back(ms);
+            }
+            std::sort(times.begin(), times.end());
+            const double ms = times[times.size() / 2];
+            printf("TIME %-20s %s  %.4f ms  %.0f TFLOP/s  %.0f GB/s\n", name, text, ms, flop / ms * 1e-9, bytes / ms * 1e-6);
+            fflush(stdout);
+        };
+        const double unit = 2.0 * z.B * z.D * z.S * z.I;
+        alarm(30);
+        time("position_mlp", 3 * unit, 4.0 * state, forward);
+        time("position_mlp_bwd", 9 * unit, 8.0 * state + 12.0 * inner, backward);
+        alarm(0);
+    }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    signal(SIGALRM, expired);
+    if (!trm::sm90::available()) {
+        printf("no GPU of compute capability 9.0\n");
+        return 1;
+    }
+    const bool quick = argc > 1 && std::string(argv[1]) == "--quick";
+    for (const Sizes z : {Sizes{1, 97, 512, 512}, Sizes{3, 97, 512, 512}, Sizes{1, 104, 128, 256}, Sizes{2, 1, 256, 256},
+                          Sizes{5, 81, 256, 512}, Sizes{40, 97, 512, 512}})
+        run(z, true, 0);
+    if (!quick) run({768, 97, 512, 512}, false, 20);
+    printf("%d failures\n", failures);
+    return failures > 0;
+}

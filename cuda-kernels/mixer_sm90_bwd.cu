@@ -1,0 +1,471 @@
+// mixer_sm90_bwd.cu: the position MLP of a block on Hopper, backward. From y, s and the gradient of y:
+//
+//   dr = s (dy - y mean_S(dy y))                     of the residual sum
+//   dp = Wd^T dr,  g = Wg h,  u = Wu h                nothing of the forward pass but h, y and s was kept
+//   dg = dp u silu'(g),  du = dp silu(g),  p = silu(g) u
+//   dh = dr + Wg^T dg + Wu^T du
+//   dWg += dg h^T,  dWu += du h^T,  dWd += dr p^T     summed over channels and lanes
+//
+// Three kernels. The first is built like the forward pass (mixer_sm90.cu): a warpgroup has 64 channels of a lane and
+// walks through the inner units in chunks; it forms dh, and writes dg, du, p and dr to `work` for the second, an
+// ordinary product of two matrices whose summed dimension is (lane, channel). Its blocks sum a part of the lanes each;
+// the third adds the parts up in order, into the gradients.
+//
+// shapes    as forward; work: packed weights, dgu [B, 2 I, D], p [B, I, D], dr [B, S, D] bf16, parts fp32
+// numerics  dp, dg, du, p and dr rounded to bf16, as between separate operations; products fp32; no atomics
+// aliasing  d is dy in and dh out: a warpgroup reads its part before it writes it
+// cost      for S = 97, I = 512 and 768 lanes of 512 channels: 1.3 GB written and read again, 71 + 42 MFLOP a slab of 128
+//           channels. Prediction: 0.45 ms + 0.42 ms at 3 TB/s
+
+#include <algorithm>
+
+#include "mixer_sm90.cuh"
+#include "ops.cuh"
+
+namespace trm {
+namespace mixer {
+namespace {
+
+// ---- gradient of h ------------------------------------------------------------------------------------------------
+
+constexpr int STAGES = 2;                                 // of either ring
+constexpr uint32_t STAGE_BYTES = 2 * GATE_UP_BYTES + DOWN_BYTES;
+constexpr uint32_t CHUNK_BYTES = CHUNK * 128;             // a chunk of inner units at a warpgroup's channels
+constexpr uint32_t OUT_BYTES = 3 * CHUNK_BYTES;           // dg, du, p; or a tile of dr or dh
+constexpr uint32_t GROUP_BYTES = 3 * TILE_BYTES + OUT_BYTES;
+constexpr uint32_t SHARED_DH = STAGES * STAGE_BYTES + WARPGROUPS * GROUP_BYTES + 1024;
+static_assert(TILE_BYTES <= OUT_BYTES, "dr and dh pass through the same memory as dg, du and p");
+
+struct Barriers {
+    uint64_t full[STAGES], empty[STAGES];            // gate and up
+    uint64_t down_full[STAGES], down_empty[STAGES];  // down
+    uint64_t ready_d, taken_d;                       // the tiles of dy and y
+    uint64_t ready_h, taken_h;                       // the tiles of h
+};
+
+struct Maps {
+    CUtensorMap h, y, d, dr, dgu, p, packed, down;
+};
+
+__global__ void __launch_bounds__(THREADS, 1)
+    mixer_bwd_dh_kernel(const __grid_constant__ Maps maps, const float* s, int64_t slabs, int32_t S, int32_t I,
+                        int32_t D) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    using namespace sm90;
+    __shared__ Barriers barriers;
+    char* shared = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(dynamic_shared<char>()) + 1023) / 1024 * 1024);
+    char* downs = shared + STAGES * 2 * GATE_UP_BYTES;
+    char* groups = downs + STAGES * DOWN_BYTES;  // of a warpgroup: h, dy, y, out
+    const uint32_t rank = cluster_rank();
+    const int group = threadIdx.x / 128, chunks = I / CHUNK, slabs_of_lane = D / SLAB;
+    const int64_t first = blockIdx.x;
+
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < STAGES; i++) {
+            barrier_init(&barriers.full[i], 1);
+            barrier_init(&barriers.empty[i], BLOCKS * WARPGROUPS);
+            barrier_init(&barriers.down_full[i], 1);
+            barrier_init(&barriers.down_empty[i], BLOCKS * WARPGROUPS);
+        }
+        barrier_init(&barriers.ready_d, 1);
+        barrier_init(&barriers.taken_d, WARPGROUPS);
+        barrier_init(&barriers.ready_h, 1);
+        barrier_init(&barriers.taken_h, WARPGROUPS);
+        barrier_init_done();
+    }
+    cluster_sync();
+
+    if (group == WARPGROUPS) {  // a thread each for gate and up, states, down
+        fewer_registers<40>();
+        const int loader = threadIdx.x - WARPGROUPS * 128;
+        if (loader == 0) {
+            Ring<STAGES> ring;
+            for (int64_t slab = first; slab < slabs; slab += gridDim.x)
+                for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
+                    barrier_wait(&barriers.empty[ring.stage], ring.phase ^ 1);
+                    load_gate_up(shared + ring.stage * 2 * GATE_UP_BYTES, &maps.packed, &barriers.full[ring.stage], chunk,
+                                 rank);
+                }
+        } else if (loader == 2 * WARP) {
+            Ring<STAGES> ring;
+            for (int64_t slab = first; slab < slabs; slab += gridDim.x)
+                for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
+                    barrier_wait(&barriers.down_empty[ring.stage], ring.phase ^ 1);
+                    load_down(downs + ring.stage * DOWN_BYTES, &maps.down, &barriers.down_full[ring.stage], chunk, rank);
+                }
+        } else if (loader == WARP) {
+            uint32_t phase = 0;
+            for (int64_t slab = first; slab < slabs; slab += gridDim.x, phase ^= 1) {
+                const int channel = static_cast<int>(slab % slabs_of_lane) * SLAB;
+                const int lane = static_cast<int>(slab / slabs_of_lane);
+                barrier_wait(&barriers.taken_d, phase ^ 1);
+                barrier_expect(&barriers.ready_d, 2 * WARPGROUPS * TILE_BYTES);
+                for (int g = 0; g < WARPGROUPS; g++) {
+                    char* tiles = groups + g * GROUP_BYTES;
+                    copy_box(tiles + TILE_BYTES, &maps.d, &barriers.ready_d, channel + g * TILE, 0, lane);
+                    copy_box(tiles + 2 * TILE_BYTES, &maps.y, &barriers.ready_d, channel + g * TILE, 0, lane);
+                }
+                barrier_wait(&barriers.taken_h, phase ^ 1);
+                barrier_expect(&barriers.ready_h, WARPGROUPS * TILE_BYTES);
+                for (int g = 0; g < WARPGROUPS; g++)
+                    copy_box(groups + g * GROUP_BYTES, &maps.h, &barriers.ready_h, channel + g * TILE, 0, lane);
+            }
+        }
+    } else {
+        more_registers<232>();
+        const bool elected = threadIdx.x % 128 == 0;
+        const int row = threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;  // its channel; the other is 8 further
+        char* tiles = groups + group * GROUP_BYTES;
+        char* out = tiles + 3 * TILE_BYTES;
+        const uint32_t h_at = shared_address(tiles), dy_at = h_at + TILE_BYTES, y_at = dy_at + TILE_BYTES;
+        const uint32_t out_at = shared_address(out);
+        Ring<STAGES> ring;  // of both rings
+        int before = -1;    // the stage that the chunk before still reads
+        uint32_t slab_phase = 0;
+        const auto release_before = [&] {
+            if (before >= 0) release_stage(&barriers.empty[before]);
+            before = -1;
+        };
+        const auto out_is_free = [&] {
+            if (elected) store_wait_read<0>();
+            named_barrier(1 + group, 128);
+        };
+        const auto out_is_written = [&] {
+            fence_async();
+            named_barrier(1 + group, 128);
+        };
+        for (int64_t slab = first; slab < slabs; slab += gridDim.x, slab_phase ^= 1) {
+            const int channel = static_cast<int>(slab % slabs_of_lane) * SLAB + group * TILE;
+            const int lane = static_cast<int>(slab / slabs_of_lane);
+            uint32_t dr[STEPS][4];
+            {
+                uint32_t y[STEPS][4];
+                float scale[2], dot[2] = {0.0f, 0.0f};
+#pragma unroll
+                for (int half = 0; half < 2; half++)
+                    scale[half] = s[static_cast<int64_t>(lane) * D + channel + row + 8 * half];
+                barrier_wait(&barriers.ready_d, slab_phase);
+#pragma unroll
+                for (int k = 0; k < STEPS; k++) {
+                    load_transposed(dr[k], dy_at + transposed_at(k));
+                    load_transposed(y[k], y_at + transposed_at(k));
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        dot[i % 2] += low(dr[k][i]) * low(y[k][i]) + high(dr[k][i]) * high(y[k][i]);
+                }
+#pragma unroll
+                for (int half = 0; half < 2; half++) dot[half] = quad_sum(dot[half]) / static_cast<float>(S);
+#pragma unroll
+                for (int k = 0; k < STEPS; k++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        dr[k][i] = pack(scale[i % 2] * (low(dr[k][i]) - low(y[k][i]) * dot[i % 2]),
+                                        scale[i % 2] * (high(dr[k][i]) - high(y[k][i]) * dot[i % 2]));
+            }
+            out_is_free();
+#pragma unroll
+            for (int k = 0; k < STEPS; k++) store_transposed(out_at + transposed_at(k), dr[k]);
+            out_is_written();
+            if (elected) {
+                barrier_arrive(&barriers.taken_d);
+                store_box(&maps.dr, out, channel, 0, lane);
+                store_commit();
+            }
+
+            uint32_t h[STEPS][4];
+            float dp[32], dh[N / 2];
+            barrier_wait(&barriers.ready_h, slab_phase);
+#pragma unroll
+            for (int k = 0; k < STEPS; k++) load_transposed(h[k], h_at + transposed_at(k));
+            for (int chunk = 0; chunk < chunks; chunk++) {
+                const char* weights = shared + ring.stage * 2 * GATE_UP_BYTES;
+                barrier_wait(&barriers.full[ring.stage], ring.phase);
+                barrier_wait(&barriers.down_full[ring.stage], ring.phase);
+#pragma unroll
+                for (int half = 0; half < 2; half++) {  // HALF inner units: fewer registers at a time
+                    float gate_up[32];
+                    const uint64_t gate_up_tiles = describe_k(weights + half * HALF_BYTES);
+                    const uint64_t down_tile = describe_mn(downs + ring.stage * DOWN_BYTES, 0);
+                    wgmma_fence();
+#pragma unroll
+                    for (int k = 0; k < STEPS; k++) {
+                        wgmma<0>(gate_up, h[k], advance(gate_up_tiles, k / 4 * GATE_UP_BYTES + k % 4 * 32), k > 0);
+                        if (half == 0) wgmma<1>(dp, dr[k], advance(down_tile, k * 2048), k > 0);
+                    }
+                    wgmma_commit();
+                    wgmma_wait<0>();  // of what was begun before, too
+                    pin(gate_up);
+                    pin(dp);
+                    if (half == 0) {
+                        release_before();
+                        release_stage(&barriers.down_empty[ring.stage]);
+                    }
+                    uint32_t dg[HALF / 16][4], du[HALF / 16][4], p[HALF / 16][4];
+#pragma unroll
+                    for (int k = 0; k < HALF / 16; k++)
+#pragma unroll
+                        for (int i = 0; i < 4; i++) {  // two inner units of one channel
+                            const int d = 8 * k + 2 * i;
+                            const uint32_t g = pack(gate_up[d], gate_up[d + 1]);
+                            const uint32_t u = pack(gate_up[16 + d], gate_up[16 + d + 1]);
+                            const uint32_t dout = pack(dp[16 * half + d], dp[16 * half + d + 1]);
+                            const float2 sigmas = sigma(low(g), high(g));
+                            const float silu_low = low(g) * sigmas.x, silu_high = high(g) * sigmas.y;
+                            // silu'(a) = sigma (1 + a (1 - sigma)) = sigma + silu (1 - sigma)
+                            dg[k][i] = pack(low(dout) * low(u) * fmaf(silu_low, 1.0f - sigmas.x, sigmas.x),
+                                            high(dout) * high(u) * fmaf(silu_high, 1.0f - sigmas.y, sigmas.y));
+                            du[k][i] = pack(low(dout) * silu_low, high(dout) * silu_high);
+                            p[k][i] = pack(silu_low * low(u), silu_high * high(u));
+                        }
+                    const char* rows = weights + half * HALF_BYTES;
+                    wgmma_fence();
+#pragma unroll
+                    for (int k = 0; k < HALF / 16; k++) {
+                        wgmma<1>(dh, dg[k], describe_mn(rows + k * 2048, GATE_UP_BYTES), chunk > 0 || half > 0 || k > 0);
+                        wgmma<1>(dh, du[k], describe_mn(rows + HALF * 128 + k * 2048, GATE_UP_BYTES), true);
+                    }
+                    wgmma_commit();
+                    if (half == 0) out_is_free();
+#pragma unroll
+                    for (int k = 0; k < HALF / 16; k++) {
+                        const uint32_t to = out_at + transposed_at(2 * half + k);
+                        store_transposed(to, dg[k]);
+                        store_transposed(to + CHUNK_BYTES, du[k]);
+                        store_transposed(to + 2 * CHUNK_BYTES, p[k]);
+                    }
+                }
+                out_is_written();
+                if (elected) {
+                    store_box(&maps.dgu, out, channel, chunk * CHUNK, lane);
+                    store_box(&maps.dgu, out + CHUNK_BYTES, channel, I + chunk * CHUNK, lane);
+                    store_box(&maps.p, out + 2 * CHUNK_BYTES, channel, chunk * CHUNK, lane);
+                    store_commit();
+                    if (chunk == 0) barrier_arrive(&barriers.taken_h);  // all warps have passed a barrier since their load
+                }
+                before = ring.stage;
+                ring.next();
+            }
+            wgmma_wait<0>();
+            pin(dh);
+            release_before();
+            out_is_free();
+#pragma unroll
+            for (int k = 0; k < STEPS; k++) {
+                uint32_t r[4];
+#pragma unroll
+                for (int i = 0; i < 4; i++) {
+                    const int d = 4 * (2 * k + i / 2) + 2 * (i % 2);
+                    r[i] = d < N / 2 ? pack(low(dr[k][i]) + dh[d < N / 2 ? d : 0], high(dr[k][i]) + dh[d < N / 2 ? d + 1 : 0])
+                                     : 0;
+                }
+                store_transposed(out_at + transposed_at(k), r);
+            }
+            out_is_written();
+            if (elected) {
+                store_box(&maps.d, out, channel, 0, lane);
+                store_commit();
+            }
+        }
+        if (elected) store_wait();
+    }
+    cluster_sync();  // no block leaves while the other may still signal it
+#endif
+}
+
+// ---- gradients of the weights -------------------------------------------------------------------------------------
+// parts[part][r][position]: for r < 2 I the sum over channels and lanes of dgu[r] h[position], for the I rows after
+// them of p[r - 2 I] dr[position]. A block has 128 of the rows and a part of the lanes.
+
+constexpr int DW_STAGES = 6, MOST_PARTS = 16;
+constexpr uint32_t DW_STAGE_BYTES = WARPGROUPS * CHUNK_BYTES + TILE_BYTES;
+constexpr uint32_t SHARED_DW = DW_STAGES * DW_STAGE_BYTES + 1024;
+
+struct DwMaps {
+    CUtensorMap dgu, p, h, dr;
+};
+
+__global__ void __launch_bounds__(THREADS, 1)
+    mixer_bwd_dw_kernel(const __grid_constant__ DwMaps maps, float* parts, int64_t B, int32_t I, int32_t D,
+                        int32_t row_blocks) {
+#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
+    using namespace sm90;
+    __shared__ uint64_t full[DW_STAGES], empty[DW_STAGES];
+    char* shared = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(dynamic_shared<char>()) + 1023) / 1024 * 1024);
+    const int group = threadIdx.x / 128;
+    const int64_t part = blockIdx.x / row_blocks, parts_count = gridDim.x / row_blocks;
+    const int first_row = static_cast<int>(blockIdx.x % row_blocks) * WARPGROUPS * CHUNK;
+    const int64_t from = B * part / parts_count, to = B * (part + 1) / parts_count;
+
+    if (threadIdx.x == 0) {
+        for (int i = 0; i < DW_STAGES; i++) {
+            barrier_init(&full[i], 1);
+            barrier_init(&empty[i], WARPGROUPS);
+        }
+        barrier_init_done();
+    }
+    __syncthreads();
+
+    int stage = 0;
+    uint32_t phase = 0;
+    const auto next = [&] {
+        if (++stage == DW_STAGES) {
+            stage = 0;
+            phase ^= 1;
+        }
+    };
+    if (group == WARPGROUPS) {
+        fewer_registers<40>();
+        if (threadIdx.x == WARPGROUPS * 128) {
+            const bool down = first_row >= 2 * I;
+            const CUtensorMap* rows = down ? &maps.p : &maps.dgu;
+            const CUtensorMap* columns = down ? &maps.dr : &maps.h;
+            const int row = down ? first_row - 2 * I : first_row;
+            for (int64_t b = from; b < to; b++)
+                for (int channel = 0; channel < D; channel += TILE) {
+                    char* tiles = shared + stage * DW_STAGE_BYTES;
+                    barrier_wait(&empty[stage], phase ^ 1);
+                    barrier_expect(&full[stage], DW_STAGE_BYTES);
+                    for (int g = 0; g < WARPGROUPS; g++)
+                        copy_box(tiles + g * CHUNK_BYTES, rows, &full[stage], channel, row + g * CHUNK,
+                                 static_cast<int>(b));
+                    copy_box(tiles + WARPGROUPS * CHUNK_BYTES, columns, &full[stage], channel, 0, static_cast<int>(b));
+                    next();
+                }
+        }
+    } else {
+        more_registers<232>();
+        float sum[N / 2];
+#pragma unroll
+        for (int i = 0; i < N / 2; i++) sum[i] = 0.0f;
+        int held = -1;
+        for (int64_t k = 0; k < (to - from) * (D / TILE); k++) {
+            const char* tiles = shared + stage * DW_STAGE_BYTES;
+            barrier_wait(&full[stage], phase);
+            const uint64_t a = describe_k(tiles + group * CHUNK_BYTES), b = describe_k(tiles + WARPGROUPS * CHUNK_BYTES);
+            wgmma_fence();
+#pragma unroll
+            for (int i = 0; i < TILE / 16; i++) wgmma<0, 0>(sum, advance(a, i * 32), advance(b, i * 32), true);
+            wgmma_commit();
+            wgmma_wait<1>();  // of the stage before
+            if (held >= 0 && threadIdx.x % 128 == 0) barrier_arrive(&empty[held]);
+            held = stage;
+            next();
+        }
+        wgmma_wait<0>();
+        pin(sum);
+        const int row = first_row + group * CHUNK + threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;
+        float* to_row = parts + (part * (3 * static_cast<int64_t>(I)) + row) * N + threadIdx.x % 4 * 2;
+#pragma unroll
+        for (int j = 0; j < GROUPS; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+                *reinterpret_cast<float2*>(to_row + half * 8 * N + 8 * j) =
+                    make_float2(sum[4 * j + 2 * half], sum[4 * j + 2 * half + 1]);
+    }
+#endif
+}
+
+constexpr int ADD_THREADS = 256;
+
+__global__ void __launch_bounds__(ADD_THREADS)
+    mixer_bwd_add_kernel(const float* parts, float* dw_gate_up, float* dw_down, int32_t count, int32_t S, int32_t I) {
+    const int64_t at = global_thread(), rows = 3 * static_cast<int64_t>(I);
+    if (at >= rows * S) return;
+    const int64_t row = at / S, position = at % S;
+    float sum = 0.0f;
+    for (int part = 0; part < count; part++) sum += parts[(part * rows + row) * N + position];
+    if (row < 2 * I)
+        dw_gate_up[at] += sum;
+    else
+        dw_down[position * I + row - 2 * I] += sum;
+}
+
+// ---- work ---------------------------------------------------------------------------------------------------------
+
+/** Where things lie in `work`: bytes from its begin, multiples of 1024. */
+struct Work {
+    int64_t packed, dgu, p, dr, parts, bytes;
+
+    Work(int64_t B, int32_t S, int32_t I, int32_t D, bool backward) {
+        int64_t at = 0;
+        const auto take = [&](int64_t size) {
+            const int64_t begin = at;
+            at += divide_up(size, 1024) * 1024;
+            return begin;
+        };
+        const int64_t state = B * D * 2;
+        packed = take(packed_elements(I) * 2);
+        dgu = take(backward ? state * 2 * I : 0);
+        p = take(backward ? state * I : 0);
+        dr = take(backward ? state * S : 0);
+        parts = take(backward ? static_cast<int64_t>(MOST_PARTS) * 3 * I * N * 4 : 0);
+        bytes = at;
+    }
+};
+
+/** Map of [B, rows, D], a box of CHUNK rows. */
+int map_inner(const char* op, CUtensorMap* map, const void* address, int64_t B, int64_t rows, int32_t D) {
+    const uint64_t width = static_cast<uint64_t>(D), count = static_cast<uint64_t>(rows);
+    return sm90::tensor_map(op, map, address,
+                            {{width, count, static_cast<uint64_t>(B)}, {1, width, count * width}, {TILE, CHUNK, 1}});
+}
+
+}  // namespace
+
+}  // namespace mixer
+
+// ---- C entry points -----------------------------------------------------------------------------------------------
+
+int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32_t, int32_t backward) {
+    return mixer::Work(B, S, I, D, backward != 0).bytes;
+}
+
+int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
+                          float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
+                          int32_t dtype, trm_stream stream) {
+    using namespace mixer;
+    const char* op = "position_mlp_bwd";
+    TRM_REQUIRE(h != nullptr && y != nullptr && s != nullptr && w_gate_up != nullptr && w_down != nullptr && d != nullptr &&
+                    dw_gate_up != nullptr && dw_down != nullptr && work != nullptr,
+                "position_mlp_bwd: h=%p y=%p s=%p w_gate_up=%p w_down=%p d=%p dw_gate_up=%p dw_down=%p work=%p must not be "
+                "NULL",
+                h, y, static_cast<const void*>(s), w_gate_up, w_down, d, static_cast<void*>(dw_gate_up),
+                static_cast<void*>(dw_down), work);
+    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp_bwd: B=%lld S=%d I=%d D=%d must be positive",
+                static_cast<long long>(B), S, I, D);
+    TRM_REQUIRE(fits(S, I, D, dtype), "position_mlp_bwd: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D,
+                dtype);
+    const Work at(B, S, I, D, true);
+    char* base = static_cast<char*>(work);
+    bf16* packed = reinterpret_cast<bf16*>(base + at.packed);
+    Maps maps;
+    int result = pack_gate_up(op, static_cast<const bf16*>(w_gate_up), packed, S, I, stream);
+    if (result == TRM_OK) result = map_state(op, &maps.h, h, B, S, D);
+    if (result == TRM_OK) result = map_state(op, &maps.y, y, B, S, D);
+    if (result == TRM_OK) result = map_state(op, &maps.d, d, B, S, D);
+    if (result == TRM_OK) result = map_state(op, &maps.dr, base + at.dr, B, S, D);
+    if (result == TRM_OK) result = map_inner(op, &maps.dgu, base + at.dgu, B, 2 * static_cast<int64_t>(I), D);
+    if (result == TRM_OK) result = map_inner(op, &maps.p, base + at.p, B, I, D);
+    if (result == TRM_OK) result = map_packed(op, &maps.packed, packed, I);
+    if (result == TRM_OK) result = map_down(op, &maps.down, w_down, S, I);
+    if (result != TRM_OK) return result;
+    const int multiprocessors = sm90::multiprocessors();
+    const int64_t slabs = B * (D / SLAB);
+    const int64_t blocks = std::min<int64_t>(divide_up(slabs, BLOCKS), multiprocessors / BLOCKS) * BLOCKS;
+    result = sm90::launch_clusters(op, mixer_bwd_dh_kernel, static_cast<int>(blocks), THREADS, SHARED_DH, BLOCKS, stream,
+                                   maps, s, slabs, S, I, D);
+    if (result != TRM_OK) return result;
+
+    float* parts = reinterpret_cast<float*>(base + at.parts);
+    const int row_blocks = 3 * I / (WARPGROUPS * CHUNK);
+    const int count = static_cast<int>(
+        std::max<int64_t>(1, std::min<int64_t>({MOST_PARTS, B, static_cast<int64_t>(multiprocessors / row_blocks)})));
+    const DwMaps dw_maps = {maps.dgu, maps.p, maps.h, maps.dr};
+    result = sm90::launch_clusters(op, mixer_bwd_dw_kernel, row_blocks * count, THREADS, SHARED_DW, 1, stream, dw_maps,
+                                   parts, B, I, D, row_blocks);
+    if (result != TRM_OK) return result;
+    return launch(op, mixer_bwd_add_kernel, divide_up(3 * static_cast<int64_t>(I) * S, ADD_THREADS), ADD_THREADS, 0,
+                  stream, parts, dw_gate_up, dw_down, count, S, I);
+}
+
+}  // namespace trm

@@ -1,0 +1,46 @@
+package trm.device;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Whether a device is recording a step, and what that step calls. A record holds operations with the addresses and
+ * scalars they had; what it could not repeat is refused: memory, copies from or to the host, waiting. Used by one thread.
+ */
+public final class Recording {
+    private List<String> calls; // null while nothing is recorded
+
+    /** Runs a step whose calls are being recorded; what it called, in order, with operands, for messages. */
+    List<String> of(Runnable step) {
+        List<String> found = new ArrayList<>();
+        calls = found;
+        try {
+            step.run();
+        } finally {
+            calls = null;
+        }
+        return found;
+    }
+
+    public boolean active() {
+        return calls != null;
+    }
+
+    void add(String call) {
+        calls.add(call);
+    }
+
+    /** @throws DeviceException if a step is being recorded; the text begins with {@code what} */
+    public void refuse(String what) {
+        refuse(what, "");
+    }
+
+    /** As {@link #refuse(String)}; the text begins with {@code what} and {@code subject}. */
+    public void refuse(String what, Object subject) {
+        if (calls != null) {
+            throw new DeviceException(what + subject + " within a recorded step, after " + calls.size()
+                    + " operations: a record repeats operations with the addresses and scalars they had; it cannot"
+                    + " allocate, wait, or copy from or to the host");
+        }
+    }
+}
