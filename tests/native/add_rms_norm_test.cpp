@@ -155,6 +155,7 @@ void all_positions() {
 TEST(add_rms_norm) {
     all_channels<float>();
     all_channels<bf16>();
+    if (product_sizes()) over_channels<bf16>(64 * 97, 512, 0);
     Buffer<float> x("x", 8);
     refused(ops().add_rms_norm(x, x, nullptr, x, nullptr, x, 0, 8, EPS, TRM_F32, nullptr), "rows=0");
     refused(ops().add_rms_norm(x, x, nullptr, x, nullptr, x, 1, 8, EPS, 7, nullptr), "dtype=7");
@@ -165,6 +166,7 @@ TEST(add_rms_norm) {
 TEST(add_rms_norm_positions) {
     all_positions<float>();
     all_positions<bf16>();
+    if (product_sizes()) over_positions<bf16>(64, 97, 512);
     Buffer<float> x("x", 8);
     refused(ops().add_rms_norm_positions(x, x, x, x, 1, 0, 8, EPS, TRM_F32, nullptr), "S=0");
     refused(ops().add_rms_norm_positions_bwd(x, x, x, x, 1, 1, 8, 2, nullptr), "dtype=2");

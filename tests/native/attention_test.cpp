@@ -203,6 +203,7 @@ TEST(attention_short) {
     both({1, 41, 1, 62, true, 3});
     both({1, 35, 1, 66, false, 1});
     both({1, 33, 1, 128, true, 1});
+    if (product_sizes()) both({4, 97, 8, 64, true, 1});
 }
 
 TEST(attention_plain) {
@@ -213,6 +214,7 @@ TEST(attention_plain) {
     both({1, 65, 1, 33, false, 1});
     attention_matches<float>({1, 34, 1, 130, true, 1});
     attention_matches<bf16>({1, 31, 1, 201, false, 1});
+    if (product_sizes()) both({1, 916, 2, 64, true, 1});
     emulator::set_shared_limit(0);  // as if a block had too little: the plain one takes short sequences too
     both({1, 67, 1, 64, true, 1});
     emulator::set_shared_limit(227 * 1024);

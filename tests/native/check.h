@@ -18,7 +18,7 @@
 #include <string>
 #include <vector>
 
-#include "cuda_bf16.h"
+#include <cuda_bf16.h>
 #include "emulator.h"
 #include "trm_ops.h"
 
@@ -29,7 +29,9 @@ namespace check {
 using bf16 = __nv_bfloat16;
 using Doubles = std::vector<double>;
 
-inline const trm_backend& ops() { return *trm_backend_table(); }
+/** The operations under test: the backend's own table under emulation; on a GPU one whose entries work on copies of the
+ *  buffers in device memory (device/device.cpp). */
+const trm_backend& ops();
 
 // ---- types --------------------------------------------------------------------------------------------------------
 
@@ -81,6 +83,12 @@ public:
     void freeze();
     void check() const;
 
+    /** The content lies within memory, which has guards on both sides. */
+    char* data() const { return data_; }
+    int64_t bytes() const { return bytes_; }
+    char* memory() const { return memory_; }
+    size_t size() const { return size_; }
+
 protected:
     const char* name_;
     char* data_ = nullptr;
@@ -91,6 +99,9 @@ private:
     size_t size_ = 0;
     std::vector<char> frozen_;
 };
+
+/** All buffers of the case that runs. */
+const std::vector<const Guarded*>& live_buffers();
 
 template <typename T>
 class Buffer : public Guarded {
@@ -155,6 +166,9 @@ __attribute__((format(printf, 1, 2))) void fail(const char* format, ...);
 
 /** Whether outputs are to be compared: true in one of the runs of a case. */
 bool comparing();
+
+/** Whether to run sizes of the trainer too: on a GPU, where they take no time. */
+bool product_sizes();
 
 /** After a call: it returned TRM_OK, no fault was found, guards and inputs are as they were. */
 void succeeded(int status);

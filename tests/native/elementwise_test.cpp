@@ -131,6 +131,7 @@ TEST(permute_lanes) {
             permutes<bf16>(13, N, D);
         }
     permutes<bf16>(1, 1, 2049);
+    if (product_sizes()) permutes<bf16>(64, 97, 512);
     Buffer<float> x("x", 8), out("out", 8);
     refused(ops().permute_lanes(x, x, 1, 2, 4, TRM_F32, nullptr), "the same");
     refused(ops().permute_lanes(x, out, 0, 2, 4, TRM_F32, nullptr), "B=0");
@@ -143,6 +144,7 @@ TEST(add) {
     }
     add_matches<float>(37, 4);
     add_matches<bf16>(37, 2);
+    if (product_sizes()) add_matches<bf16>(64 * 97 * 512, 0);
     Buffer<float> x("x", 8);
     refused(ops().add(x, nullptr, x, 8, TRM_F32, nullptr), "NULL");
     refused(ops().add(x, x, x, 0, TRM_F32, nullptr), "count=0");
@@ -185,6 +187,10 @@ TEST(swiglu) {
     swiglu_matches<float>(257, 8, 3);
     swiglu_matches<float>(2, 300, 20);
     swiglu_matches<bf16>(2, 300, 20);
+    if (product_sizes()) {
+        swiglu_matches<bf16>(16 * 97, 1536, 3);  // over channels
+        swiglu_matches<bf16>(16, 512 * 512, 3);  // over positions
+    }
     swiglu_limits<float>();
     swiglu_limits<bf16>();
     Buffer<float> x("x", 8);

@@ -264,6 +264,7 @@ TEST(halt_head) {
             head_matches<float>(B, 3, D);
             head_matches<bf16>(B, 3, D);
         }
+    if (product_sizes()) head_matches<bf16>(768, 5, 512);
     Buffer<float> x("x", 8);
     refused(ops().halt_head(x, x, x, x, 1, 0, 4, TRM_F32, nullptr), "S=0");
     refused(ops().halt_head_bwd(x, x, x, x, nullptr, x, 1, 1, 4, TRM_F32, nullptr), "NULL");
@@ -277,6 +278,10 @@ TEST(token_loss) {
             loss_matches<bf16>(1, 7, 3, V, kind, ALIAS);
             loss_matches<float>(1, 4, 0, V, kind, ALIAS);
         }
+    if (product_sizes()) {
+        loss_matches<bf16>(768, 81, 16, 11, TRM_STABLEMAX, ALIAS);
+        loss_matches<bf16>(192, 900, 16, 12, TRM_STABLEMAX, ALIAS);
+    }
     for (const int32_t L : {1, 127, 128, 131}) loss_matches<bf16>(2, L, 2, 11, TRM_STABLEMAX, PLAIN);
     loss_matches<float>(2, 5, 2, 11, TRM_STABLEMAX, NO_GRADIENT);
     loss_matches<float>(2, 5, 2, 40, TRM_SOFTMAX, NO_GRADIENT);

@@ -3,21 +3,29 @@ package trm;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 import static org.junit.jupiter.api.DynamicTest.dynamicTest;
 
 import java.io.BufferedReader;
+import java.io.File;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.DynamicTest;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
-/** The CUDA kernels under emulation: runs {@code tests/native} once and reports each of its operations as a test. */
+/**
+ * The CUDA kernels under emulation: runs {@code tests/native} once and reports each of its operations as a test. What runs
+ * the same tests on a GPU is built too.
+ */
 class NativeKernelsTest {
     private static final Path PROGRAM = Path.of("target", "kernel_tests", "kernel_tests");
+    private static final Path OBJECTS = Path.of("target", "cmake", "cuda");
 
     /** An operation's line of the report, and the failures printed in front of it. */
     private record Outcome(String line, List<String> failures) {
@@ -59,6 +67,31 @@ class NativeKernelsTest {
                         dynamicTest("every kernel ran", () -> assertEquals(List.of(), missing)),
                         dynamicTest("exit status", () -> assertEquals(0, status, tail(output))),
                         dynamicTest("there are operations", () -> assertFalse(expected.isEmpty()))));
+    }
+
+    /** The program for a GPU links, knows every entry of the table, and has the same tests but that of the emulator. */
+    @Test
+    void programForAGpu() throws IOException, InterruptedException {
+        Path nvcc = Stream.concat(
+                        Stream.of(System.getenv("PATH").split(File.pathSeparator)), Stream.of("/usr/local/cuda/bin"))
+                .map(folder -> Path.of(folder, "nvcc"))
+                .filter(Files::isExecutable)
+                .findFirst()
+                .orElse(null);
+        assumeTrue(nvcc != null && Files.isDirectory(OBJECTS), "no nvcc, or kernels that were not compiled with it");
+        ProcessBuilder builder =
+                new ProcessBuilder("tests/native/device/build.sh", "target/gpu_kernel_tests").redirectErrorStream(true);
+        builder.environment().put("OBJECTS", OBJECTS.toString());
+        Process build = builder.start();
+        String log = String.join("\n", lines(build));
+        assertEquals(0, build.waitFor(), log);
+        Process list = new ProcessBuilder("target/gpu_kernel_tests/kernel_tests", "--list")
+                .redirectErrorStream(true)
+                .start();
+        List<String> there = lines(list);
+        List<String> here = lines(run("--list"));
+        assertEquals(0, list.waitFor(), String.join("\n", there));
+        assertEquals(here.stream().filter(name -> !name.startsWith("emulator")).toList(), there);
     }
 
     private static String tail(List<String> output) {

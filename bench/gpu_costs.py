@@ -1,0 +1,67 @@
+"""What an operation of `trm bench --json` costs: FLOP, bytes, and its shortest time at given rates.
+
+Used by gpu_report.py and gpu_predict.py. Bytes count each operand once, in bfloat16 with float32 weight gradients.
+"""
+
+import math
+
+H100_FLOPS, H100_BYTES = 798e12, 3.0e12     # 8192^3 product and device copy, measured on one H100 80GB HBM3
+
+
+def product_bytes(name, batch, m, n, k):
+    """Bytes of `batch` products [m, k] x [k, n] as the entries of trm_ops.h have them."""
+    if name in ("mix", "mix_bwd_x"):
+        return 2 * (m * k + batch * k * n + batch * m * n)              # one matrix of weights for all
+    if name == "mix_bwd_w":
+        return 3 * 2 * batch * (m * k + k * n) + 8 * m * n              # operands are permuted first; dw is added to
+    if name == "linear_bwd_w":
+        return 2 * (m * k + k * n) + 8 * m * n
+    if name == "attention":                                             # two products a head; q, k, v, o
+        return 2 * 4 * (batch // 2) * m * k
+    if name == "attention_bwd":                                         # counted as four; q, k, v, o, do, dq, dk, dv
+        return 2 * 8 * (batch // 4) * m * k
+    return 2 * batch * (m * k + k * n + m * n)
+
+
+def cost(operation):
+    """(FLOP, bytes) of all calls of one line of a step's table; bytes are 0 where the table does not tell them."""
+    name, shape, calls = operation["operation"], operation.get("shape"), operation.get("calls", 0)
+    if not shape:
+        return 0.0, operation["bytes"] if "bytes" in operation else operation.get("gb_per_s", 0.0) * operation["ms"] * 1e6
+    batch, m, n, k = shape
+    flop = 2.0 * batch * m * n * k * calls
+    if name == "attention_bwd":
+        flop *= 5 / 4                                                   # five products: the scores are computed again
+    return flop, float(product_bytes(name, batch, m, n, k)) * calls
+
+
+def shortest(flop, moved, flops, bandwidth):
+    """Milliseconds, and what bounds them."""
+    by_flop, by_bytes = flop / flops * 1e3, moved / bandwidth * 1e3
+    return (by_flop, "FLOP") if by_flop >= by_bytes else (by_bytes, "bytes")
+
+
+def label(operation):
+    """As trm bench prints it: m x k x n after the number of products in a call."""
+    shape = operation.get("shape")
+    if not shape:
+        return "`%s`" % operation["operation"]
+    batch, m, n, k = shape
+    return "`%s` %s%d x %d x %d" % (operation["operation"], "%d * " % batch if batch > 1 else "", m, k, n)
+
+
+def figure(value, digits=3):
+    """A number with some significant digits, without an exponent; nothing for None."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    return "%.*f" % (places, value)
+
+
+def table(titles, rows):
+    """A Markdown table; cells are text or numbers."""
+    cells = [[c if isinstance(c, str) else figure(c) for c in row] for row in rows]
+    return "\n".join(["| " + " | ".join(titles) + " |", "| " + " | ".join("---" for _ in titles) + " |"] +
+                     ["| " + " | ".join(row) + " |" for row in cells]) + "\n"

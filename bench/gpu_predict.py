@@ -1,0 +1,113 @@
+"""bench/gpu_predict.py [PAGE]   predicted time of each operation of the step, for the four shapes measured on a GPU
+
+The operations, how often each runs and what it moves come from the program: `trm bench` on the CPU with two small
+batches, in bfloat16, carried on to the batch of the shape (all sizes are linear in it). No GPU and no measurement takes
+part. It takes some minutes. PAGE: default docs/measurements/gpu-predictions.md.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+import gpu_costs as costs
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+SHAPES = (("sudoku-mlp", "Sudoku, MLP mixer", 768, 97, 11), ("sudoku-att", "Sudoku, attention", 768, 97, 11),
+          ("maze", "Maze, attention", 192, 916, 6), ("arc", "ARC, attention", 192, 916, 12))
+SMALL = (2, 3)          # lanes; no two sizes of a model have the ratio 3 : 2
+WIDTH = 512
+EXPECTED_BYTES = 2.7e12
+ATTENTION = {"attention": 370e12, "attention_bwd": 355e12}      # the best published for heads of 64
+
+INTRO = """# Predictions for the GPU
+
+Written by `python3 bench/gpu_predict.py`. **Nothing here was measured on a GPU**: operations and their sizes are those
+of the program, times follow from assumed rates. Of one H100 80GB HBM3: "limit" is the larger of FLOP at 798 TFLOP/s (a
+bfloat16 product of 8192^3) and bytes at 3.0 TB/s (a device copy), "expected" the same at 620 TFLOP/s for products whose
+inner dimension is at most 512, 700 for others, and 2.7 TB/s. Attention: 370 TFLOP/s forward, 355 backward, the best
+published. Each operand counts once, so "bytes" is what must move between operations that are not fused. `mix_bwd_w`
+includes the permutation of its operands. Operations without a figure are a few KB: a launch each.
+
+`bench/gpu.sh` measures what stands here.
+"""
+
+
+def operations(config, batch):
+    """Lines of a step's table, of a run on the CPU."""
+    with tempfile.TemporaryDirectory() as cache:
+        run = subprocess.run([os.path.join(ROOT, "trm"), "bench", os.path.join(ROOT, "configs", config + ".yaml"),
+                              "batch=%d" % batch, "dtype=bfloat16", "--device", "cpu", "--seconds", "0.01", "--json"],
+                             stdout=subprocess.PIPE, env=dict(os.environ, TRM_CPU_FUSED="0", TMPDIR=cache), check=True)
+    return json.loads(run.stdout.decode().splitlines()[-1])["operations"]
+
+
+def carried_on(config, batch):
+    """The operations of a step of `batch` lanes, with calls, shape and bytes."""
+    few, more = (operations(config, lanes) for lanes in SMALL)
+    result = []
+    for a in few:
+        twins = [b for b in more if matches(a, b)]
+        if len(twins) != 1:
+            sys.exit("gpu_predict.py: %s of %s has %d counterparts" % (costs.label(a), config, len(twins)))
+        line = {"operation": a["operation"], "calls": a["calls"]}
+        if "shape" in a:
+            line["shape"] = [round(linear(x, y, batch)) for x, y in zip(a["shape"], twins[0]["shape"])]
+        else:
+            line["bytes"] = linear(costs.cost(a)[1], costs.cost(twins[0])[1], batch)
+        result.append(line)
+    return result
+
+
+def matches(a, b):
+    """Whether b is the operation a with the other batch: each dimension is equal, or grows with it."""
+    if a["operation"] != b["operation"] or ("shape" in a) != ("shape" in b) or a.get("calls") != b.get("calls"):
+        return False
+    return all(x == y or x * SMALL[1] == y * SMALL[0] for x, y in zip(a.get("shape", ()), b.get("shape", ())))
+
+
+def linear(few, more, batch):
+    return few + (more - few) * (batch - SMALL[0]) / (SMALL[1] - SMALL[0])
+
+
+def untold(name, batch, positions, vocabulary):
+    """Bytes of operations whose table line has none."""
+    state = batch * positions * WIDTH
+    return {"embed": 2 * state, "embed_bwd": 2 * 4 * state, "admit": 2 * 2 * state,
+            "token_loss": 2 * 2 * batch * positions * vocabulary}.get(name, 0)
+
+
+def page(config, title, batch, positions, vocabulary):
+    rows, totals = [], [0.0, 0.0, 0.0, 0.0]
+    for o in carried_on(config, batch):
+        flop, moved = costs.cost(o)
+        moved = moved or untold(o["operation"], batch, positions, vocabulary)
+        library = ATTENTION.get(o["operation"], 620e12 if o.get("shape", [0] * 4)[3] <= 512 else 700e12)
+        best = ATTENTION.get(o["operation"], costs.H100_FLOPS)
+        limit, bound = costs.shortest(flop, moved, best, costs.H100_BYTES)
+        expected, _ = costs.shortest(flop, moved, library, EXPECTED_BYTES)
+        for i, x in enumerate((flop, moved, limit, expected)):
+            totals[i] += x
+        rows.append((costs.label(o), "%.0f" % o["calls"], flop / 1e9, moved / 1e9, limit, bound if limit else "", expected))
+    rows.sort(key=lambda row: -row[6])
+    flop, moved, limit, expected = totals
+    rows.append(("**all**", "%.0f" % sum(float(r[1]) for r in rows), flop / 1e9, moved / 1e9, limit, "", expected))
+    head = "## %s: %d x %d\n\n" % (title, batch, positions)
+    text = "%.1f TFLOP, %.1f GB; limit %.1f ms (%.0f %% of 798 TFLOP/s), expected %.1f ms (%.0f %%).\n\n" % (
+        flop / 1e12, moved / 1e9, limit, flop / limit / costs.H100_FLOPS * 1e5, expected,
+        flop / expected / costs.H100_FLOPS * 1e5)
+    return head + text + costs.table(
+        ("operation m x k x n", "calls", "GFLOP", "GB", "limit, ms", "bound by", "expected, ms"), rows)
+
+
+def main():
+    target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "docs", "measurements", "gpu-predictions.md")
+    text = "\n".join([INTRO] + [page(*shape) for shape in SHAPES])
+    with open(target, "w") as f:
+        f.write(text)
+    print(target)
+
+
+if __name__ == "__main__":
+    main()

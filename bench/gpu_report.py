@@ -1,0 +1,293 @@
+"""bench/gpu_report.py RUN... OUT   the page and the JSON of what bench/gpu.sh left in folders: OUT.md, OUT.json
+
+RUN is target/gpu/run, or the folder run of a logs.tar.gz; of several runs the last one that has a file counts. What is
+missing is left out; a figure that could not be taken is never filled in.
+"""
+
+import csv
+import datetime
+import glob
+import json
+import os
+import re
+import statistics
+import sys
+
+import gpu_costs as costs
+
+def read(path):
+    """A file's text, empty if there is none."""
+    try:
+        with open(path, errors="replace") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
+TITLES = {"sudoku-mlp": "Sudoku, MLP mixer, 97 positions", "sudoku-att": "Sudoku, attention, 97 positions",
+          "maze": "Maze, attention, 916 positions", "arc": "ARC, attention, 916 positions"}
+PEER = {"sudoku-mlp": "sudoku-mlp", "sudoku-att": "sudoku-att", "maze": "maze-att", "arc": "arc-att"}
+
+
+class Run:
+    """The files of one or more runs, read."""
+
+    def __init__(self, folders):
+        self.folders = folders
+        self.stages = [line.split("\t") for folder in folders for line in read(os.path.join(folder, "stages.tsv")).splitlines()]
+        rows = list(csv.DictReader(self.text("smi.csv").splitlines(), skipinitialspace=True))
+        self.gpu = rows[0] if rows else {}
+        self.libraries = self.json("libraries.json") or {}
+        self.commit = self.text("commit").strip() or "unknown"
+        rates = self.lines("rates.jsonl")
+        self.device = next((r for r in rates if r["what"] == "device"), {})
+        self.copies = [r for r in rates if r["what"] == "copy"]
+        self.products = [r for r in rates if r["what"] == "product"]
+        attention = self.lines("attention.jsonl")
+        self.cudnn = next((r for r in attention if r["what"] == "cudnn"), None)
+        self.attention = [r for r in attention if r["what"] == "attention"]
+        self.peer = [r for r in self.lines("peer.jsonl") if "ms_per_step" in r]
+        self.bench = {c: b for c in TITLES for b in [self.json("bench-%s.json" % c)] if b}
+        self.agreement = {m: self.json("agreement-%s.json" % m) for m in ("mlp", "att")}
+
+    def text(self, name):
+        found = [read(os.path.join(folder, name)) for folder in self.folders]
+        return next((text for text in reversed(found) if text), "")
+
+    def lines(self, name):
+        """The lines of a file that are JSON objects."""
+        found = []
+        for line in self.text(name).splitlines():
+            try:
+                found.append(json.loads(line))
+            except ValueError:
+                pass            # a stage that was stopped within a line
+        return found
+
+    def json(self, name):
+        found = self.lines(name)
+        return found[-1] if found else None
+
+    @property
+    def bandwidth(self):
+        """Bytes per second of the best copy; where none was measured, the assumed one."""
+        return max((c["gb_per_s"] for c in self.copies), default=costs.H100_BYTES / 1e9) * 1e9
+
+    @property
+    def yardstick(self):
+        """FLOP per second of the library's product of 8192^3."""
+        return next((p["tflops"] * 1e12 for p in self.products if p["name"].startswith("yardstick") and "tflops" in p),
+                    costs.H100_FLOPS)
+
+    def library(self, operation):
+        """The library's rate for a line of a step's table, and whether it was measured."""
+        name, shape = operation["operation"], operation["shape"]
+        batch, m, n, k = shape
+        if name.startswith("attention"):
+            lanes = batch // ((4 if name.endswith("bwd") else 2) * 8)
+            direction = "backward" if name.endswith("bwd") else "forward"
+            rates = [a["tflops"] for a in self.attention if "tflops" in a and a["direction"] == direction and
+                     (a["lanes"], a["positions"]) == (lanes, m)]
+            return (max(rates) * 1e12, True) if rates else (self.yardstick, False)
+        key = {"linear": "linear rows=%d n=%d k=%d" % (m, n, k), "linear_bwd_x": "linear_bwd_x rows=%d n=%d k=%d" % (m, k, n),
+               "linear_bwd_w": "linear_bwd_w rows=%d n=%d k=%d" % (k, m, n),
+               "mix": "mix lanes=%d n=%d k=%d d=%d ld=%d" % (batch, m, k, n, k),
+               "mix_bwd_x": "mix_bwd_x lanes=%d n=%d k=%d d=%d ld=%d" % (batch, k, m, n, m),
+               "mix_bwd_w": "mix_bwd_w lanes=%d n=%d k=%d d=%d ld=%d" % (batch, m, n, k, n)}.get(name)
+        for p in self.products:
+            if p["name"] == key and "tflops" in p:
+                return p["tflops"] * 1e12, True
+        return self.yardstick, False
+
+
+def limits(run, bench):
+    """Lines of a step's table with their shortest time: (line, FLOP, bytes, ms, what bounds, rate was measured)."""
+    found = []
+    for o in bench["operations"]:
+        flop, moved = costs.cost(o)
+        rate, measured = run.library(o) if o.get("shape") else (run.yardstick, True)
+        ms, bound = costs.shortest(flop, moved, rate, run.bandwidth)
+        found.append((o, flop, moved, ms, bound, measured))
+    return found
+
+
+def header(run):
+    libraries = ", ".join("%s %s" % (k, v) for k, v in run.libraries.items())
+    lines = ["- device: %s" % (run.gpu.get("name") or run.device.get("name") or "none"),
+             "- driver %s, libraries: %s" % (run.gpu.get("driver_version", "unknown"), libraries or "unknown"),
+             "- limits of the board: %s" % (", ".join("%s %s" % (k, v) for k, v in run.gpu.items()
+                                                     if k not in ("name", "driver_version")) or "unknown"),
+             "- %s, commit %s" % (datetime.date.today().isoformat(), run.commit)]
+    return "# GPU: checks and measurements\n\nWritten by `bench/gpu.sh`; [README.md](README.md) says what is measured.\n\n" + \
+        "\n".join(lines) + "\n"
+
+
+def stages(run):
+    rows = []
+    for name, status, seconds in run.stages:
+        log = run.text(name + ".log").splitlines()
+        summary = "; ".join(line[9:] for line in log if line.startswith("summary: "))
+        if name == "junit":
+            summary = ", ".join(re.sub(r"[\[\]]", "", line).strip() for line in log
+                                if re.search(r"tests (successful|failed|aborted)", line))
+        if name == "verify":
+            summary = "; ".join(line for line in log if re.search(r"\d+ passed", line))
+        if status == "77":
+            summary = log[-1] if log else ""
+        result = {"0": "passed", "77": "skipped", "124": "passed its limit"}.get(status, "**failed**, status " + status)
+        rows.append((name, result, seconds, summary))
+    text = "## Checks\n\n" + costs.table(("stage", "result", "seconds", "what it says"), rows)
+    missing = run.text("kernels-missing.txt").split("\n")
+    if any(missing):
+        text += "\nKernels that did not run: " + ", ".join(m.replace("NOT RUN ", "") for m in missing if m) + "\n"
+    return text
+
+
+def clocks(run):
+    rows = []
+    for path in sorted(path for folder in run.folders for path in glob.glob(os.path.join(folder, "clocks-*.csv"))):
+        values = [[float(x) for x in row[:3]] for row in csv.reader(read(path).splitlines(), skipinitialspace=True)
+                  if len(row) >= 3 and all(re.fullmatch(r"\s*[0-9.]+\s*", x) for x in row[:3])]
+        if values:
+            clock, power, heat = zip(*values)
+            rows.append((os.path.basename(path)[7:-4], "%.0f to %.0f, median %.0f" % (min(clock), max(clock),
+                                                                                     statistics.median(clock)),
+                         "%.0f" % max(power), "%.0f" % max(heat)))
+    return "## Clocks\n\n" + costs.table(("stage", "SM clock, MHz", "most power, W", "most heat, C"), rows) if rows else ""
+
+
+def library(run):
+    text = ""
+    if run.copies:
+        text += "## Device copy\n\nBytes read and written.\n\n" + costs.table(
+            ("copy", "GB", "ms", "GB/s"), [(c["name"], c["bytes"] / 1e9, c["ms"], "%.0f" % c["gb_per_s"])
+                                           for c in run.copies])
+    if run.products:
+        rows = []
+        for p in run.products:
+            if "error" in p:
+                rows.append((p["name"], p["error"], "", "", "", "", "", ""))
+                continue
+            limit, bound = costs.shortest(p["flop"], p["bytes"], run.yardstick, run.bandwidth)
+            rows.append((p["name"], p["ms"], p["flop"] / 1e9, p["bytes"] / 1e9, "%.0f" % p["tflops"],
+                         "%.0f" % p["gb_per_s"], "%.0f %% of %s" % (100 * limit / p["ms"], bound),
+                         "%.2f" % (p["first_ms"] / p["ms"])))
+        text += "\n## The library's products\n\nbfloat16, float32 sums; dW in float32, added. The limit is that of the " \
+                "yardstick's rate and the copy's bandwidth. The last column: time of the library's first proposal to that " \
+                "of the one kept.\n\n" + costs.table(
+                    ("product", "ms", "GFLOP", "GB", "TFLOP/s", "GB/s", "share of its limit", "first / kept"), rows)
+    return text
+
+
+def attention(run):
+    text = ""
+    if run.cudnn:
+        text += "## Attention by the libraries\n\n"
+        text += "cuDNN: %s\n" % run.cudnn["error"] if "error" in run.cudnn else \
+            "cuDNN %d accepts the descriptors of attention: forward %s, backward %s; of all: %s\n" % (
+                run.cudnn["version"], run.cudnn["forward"], run.cudnn["backward"],
+                ", ".join(map(str, run.cudnn["descriptors"])))
+    if run.attention:
+        rows = []
+        for a in run.attention:
+            what = "%s, %d x %d%s" % (a["backend"], a["lanes"], a["positions"], ", deterministic" if a["deterministic"] else "")
+            if "error" in a:
+                rows.append((what, a["error"], "", "", "", "", ""))
+                continue
+            limit, bound = costs.shortest(a["flop"], a["bytes"], run.yardstick, run.bandwidth)
+            rows.append((what + ", " + a["direction"], a["ms"], a["flop"] / 1e9, a["bytes"] / 1e9, "%.0f" % a["tflops"],
+                         "%.0f" % a["gb_per_s"], "%.0f %% of %s" % (100 * limit / a["ms"], bound)))
+        text += "\n" + costs.table(("attention, 8 heads of 64", "ms", "GFLOP", "GB", "TFLOP/s", "GB/s",
+                                    "share of its limit"), rows)
+    return text
+
+
+def steps(run):
+    """One row a shape, ours beside PyTorch's."""
+    rows = []
+    for case, title in TITLES.items():
+        ours = run.bench.get(case)
+        peers = {p["mode"]: p for p in run.peer if p["config"] == PEER[case]}
+        theirs = peers.get("train")
+        if not ours and not theirs:
+            continue
+        row = ["%s, batch %d" % (title, (ours or theirs)["batch"])]
+        if ours:
+            shortest = sum(ms for _, _, _, ms, _, _ in limits(run, ours))
+            row += [ours["ms_per_step"], "%s to %s" % (costs.figure(ours["ms_p10"]), costs.figure(ours["ms_p90"])),
+                    "%.0f" % ours["samples_per_s"], "%.0f" % (ours["gflops"] / 1e3),
+                    "%.1f %%" % (ours["gflops"] / costs.H100_FLOPS * 1e11),
+                    "%.1f %%" % (100 * shortest / ours["ms_per_step"]), ours["peak_bytes"] / 1e9,
+                    "" if "host_us_per_step" not in ours else "%.0f%s" % (
+                        ours["host_us_per_step"], "" if ours.get("graph") else ", no graph")]
+        else:
+            row += [""] * 8
+        same = theirs and ours and theirs["batch"] == ours["batch"]
+        row += [theirs["ms_per_step"] if theirs else "", "%.0f" % theirs["model_tflops"] if theirs else "",
+                "%.2f" % (theirs["ms_per_step"] / ours["ms_per_step"]) if same else ""]
+        rows.append(row)
+    text = ""
+    if rows:
+        text += "## The step\n\nTraining, bfloat16, admission to moving average. The share of the limit is the sum over " \
+                "operations of the larger of FLOP at the library's measured rate for that product and bytes at the copy's " \
+                "bandwidth, to the measured step. PyTorch: the reference with torch.compile.\n\n" + costs.table(
+                    ("shape", "ms", "p10 to p90", "samples/s", "TFLOP/s", "of 798", "of its limit", "GB", "host, us", "PyTorch, ms",
+                     "its TFLOP/s", "ratio"), rows)
+    infer = [p for p in run.peer if p["mode"] == "infer"]
+    if infer:
+        text += "\n## PyTorch's evaluation\n\n" + costs.table(
+            ("shape", "ms for 16 steps", "puzzles/s", "TFLOP/s"),
+            [(p["config"], p["ms_per_step"], "%.0f" % p["samples_per_s"], "%.0f" % p["model_tflops"]) for p in infer])
+    return text
+
+
+def operations(run):
+    text = ""
+    for case, bench in run.bench.items():
+        rows = []
+        for o, flop, moved, ms, bound, measured in limits(run, bench):
+            if o["share"] < 0.0005:
+                continue
+            rows.append((costs.label(o), "%.0f" % o["calls"], o["ms"], "%.1f %%" % (100 * o["share"]), flop / 1e9 if flop else "",
+                         moved / 1e9 if moved else "", "%.0f" % (flop / o["ms"] * 1e-9) if flop else "",
+                         "%.0f" % (moved / o["ms"] * 1e-6) if moved else "",
+                         "%.0f %% of %s%s" % (100 * ms / o["ms"], bound, "" if measured else " (yardstick)") if ms else ""))
+        total = sum(o["ms"] for o in bench["operations"])
+        text += "## Operations: %s\n\nOn %s, %s, batch %d. Each call was waited for, so short ones show the wait. Together " \
+                "%s ms, %.1f %% of the measured step.\n\n" % (TITLES[case], bench["device"], bench["dtype"], bench["batch"],
+                                                           costs.figure(total), 100 * total / bench["ms_per_step"])
+        text += costs.table(("operation m x k x n", "calls", "ms/step", "share", "GFLOP", "GB", "TFLOP/s", "GB/s",
+                             "share of its limit"), rows) + "\n"
+    return text
+
+
+def agreement(run):
+    text = ""
+    for model, rows in run.agreement.items():
+        if rows:
+            text += "\n" + costs.table(
+                ("%s, step" % model, "loss, CPU", "loss, GPU", "relative", "allowed"),
+                [(str(r["step"]), "%.7f" % r["cpu"], "%.7f" % r["gpu"], "%.1e" % r["relative"], "%.1e" % r["allowed"])
+                 for r in rows])
+    return "## Ten float32 steps on CPU and GPU\n\nAllowed is ten times what the CPU's instruction sets differ by." + \
+        "\n" + text if text else ""
+
+
+def main():
+    if len(sys.argv) < 3:
+        sys.exit(__doc__)
+    run = Run(sys.argv[1:-1])
+    parts = [part(run) for part in (header, stages, clocks, library, attention, steps, operations, agreement)]
+    with open(sys.argv[-1] + ".md", "w") as f:
+        f.write("\n".join(part.rstrip("\n") + "\n" for part in parts if part))
+    figures = {"date": datetime.date.today().isoformat(), "commit": run.commit, "gpu": run.gpu, "device": run.device,
+               "libraries": run.libraries, "stages": run.stages, "copies": run.copies, "products": run.products,
+               "cudnn": run.cudnn, "attention": run.attention, "peer": run.peer, "bench": run.bench,
+               "agreement": run.agreement}
+    with open(sys.argv[-1] + ".json", "w") as f:
+        json.dump(figures, f, indent=1)
+        f.write("\n")
+
+
+if __name__ == "__main__":
+    main()
