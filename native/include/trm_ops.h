@@ -10,7 +10,8 @@
  *
  * Rules for all operations
  *   dtype     TRM_F32 or TRM_BF16, the compute type of every `void*` operand; float*, double*, int32_t* are exactly that
- *   layout    row-major and contiguous, pointers aligned to at least 64 bytes
+ *   layout    row-major and contiguous, pointers aligned to at least 64 bytes; those of [B], [B, 2], [B, L] and [B, E],
+ *             and of y, z, to their rows only: they may begin at any lane, where a batch goes in parts
  *   rounding  statistics, softmax, losses and weight gradients are float32 or wider; results are rounded once, at the
  *             store. Reductions run in an order that depends on the shapes alone: equal inputs give equal bits, for
  *             any number of threads

@@ -3,8 +3,8 @@
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
 # the copy `mvn verify` rebuilds what changed and runs the numerical tests: the recorded cases, every operation alone,
-# deep supervision, recorded steps. Left out are the other tests, the repetition under other instruction sets, and the format check,
-# which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
+# deep supervision, recomputation, recorded steps. Left out are the other tests, the repetition under other instruction
+# sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
 # finish is an error, never a catch. Exit status 1 unless all are caught.
 set -euo pipefail
 
@@ -18,7 +18,7 @@ mkdir "$tree"
 tar -C "$root" --exclude=./target --exclude=./.git --exclude=./runs -cf - . | tar -C "$tree" -xf -
 cd "$tree"
 
-tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest,trm/train/GraphTest'
+tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest'
 ops=native/cpu/ops
 java=src/main/java/trm
 passed=0
@@ -103,11 +103,20 @@ mutate dx-lacks-first-share $java/model/LatentRecursion.java \
     's|kernels.addInto(d, dx);|if (i > 0) kernels.addInto(d, dx);|'
 mutate answer-from-question $java/model/LatentRecursion.java \
     's|step.forward(slot(n, record), null, y, null, record);|kernels.copy(xy, slot(n, record).u()); &|'
-mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|rule, 0\.5 \* scale);|rule, scale);|'
+mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
-    's|continueLoss(maxSteps, 0\.5 \* scale);|continueLoss(maxSteps, scale);|'
+    's|continueLoss(part, index, maxSteps, 0\.5 \* scale);|continueLoss(part, index, maxSteps, scale);|'
 mutate continue-from-old-latents $java/train/DeepSupervision.java \
-    's|^        kernels.copy(lanes.y(), next.lanes().y());||'
+    's|^        kernels.copy(part.lanes().y(), part.nextLanes().y());||'
+mutate replay-lacks-an-input $java/model/RecursionStep.java \
+    's|^            for (int i = 0; i < last; i++) {|            for (int i = 0; i < last - 1; i++) {|'
+mutate replay-of-last-block-only $java/model/RecursionStep.java \
+    's|^            if (replays()) {|            if (replays() \&\& i == last) {|'
+mutate gate-and-up-not-formed-again $java/ops/ChannelMlp.java 's|^        if (recompute) {|        if (!recompute) {|'
+mutate mixer-gate-and-up-not-formed-again $java/ops/PositionMlp.java \
+    's|^        if (recompute) {|        if (!recompute) {|'
+mutate parts-are-all-the-first $java/device/Tensor.java \
+    's|view(index \* (count() / parts), dims)|view(0 * index * (count() / parts), dims)|'
 mutate continue-loss-by-sign-rule $java/train/DeepSupervision.java \
     's|Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE|Kernels.HaltRule.SIGN : Kernels.HaltRule.SIGN|'
 

@@ -259,7 +259,7 @@ EXPORT int cudaFreeHost(void* p) {
     return device().error;
 }
 EXPORT int cudaMemGetInfo(size_t* free, size_t* total) {
-    *free = *total = 1 << 20;
+    *free = *total = static_cast<size_t>(setting("FAKE_CUDA_MEMORY", 1LL << 40));
     return 0;
 }
 EXPORT int cudaMemsetAsync(void* p, int value, size_t bytes, void*) {

@@ -283,7 +283,11 @@ class ConfigLoaderTest {
                 "max_steps=9",
                 "threads=3",
                 "matmul_precision=tf32",
-                "eval_batch_size=2");
+                "eval_batch_size=2",
+                "recompute=gate_up",
+                "micro_batches=6",
+                "memory=1.5 GB");
+        assertEquals(1_500_000_000, odd.memory());
         assertEquals("null", odd.runName());
         for (TrainConfig config : List.of(odd, parse(DATA))) {
             assertEquals(config, parse(ConfigLoader.toYaml(config)));
@@ -349,7 +353,10 @@ class ConfigLoaderTest {
                     10,
                     0,
                     0,
-                    "float32");
+                    "float32",
+                    Recompute.AUTO,
+                    0,
+                    0);
             Path file = Path.of("configs", mlp ? "sudoku-mlp.yaml" : "sudoku-att.yaml");
             assertEquals(expected, ConfigLoader.load(file, List.of()));
         }

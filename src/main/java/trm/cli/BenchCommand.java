@@ -15,14 +15,14 @@ import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
-import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Mark;
 import trm.device.Profile;
-import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.train.DeepSupervision;
+import trm.train.MemoryPlan;
+import trm.train.RunTensors;
 
 /** Times complete optimizer steps, admission to moving average, on made-up samples. */
 @Command(
@@ -73,24 +73,33 @@ final class BenchCommand implements Callable<Integer> {
                     "bench needs data_shape: {seq_len, vocab_size," + " num_puzzle_identifiers} in "
                             + arguments.get(0));
         }
-        try (Backend backend = Cli.open(device, config);
-                Arena arena = new Arena(backend)) {
-            ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
-            trm.model.Parameters parameters = new trm.model.Parameters(backend, arena, sizes, true);
-            parameters.initialize(config.seed());
-            try (DeepSupervision supervision = new DeepSupervision(
-                    backend, arena, sizes, parameters, config, 1_000_000, samples(backend, arena, sizes))) {
-                Times times = measure(backend, supervision, sizes.lanes());
-                report(config, backend, sizes, arena, times);
-                BenchProfile profile = profile(backend, supervision, sizes.lanes(), times.median());
-                profile.print();
-                profile.json(result);
-                if (json) {
-                    Cli.json(result);
-                }
+        RunTensors.DataSizes data = new RunTensors.DataSizes(config.dataShape(), SAMPLES, -1, 0, -1);
+        ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
+        MemoryPlan.Contents<RunTensors> contents =
+                (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, 1_000_000);
+        try (Backend backend = Cli.open(device, config)) {
+            MemoryPlan plan = MemoryPlan.of(backend, config, sizes.positions(), contents);
+            Cli.message("memory: " + plan.describe());
+            try (Arena arena = plan.allocate(backend);
+                    RunTensors tensors = contents.allocate(backend, arena, plan.settled())) {
+                fill(backend, sizes, tensors.trainExamples());
+                tensors.parameters().initialize(config.seed());
+                measure(plan.settled(), backend, sizes, arena, tensors.supervision());
             }
         }
+        if (json) {
+            Cli.json(result);
+        }
         return 0;
+    }
+
+    private void measure(
+            TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, DeepSupervision supervision) {
+        Times times = measure(backend, supervision, sizes.lanes());
+        report(config, backend, sizes, arena, times);
+        BenchProfile profile = profile(backend, supervision, sizes.lanes(), times.median());
+        profile.print();
+        profile.json(result);
     }
 
     private static String override(String argument) {
@@ -105,14 +114,13 @@ final class BenchCommand implements Callable<Integer> {
         return "global_batch_size=" + value;
     }
 
-    private static Kernels.Examples samples(Backend backend, Arena arena, ModelSizes sizes) {
+    private static void fill(Backend backend, ModelSizes sizes, Kernels.Examples samples) {
         int[] tokens = new int[SAMPLES * sizes.tokens()];
         for (int i = 0; i < tokens.length; i++) {
             tokens[i] = 1 + (int) (i * 2654435761L >>> 7 & 0x7fffffff) % (sizes.vocabulary() - 1);
         }
-        Tensor inputs = arena.tensor("data", "inputs", Dtype.U8, SAMPLES, sizes.tokens());
-        HostCopy.put(backend, inputs, tokens);
-        return new Kernels.Examples(inputs, inputs, arena.tensor("data", "ids", Dtype.I32, SAMPLES), 0);
+        HostCopy.put(backend, samples.inputs(), tokens);
+        HostCopy.put(backend, samples.labels(), tokens);
     }
 
     /**
@@ -189,6 +197,8 @@ final class BenchCommand implements Callable<Integer> {
         result.put("device", backend.name() + " " + backend.target());
         result.put("dtype", config.arch().dtype());
         result.put("batch", sizes.lanes());
+        result.put("recompute", config.recompute().key());
+        result.put("micro_batches", config.microBatches());
         result.put("graph", times.graph());
         result.put("steps", ms.length);
         result.put("ms_per_step", median);

@@ -69,7 +69,7 @@ final class EvalCommand implements Callable<Integer> {
         TrainConfig config = Checkpoint.config(file);
         Dataset dataset =
                 Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
-        int lanes = batch > 0 ? batch : config.evalBatchSize() > 0 ? config.evalBatchSize() : config.globalBatchSize();
+        int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
         try (Backend backend = Cli.open(device, config);

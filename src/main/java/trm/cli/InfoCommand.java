@@ -197,7 +197,7 @@ final class InfoCommand implements Callable<Integer> {
         line(
                 "its memory",
                 bytes((long) plan.get("model_bytes")) + ": " + String.join(", ", parts)
-                        + "; data set and evaluation come on top");
+                        + "; data set and evaluation come on top (trm plan)");
     }
 
     private static void line(String name, Object value) {

@@ -27,6 +27,7 @@ import trm.io.FormatException;
             SolveCommand.class,
             DataCommand.class,
             ExportCommand.class,
+            PlanCommand.class,
             BenchCommand.class,
             VerifyCommand.class,
             InfoCommand.class

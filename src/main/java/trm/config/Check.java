@@ -17,6 +17,10 @@ final class Check {
         that(value >= least, key, value, "must be at least " + least);
     }
 
+    static void atMost(String key, long value, long most) {
+        that(value <= most, key, value, "must be at most " + most);
+    }
+
     static void notNegative(String key, double value) {
         that(value >= 0 && value < Double.POSITIVE_INFINITY, key, value, "must be a finite number, at least 0");
     }

@@ -50,6 +50,9 @@ public final class ConfigLoader {
             "eval_batch_size",
             "threads",
             "matmul_precision",
+            "recompute",
+            "micro_batches",
+            "memory",
             "evaluators",
             "project_name",
             "checkpoint_every_eval",
@@ -248,7 +251,24 @@ public final class ConfigLoader {
                 top.integer("log_every_steps", 10),
                 top.integer("eval_batch_size", 0),
                 top.integer("threads", 0),
-                top.string("matmul_precision", "float32"));
+                top.string("matmul_precision", "float32"),
+                top.word("recompute", Recompute.AUTO, "auto, none, gate_up, layers or evaluations", Recompute::of),
+                isAuto(top, "micro_batches") ? 0 : microBatches(top),
+                isAuto(top, "memory") ? 0 : MemorySize.parse("memory", top.string("memory", "")));
+    }
+
+    /** Whether a key says {@code auto}, or is not there. */
+    private static boolean isAuto(ConfigReader top, String key) {
+        return !top.has(key)
+                || top.get(key) instanceof ConfigNode.Text text && text.value().equals("auto");
+    }
+
+    private static int microBatches(ConfigReader top) {
+        ConfigNode node = top.get("micro_batches");
+        if (!(node instanceof ConfigNode.Text text) || !text.value().matches("0*[1-9][0-9]{0,8}")) {
+            throw top.wrong("micro_batches", node, "auto, or a whole number of at least 1");
+        }
+        return Integer.parseInt(text.value());
     }
 
     /** Keys of published files that have no effect here: accepted, with the values that ask for nothing more. */
@@ -471,6 +491,9 @@ public final class ConfigLoader {
         line(yaml, "eval_batch_size", config.evalBatchSize());
         line(yaml, "threads", config.threads());
         line(yaml, "matmul_precision", config.matmulPrecision());
+        line(yaml, "recompute", config.recompute().key());
+        line(yaml, "micro_batches", config.microBatches() == 0 ? "auto" : config.microBatches());
+        line(yaml, "memory", config.memory() == 0 ? "auto" : config.memory() + "B");
         return yaml.toString();
     }
 

@@ -25,9 +25,13 @@ import java.util.List;
  * @param checkpointKeep newest checkpoints kept
  * @param maxSteps last step, 0 to derive it from the epochs
  * @param logEverySteps steps between rows of metrics
- * @param evalBatchSize rows per evaluation batch, 0 for the global batch size
+ * @param evalBatchSize rows per evaluation batch, 0 for as many as training takes at once
  * @param threads of the CPU backend, 0 for all
  * @param matmulPrecision of float32 products: {@code float32} or, on a GPU, {@code tf32}
+ * @param recompute what the backward pass forms again instead of keeping it; does not change results
+ * @param microBatches equal parts of the lanes that go through the network one after the other, 0 for the fewest that
+ *     fit; their number changes the order in which gradients are summed
+ * @param memory bytes that a run may take on its device, 0 for what is free
  */
 public record TrainConfig(
         ArchConfig arch,
@@ -55,7 +59,12 @@ public record TrainConfig(
         int logEverySteps,
         int evalBatchSize,
         int threads,
-        String matmulPrecision) {
+        String matmulPrecision,
+        Recompute recompute,
+        int microBatches,
+        long memory) {
+    /** More than any device holds. */
+    private static final int MAX_LANES = 1 << 20;
 
     /**
      * @throws ConfigException if a value breaks a rule
@@ -77,6 +86,7 @@ public record TrainConfig(
                 dataPaths,
                 "must not name a directory twice");
         Check.atLeast("global_batch_size", globalBatchSize, 1);
+        Check.atMost("global_batch_size", globalBatchSize, MAX_LANES);
         Check.atLeast("epochs", epochs, 1);
         if (evalInterval != null) {
             Check.atLeast("eval_interval", evalInterval, 1);
@@ -102,7 +112,65 @@ public record TrainConfig(
         Check.atLeast("max_steps", maxSteps, 0);
         Check.atLeast("log_every_steps", logEverySteps, 1);
         Check.atLeast("eval_batch_size", evalBatchSize, 0);
+        Check.atMost("eval_batch_size", evalBatchSize, MAX_LANES);
         Check.atLeast("threads", threads, 0);
         Check.oneOf("matmul_precision", matmulPrecision, List.of("float32", "tf32"));
+        Check.present("recompute", recompute);
+        Check.atLeast("micro_batches", microBatches, 0);
+        Check.that(
+                microBatches == 0 || globalBatchSize % microBatches == 0,
+                "micro_batches",
+                microBatches,
+                "must divide global_batch_size, which is " + globalBatchSize);
+        Check.atLeast("memory", memory, 0);
+    }
+
+    /** These settings with the choices about memory made. */
+    public TrainConfig with(Recompute recomputed, int parts) {
+        return with(globalBatchSize, recomputed, parts);
+    }
+
+    /** These settings for another batch size, with the choices about memory made. */
+    public TrainConfig with(int batch, Recompute recomputed, int parts) {
+        return new TrainConfig(
+                arch,
+                dataPaths,
+                dataShape,
+                batch,
+                epochs,
+                evalInterval,
+                lr,
+                lrMinRatio,
+                lrWarmupSteps,
+                beta1,
+                beta2,
+                weightDecay,
+                puzzleEmbLr,
+                puzzleEmbWeightDecay,
+                ema,
+                emaRate,
+                seed,
+                runName,
+                optimizer,
+                checkpointEverySteps,
+                checkpointKeep,
+                maxSteps,
+                logEverySteps,
+                evalBatchSize,
+                threads,
+                matmulPrecision,
+                recomputed,
+                parts,
+                memory);
+    }
+
+    /** Lanes that go through the network at once: the batch, or one of its parts. */
+    public int lanesAtOnce() {
+        return globalBatchSize / Math.max(1, microBatches);
+    }
+
+    /** Lanes of an evaluation. */
+    public int evaluationLanes() {
+        return evalBatchSize > 0 ? evalBatchSize : lanesAtOnce();
     }
 }

@@ -6,35 +6,84 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Owner of all device memory of one run: tensors are made before the first step, listed by purpose, and freed together.
- * Used by one thread.
+ * Owner of device memory: tensors are made before the first step, listed by purpose, and freed together. An arena with a
+ * {@link Layout} makes one allocation for each of its regions at once and hands out their places; it is asked for exactly
+ * what the layout was planned with, in the same order. One without allocates each tensor as it is asked for. Used by one
+ * thread.
  */
 public final class Arena implements AutoCloseable {
     private final Backend backend;
+    private final Layout planned; // null: tensors are allocated one by one
+    private final Layout asked = new Layout();
     private final List<DeviceBuffer> buffers = new ArrayList<>();
     private final Map<String, Long> bytesByPurpose = new LinkedHashMap<>();
+    private DeviceBuffer lasting;
+    private DeviceBuffer turns;
 
+    /** An arena that allocates as it is asked. */
     public Arena(Backend backend) {
         this.backend = backend;
+        planned = null;
     }
 
-    /** A zeroed tensor; {@code purpose} groups it in {@link #bytesByPurpose()}. */
+    /** An arena of the planned size. @throws DeviceException when there is not enough memory */
+    public Arena(Backend backend, Layout planned) {
+        this.backend = backend;
+        this.planned = planned;
+        try {
+            lasting = region("lasting tensors", planned.lastingBytes());
+            turns = region("tape and scratch", planned.turnBytes());
+        } catch (RuntimeException e) {
+            close();
+            throw e;
+        }
+    }
+
+    private DeviceBuffer region(String name, long bytes) {
+        DeviceBuffer buffer = backend.allocate(name, Math.max(Layout.ALIGNMENT, bytes));
+        buffers.add(buffer);
+        return buffer;
+    }
+
+    /**
+     * What is asked for from here on under the purposes {@link Layout#TAPE} and {@link Layout#SCRATCH} lives within this
+     * turn: where a layout was planned, another turn's tensors lie in the same memory.
+     */
+    public void turn(String name) {
+        asked.turn(name);
+    }
+
+    /** A tensor, zeroed unless other turns share its memory; {@code purpose} groups it in {@link #bytesByPurpose()}. */
     public Tensor tensor(String purpose, String name, Dtype dtype, long... dims) {
         Shape shape = new Shape(dims);
-        long bytes = Math.max(64, shape.count() * dtype.bytes());
-        DeviceBuffer buffer = backend.allocate(name, bytes);
+        Layout.Place place = asked.add(purpose, name, dtype, shape);
+        if (planned != null) {
+            int index = asked.size() - 1;
+            Layout.Place expected = index < planned.size() ? planned.place(index) : null;
+            if (!place.equals(expected)) {
+                throw new IllegalStateException("asked for " + place + ", planned was " + expected);
+            }
+            DeviceBuffer region = place.lasts() ? lasting : turns;
+            return new Tensor(region.part(name, place.offset(), place.bytes()), 0, dtype, shape);
+        }
+        DeviceBuffer buffer = backend.allocate(name, place.bytes());
         buffers.add(buffer);
-        bytesByPurpose.merge(purpose, bytes, Long::sum);
+        bytesByPurpose.merge(purpose, place.bytes(), Long::sum);
         return new Tensor(buffer, 0, dtype, shape);
+    }
+
+    /** Where everything asked for so far would lie in an arena that is planned. */
+    public Layout layout() {
+        return asked;
     }
 
     /** Bytes allocated for each purpose, in order of first use. */
     public Map<String, Long> bytesByPurpose() {
-        return new LinkedHashMap<>(bytesByPurpose);
+        return planned != null ? planned.bytesByPurpose() : new LinkedHashMap<>(bytesByPurpose);
     }
 
     public long totalBytes() {
-        return bytesByPurpose.values().stream().mapToLong(Long::longValue).sum();
+        return bytesByPurpose().values().stream().mapToLong(Long::longValue).sum();
     }
 
     @Override

@@ -1,6 +1,7 @@
 package trm.device;
 
 import java.nio.ByteBuffer;
+import java.util.Map;
 
 /**
  * A device: memory, the operations of {@link Kernels}, copies to and from the host, and records of what it does again
@@ -17,6 +18,16 @@ public interface Backend extends AutoCloseable {
 
     /** Zeroed memory. @throws DeviceException when there is not enough */
     DeviceBuffer allocate(String name, long bytes);
+
+    /** Bytes of memory that a run may take: what is free now, with a margin where others need some of it too. */
+    default long freeBytes() {
+        return Long.MAX_VALUE;
+    }
+
+    /** Bytes that a run takes on the device besides its {@link Arena}, by what for. */
+    default Map<String, Long> overheadBytes() {
+        return Map.of();
+    }
 
     /** Copies the bytes between position and limit of a direct buffer to the start of {@code to}. */
     void upload(ByteBuffer from, Tensor to);

@@ -11,13 +11,28 @@ public final class DeviceBuffer implements AutoCloseable {
     private final String name;
     private final long bytes;
     private final Release release;
-    private long address; // 0 once closed
+    private final DeviceBuffer whole; // null unless this is a part of it
+    private long address; // 0 once closed; of a part: the offset
 
     public DeviceBuffer(String name, long address, long bytes, Release release) {
+        this(name, address, bytes, release, null);
+    }
+
+    private DeviceBuffer(String name, long address, long bytes, Release release, DeviceBuffer whole) {
         this.name = name;
         this.address = address;
         this.bytes = bytes;
         this.release = release;
+        this.whole = whole;
+    }
+
+    /** A part with a name of its own. It owns nothing: it is open as long as the whole is. */
+    DeviceBuffer part(String partName, long offset, long partBytes) {
+        if (offset < 0 || partBytes < 0 || offset > bytes - partBytes) {
+            throw new IllegalArgumentException("part '" + partName + "' of " + partBytes + " bytes at byte " + offset
+                    + " exceeds '" + name + "' of " + bytes + " bytes");
+        }
+        return new DeviceBuffer(partName, offset, partBytes, null, this);
     }
 
     public String name() {
@@ -29,6 +44,9 @@ public final class DeviceBuffer implements AutoCloseable {
     }
 
     long address() {
+        if (whole != null) {
+            return whole.address() + address;
+        }
         if (address == 0) {
             throw new IllegalStateException("buffer '" + name + "' of " + bytes + " bytes is closed");
         }
@@ -37,7 +55,7 @@ public final class DeviceBuffer implements AutoCloseable {
 
     @Override
     public void close() {
-        if (address != 0) {
+        if (whole == null && address != 0) {
             release.free(address);
             address = 0;
         }

@@ -46,7 +46,7 @@ public final class Kernels {
 
     private static final int EDEVICE = 2;
 
-    private final NativeOps.Table table;
+    private final NativeOps.Table table; // null: of a device that is planned for and not here
     private final Products products;
     private final long stream;
     private final Fault fault; // null: an error has no effect on later calls
@@ -537,7 +537,7 @@ public final class Kernels {
 
     /** Whether {@link #positionMlp} and its backward take these sizes; else the operations above compose them. */
     public boolean fusesPositionMlp(int positions, int inner, int width, Dtype dtype) {
-        return table.fuses_position_mlp(positions, inner, width, dtype.code()) != 0;
+        return table != null && table.fuses_position_mlp(positions, inner, width, dtype.code()) != 0;
     }
 
     /** Bytes of scratch memory that {@link #positionMlp}, and with {@code backward} its backward too, need; may be 0. */
@@ -622,7 +622,7 @@ public final class Kernels {
 
     /** Whether {@link #channelMlp} and its backward take these sizes; else the operations above compose them. */
     public boolean fusesChannelMlp(int inner, int width, Dtype dtype) {
-        return table.fuses_channel_mlp(inner, width, dtype.code()) != 0;
+        return table != null && table.fuses_channel_mlp(inner, width, dtype.code()) != 0;
     }
 
     /**
@@ -701,7 +701,7 @@ public final class Kernels {
 
     /** Whether {@link #linearSwiglu} takes these sizes; else {@link #linear} and {@link #swiglu} compose it. */
     public boolean fusesLinearSwiglu(int inner, int k, Dtype dtype) {
-        return table.fuses_linear_swiglu(inner, k, dtype.code()) != 0;
+        return table != null && table.fuses_linear_swiglu(inner, k, dtype.code()) != 0;
     }
 
     /**
@@ -734,7 +734,7 @@ public final class Kernels {
 
     /** Whether {@link #linearAddRmsNorm} takes these sizes; else {@link #linear} and {@link #addRmsNorm} compose it. */
     public boolean fusesLinearAddRmsNorm(int n, int k, Dtype dtype) {
-        return table.fuses_linear_add_rms_norm(n, k, dtype.code()) != 0;
+        return table != null && table.fuses_linear_add_rms_norm(n, k, dtype.code()) != 0;
     }
 
     /** y [M, N] = rms_norm(h + x [M, K] W^T), w [N, K], s [M] its scale; u = y + c unless c is null. */

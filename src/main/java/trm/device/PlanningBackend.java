@@ -1,17 +1,29 @@
 package trm.device;
 
 import java.nio.ByteBuffer;
+import java.util.Map;
 
 /**
- * A backend without memory: allocations are counted by the {@link Arena} and nothing runs. Building a model on it tells
+ * A backend without memory: allocations are laid out by the {@link Arena} and nothing runs. Building a model on it tells
  * how much memory that model needs on the device planned for, at any size.
  */
 public final class PlanningBackend implements Backend {
-    private final Backend device;
+    private final Kernels kernels;
+    private final Map<String, Long> overhead;
 
     /** @param device whose operations say which sizes they fuse */
     public PlanningBackend(Backend device) {
-        this.device = device;
+        this(device.kernels(), device.overheadBytes());
+    }
+
+    private PlanningBackend(Kernels kernels, Map<String, Long> overhead) {
+        this.kernels = kernels;
+        this.overhead = overhead;
+    }
+
+    /** For a device that is not here: it is taken to fuse nothing. */
+    public static PlanningBackend ofAbsent(Map<String, Long> overhead) {
+        return new PlanningBackend(new Kernels(null, null), overhead);
     }
 
     @Override
@@ -27,7 +39,12 @@ public final class PlanningBackend implements Backend {
     /** The device's, to be asked about sizes; there is no memory to run them on. */
     @Override
     public Kernels kernels() {
-        return device.kernels();
+        return kernels;
+    }
+
+    @Override
+    public Map<String, Long> overheadBytes() {
+        return overhead;
     }
 
     @Override
@@ -53,7 +70,7 @@ public final class PlanningBackend implements Backend {
 
     @Override
     public HostBuffer hostBuffer(int bytes) {
-        return device.hostBuffer(bytes);
+        return new HostBuffer(1, bytes, address -> {});
     }
 
     @Override
@@ -69,7 +86,7 @@ public final class PlanningBackend implements Backend {
 
     @Override
     public Mark mark() {
-        return device.mark();
+        return new NoMark();
     }
 
     /** @throws UnsupportedOperationException always: nothing can run */
@@ -81,5 +98,34 @@ public final class PlanningBackend implements Backend {
     @Override
     public void close() {
         // nothing is held
+    }
+
+    /** Of a device that does nothing. */
+    private static final class NoMark implements Mark {
+        @Override
+        public void set() {
+            // there is no work to set it behind
+        }
+
+        @Override
+        public boolean reached() {
+            return true;
+        }
+
+        @Override
+        public void await() {
+            // nothing is waited for
+        }
+
+        /** @throws UnsupportedOperationException always: nothing ran */
+        @Override
+        public double millisecondsSince(Mark earlier) {
+            throw new UnsupportedOperationException("a plan computes nothing");
+        }
+
+        @Override
+        public void close() {
+            // nothing is held
+        }
     }
 }

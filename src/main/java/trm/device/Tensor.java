@@ -22,6 +22,16 @@ public record Tensor(DeviceBuffer storage, long byteOffset, Dtype dtype, Shape s
         return new Tensor(storage, byteOffset + from * dtype.bytes(), dtype, new Shape(dims));
     }
 
+    /** Part {@code index} of {@code parts} equal ones along the first axis, which these must divide. */
+    public Tensor part(int index, int parts) {
+        long[] dims = shape.dims();
+        if (index < 0 || index >= parts || dims[0] % parts != 0) {
+            throw new IllegalArgumentException("no part " + index + " of " + parts + " equal ones of " + this);
+        }
+        dims[0] /= parts;
+        return view(index * (count() / parts), dims);
+    }
+
     public long address() {
         return storage.address() + byteOffset;
     }

@@ -5,6 +5,7 @@ import java.util.List;
 import trm.device.Arena;
 import trm.device.Dtype;
 import trm.device.Kernels;
+import trm.device.Layout;
 import trm.device.Tensor;
 
 /**
@@ -30,9 +31,9 @@ public final class LatentRecursion {
         for (int i = 0; i < (training ? n + 1 : 1); i++) {
             slots.add(step.slot(arena, "evaluation" + i));
         }
-        xy = arena.tensor("scratch", "x+y", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
+        xy = arena.tensor(Layout.SCRATCH, "x+y", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
         dx = training
-                ? arena.tensor("scratch", "dx", Dtype.F32, sizes.lanes(), sizes.positions(), sizes.width())
+                ? arena.tensor(Layout.SCRATCH, "dx", Dtype.F32, sizes.lanes(), sizes.positions(), sizes.width())
                 : null;
     }
 
@@ -61,7 +62,7 @@ public final class LatentRecursion {
         return slots.get(record ? i : 0);
     }
 
-    /** Where the z after update i lies: the lanes' own for the last, its slot when the backward pass needs it. */
+    /** Where the z after update i lies: the lanes' own for the last, its slot when the backward pass may need it. */
     private Tensor latent(int i, Tensor z, boolean record) {
         return i == n - 1 || !record ? z : slots.get(i).out();
     }

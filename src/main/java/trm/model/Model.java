@@ -2,11 +2,13 @@ package trm.model;
 
 import trm.config.LossType;
 import trm.config.PosEncodings;
+import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Layout;
 import trm.device.Tensor;
 import trm.ops.Scratch;
 import trm.ops.SelfAttention;
@@ -14,6 +16,9 @@ import trm.ops.SelfAttention;
 /**
  * The Tiny Recursive Model of one batch size: input injection, latent recursion, answer head and halt head, and the
  * backward pass through all of them. One instance reads either the weights or their moving average.
+ *
+ * <p>The lanes may come in equal parts, one after the other: only q and the puzzle vectors' gradients are then kept for
+ * all of them, everything else is as large as a part.
  */
 public final class Model {
     private final Kernels kernels;
@@ -31,30 +36,52 @@ public final class Model {
     private final Tensor dLogits;
     private final Tensor dy;
     private final Tensor dRows;
+    private final Tensor[] qParts;
+    private final Tensor[] dRowsParts;
     private final Gradients gradients;
 
     private record Gradients(Tensor embedTokens, Tensor embedPositions, Tensor lmHead, Tensor qHead, Tensor qBias) {}
 
-    /** A model that trains {@code parameters}. */
-    public static Model forTraining(Backend backend, Arena arena, ModelSizes sizes, Parameters parameters) {
-        return new Model(backend, arena, sizes, parameters, parameters.weights(), true);
+    /**
+     * A model that trains {@code parameters}.
+     *
+     * @param sizes of the whole batch
+     * @param parts that it comes in
+     * @param recompute what its backward pass forms again
+     */
+    public static Model forTraining(
+            Backend backend, Arena arena, ModelSizes sizes, int parts, Recompute recompute, Parameters parameters) {
+        return new Model(backend, arena, sizes, parts, recompute, parameters, parameters.weights(), true);
     }
 
     /** A model that only runs forward, on {@code weights}. */
     public static Model forEvaluation(
             Backend backend, Arena arena, ModelSizes sizes, Parameters parameters, Parameters.WeightSet weights) {
-        return new Model(backend, arena, sizes, parameters, weights, false);
+        return forEvaluation(backend, arena, sizes, 1, parameters, weights);
+    }
+
+    /** As above, for lanes that come in parts. */
+    public static Model forEvaluation(
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            int parts,
+            Parameters parameters,
+            Parameters.WeightSet weights) {
+        return new Model(backend, arena, sizes, parts, Recompute.NONE, parameters, weights, false);
     }
 
     private Model(
             Backend backend,
             Arena arena,
-            ModelSizes sizes,
+            ModelSizes whole,
+            int parts,
+            Recompute recompute,
             Parameters parameters,
             Parameters.WeightSet weights,
             boolean training) {
         this.kernels = backend.kernels();
-        this.sizes = sizes;
+        this.sizes = whole.withLanes(whole.lanes() / parts);
         this.parameters = parameters;
         boolean learned = sizes.arch().posEncodings() == PosEncodings.LEARNED;
         embedTokens = weights.get("embed_tokens.embedding_weight");
@@ -62,19 +89,22 @@ public final class Model {
         lmHead = weights.get("lm_head.weight");
         qHead = weights.get("q_head.weight");
         qBias = weights.get("q_head.bias");
+        boolean gateUp = !training || recompute == Recompute.GATE_UP;
         Scratch scratch =
-                Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), training);
+                Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), training, gateUp);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,
                 weights,
                 training ? parameters.gradients() : null,
                 rotary(backend, arena, sizes),
-                scratch);
+                scratch,
+                recompute);
         recursion = new LatentRecursion(kernels, arena, sizes, step, training);
-        x = arena.tensor("scratch", "x", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
-        logits = arena.tensor("scratch", "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
-        q = arena.tensor("scratch", "q", Dtype.F32, sizes.lanes(), 2);
+        x = arena.tensor(Layout.SCRATCH, "x", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
+        logits = arena.tensor(
+                Layout.SCRATCH, "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
+        q = arena.tensor(Layout.SCRATCH, "q", Dtype.F32, whole.lanes(), 2);
         if (training) {
             Parameters.WeightSet g = parameters.gradients();
             gradients = new Gradients(
@@ -84,14 +114,14 @@ public final class Model {
                     g.get("q_head.weight"),
                     g.get("q_head.bias"));
             dLogits = arena.tensor(
-                    "scratch", "dlogits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
-            dy = arena.tensor("scratch", "dy", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
+                    Layout.SCRATCH, "dlogits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
+            dy = arena.tensor(Layout.SCRATCH, "dy", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
             dRows = sizes.hasPuzzles()
                     ? arena.tensor(
-                            "scratch",
+                            Layout.SCRATCH,
                             "d_puzzle_rows",
                             Dtype.F32,
-                            sizes.lanes(),
+                            whole.lanes(),
                             sizes.arch().puzzleEmbNdim())
                     : null;
         } else {
@@ -100,6 +130,16 @@ public final class Model {
             dy = null;
             dRows = null;
         }
+        qParts = parts(q, parts);
+        dRowsParts = parts(dRows, parts);
+    }
+
+    private static Tensor[] parts(Tensor whole, int parts) {
+        Tensor[] views = new Tensor[parts];
+        for (int i = 0; whole != null && i < parts; i++) {
+            views[i] = whole.part(i, parts);
+        }
+        return views;
     }
 
     /** Tables of cos and sin of position * theta^(-2i/d), phases in float32 arithmetic (reference section 3). */
@@ -127,18 +167,23 @@ public final class Model {
         return new SelfAttention.Rotary(c, s);
     }
 
-    /** One supervision step's forward pass on the lanes' samples; replaces their y and z; fills logits and q. */
+    /** {@link #forward(Kernels.Lanes, int)} of lanes that come in one part. */
     public void forward(Kernels.Lanes lanes) {
-        forwardHalting(lanes);
+        forward(lanes, 0);
+    }
+
+    /** One supervision step's forward pass on a part's samples; replaces their y and z; fills logits and its q. */
+    public void forward(Kernels.Lanes lanes, int part) {
+        forwardHalting(lanes, part);
         kernels.linear(lanes.y(), lmHead, logits);
     }
 
-    /** {@link #forward} without the logits. */
-    public void forwardHalting(Kernels.Lanes lanes) {
+    /** {@link #forward(Kernels.Lanes, int)} without the logits. */
+    public void forwardHalting(Kernels.Lanes lanes, int part) {
         kernels.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
         recursion.forward(x, lanes.y(), lanes.z());
         kernels.phase("heads, losses");
-        kernels.haltHead(lanes.y(), qHead, qBias, q);
+        kernels.haltHead(lanes.y(), qHead, qBias, qParts[part]);
     }
 
     /** Token loss and predictions; for a training model also the gradient {@code scale} * loss. */
@@ -147,32 +192,42 @@ public final class Model {
         kernels.tokenLoss(logits, lanes.labels(), out, dLogits, softmax, scale);
     }
 
-    /** Backward from the gradients of the logits and of q ([B, 2] float32) to all weights' gradients. */
-    public void backward(Kernels.Lanes lanes, Tensor dq) {
+    /**
+     * Backward from the gradients of the logits and of the part's q (float32), right after its forward pass: adds to all
+     * weights' gradients, writes the part's share of those of the puzzle vectors.
+     */
+    public void backward(Kernels.Lanes lanes, Tensor dq, int part) {
         Tensor y = lanes.y();
         kernels.phase("backward");
         kernels.linearBwdX(dLogits, lmHead, dy, false);
         kernels.linearBwdW(dLogits, y, gradients.lmHead());
         kernels.haltHeadBwd(dq, y, qHead, dy, gradients.qHead(), gradients.qBias());
         recursion.backward(y, lanes.z(), dy);
-        kernels.embedBwd(recursion.dx(), lanes.inputs(), gradients.embedTokens(), gradients.embedPositions(), dRows);
+        kernels.embedBwd(
+                recursion.dx(), lanes.inputs(), gradients.embedTokens(), gradients.embedPositions(), dRowsParts[part]);
     }
 
+    /** Sizes of one part. */
     public ModelSizes sizes() {
         return sizes;
     }
 
-    /** [B, S, V], the first P positions of each lane without meaning. */
+    /** [B, S, V] of the part that came last, the first P positions of each lane without meaning. */
     public Tensor logits() {
         return logits;
     }
 
-    /** [B, 2] float32: q_halt, q_continue. */
+    /** [B, 2] float32 of all parts: q_halt, q_continue. */
     public Tensor q() {
         return q;
     }
 
-    /** [B, E] float32 after {@link #backward}, or null. */
+    /** q of one part. */
+    public Tensor q(int part) {
+        return qParts[part];
+    }
+
+    /** [B, E] float32 of all parts after {@link #backward}, or null. */
     public Tensor puzzleRowGradients() {
         return dRows;
     }

@@ -2,8 +2,10 @@ package trm.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Kernels;
+import trm.device.Layout;
 import trm.device.Tensor;
 import trm.ops.BlockSizes;
 import trm.ops.ChannelMlp;
@@ -14,11 +16,20 @@ import trm.ops.SelfAttention;
 /**
  * One application of the network f, forward and backward, composed from the primitives: the blocks in order, no final
  * norm. A fused implementation replaces this class under the same contract and is checked against it.
+ *
+ * <p>What an evaluation saves, besides its input u, is up to {@link Recompute}: everything; all but gate and up; the
+ * input of each block; nothing more. Backward forms the rest again by the operations that formed it first, on the same
+ * operands, hence with the same bits: each block into one tape that all blocks of all evaluations share, and before that,
+ * where only u is kept, the inputs of the blocks.
  */
 public final class RecursionStep {
     /** What one block saves: the state after its mixing half, after its whole, and each half's own. */
     private record BlockTape(
-            SelfAttention.Saved attention, PositionMlp.Saved mixer, ChannelMlp.Saved mlp, Tensor mid, Tensor out) {}
+            SelfAttention.Saved attention, PositionMlp.Saved mixer, ChannelMlp.Saved mlp, Tensor mid, Tensor out) {
+        BlockTape withOut(Tensor other) {
+            return new BlockTape(attention, mixer, mlp, mid, other);
+        }
+    }
 
     /** What one evaluation saves. Its input u is written by whoever runs it. */
     public static final class Slot {
@@ -35,7 +46,7 @@ public final class RecursionStep {
             return u;
         }
 
-        /** Where the last block's output may lie when nobody else needs it elsewhere, [B, S, D]. */
+        /** Where the last block's output lies when nobody else needs it elsewhere, [B, S, D]; slots may share it. */
         public Tensor out() {
             return blocks.get(blocks.size() - 1).out;
         }
@@ -48,17 +59,27 @@ public final class RecursionStep {
     private final List<ChannelMlp> mlps = new ArrayList<>();
     private final List<String> layers = new ArrayList<>();
     private final List<Tensor[]> gradients = new ArrayList<>();
+    private final Scratch scratch;
+    private final Recompute recompute;
+    private final List<Tensor> inputs = new ArrayList<>(); // of the blocks but the first, of the evaluation at hand
+    private BlockTape shared; // of the block at hand, null until needed
 
-    /** @param gradients null for a model that is only evaluated */
+    /**
+     * @param gradients null for a model that is only evaluated
+     * @param recompute what a slot does not keep; without gradients a slot keeps nothing at all
+     */
     public RecursionStep(
             Kernels kernels,
             ModelSizes sizes,
             Parameters.WeightSet weights,
             Parameters.WeightSet gradients,
             SelfAttention.Rotary rotary,
-            Scratch scratch) {
+            Scratch scratch,
+            Recompute recompute) {
         this.kernels = kernels;
         this.sizes = sizes;
+        this.scratch = scratch;
+        this.recompute = recompute;
         BlockSizes block = sizes.block();
         for (int i = 0; i < sizes.arch().layers(); i++) {
             String at = "L_level.layers." + i + ".";
@@ -85,23 +106,51 @@ public final class RecursionStep {
 
     /** Memory for what one evaluation saves. */
     public Slot slot(Arena arena, String name) {
-        BlockSizes b = sizes.block();
         List<BlockTape> blocks = new ArrayList<>();
-        for (String layer : layers) {
-            String at = name + "." + layer;
-            boolean mixer = sizes.arch().mlpT();
-            blocks.add(new BlockTape(
-                    mixer ? null : SelfAttention.save(arena, b, at + "self_attn"),
-                    mixer ? PositionMlp.save(kernels, arena, b, at + "mlp_t") : null,
-                    ChannelMlp.save(arena, b, at + "mlp"),
-                    state(arena, at + "mid"),
-                    state(arena, at + "out")));
+        for (int i = 0; i < layers.size(); i++) {
+            blocks.add(tape(arena, name + "." + layers.get(i), i));
         }
         return new Slot(state(arena, name + ".u"), blocks);
     }
 
+    private BlockTape tape(Arena arena, String at, int layer) {
+        boolean training = !gradients.isEmpty();
+        if (training && !replays()) {
+            return allocate(arena, at);
+        }
+        if (shared == null) {
+            shared = allocate(arena, "block.");
+        }
+        if (!training || layer == layers.size() - 1) {
+            return shared;
+        }
+        if (recompute == Recompute.LAYERS) {
+            return shared.withOut(state(arena, at + "out"));
+        }
+        if (inputs.size() == layer) {
+            inputs.add(state(arena, "block" + layer + ".out"));
+        }
+        return shared.withOut(inputs.get(layer));
+    }
+
+    private BlockTape allocate(Arena arena, String at) {
+        BlockSizes b = sizes.block();
+        boolean mixer = sizes.arch().mlpT();
+        return new BlockTape(
+                mixer ? null : SelfAttention.save(arena, b, at + "self_attn"),
+                mixer ? PositionMlp.save(kernels, arena, b, scratch, at + "mlp_t") : null,
+                ChannelMlp.save(arena, b, scratch, at + "mlp"),
+                state(arena, at + "mid"),
+                state(arena, at + "out"));
+    }
+
+    /** Whether backward runs each block again. */
+    private boolean replays() {
+        return recompute == Recompute.LAYERS || recompute == Recompute.EVALUATIONS;
+    }
+
     private Tensor state(Arena arena, String name) {
-        return arena.tensor("tape", name, sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
+        return arena.tensor(Layout.TAPE, name, sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
     }
 
     /**
@@ -111,36 +160,45 @@ public final class RecursionStep {
      * @param record whether a backward pass follows
      */
     public void forward(Slot slot, Tensor inject, Tensor out, Tensor next, boolean record) {
-        Tensor h = slot.u;
         int last = layers.size() - 1;
-        for (int i = 0; i <= last; i++) {
-            BlockTape t = slot.blocks.get(i);
-            if (t.mixer != null) {
-                mixers.get(i).forward(h, t.mixer, t.mid);
-            } else {
-                attentions.get(i).forward(h, t.attention, t.mid);
-            }
-            boolean end = i == last;
-            mlps.get(i)
-                    .forward(
-                            t.mid,
-                            t.mlp,
-                            end ? inject : null,
-                            end ? out : t.out,
-                            end && inject != null ? next : null,
-                            record);
-            h = t.out;
+        boolean keep = record && !replays();
+        for (int i = 0; i < last; i++) {
+            block(slot, i, null, slot.blocks.get(i).out, null, keep);
         }
+        block(slot, last, inject, out, inject != null ? next : null, keep);
+    }
+
+    /** Block i of an evaluation from its input: its tape, and u = out + c unless c is null. */
+    private void block(Slot slot, int i, Tensor c, Tensor out, Tensor u, boolean keep) {
+        BlockTape t = slot.blocks.get(i);
+        if (t.mixer != null) {
+            mixers.get(i).forward(input(slot, i), t.mixer, t.mid);
+        } else {
+            attentions.get(i).forward(input(slot, i), t.attention, t.mid);
+        }
+        mlps.get(i).forward(t.mid, t.mlp, c, out, u, keep);
+    }
+
+    private static Tensor input(Slot slot, int i) {
+        return i == 0 ? slot.u : slot.blocks.get(i - 1).out;
     }
 
     /** d: in the gradient of {@code out}, out that of u. Adds to the weight gradients; uses up the slot. */
     public void backward(Slot slot, Tensor out, Tensor d) {
         int last = layers.size() - 1;
+        if (recompute == Recompute.EVALUATIONS) {
+            for (int i = 0; i < last; i++) {
+                block(slot, i, null, slot.blocks.get(i).out, null, false);
+            }
+        }
         for (int i = last; i >= 0; i--) {
             BlockTape t = slot.blocks.get(i);
+            if (replays()) {
+                block(slot, i, null, t.out, null, true);
+            }
             Tensor[] g = gradients.get(i);
-            Tensor in = i == 0 ? slot.u : slot.blocks.get(i - 1).out;
-            mlps.get(i).backward(t.mid, t.mlp, i == last ? out : t.out, d, g[2], g[3]);
+            Tensor in = input(slot, i);
+            mlps.get(i).backward(t.mid, t.mlp, i == last && !replays() ? out : t.out, d, g[2], g[3]);
             if (t.mixer != null) {
                 mixers.get(i).backward(in, t.mixer, t.mid, d, g[0], g[1]);
             } else {

@@ -26,6 +26,19 @@ final class FusedProducts {
         kernels.swiglu(gu, p, rows);
     }
 
+    /**
+     * Forms again what {@link #linearSwiglu} kept in gu, by the operation that formed it, hence with the same bits.
+     *
+     * @param p scratch
+     */
+    static void gateUp(Kernels kernels, Tensor x, Tensor w, Tensor gu, Tensor p, long rows) {
+        if (kernels.fusesLinearSwiglu((int) (p.count() / rows), (int) (x.count() / rows), x.dtype())) {
+            kernels.linearSwiglu(x, w, gu, p);
+            return;
+        }
+        kernels.linear(x, w, gu);
+    }
+
     /** Through p = silu(g) u and then p W^T: gu becomes its gradient, and p is formed again. */
     static void linearSwigluBwd(Kernels kernels, Tensor dy, Tensor w, Tensor gu, Tensor p, long rows) {
         kernels.linearBwdX(dy, w, p, false); // its gradient, then the activation itself

@@ -3,12 +3,14 @@ package trm.ops;
 import trm.device.Arena;
 import trm.device.Dtype;
 import trm.device.Kernels;
+import trm.device.Layout;
 import trm.device.Tensor;
 
 /**
  * Token mixing: on the transposed state, out = rms_norm(h + swiglu(h)), where the SwiGLU and the mean of the norm run
  * over positions (reference section 3). The state is never transposed: a product over positions is W h_b, lane by lane.
- * One operation of the backend for sizes that it fuses, else composed.
+ * Gate and up are formed again where the tape does not keep them, as in {@link ChannelMlp}. One operation of the backend
+ * for sizes that it fuses, else composed.
  */
 public final class PositionMlp {
     /** What backward needs: gate and up [B, 2, I, D], null where the backend fuses, and the norm's scales [B, D]. */
@@ -21,9 +23,10 @@ public final class PositionMlp {
     private final Tensor activation;
     private final Tensor branch;
     private final Tensor work;
+    private final boolean recompute;
     private final boolean fused;
 
-    /** @param scratch shared by all blocks of a network */
+    /** @param scratch shared by all blocks of a network; where it holds gate and up, backward forms them again */
     public PositionMlp(Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
         this.kernels = kernels;
         this.sizes = sizes;
@@ -31,6 +34,7 @@ public final class PositionMlp {
         this.downWeight = downWeight;
         this.branch = scratch.branch();
         this.work = scratch.work();
+        this.recompute = scratch.gateUp() != null;
         this.fused = fuses(kernels, sizes);
         this.activation = fused ? null : scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
     }
@@ -39,11 +43,14 @@ public final class PositionMlp {
         return kernels.fusesPositionMlp(s.positions(), s.mixInner(), s.width(), s.dtype());
     }
 
-    public static Saved save(Kernels kernels, Arena arena, BlockSizes s, String name) {
-        Tensor gateUp = fuses(kernels, s)
-                ? null
-                : arena.tensor("tape", name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width());
-        return new Saved(gateUp, arena.tensor("tape", name + ".scale", Dtype.F32, s.lanes(), s.width()));
+    public static Saved save(Kernels kernels, Arena arena, BlockSizes s, Scratch scratch, String name) {
+        Tensor gateUp = null;
+        if (!fuses(kernels, s)) {
+            gateUp = scratch.gateUp() != null
+                    ? scratch.gateUp().view(0, s.lanes(), 2, s.mixInner(), s.width())
+                    : arena.tensor(Layout.TAPE, name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width());
+        }
+        return new Saved(gateUp, arena.tensor(Layout.TAPE, name + ".scale", Dtype.F32, s.lanes(), s.width()));
     }
 
     /** h, out [B, S, D]. */
@@ -53,10 +60,15 @@ public final class PositionMlp {
             return;
         }
         long lanes = sizes.lanes();
-        kernels.mix(h, gateUpWeight, saved.gateUp(), lanes, sizes.width());
+        project(h, saved.gateUp());
         kernels.swiglu(saved.gateUp(), activation, lanes);
         kernels.mix(activation, downWeight, branch, lanes, sizes.width());
         kernels.addRmsNormPositions(h, branch, out, saved.scale(), lanes, sizes.width(), sizes.eps());
+    }
+
+    /** Gate and up of h: forward and backward must form them alike. */
+    private void project(Tensor h, Tensor gateUp) {
+        kernels.mix(h, gateUpWeight, gateUp, sizes.lanes(), sizes.width());
     }
 
     /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
@@ -69,6 +81,9 @@ public final class PositionMlp {
         long lanes = sizes.lanes();
         int width = sizes.width();
         Tensor gateUp = saved.gateUp();
+        if (recompute) {
+            project(h, gateUp);
+        }
         kernels.addRmsNormPositionsBwd(d, out, saved.scale(), d, lanes, width);
         kernels.mixBwdX(d, downWeight, activation, lanes, width, false); // its gradient, then the activation itself
         kernels.swigluBwd(gateUp, activation, gateUp, activation, lanes);

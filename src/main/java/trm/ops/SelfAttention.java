@@ -3,6 +3,7 @@ package trm.ops;
 import trm.device.Arena;
 import trm.device.Dtype;
 import trm.device.Kernels;
+import trm.device.Layout;
 import trm.device.Tensor;
 
 /** out = rms_norm(h + attention(h)) over channels, all positions seeing all (reference section 3). */
@@ -39,10 +40,10 @@ public final class SelfAttention {
     public static Saved save(Arena arena, BlockSizes s, String name) {
         int w = s.attentionWidth();
         return new Saved(
-                arena.tensor("tape", name + ".qkv", s.dtype(), s.rows(), 3, w),
-                arena.tensor("tape", name + ".mixed", s.dtype(), s.rows(), w),
-                arena.tensor("tape", name + ".lse", Dtype.F32, s.lanes(), s.heads(), s.positions()),
-                arena.tensor("tape", name + ".scale", Dtype.F32, s.rows()));
+                arena.tensor(Layout.TAPE, name + ".qkv", s.dtype(), s.rows(), 3, w),
+                arena.tensor(Layout.TAPE, name + ".mixed", s.dtype(), s.rows(), w),
+                arena.tensor(Layout.TAPE, name + ".lse", Dtype.F32, s.lanes(), s.heads(), s.positions()),
+                arena.tensor(Layout.TAPE, name + ".scale", Dtype.F32, s.rows()));
     }
 
     /** h, out [B, S, D]. */

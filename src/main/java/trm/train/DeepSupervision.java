@@ -14,7 +14,8 @@ import trm.model.Parameters;
 /**
  * Deep supervision of a batch of lanes (reference section 6). A lane carries its sample, y, z, step count and halted
  * flag; a halted lane takes the next sample. One {@link #step} is: admit, forward, losses, halting, backward, update;
- * with the continue loss, a further forward pass whose latents are dropped.
+ * with the continue loss, a further forward pass whose latents are dropped. Forward to backward may go part by part
+ * ({@link MicroBatch}).
  *
  * <p>All state lives on the device, the step number and what follows from it too: every step is the same sequence of
  * operations. The first runs as it is, then the sequence is recorded and replayed. Only the numbers of the new samples
@@ -33,6 +34,7 @@ public final class DeepSupervision implements AutoCloseable {
     private final Kernels.TokenResults tokens;
     private final Kernels.HaltResults halts;
     private final NextPass next; // null without the continue loss
+    private final MicroBatch[] parts;
     private final Kernels.Schedule schedule;
     private final Kernels.Adam adam;
     private final RowRing ring;
@@ -46,15 +48,17 @@ public final class DeepSupervision implements AutoCloseable {
     /** One more forward pass of the lanes, on latents of its own, and what the continue loss makes of its q. */
     private record NextPass(Model model, Kernels.Lanes lanes, Kernels.ContinueResults results) {
         static NextPass allocate(
-                Backend backend, Arena arena, ModelSizes sizes, Parameters parameters, Kernels.Lanes lanes) {
+                Backend backend, Arena arena, ModelSizes sizes, int parts, Parameters parameters, Kernels.Lanes lanes) {
+            Model model = Model.forEvaluation(backend, arena, sizes, parts, parameters, parameters.weights());
             return new NextPass(
-                    Model.forEvaluation(backend, arena, sizes, parameters, parameters.weights()),
-                    LaneTensors.withOwnLatents(lanes, arena, sizes),
+                    model,
+                    LaneTensors.withOwnLatents(lanes, arena, model.sizes()),
                     LaneTensors.continueResults(arena, sizes));
         }
     }
 
     /**
+     * @param config where it leaves them open ({@code auto}), nothing is recomputed and all lanes go at once
      * @param totalSteps optimizer steps of the whole run, for the cosine part of the schedule
      * @param data the device-resident training examples
      */
@@ -84,14 +88,30 @@ public final class DeepSupervision implements AutoCloseable {
         this.parameters = parameters;
         this.config = config;
         this.data = data;
-        model = Model.forTraining(backend, arena, sizes, parameters);
-        lanes = LaneTensors.lanes(arena, sizes);
+        arena.turn("training step");
+        int count = Math.max(1, config.microBatches());
+        model = Model.forTraining(backend, arena, sizes, count, config.recompute(), parameters);
+        lanes = LaneTensors.lanes(arena, sizes, LaneTensors.LASTING);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, true);
-        next = config.arch().hasContinueLoss() ? NextPass.allocate(backend, arena, sizes, parameters, lanes) : null;
+        next = config.arch().hasContinueLoss()
+                ? NextPass.allocate(backend, arena, sizes, count, parameters, lanes)
+                : null;
         minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
         controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
         metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
+        parts = new MicroBatch[count];
+        for (int i = 0; i < count; i++) {
+            parts[i] = MicroBatch.of(
+                    i,
+                    count,
+                    lanes,
+                    tokens,
+                    halts,
+                    minSteps,
+                    next == null ? null : next.lanes(),
+                    next == null ? null : next.results());
+        }
         ring = new RowRing(backend, arena, sizes.lanes(), RING);
         reading = new MetricsReading(backend, arena);
         repeated = new RepeatedStep(backend, graphs, this::enqueue);
@@ -138,16 +158,11 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
-        double scale = 1.0 / config.globalBatchSize();
         kernels.admit(ring.rows(), controls, data, parameters.yInit(), parameters.zInit(), lanes);
-        model.forward(lanes);
-        model.tokenLoss(lanes, tokens, scale);
-        int maxSteps = config.arch().haltMaxSteps();
-        Kernels.HaltRule rule = next == null ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
-        kernels.halt(model.q(), tokens, minSteps, lanes, halts, maxSteps, rule, 0.5 * scale);
-        if (next != null) {
-            continueLoss(maxSteps, 0.5 * scale);
+        for (int i = 0; i < parts.length; i++) {
+            forwardBackward(parts[i], i);
         }
+        kernels.phase("heads, losses");
         kernels.metrics(
                 model.q(),
                 tokens,
@@ -155,15 +170,43 @@ public final class DeepSupervision implements AutoCloseable {
                 lanes,
                 next == null ? null : next.results().loss(),
                 metrics);
-        model.backward(lanes, halts.dq());
+    }
+
+    /** Forward to gradients of one part of the lanes. */
+    private void forwardBackward(MicroBatch part, int index) {
+        double scale = 1.0 / config.globalBatchSize();
+        int maxSteps = config.arch().haltMaxSteps();
+        Kernels.HaltRule rule = next == null ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
+        model.forward(part.lanes(), index);
+        model.tokenLoss(part.lanes(), part.tokens(), scale);
+        kernels.halt(
+                model.q(index),
+                part.tokens(),
+                part.minSteps(),
+                part.lanes(),
+                part.halts(),
+                maxSteps,
+                rule,
+                0.5 * scale);
+        if (next != null) {
+            continueLoss(part, index, maxSteps, 0.5 * scale);
+        }
+        model.backward(part.lanes(), part.halts().dq(), index);
     }
 
     /** What q_continue should have said, by one more forward pass from the new latents (reference section 6, 4). */
-    private void continueLoss(int maxSteps, double scale) {
-        kernels.copy(lanes.y(), next.lanes().y());
-        kernels.copy(lanes.z(), next.lanes().z());
-        next.model().forwardHalting(next.lanes());
-        kernels.continueLoss(model.q(), next.model().q(), lanes, next.results(), halts.dq(), maxSteps, scale);
+    private void continueLoss(MicroBatch part, int index, int maxSteps, double scale) {
+        kernels.copy(part.lanes().y(), part.nextLanes().y());
+        kernels.copy(part.lanes().z(), part.nextLanes().z());
+        next.model().forwardHalting(part.nextLanes(), index);
+        kernels.continueLoss(
+                model.q(index),
+                next.model().q(index),
+                part.lanes(),
+                part.continues(),
+                part.halts().dq(),
+                maxSteps,
+                scale);
     }
 
     /** Both optimizers and the moving average; gradients become zero. */

@@ -10,9 +10,11 @@ import trm.device.CudaInstallation;
 import trm.device.DeviceException;
 import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
+import trm.device.PlanningBackend;
 import trm.device.UnknownDeviceException;
 import trm.device.cpu.CpuBackend;
 import trm.device.cuda.CudaBackend;
+import trm.device.cuda.CudaMemory;
 
 /** Opens the device that a user named. A named device never falls back to another. */
 public final class Devices {
@@ -71,6 +73,11 @@ public final class Devices {
 
     private static String describe(Backend backend) {
         return backend.name() + " (" + backend.target() + ")";
+    }
+
+    /** A GPU that is not here, to plan for. */
+    public static PlanningBackend absentGpu() {
+        return PlanningBackend.ofAbsent(CudaMemory.overheadBytes());
     }
 
     /** What the machine's files and this build lack for any GPU; nothing is loaded to find out. */

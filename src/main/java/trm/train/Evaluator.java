@@ -7,6 +7,7 @@ import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Layout;
 import trm.device.Tensor;
 import trm.model.Model;
 import trm.model.ModelSizes;
@@ -65,8 +66,9 @@ public final class Evaluator implements AutoCloseable {
         this.kernels = backend.kernels();
         this.parameters = parameters;
         this.steps = steps;
+        arena.turn("evaluation");
         model = Model.forEvaluation(backend, arena, sizes, parameters, weights);
-        lanes = LaneTensors.lanes(arena, sizes);
+        lanes = LaneTensors.lanes(arena, sizes, Layout.SCRATCH);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, false);
         ring = new RowRing(backend, arena, sizes.lanes(), 1);

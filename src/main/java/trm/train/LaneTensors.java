@@ -6,28 +6,33 @@ import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Layout;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
 
 /** Makes the device tensors of B lanes. */
 final class LaneTensors {
+    /** Purpose of what lanes keep from step to step. */
+    static final String LASTING = "lanes";
+
     private LaneTensors() {}
 
-    static Kernels.Lanes lanes(Arena arena, ModelSizes s) {
+    /** @param latents purpose of y and z: they last, or live within a turn */
+    static Kernels.Lanes lanes(Arena arena, ModelSizes s, String latents) {
         return new Kernels.Lanes(
                 ints(arena, "halted", s.lanes()),
                 ints(arena, "steps", s.lanes()),
                 ints(arena, "inputs", s.lanes(), s.tokens()),
                 ints(arena, "labels", s.lanes(), s.tokens()),
                 ints(arena, "puzzle_identifiers", s.lanes()),
-                arena.tensor("lanes", "z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
-                arena.tensor("lanes", "z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
+                arena.tensor(latents, "z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
+                arena.tensor(latents, "z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
     }
 
     static Kernels.TokenResults tokenResults(Arena arena, ModelSizes s) {
         return new Kernels.TokenResults(
                 ints(arena, "preds", s.lanes(), s.tokens()),
-                arena.tensor("lanes", "lane_loss", Dtype.F64, s.lanes()),
+                arena.tensor(LASTING, "lane_loss", Dtype.F64, s.lanes()),
                 ints(arena, "hits", s.lanes()),
                 ints(arena, "labelled", s.lanes()));
     }
@@ -35,14 +40,14 @@ final class LaneTensors {
     static Kernels.HaltResults haltResults(Arena arena, ModelSizes s, boolean training) {
         return new Kernels.HaltResults(
                 ints(arena, "exact", s.lanes()),
-                arena.tensor("lanes", "halt_loss", Dtype.F64, s.lanes()),
-                training ? arena.tensor("lanes", "dq", Dtype.F32, s.lanes(), 2) : null);
+                arena.tensor(LASTING, "halt_loss", Dtype.F64, s.lanes()),
+                training ? arena.tensor(LASTING, "dq", Dtype.F32, s.lanes(), 2) : null);
     }
 
     static Kernels.ContinueResults continueResults(Arena arena, ModelSizes s) {
         return new Kernels.ContinueResults(
-                arena.tensor("lanes", "continue_target", Dtype.F64, s.lanes()),
-                arena.tensor("lanes", "continue_loss", Dtype.F64, s.lanes()));
+                arena.tensor(LASTING, "continue_target", Dtype.F64, s.lanes()),
+                arena.tensor(LASTING, "continue_loss", Dtype.F64, s.lanes()));
     }
 
     /** The same samples with latents of their own. */
@@ -53,12 +58,12 @@ final class LaneTensors {
                 lanes.inputs(),
                 lanes.labels(),
                 lanes.ids(),
-                arena.tensor("scratch", "next.z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
-                arena.tensor("scratch", "next.z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
+                arena.tensor(Layout.SCRATCH, "next.z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
+                arena.tensor(Layout.SCRATCH, "next.z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
     }
 
     private static Tensor ints(Arena arena, String name, long... dims) {
-        return arena.tensor("lanes", name, Dtype.I32, dims);
+        return arena.tensor(LASTING, name, Dtype.I32, dims);
     }
 
     /** All lanes take a new sample at the next step: sets {@code halted} [B] to 1. */

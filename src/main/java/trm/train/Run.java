@@ -8,7 +8,6 @@ import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import trm.config.ConfigLoader;
-import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.data.LegacyRandom;
@@ -22,7 +21,6 @@ import trm.io.FormatException;
 import trm.io.MetricsCsv;
 import trm.io.RunLog;
 import trm.io.SafeTensors;
-import trm.model.ModelSizes;
 import trm.model.Parameters;
 import trm.train.MetricsRow.Column;
 
@@ -55,7 +53,7 @@ public final class Run {
     }
 
     private final Backend backend;
-    private final TrainConfig config;
+    private TrainConfig config; // with the number of micro-batches, once that is settled
     private final Path folder;
     private final Listener listener;
     private volatile boolean stop;
@@ -91,14 +89,21 @@ public final class Run {
         Path dataFolder = Path.of(config.dataPaths().get(0));
         Dataset train = Dataset.open(dataFolder, "train");
         Dataset test = Files.isDirectory(dataFolder.resolve("test")) ? Dataset.open(dataFolder, "test") : null;
-        DataShape shape = new DataShape(
-                train.seqLen(), train.info().vocabSize(), train.info().numPuzzleIdentifiers());
-        ModelSizes sizes = new ModelSizes(config.arch(), shape, config.globalBatchSize());
         long total = totalSteps(config, train);
         if (total < 1) {
             throw new FormatException(dataFolder + ": " + config.epochs() + " epochs of " + train.examples()
                     + " examples fill no batch of " + config.globalBatchSize());
         }
+        RunTensors.DataSizes sizes = RunTensors.DataSizes.of(train, test);
+        int positions = config.arch().prefixLen() + train.seqLen();
+        MemoryPlan plan = MemoryPlan.of(
+                backend,
+                config,
+                positions,
+                (device, arena, settled) -> RunTensors.allocate(device, arena, settled, sizes, total));
+        plan.requireFits();
+        // gradients are summed part by part: a resumed run must go on with as many parts
+        config = config.with(config.recompute(), plan.settled().microBatches());
         prepareFolder(resume);
         try (RunLog log = new RunLog(folder)) {
             LOG.info(
@@ -107,7 +112,8 @@ public final class Run {
                     backend.target(),
                     log.file().resolveSibling("config.yaml"));
             try {
-                return train(resume, train, test, sizes, total);
+                say("memory: " + plan.describe());
+                return train(resume, train, test, plan, sizes, total);
             } catch (RuntimeException e) {
                 LOG.error("the run failed", e);
                 throw e;
@@ -115,60 +121,58 @@ public final class Run {
         }
     }
 
-    private Outcome train(boolean resume, Dataset train, Dataset test, ModelSizes sizes, long total) {
+    private Outcome train(
+            boolean resume, Dataset train, Dataset test, MemoryPlan plan, RunTensors.DataSizes sizes, long total) {
         CheckpointStore store = new CheckpointStore(folder.resolve("checkpoints"), config.checkpointKeep());
-        try (Arena arena = new Arena(backend);
+        try (Arena arena = plan.allocate(backend);
+                RunTensors tensors = RunTensors.allocate(backend, arena, plan.settled(), sizes, total);
                 MetricsCsv csv = new MetricsCsv(folder.resolve("metrics.csv"), MetricsRow.titles());
                 EventFile events = new EventFile(folder)) {
-            Parameters parameters = new Parameters(backend, arena, sizes, true);
-            Kernels.Examples trainExamples = DeviceExamples.upload(backend, arena, train);
-            try (DeepSupervision supervision =
-                            new DeepSupervision(backend, arena, sizes, parameters, config, total, trainExamples);
-                    Evaluator evaluator = test == null ? null : evaluator(arena, sizes, parameters)) {
-                Kernels.Examples testExamples = test == null ? null : DeviceExamples.upload(backend, arena, test);
-                LegacyRandom legacy = new LegacyRandom(config.seed());
-                int passEpochs = config.evalInterval() == null ? config.epochs() : config.evalInterval();
-                TrainLoader loader =
-                        new TrainLoader(train, config.seed(), legacy, config.globalBatchSize(), passEpochs);
-                long step = 0;
-                long evaluated = 0;
-                if (resume) {
-                    SafeTensors file = SafeTensors.open(store.latestValid(this::warn)
-                            .orElseThrow(() -> new FormatException(
-                                    folder.resolve("checkpoints") + ": no valid checkpoint to resume from")));
-                    Checkpoint.readParameters(file, backend, parameters);
-                    Checkpoint.HostState host = Checkpoint.readState(file, backend, supervision);
-                    Checkpoint.restore(loader, host);
-                    step = host.step();
-                    evaluated = host.evaluatedStep();
-                    csv.truncateAfter(step);
-                    if (evaluated != step) {
-                        csv.dropRows(step, Column.EVAL_PUZZLES.ordinal()); // its evaluation will run again
-                    }
-                    if (step >= total && (evaluator == null || evaluated == step)) {
-                        say("the run in " + folder + " is finished: step " + step + " of " + total);
-                        return Outcome.ALREADY_FINISHED;
-                    }
-                    say("resuming " + file.file() + " at step " + step + " of " + total);
-                } else {
-                    parameters.initialize(config.seed());
-                    loader.startPass();
-                }
-                Loop loop = new Loop(
-                        parameters, supervision, evaluator, testExamples, loader, legacy, store, csv, events, total);
-                return loop.run(step, evaluated);
+            DeviceExamples.upload(backend, train, tensors.trainExamples());
+            if (test != null) {
+                DeviceExamples.upload(backend, test, tensors.testExamples());
             }
+            Parameters parameters = tensors.parameters();
+            LegacyRandom legacy = new LegacyRandom(config.seed());
+            int passEpochs = config.evalInterval() == null ? config.epochs() : config.evalInterval();
+            TrainLoader loader = new TrainLoader(train, config.seed(), legacy, config.globalBatchSize(), passEpochs);
+            long step = 0;
+            long evaluated = 0;
+            if (resume) {
+                SafeTensors file = SafeTensors.open(store.latestValid(this::warn)
+                        .orElseThrow(() -> new FormatException(
+                                folder.resolve("checkpoints") + ": no valid checkpoint to resume from")));
+                Checkpoint.readParameters(file, backend, parameters);
+                Checkpoint.HostState host = Checkpoint.readState(file, backend, tensors.supervision());
+                Checkpoint.restore(loader, host);
+                step = host.step();
+                evaluated = host.evaluatedStep();
+                csv.truncateAfter(step);
+                if (evaluated != step) {
+                    csv.dropRows(step, Column.EVAL_PUZZLES.ordinal()); // its evaluation will run again
+                }
+                if (step >= total && (tensors.evaluator() == null || evaluated == step)) {
+                    say("the run in " + folder + " is finished: step " + step + " of " + total);
+                    return Outcome.ALREADY_FINISHED;
+                }
+                say("resuming " + file.file() + " at step " + step + " of " + total);
+            } else {
+                parameters.initialize(config.seed());
+                loader.startPass();
+            }
+            Loop loop = new Loop(
+                    parameters,
+                    tensors.supervision(),
+                    tensors.evaluator(),
+                    tensors.testExamples(),
+                    loader,
+                    legacy,
+                    store,
+                    csv,
+                    events,
+                    total);
+            return loop.run(step, evaluated);
         }
-    }
-
-    private Evaluator evaluator(Arena arena, ModelSizes sizes, Parameters parameters) {
-        return new Evaluator(
-                backend,
-                arena,
-                sizes.withLanes(config.evalBatchSize() > 0 ? config.evalBatchSize() : config.globalBatchSize()),
-                parameters,
-                config.ema() ? parameters.averagedWeights() : parameters.weights(),
-                config.arch().haltMaxSteps());
     }
 
     private void say(String text) {

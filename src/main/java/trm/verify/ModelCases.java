@@ -8,6 +8,7 @@ import trm.config.ArchConfig;
 import trm.config.DataShape;
 import trm.config.LossType;
 import trm.config.PosEncodings;
+import trm.config.Recompute;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -112,7 +113,10 @@ final class ModelCases {
                 1,
                 0,
                 0,
-                "float32");
+                "float32",
+                Recompute.NONE,
+                1,
+                0);
     }
 
     /** Weights of the case as initial weights; the moving average, if there is one, starts equal to them. */

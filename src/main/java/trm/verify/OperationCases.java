@@ -8,6 +8,7 @@ import trm.config.ArchConfig;
 import trm.config.DataShape;
 import trm.config.LossType;
 import trm.config.PosEncodings;
+import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
@@ -471,8 +472,9 @@ final class OperationCases {
         SelfAttention.Rotary rotary = mlpT
                 ? new SelfAttention.Rotary(null, null)
                 : RotaryTables.of(backend, arena, positions, heads, arch.headWidth(), theta);
-        Scratch scratch = Scratch.allocate(backend.kernels(), arena, sizes.block(), mlpT, true);
-        RecursionStep f = new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch);
+        Scratch scratch = Scratch.allocate(kernels, arena, sizes.block(), mlpT, true, false);
+        RecursionStep f =
+                new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch, Recompute.NONE);
         RecursionStep.Slot slot = f.slot(arena, "f");
         Tensor y = floats(arena, "y", shape);
         HostCopy.put(backend, slot.u(), c.floats("h"));

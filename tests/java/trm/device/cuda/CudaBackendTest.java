@@ -37,6 +37,7 @@ import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.TestDevice;
 import trm.train.GraphTest;
+import trm.train.RecomputeTest;
 
 /** The Java half of the CUDA backend, whole, on {@link FakeGpu}. It says nothing about kernels or about speed. */
 class CudaBackendTest {
@@ -92,6 +93,28 @@ class CudaBackendTest {
             assertEquals(made, count(result, what + " destroyed"), what);
         }
         assertTrue(count(result, "launch") > 100, result.out());
+    }
+
+    /** Recomputation where products are fused with what follows: gate and up come again with the bits of the forward pass. */
+    @Test
+    void recomputationPassesItsTests() throws IOException, InterruptedException {
+        FakeGpu.Result result = gpu.java(
+                        Map.of("-Dtrm.test.device", "cuda:0", "FAKE_CUDA_FUSED", "1", "FAKE_CUDA_TRACE", "1"),
+                        Recomputation.class.getName())
+                .done();
+        assertTrue(result.out().contains(" 0 failed, "), result.out());
+        for (String operation : List.of("linear_swiglu", "linear_add_rms_norm")) {
+            assertTrue(result.out().contains("fused " + operation), result.out());
+        }
+    }
+
+    /** Main class of {@link #recomputationPassesItsTests}. */
+    static final class Recomputation {
+        private Recomputation() {}
+
+        public static void main(String[] args) {
+            System.exit(TestDevice.run(List.of(RecomputeTest.class.getName())) ? 0 : 1);
+        }
     }
 
     private static long count(FakeGpu.Result result, String line) {
@@ -542,7 +565,7 @@ class CudaBackendTest {
         FakeGpu.Result result = gpu.java(Map.of("FAKE_CUDA_MEMORY", "40000000"), Large.class.getName())
                 .done();
         assertEquals(
-                "no memory on cuda:0 for 'large': 80000000 bytes; 1048576 are free",
+                "no memory on cuda:0 for 'large': 80000000 bytes; 40000000 are free",
                 result.out().strip());
     }
 

@@ -54,6 +54,12 @@ public final class CpuBackend implements Backend {
         return kernels;
     }
 
+    /** Nine tenths of what is available: the Java machine, oneDNN and each thread's buffers need some too. */
+    @Override
+    public long freeBytes() {
+        return HostMemory.availableBytes() / 10 * 9;
+    }
+
     @Override
     public DeviceBuffer allocate(String name, long bytes) {
         kernels.recording().refuse("allocation of ", name);

@@ -2,6 +2,7 @@ package trm.device.cuda;
 
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import org.bytedeco.cuda.cudart.CUgraphExec_st;
 import org.bytedeco.cuda.cudart.CUgraph_st;
@@ -128,11 +129,18 @@ public final class CudaBackend implements Backend {
         cudart.cudaFree(new Address().at(address));
     }
 
-    private static long freeBytes() {
+    /** Of the whole GPU, what other processes leave of it. */
+    @Override
+    public long freeBytes() {
         try (org.bytedeco.javacpp.SizeTPointer free = new org.bytedeco.javacpp.SizeTPointer(1);
                 org.bytedeco.javacpp.SizeTPointer total = new org.bytedeco.javacpp.SizeTPointer(1)) {
             return cudart.cudaMemGetInfo(free, total) == 0 ? free.get() : 0;
         }
+    }
+
+    @Override
+    public Map<String, Long> overheadBytes() {
+        return CudaMemory.overheadBytes();
     }
 
     /** The buffer may be written again when this returns: the runtime has taken its bytes. */

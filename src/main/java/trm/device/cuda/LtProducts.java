@@ -33,8 +33,8 @@ import trm.device.Recording;
  * sums over lanes: lanes are permuted inwards into a workspace, as many at a time as fit, and one product sums them.
  */
 final class LtProducts implements Products, AutoCloseable {
-    private static final long WORKSPACE_BYTES = 32L << 20;
-    private static final long PERMUTED_BYTES = 128L << 20;
+    private static final long WORKSPACE_BYTES = CudaMemory.WORKSPACE_BYTES;
+    private static final long PERMUTED_BYTES = CudaMemory.PERMUTED_BYTES;
     private static final int CANDIDATES = 16;
     private static final int WARM_RUNS = 3;
     private static final int TIMED_RUNS = 10;

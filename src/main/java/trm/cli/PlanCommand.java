@@ -1,0 +1,169 @@
+package trm.cli;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
+import trm.config.ConfigException;
+import trm.config.ConfigLoader;
+import trm.config.MemorySize;
+import trm.config.TrainConfig;
+import trm.data.Dataset;
+import trm.device.Backend;
+import trm.device.CudaInstallation;
+import trm.device.PlanningBackend;
+import trm.train.Devices;
+import trm.train.MemoryPlan;
+import trm.train.RunTensors;
+
+/** {@code trm plan}: the memory of a training run, laid out without any. */
+@Command(
+        name = "plan",
+        mixinStandardHelpOptions = true,
+        description = {
+            "Lays out the memory of a training run and says whether it fits; allocates nothing and needs no data.",
+            "Plans for the device that is here or, with --memory, for one of that size: the GPU that is here, or else",
+            "one that is not. GB = 10^9 bytes. Exit code 0 whether or not it fits.",
+            "Settings: recompute=auto|none|gate_up|layers|evaluations, micro_batches=auto|N."
+        },
+        footer = {
+            "",
+            "Example: trm plan configs/sudoku-mlp.yaml --memory 24GB",
+            "         trm plan configs/sudoku-mlp.yaml arch.L_cycles=12 recompute=layers --memory 80GB --json",
+        })
+final class PlanCommand implements Callable<Integer> {
+    private static final int TOTAL_STEPS = 1; // of the schedule; takes no memory
+
+    @Spec
+    private CommandSpec spec;
+
+    @Parameters(
+            arity = "1..*",
+            paramLabel = "CONFIG.yaml key=value",
+            description = "Configuration, with data_shape, and values that replace its own.")
+    private List<String> arguments;
+
+    @Option(
+            names = "--memory",
+            paramLabel = "SIZE",
+            description = "Size to plan for, e.g. 80GB; default: what is free.")
+    private String memory;
+
+    @Option(
+            names = "--examples",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Training samples, where data_paths is not there (default ${DEFAULT-VALUE}).")
+    private long examples;
+
+    @Option(
+            names = "--test-examples",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Test samples, where data_paths is not there (default ${DEFAULT-VALUE}).")
+    private long testExamples;
+
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
+    private String device;
+
+    @Option(names = "--json", description = "Print the result as one JSON object.")
+    private boolean json;
+
+    @Override
+    public Integer call() {
+        Cli.atLeast(spec, "--examples", examples, 0);
+        Cli.atLeast(spec, "--test-examples", testExamples, 0);
+        long size = memory == null ? 0 : MemorySize.parse("--memory", memory);
+        TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()));
+        RunTensors.DataSizes data = data(config);
+        MemoryPlan.Contents<RunTensors> contents =
+                (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, TOTAL_STEPS);
+        int positions = config.arch().prefixLen() + data.shape().seqLen();
+        if (size > 0
+                && device.equals("auto")
+                && !Devices.cudaObstacles(0, CudaInstallation.ofThisMachine()).isEmpty()) {
+            PlanningBackend absent = Devices.absentGpu();
+            report(
+                    config,
+                    data,
+                    "a GPU of " + MemorySize.text(size),
+                    MemoryPlan.of(absent, size, config, positions, contents));
+            return 0;
+        }
+        try (Backend backend = Devices.open(
+                device, config.threads(), trm.device.MatmulPrecision.of(config.matmulPrecision()), line -> {})) {
+            MemoryPlan plan = size > 0
+                    ? MemoryPlan.of(new PlanningBackend(backend), size, config, positions, contents)
+                    : MemoryPlan.of(backend, config, positions, contents);
+            report(config, data, backend.name() + " (" + backend.target() + ")", plan);
+        }
+        return 0;
+    }
+
+    /** Of the data set where it is there, else of the configuration and the options. */
+    private RunTensors.DataSizes data(TrainConfig config) {
+        Path folder = Path.of(config.dataPaths().get(0));
+        if (Files.isDirectory(folder.resolve("train"))) {
+            return RunTensors.DataSizes.of(
+                    Dataset.open(folder, "train"),
+                    Files.isDirectory(folder.resolve("test")) ? Dataset.open(folder, "test") : null);
+        }
+        if (config.dataShape() == null) {
+            throw new ConfigException(
+                    "data_shape",
+                    arguments.get(0) + ": no data_shape, expected {seq_len: , vocab_size: , num_puzzle_identifiers: },"
+                            + " as there is no data set in " + folder);
+        }
+        Cli.message("no data set in " + folder + ": planned for " + examples + " training and " + testExamples
+                + " test samples (--examples, --test-examples)");
+        return new RunTensors.DataSizes(config.dataShape(), examples, testExamples, -1, -1);
+    }
+
+    private void report(TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan) {
+        TrainConfig settled = plan.settled();
+        System.out.printf(
+                "%s for %s%nbatch %d of %d positions, %s, n = %d, T = %d, recompute %s, micro_batches %d%n%n",
+                arguments.get(0),
+                name,
+                config.globalBatchSize(),
+                config.arch().prefixLen() + data.shape().seqLen(),
+                config.arch().dtype(),
+                config.arch().latentSteps(),
+                config.arch().cycles(),
+                settled.recompute().key(),
+                settled.microBatches());
+        plan.parts().forEach((part, bytes) -> line(part, bytes));
+        line("total", plan.totalBytes());
+        System.out.println();
+        for (MemoryPlan.Tried tried : plan.tried()) {
+            System.out.printf(
+                    "recompute %-12s micro_batches %-4d %10s%n",
+                    tried.recompute().key(), tried.microBatches(), MemorySize.text(tried.bytes()));
+        }
+        System.out.println(plan.fits() ? "fits: " + plan.describe() : "does not fit: " + plan.refusal());
+        if (json) {
+            Map<String, Object> result = new LinkedHashMap<>();
+            result.put("config", arguments.get(0));
+            result.put("device", name);
+            result.put("memory_bytes", plan.limitBytes());
+            result.put("total_bytes", plan.totalBytes());
+            result.put("fits", plan.fits());
+            result.put("recompute", settled.recompute().key());
+            result.put("micro_batches", settled.microBatches());
+            result.put("parts", plan.parts());
+            Cli.json(result);
+        }
+    }
+
+    private static void line(String part, long bytes) {
+        System.out.printf(Locale.ROOT, "%-12s %,18d %10s%n", part, bytes, MemorySize.text(bytes));
+    }
+}

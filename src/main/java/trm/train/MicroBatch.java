@@ -1,0 +1,66 @@
+package trm.train;
+
+import trm.device.Kernels;
+import trm.device.Tensor;
+
+/**
+ * One of the equal parts in which a batch of lanes goes through the network: views of what the whole batch has, so that
+ * admission, metrics and updates need not know of parts. Gradients of the weights add up from part to part.
+ *
+ * @param nextLanes the part's samples with the latents of the continue loss's further pass, which all parts share in
+ *     turn; null without it
+ */
+record MicroBatch(
+        Kernels.Lanes lanes,
+        Kernels.TokenResults tokens,
+        Kernels.HaltResults halts,
+        Tensor minSteps,
+        Kernels.Lanes nextLanes,
+        Kernels.ContinueResults continues) {
+
+    /** Part {@code i} of {@code parts}; {@code nextLatents} have the size of one part, and are null as {@code next}. */
+    static MicroBatch of(
+            int i,
+            int parts,
+            Kernels.Lanes lanes,
+            Kernels.TokenResults tokens,
+            Kernels.HaltResults halts,
+            Tensor minSteps,
+            Kernels.Lanes nextLatents,
+            Kernels.ContinueResults next) {
+        Kernels.Lanes own = new Kernels.Lanes(
+                lanes.halted().part(i, parts),
+                lanes.steps().part(i, parts),
+                lanes.inputs().part(i, parts),
+                lanes.labels().part(i, parts),
+                lanes.ids().part(i, parts),
+                lanes.y().part(i, parts),
+                lanes.z().part(i, parts));
+        return new MicroBatch(
+                own,
+                new Kernels.TokenResults(
+                        tokens.preds().part(i, parts),
+                        tokens.laneLoss().part(i, parts),
+                        tokens.hits().part(i, parts),
+                        tokens.labelled().part(i, parts)),
+                new Kernels.HaltResults(
+                        halts.exact().part(i, parts),
+                        halts.haltLoss().part(i, parts),
+                        halts.dq().part(i, parts)),
+                minSteps.part(i, parts),
+                nextLatents == null
+                        ? null
+                        : new Kernels.Lanes(
+                                own.halted(),
+                                own.steps(),
+                                own.inputs(),
+                                own.labels(),
+                                own.ids(),
+                                nextLatents.y(),
+                                nextLatents.z()),
+                next == null
+                        ? null
+                        : new Kernels.ContinueResults(
+                                next.target().part(i, parts), next.loss().part(i, parts)));
+    }
+}

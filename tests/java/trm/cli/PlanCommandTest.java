@@ -1,0 +1,143 @@
+package trm.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+import trm.data.MiniSudokuBuilder;
+
+/** What {@code trm plan} prints; the figures themselves are MemoryPlanTest's. */
+class PlanCommandTest {
+    private static final String CONFIG = "configs/sudoku-mlp.yaml";
+
+    @TempDir
+    private Path temp;
+
+    @ParameterizedTest
+    @ValueSource(strings = {"24GB", "48 GB", "80gb", "141000MB", "0.08TB", "80000000000B"})
+    void fits(String size) throws IOException {
+        Trm.Result result =
+                Trm.execute("plan", CONFIG, "--memory", size, "--json").assertDone();
+        JsonNode json = result.json();
+        assertTrue(json.get("fits").asBoolean());
+        assertEquals("none", json.get("recompute").asText());
+        assertEquals(1, json.get("micro_batches").asInt());
+        long sum = 0;
+        for (JsonNode part : json.get("parts")) {
+            sum += part.asLong();
+        }
+        assertEquals(sum, json.get("total_bytes").asLong());
+        assertTrue(sum <= json.get("memory_bytes").asLong());
+        for (String part :
+                List.of("parameters", "optimizer", "ema", "data", "lanes", "tape", "scratch", "evaluation")) {
+            assertTrue(json.get("parts").has(part), part);
+            assertTrue(result.out().contains(part), result.out());
+        }
+        assertTrue(result.out().contains("\nfits: "), result.out());
+    }
+
+    /** Whether or not it fits, the question was answered. */
+    @Test
+    void doesNotFit() throws IOException {
+        Trm.Result result = Trm.execute(
+                        "plan", CONFIG, "recompute=layers", "micro_batches=2", "--memory", "1GB", "--json")
+                .assertDone();
+        JsonNode json = result.json();
+        assertFalse(json.get("fits").asBoolean());
+        assertEquals("layers", json.get("recompute").asText());
+        assertEquals(2, json.get("micro_batches").asInt());
+        assertTrue(result.out().contains("\ndoes not fit: a batch of 768 needs "), result.out());
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"80", "GB", "80GiB", "-1GB", "0GB", "80 XB", "1e9B", "", "2000000TB"})
+    void refusesABadSize(String size) {
+        Trm.execute("plan", CONFIG, "--memory", size).assertFails(2, "--memory is '" + size + "': must be ");
+    }
+
+    @Test
+    void refusesBadSettings() {
+        Trm.execute("plan", CONFIG, "memory=80").assertFails(2, "memory is '80': must be a size such as 80GB");
+        Trm.execute("plan", CONFIG, "recompute=some")
+                .assertFails(2, "recompute is some; expected auto, none, gate_up, layers or evaluations");
+        Trm.execute("plan", CONFIG, "micro_batches=0")
+                .assertFails(2, "micro_batches is 0; expected auto, or a whole number of at least 1");
+        Trm.execute("plan", CONFIG, "micro_batches=7")
+                .assertFails(2, "micro_batches is 7: must divide global_batch_size, which is 768");
+        Trm.execute("plan", CONFIG, "--examples", "-1").assertFails(2, "--examples -1: expected at least 0");
+        Trm.execute("plan", "absent.yaml").assertFails(2, "absent.yaml: no such file");
+    }
+
+    /** Without a size, for the device that is here; of the data set where there is one. */
+    @Test
+    void ofThisMachineAndItsData() throws IOException {
+        MiniSudokuBuilder.build(temp.resolve("data"), 4, 100, 10, 1, 8);
+        Path config = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("data"));
+        Trm.Result result =
+                Trm.execute("plan", config, "--device", "cpu", "--json").assertDone();
+        assertTrue(result.json().get("device").asText().startsWith("cpu ("), result.out());
+        assertTrue(result.json().get("fits").asBoolean());
+        long data = result.json().get("parts").get("data").asLong();
+        assertTrue(data >= 100 * (2 * 16 + 4), result.out());
+        assertEquals("", result.err());
+
+        Files.writeString(
+                config,
+                Files.readString(config)
+                        .replace(
+                                temp.resolve("data").toString(),
+                                temp.resolve("absent").toString()));
+        Trm.execute("plan", config).assertFails(2, config + ": no data_shape, expected {seq_len: ");
+        JsonNode absent = Trm.execute(
+                        "plan",
+                        config,
+                        "data_shape={seq_len: 16, vocab_size: 6, num_puzzle_identifiers: 1}",
+                        "--examples=1000",
+                        "--device=cpu",
+                        "--json")
+                .assertDone()
+                .json();
+        assertEquals(
+                2 * (16_000 + 128) + 4096 + 3 * 256,
+                absent.get("parts").get("data").asLong());
+    }
+
+    /** A benchmark plans, too. */
+    @Test
+    void aBenchmarkWithLittleMemory() throws IOException {
+        String[] settings = {"configs/cpu/sudoku-mlp-small.yaml", "threads=2", "batch=8", "arch.L_cycles=3"};
+        JsonNode plain = bench(settings, "memory=1GB").assertDone().json();
+        assertEquals("none", plain.get("recompute").asText());
+        long limit = plain.get("peak_bytes").asLong() * 3 / 4;
+        Trm.Result result = bench(settings, "memory=" + limit + "B").assertDone();
+        JsonNode limited = result.json();
+        assertTrue(limited.get("peak_bytes").asLong() <= limit);
+        assertFalse(limited.get("recompute").asText().equals("none"), limited.toString());
+        assertTrue(result.err().contains("memory: "), result.err());
+        bench(settings, "memory=1MB").assertFails(1, "a batch of 8 needs ", "; not even a batch of 1 would fit");
+    }
+
+    private static Trm.Result bench(String[] settings, String memory) {
+        return Trm.execute(
+                "bench",
+                settings[0],
+                settings[1],
+                settings[2],
+                settings[3],
+                memory,
+                "--seconds",
+                "0.05",
+                "--device",
+                "cpu",
+                "--json");
+    }
+}
