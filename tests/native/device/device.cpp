@@ -17,6 +17,7 @@
 #include <cuda_runtime.h>
 
 #include "check.h"
+#include "trm_record.h"
 
 namespace {
 
@@ -130,60 +131,13 @@ struct Entry<ENTRY, int (*)(P...)> {
 
 trm_backend device_table() {
     const trm_backend& own = *trm_backend_table();
-    trm_backend table = {};
-    table.abi_version = own.abi_version;
-    table.size = own.size;
-    table.name = own.name;
-    table.target = own.target;
-    table.last_error = own.last_error;
-    table.set_threads = own.set_threads;
-    table.fuses_position_mlp = own.fuses_position_mlp;
-    table.fuses_channel_mlp = own.fuses_channel_mlp;
-#define OPERATION(name) \
-    if (own.name != nullptr) table.name = Entry<&trm_backend::name, decltype(trm_backend::name)>::call
-    OPERATION(zero);
-    OPERATION(copy);
-    OPERATION(cast_bf16);
-    OPERATION(permute_lanes);
-    OPERATION(add);
-    OPERATION(add_into);
-    OPERATION(add_rms_norm);
-    OPERATION(add_rms_norm_bwd);
-    OPERATION(add_rms_norm_positions);
-    OPERATION(add_rms_norm_positions_bwd);
-    OPERATION(swiglu);
-    OPERATION(swiglu_bwd);
-    OPERATION(attention);
-    OPERATION(attention_bwd);
-    OPERATION(position_mlp);
-    OPERATION(position_mlp_bwd);
-    OPERATION(channel_mlp);
-    OPERATION(channel_mlp_bwd);
-    OPERATION(embed);
-    OPERATION(embed_bwd);
-    OPERATION(admit);
-    OPERATION(explore);
-    OPERATION(halt_head);
-    OPERATION(halt_head_bwd);
-    OPERATION(token_loss);
-    OPERATION(halt);
-    OPERATION(continue_loss);
-    OPERATION(metrics);
-    OPERATION(advance);
-    OPERATION(adam);
-    OPERATION(sign_sgd);
-#undef OPERATION
-    // A new entry of the table is to be named above: its host pointers would reach a kernel.
-    constexpr size_t WORDS = sizeof table / sizeof(void*);
-    for (size_t i = 0; i < WORDS; i++) {
-        uintptr_t theirs, ours;
-        memcpy(&theirs, reinterpret_cast<const char*>(&own) + i * sizeof(void*), sizeof theirs);
-        memcpy(&ours, reinterpret_cast<const char*>(&table) + i * sizeof(void*), sizeof ours);
-        if (theirs != 0 && ours == 0) {
-            fprintf(stderr, "device.cpp lacks the entry %zu bytes into trm_backend\n", i * sizeof(void*));
-            exit(2);
-        }
-    }
+    trm_backend table = own;  // questions are answered by the host
+#define ON_DEVICE(name) \
+    if (own.name != nullptr) table.name = Entry<&trm_backend::name, decltype(trm_backend::name)>::call;
+    TRM_OPERATIONS(ON_DEVICE)
+    TRM_PRODUCTS(ON_DEVICE)
+    TRM_FUSED(ON_DEVICE)
+#undef ON_DEVICE
     return table;
 }
 
