@@ -6,10 +6,12 @@
 #
 #   info       device, driver, library versions, what `trm info` says
 #   kernels    every kernel against its oracle, repeated for equal bits; compute-sanitizer's memcheck, initcheck, racecheck
+#   fused      the kernels for Hopper against plain ones, under memcheck too
 #   junit      the Java tests of the operations on cuda:0
 #   verify     the recorded cases on cuda:0, in float32
 #   agreement  ten steps as on the CPU; equal seeds, a resumed run and a replayed graph end with equal bits
 #   rates      copy bandwidth, and cuBLASLt at every product of the step
+#   fusedtime  the kernels for Hopper at the sizes of the step
 #   cudnn      attention by cuDNN and FlashAttention, through PyTorch; which descriptors cuDNN accepts
 #   bench      `trm bench` of the four shapes in bfloat16, with the table of operations
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
@@ -28,10 +30,10 @@ work=$root/target/gpu
 python=${PYTHON:-python3}
 device=${GPU_DEVICE:-cuda:0}
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
-checks=(info kernels junit verify agreement compile)
-timed=(rates cudnn bench peer inference)
-declare -A limits=([info]=30 [kernels]=240 [junit]=200 [verify]=120 [agreement]=150 [compile]=240
-    [rates]=150 [cudnn]=60 [bench]=120 [peer]=180 [inference]=240)
+checks=(info kernels fused junit verify agreement compile)
+timed=(rates fusedtime cudnn bench peer inference)
+declare -A limits=([info]=30 [kernels]=240 [fused]=150 [junit]=200 [verify]=120 [agreement]=150 [compile]=240
+    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=120 [peer]=180 [inference]=240)
 skipped=77
 
 # ---- stages ----------------------------------------------------------------------------------------------------------
@@ -77,7 +79,15 @@ PY
 build() {
     "$root/tests/native/device/build.sh" "$work/kernel_tests" "$GPU_ARCH" &&
         nvcc -std=c++17 -O2 --cudart static -gencode "arch=compute_$GPU_ARCH,code=sm_$GPU_ARCH" -o "$work/gpu_rates" \
-            "$root/bench/gpu_rates.cu" -ldl
+            "$root/bench/gpu_rates.cu" -ldl || return
+    [ "$GPU_ARCH" = 90a ] || return 0
+    local name program
+    for name in fused_linear fused_mixer; do # with the kernels that were compiled for the tests
+        program=("$root/bench/$name.cu" "$work"/kernel_tests/*.cu.o)
+        nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_90a,code=sm_90a -I "$root/native/include" \
+            -I "$root/cuda-kernels" -o "$work/$name" "${program[@]}" &
+    done
+    wait -n && wait -n
 }
 
 # One process a test: a fault of the device leaves the other tests alone.
@@ -123,12 +133,34 @@ stage_kernels() {
         done
     done
     sed -n 's/^kernel  //p' "$run"/kernels-plain/*.log | sort -u >"$run/kernels-run.txt"
-    sed -n 's/.*[^a-z0-9_]\([a-z0-9_]*_kernel\)(.*/\1/p' "$root"/cuda-kernels/*.cu | sort -u >"$run/kernels-all.txt"
+    # those of Hopper have programs of their own, see `fused`
+    grep -L '"sm90.cuh"' "$root"/cuda-kernels/*.cu | xargs sed -n 's/.*[^a-z0-9_]\([a-z0-9_]*_kernel\)(.*/\1/p' |
+        sort -u >"$run/kernels-all.txt"
     comm -13 "$run/kernels-run.txt" "$run/kernels-all.txt" | sed 's/^/NOT RUN /' | tee "$run/kernels-missing.txt"
     [ -s "$run/kernels-missing.txt" ] && failed=1
     echo "summary: $(cat "$run"/kernels-plain/*.log | sed -n 's/^passed .* \([0-9]*\) cases.*/\1/p' |
         awk '{ n += $1 } END { print n + 0 }') cases, $(wc -l <"$run/kernels-run.txt") kernels"
     return $failed
+}
+
+has_hopper() {
+    [ "$GPU_ARCH" = 90a ] || { echo "skipped: the kernels for Hopper need compute capability 9.0"; return 1; }
+}
+
+stage_fused() {
+    has_hopper || return $skipped
+    local failed=0
+    "$work/fused_linear" check || failed=1
+    "$work/fused_mixer" --quick || failed=1
+    echo "under memcheck:"
+    timeout 60 compute-sanitizer --tool memcheck --error-exitcode 9 "$work/fused_mixer" --quick || failed=1
+    echo "summary: $(grep -c -e '^ok ' -e ' ok ' "$work/run/fused.log") comparisons"
+    return $failed
+}
+
+stage_fusedtime() {
+    has_hopper || return $skipped
+    "$work/fused_linear" time && "$work/fused_mixer"
 }
 
 stage_junit() {
@@ -410,7 +442,7 @@ if is_wanted peer || is_wanted inference; then wanted+=(compile); fi
 rm -rf "$work/run"
 prepare
 begin=$SECONDS
-if is_wanted kernels || is_wanted rates; then
+if is_wanted kernels || is_wanted fused || is_wanted rates || is_wanted fusedtime; then
     if build >"$work/run/build.log" 2>&1; then echo "build: $((SECONDS - begin)) s"; else
         echo "build: FAILED" && tail -n 20 "$work/run/build.log"
         printf 'build\t1\t%s\n' $((SECONDS - begin)) >>"$work/run/stages.tsv"

@@ -69,7 +69,7 @@ class NativeKernelsTest {
                         dynamicTest("there are operations", () -> assertFalse(expected.isEmpty()))));
     }
 
-    /** The program for a GPU links, knows every entry of the table, and has the same tests but that of the emulator. */
+    /** The program for a GPU links, and has the same tests but that of the emulator. */
     @Test
     void programForAGpu() throws IOException, InterruptedException {
         Path nvcc = Stream.concat(

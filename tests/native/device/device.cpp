@@ -131,30 +131,13 @@ struct Entry<ENTRY, int (*)(P...)> {
 
 trm_backend device_table() {
     const trm_backend& own = *trm_backend_table();
-    trm_backend table = {};
-    table.abi_version = own.abi_version;
-    table.size = own.size;
-    table.name = own.name;
-    table.target = own.target;
-#define QUESTION(name) table.name = own.name;
-    TRM_QUESTIONS(QUESTION)
-#undef QUESTION
-#define OPERATION(name) \
+    trm_backend table = own;  // questions are answered by the host
+#define ON_DEVICE(name) \
     if (own.name != nullptr) table.name = Entry<&trm_backend::name, decltype(trm_backend::name)>::call;
-    TRM_OPERATIONS(OPERATION)
-    TRM_FUSED(OPERATION)
-#undef OPERATION
-    // A new entry of the table is to be named above: its host pointers would reach a kernel.
-    constexpr size_t WORDS = sizeof table / sizeof(void*);
-    for (size_t i = 0; i < WORDS; i++) {
-        uintptr_t theirs, ours;
-        memcpy(&theirs, reinterpret_cast<const char*>(&own) + i * sizeof(void*), sizeof theirs);
-        memcpy(&ours, reinterpret_cast<const char*>(&table) + i * sizeof(void*), sizeof ours);
-        if (theirs != 0 && ours == 0) {
-            fprintf(stderr, "device.cpp lacks the entry %zu bytes into trm_backend\n", i * sizeof(void*));
-            exit(2);
-        }
-    }
+    TRM_OPERATIONS(ON_DEVICE)
+    TRM_PRODUCTS(ON_DEVICE)
+    TRM_FUSED(ON_DEVICE)
+#undef ON_DEVICE
     return table;
 }
 
