@@ -149,7 +149,7 @@ __device__ __forceinline__ void attend(Queries<P>& w, Shared queries, Shared key
 template <typename P>
 __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     attention_mma_fwd_kernel(Attention H, const bf16* qkv, bf16* o, float* lse) {
-    constexpr int D = P::D, KEYS = P::KEYS, THREADS = P::THREADS, UNROLL = P::WHOLE ? 4 : 1;
+    constexpr int D = P::D, KEYS = P::KEYS, THREADS = P::THREADS;
     __shared__ Block kept;  // for the end: two registers too many to wait in
     const Block block = block_of(H, P::QUERIES);
     if (threadIdx.x == 0) kept = block;
@@ -165,6 +165,14 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     load_rows<D, KEYS, THREADS>(buffers, k, stride, 0, H.S);
     load_rows<D, KEYS, THREADS>(buffers + KEYS * ROW<D>, v, stride, 0, H.S);
     copy_async_commit();
+    if constexpr (P::WHOLE) {
+        const auto turns = load_turns<D, KEYS, THREADS>(H);
+        copy_async_wait<0>();
+        rotate_head<D, KEYS, THREADS>(queries, buffers, H, turns);
+    } else {
+        copy_async_wait<0>();
+        rotate_rows<D, P::QUERIES, THREADS>(queries, H, block.first);
+    }
     Queries<P> w = {};
 #pragma unroll
     for (int m = 0; m < P::TILES; m++) w.shift[m][0] = w.shift[m][1] = -INFINITY;
@@ -172,9 +180,10 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     const float factor = H.scale * LOG2_E;
     int used = 0;  // the buffer that holds this tile, in elements
     for (int key = 0; key < H.S; key += P::WHOLE ? H.S : KEYS) {
-        copy_async_wait<0>();
-        if (key == 0) rotate_rows<D, P::QUERIES, THREADS, UNROLL>(queries, H, block.first);
-        rotate_rows<D, KEYS, THREADS, UNROLL>(buffers + used, H, key);
+        if (!P::WHOLE) {
+            copy_async_wait<0>();
+            rotate_rows<D, KEYS, THREADS>(buffers + used, H, key);
+        }
         __syncthreads();  // this tile is complete, and the one before has been read
         if (!P::WHOLE && key + KEYS < H.S) {
             bf16* next = buffers + (P::BUFFER - used);

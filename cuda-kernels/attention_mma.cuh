@@ -84,47 +84,181 @@ __device__ __forceinline__ void load_rows(bf16* to, const bf16* from, int stride
     }
 }
 
-/** Eight floats of a table of rotations. */
-struct Eight {
-    float v[8];
+/** Cosines and sines of eight channels of a position; without rotation they are not read. */
+struct Turn {
+    float4 c[2], s[2];
 };
 
-__device__ __forceinline__ Eight load_eight(const float* p) {
-    const float4 a = __ldg(reinterpret_cast<const float4*>(p)), b = __ldg(reinterpret_cast<const float4*>(p) + 1);
-    return {{a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w}};
+__device__ __forceinline__ Turn load_turn(const Attention& H, int t, int channel) {
+    const float4* c = reinterpret_cast<const float4*>(H.cos + static_cast<int64_t>(t) * H.half + channel);
+    const float4* s = reinterpret_cast<const float4*>(H.sin + static_cast<int64_t>(t) * H.half + channel);
+    return {{__ldg(c), __ldg(c + 1)}, {__ldg(s), __ldg(s + 1)}};
 }
 
-/** Rotates the packs that this thread has copied with load_rows, once they have come, and rounds them; UNROLL at a time,
- *  for they take 24 registers each. */
-template <int D, int ROWS, int THREADS, int UNROLL>
+/** Rotates two packs in place, `high` being D / 2 channels on, and rounds them. */
+template <int D>
+__device__ __forceinline__ void rotate_packs(bf16* at, const Turn& turn) {
+    const float c[8] = {turn.c[0].x, turn.c[0].y, turn.c[0].z, turn.c[0].w,
+                        turn.c[1].x, turn.c[1].y, turn.c[1].z, turn.c[1].w};
+    const float s[8] = {turn.s[0].x, turn.s[0].y, turn.s[0].z, turn.s[0].w,
+                        turn.s[1].x, turn.s[1].y, turn.s[1].z, turn.s[1].w};
+    uint4* low = reinterpret_cast<uint4*>(at);
+    uint4* high = reinterpret_cast<uint4*>(at + D / 2);
+    union {
+        uint4 pack;
+        uint32_t pairs[4];
+    } a, b;
+    a.pack = *low;
+    b.pack = *high;
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        const float a0 = __uint_as_float(a.pairs[j] << 16), a1 = __uint_as_float(a.pairs[j] & 0xffff0000u);
+        const float b0 = __uint_as_float(b.pairs[j] << 16), b1 = __uint_as_float(b.pairs[j] & 0xffff0000u);
+        a.pairs[j] = pack_pair(a0 * c[2 * j] - b0 * s[2 * j], a1 * c[2 * j + 1] - b1 * s[2 * j + 1]);
+        b.pairs[j] = pack_pair(b0 * c[2 * j] + a0 * s[2 * j], b1 * c[2 * j + 1] + a1 * s[2 * j + 1]);
+    }
+    *low = a.pack;
+    *high = b.pack;
+}
+
+/** Rotates what this thread has copied with load_rows, once it has come; one task at a time, for its registers. */
+template <int D, int ROWS, int THREADS>
 __device__ __forceinline__ void rotate_rows(bf16* rows, const Attention& H, int first) {
     if (H.cos == nullptr) return;
-#pragma unroll UNROLL
+#pragma unroll 1
     for (int begin = 0; begin < ROWS * D / 16; begin += THREADS) {
         if (ROWS * D / 16 % THREADS != 0 && begin + static_cast<int>(threadIdx.x) >= ROWS * D / 16) break;
         const Place p = place_after<D, THREADS>(begin);
-        const int t = first + p.row;
-        if (t >= H.S) continue;
-        const Eight c = load_eight(H.cos + static_cast<int64_t>(t) * (D / 2) + p.channel);
-        const Eight s = load_eight(H.sin + static_cast<int64_t>(t) * (D / 2) + p.channel);
-        uint4* low = reinterpret_cast<uint4*>(rows + p.row * ROW<D> + p.channel);
-        uint4* high = low + D / 2 / PACK;
-        union {
-            uint4 pack;
-            uint32_t pairs[4];
-        } a, b;
-        a.pack = *low;
-        b.pack = *high;
+        if (first + p.row < H.S)
+            rotate_packs<D>(rows + p.row * ROW<D> + p.channel, load_turn(H, first + p.row, p.channel));
+    }
+}
+
+/** The turns of all that this thread copies of a whole head, to be read while the copies are under way. */
+template <int D, int ROWS, int THREADS>
+struct Turns {
+    static constexpr int COUNT = ROWS * D / 16 / THREADS;
+    static_assert(COUNT * THREADS == ROWS * D / 16, "the tasks divide evenly among the threads");
+    Turn v[COUNT];
+};
+
+template <int D, int ROWS, int THREADS>
+__device__ __forceinline__ Turns<D, ROWS, THREADS> load_turns(const Attention& H) {
+    Turns<D, ROWS, THREADS> turns = {};
+    if (H.cos == nullptr) return turns;
 #pragma unroll
-        for (int j = 0; j < 4; j++) {
-            const float a0 = __uint_as_float(a.pairs[j] << 16), a1 = __uint_as_float(a.pairs[j] & 0xffff0000u);
-            const float b0 = __uint_as_float(b.pairs[j] << 16), b1 = __uint_as_float(b.pairs[j] & 0xffff0000u);
-            const float c0 = c.v[2 * j], c1 = c.v[2 * j + 1], s0 = s.v[2 * j], s1 = s.v[2 * j + 1];
-            a.pairs[j] = pack_pair(a0 * c0 - b0 * s0, a1 * c1 - b1 * s1);
-            b.pairs[j] = pack_pair(b0 * c0 + a0 * s0, b1 * c1 + a1 * s1);
+    for (int n = 0; n < turns.COUNT; n++) {
+        const Place p = place_after<D, THREADS>(n * THREADS);
+        if (p.row < H.S) turns.v[n] = load_turn(H, p.row, p.channel);
+    }
+    return turns;
+}
+
+/** Rotates a whole head, as rotate_rows does; rows of zeros past the end stay zeros. */
+template <int D, int ROWS, int THREADS>
+__device__ __forceinline__ void rotate_head(bf16* queries, bf16* keys, const Attention& H,
+                                            const Turns<D, ROWS, THREADS>& turns) {
+    if (H.cos == nullptr) return;
+#pragma unroll
+    for (int n = 0; n < turns.COUNT; n++) {
+        const Place p = place_after<D, THREADS>(n * THREADS);
+        rotate_packs<D>(queries + p.row * ROW<D> + p.channel, turns.v[n]);
+        rotate_packs<D>(keys + p.row * ROW<D> + p.channel, turns.v[n]);
+    }
+}
+
+/** What this thread copies of ROWS rows with load_rows, in registers. */
+template <int D, int ROWS, int THREADS>
+struct Packs {
+    static constexpr int COUNT = (ROWS * D / 16 + THREADS - 1) / THREADS;
+    uint4 low[COUNT], high[COUNT];
+};
+
+template <int D, int ROWS, int THREADS>
+__device__ __forceinline__ Packs<D, ROWS, THREADS> load_packs(const bf16* from, int stride, int first, int S) {
+    Packs<D, ROWS, THREADS> packs = {};
+#pragma unroll
+    for (int n = 0; n < packs.COUNT; n++) {
+        if (n * THREADS + static_cast<int>(threadIdx.x) >= ROWS * D / 16) break;
+        const Place p = place_after<D, THREADS>(n * THREADS);
+        const int t = first + p.row;
+        if (t >= S) continue;
+        const bf16* source = from + static_cast<int64_t>(t) * stride + p.channel;
+        packs.low[n] = *reinterpret_cast<const uint4*>(source);
+        packs.high[n] = *reinterpret_cast<const uint4*>(source + D / 2);
+    }
+    return packs;
+}
+
+/** lse of the same rows; infinite past the last position, so that weights there are zero. */
+template <int D, int ROWS, int THREADS>
+struct Logs {
+    float v[Packs<D, ROWS, THREADS>::COUNT];
+};
+
+template <int D, int ROWS, int THREADS>
+__device__ __forceinline__ Logs<D, ROWS, THREADS> load_logs(const float* lse, int first, int S) {
+    Logs<D, ROWS, THREADS> logs;
+#pragma unroll
+    for (int n = 0; n < Packs<D, ROWS, THREADS>::COUNT; n++) {
+        const int t = first + place_after<D, THREADS>(n * THREADS).row;
+        logs.v[n] = t < S ? lse[t] : INFINITY;
+    }
+    return logs;
+}
+
+__device__ __forceinline__ float dot_of(const uint4& a, const uint4& b) {
+    const uint32_t left[4] = {a.x, a.y, a.z, a.w}, right[4] = {b.x, b.y, b.z, b.w};
+    float sum = 0.0f;
+#pragma unroll
+    for (int j = 0; j < 4; j++) {
+        sum += __uint_as_float(left[j] << 16) * __uint_as_float(right[j] << 16);
+        sum += __uint_as_float(left[j] & 0xffff0000u) * __uint_as_float(right[j] & 0xffff0000u);
+    }
+    return sum;
+}
+
+/** Writes shift = lse log2(e) and delta = sum_d(do o) of rows of do that this thread has copied. */
+template <int D, int ROWS, int THREADS>
+__device__ __forceinline__ void statistics(float* shift, float* delta, const bf16* d_out,
+                                           const Packs<D, ROWS, THREADS>& o, const Logs<D, ROWS, THREADS>& logs) {
+    constexpr int LANES = D / (2 * PACK);  // that share a row
+#pragma unroll
+    for (int n = 0; n < o.COUNT; n++) {
+        if (n * THREADS + static_cast<int>(threadIdx.x) >= ROWS * D / 16) break;  // the same for all lanes
+        const Place p = place_after<D, THREADS>(n * THREADS);
+        const uint4* row = reinterpret_cast<const uint4*>(d_out + p.row * ROW<D> + p.channel);
+        float sum = dot_of(row[0], o.low[n]) + dot_of(row[D / 2 / PACK], o.high[n]);
+#pragma unroll
+        for (int mask = LANES / 2; mask > 0; mask >>= 1) sum += __shfl_xor_sync(ALL_LANES, sum, mask);
+        if (p.channel != 0) continue;
+        delta[p.row] = sum;
+        shift[p.row] = logs.v[n] * LOG2_E;
+    }
+}
+
+/** Rotates 16 rows of gradients, from position `first` on, by -t. */
+template <int D>
+__device__ __forceinline__ void turn_back(float (&x)[D / 8][4], const Attention& H, int first) {
+    if (H.cos == nullptr) return;
+    const int lane = threadIdx.x % WARP;
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        const int t = first + lane / 4 + 8 * r;
+        if (t >= H.S) continue;
+        const int64_t at = static_cast<int64_t>(t) * (D / 2) + lane % 4 * 2;
+#pragma unroll
+        for (int n = 0; n < D / 16; n++) {
+            const float2 c = __ldg(reinterpret_cast<const float2*>(H.cos + at + n * 8));
+            const float2 s = __ldg(reinterpret_cast<const float2*>(H.sin + at + n * 8));
+            float* low = x[n] + 2 * r;
+            float* high = x[n + D / 16] + 2 * r;
+            const float turned0 = low[0] * c.x + high[0] * s.x, turned1 = low[1] * c.y + high[1] * s.y;
+            high[0] = high[0] * c.x - low[0] * s.x;
+            high[1] = high[1] * c.y - low[1] * s.y;
+            low[0] = turned0;
+            low[1] = turned1;
         }
-        *low = a.pack;
-        *high = b.pack;
     }
 }
 

@@ -97,11 +97,12 @@ struct Context {
 
 enum class State { READY, AT_BARRIER, IN_COLLECTIVE, ENDED };
 
-/** An asynchronous copy of 16 bytes that has not happened; from NULL: zeros. */
+/** An asynchronous copy of 16 bytes that nobody has waited for; from NULL: zeros. */
 struct Copy {
     void* to;
     const void* from;
     unsigned group;
+    bool done;
 };
 
 struct Thread {
@@ -436,11 +437,9 @@ static void copy_now(const Copy& c) {
 }
 
 void copy_begin(void* to, const void* from) {
-    const Copy copy{to, from, current->group};
-    if (seed == 1 || (seed > 1 && draw() % 2 == 0))
-        copy_now(copy);
-    else
-        current->copies.push_back(copy);
+    Copy copy{to, from, current->group, seed == 1 || (seed > 1 && draw() % 2 == 0)};
+    if (copy.done) copy_now(copy);
+    current->copies.push_back(copy);
 }
 
 void copy_commit() { current->group++; }
@@ -449,10 +448,10 @@ void copy_wait(unsigned groups_left) {
     Thread& t = *current;
     std::vector<Copy> left;
     for (const Copy& c : t.copies)
-        if (c.group + groups_left < t.group)
-            copy_now(c);
-        else
+        if (c.group + groups_left >= t.group)
             left.push_back(c);
+        else if (!c.done)
+            copy_now(c);
     t.copies.swap(left);
 }
 
