@@ -2,15 +2,15 @@
 //
 //   s = q k^T,  m = max s,  p = exp2((s - m) log2(e) / sqrt(d)),  o = p v / sum p,  lse = log sum exp(s / sqrt(d))
 //
-// A warp owns 16 or 32 queries, whose fragments, sums and results stay in registers. At most 128 positions: a block is a
-// head, keys and values are all in shared memory, and the largest score of a row is known before the first exponential.
-// Else a block takes a run of queries and walks over tiles of keys, two in shared memory, the next on its way while one
-// is used. There the reference m of a row is raised, and what was summed is scaled, only when a score exceeds it by
-// 2^RAISE: a sum of exponentials relative to any m is exact as long as it neither overflows nor loses its terms.
+// A warp owns 16 or 32 queries, whose fragments, sums and results stay in registers. At most 128 positions: a block is
+// a head, keys and values are all in shared memory, and the largest score of a row is known before the first
+// exponential. Else a block takes a run of queries and walks over tiles of keys, two in shared memory, the next on its
+// way while one is used. There m need not be the largest score: it is raised, and what was summed is scaled, only when
+// an exponential would exceed 2^RAISE, which no sum here can feel.
 //
 // shapes    as attention.cu; bf16, d 32, 64 or 128; pointers 16-byte aligned
-// numerics  rotated q and k rounded to bf16; p rounded to bf16 for the product with v, its sum is of the unrounded ones;
-//           sums fp32, fixed order
+// numerics  rotated q and k rounded to bf16; p rounded to bf16 for the product with v, summed unrounded; sums fp32, in
+//           a fixed order
 // cost      DRAM: 4 S A d elements a lane. 4 S^2 d FLOP a head on tensor cores, S^2 exponentials. 97 positions: DRAM
 //           binds (305 MB for 768 lanes of 8 heads of 64); 916 positions: tensor cores do (1.3 TFLOP)
 
@@ -19,7 +19,7 @@
 namespace trm {
 namespace {
 
-constexpr float RAISE = 8.0f;
+constexpr float RAISE = 8.0f;  // 2^8 times 2^31 keys is far from overflow
 
 /** How a block works. WARPS_ warps of TILES_ times 16 queries; KEYS_ keys in shared memory at a time, CHUNK_ of them in
  *  registers; whether KEYS_ are all there are; BLOCKS_ at least on a multiprocessor, for the sake of its registers. */
@@ -37,6 +37,7 @@ struct Plan {
 template <int D, int TILES>
 using Short = Plan<D, TILES, 1, 16 * TILES, 16 * TILES, true, D == 128 ? (TILES > 4 ? 1 : 2) : 16 / TILES>;
 
+/** Every length. */
 template <int D>
 using Long = std::conditional_t<D == 128, Plan<D, 8, 1, 32, 32, false, 1>, Plan<D, 6, 2, 96, 16, false, 2>>;
 
@@ -72,8 +73,8 @@ __device__ __forceinline__ void attend(Queries<P>& w, Shared queries, Shared key
             ldmatrix_x4(k, keys + (j * 16 * ROW<D> + c * 16) * BYTES);
 #pragma unroll
             for (int m = 0; m < P::TILES; m++) {
-                mma_16x8x16(s[m][2 * j], w.q[m][P::WHOLE ? 0 : c], k[0], k[2]);
-                mma_16x8x16(s[m][2 * j + 1], w.q[m][P::WHOLE ? 0 : c], k[1], k[3]);
+                mma_16x8x16(s[m][2 * j], w.q[m][P::WHOLE ? 0 : c], k[0], k[1]);
+                mma_16x8x16(s[m][2 * j + 1], w.q[m][P::WHOLE ? 0 : c], k[2], k[3]);
             }
         }
     }
@@ -192,15 +193,16 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
             copy_async_commit();
         }
         if (first < H.S) {  // the same for all lanes
-            const Shared rows = shared_address(queries + own * ROW<D>) + lane_offset<ROW<D>>();
-            const Shared tile = shared_address(buffers + used) + lane_offset<ROW<D>>();
+            const Shared rows = shared_address(queries + own * ROW<D>) + by_rows<ROW<D>>();
+            const Shared k_tile = shared_address(buffers + used) + by_columns<ROW<D>>();
+            const Shared v_tile = shared_address(buffers + used + KEYS * ROW<D>) + by_rows<ROW<D>>();
             if (!P::WHOLE && key == 0)
 #pragma unroll
                 for (int c = 0; c < D / 16; c++) load_queries<P>(w.q, c, rows);
 #pragma unroll 1
             for (int c = 0; c < KEYS && key + c < H.S; c += P::CHUNK)
-                attend(w, rows, tile + c * ROW<D> * sizeof(bf16), tile + (KEYS + c) * ROW<D> * sizeof(bf16),
-                       H.S - key - c, factor);
+                attend(w, rows, k_tile + c * ROW<D> * sizeof(bf16), v_tile + c * ROW<D> * sizeof(bf16), H.S - key - c,
+                       factor);
         }
         used = P::BUFFER - used;
     }
@@ -232,8 +234,8 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
 
 template <typename P>
 int run(const Attention& H, const bf16* qkv, bf16* o, float* lse, trm_stream stream) {
-    return launch("attention", attention_mma_fwd_kernel<P>, H.B * H.A * divide_up(H.S, P::QUERIES), P::THREADS, P::SHARED,
-                  stream, H, qkv, o, lse);
+    return launch("attention", attention_mma_fwd_kernel<P>, H.B * H.A * divide_up(H.S, P::QUERIES), P::THREADS,
+                  P::SHARED, stream, H, qkv, o, lse);
 }
 
 template <int D>

@@ -1,8 +1,8 @@
 // attention_mma.cuh: what the two directions of attention on tensor cores share: rows of a head in shared memory.
 //
 // A row holds its D channels and 16 bytes more, an odd number of 16-byte units, so that eight rows at one channel (what
-// ldmatrix reads at a time) lie in different banks. Rows past the last position hold zeros. Rows come in by asynchronous
-// copies, and the thread that has copied two packs of eight channels, i and D / 2 + i, also rotates them in place.
+// ldmatrix reads at a time) lie in different banks. Rows past the last position hold zeros. Rows come in by
+// asynchronous copies, and the thread that has copied two packs of eight channels, i and D / 2 + i, also rotates them.
 #pragma once
 
 #include <mma.cuh>
@@ -17,12 +17,21 @@ constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 template <int D>
 constexpr int ROW = D + 8;
 
-/** A 16 x 16 tile in shared memory, read by ldmatrix_x4: this lane's row and channel, in bytes from the first. The four
- *  registers are then the quarters (0, 0), (8, 0), (0, 8), (8, 8), as (row, channel). */
+/** A 16 x 16 tile in shared memory, read by ldmatrix_x4: this lane's row and column, in bytes from the first. The four
+ *  registers are then the quarters (0, 0), (8, 0), (0, 8), (8, 8), as (row, column): a left factor, or transposed the
+ *  pairs b0, b1 of columns 0 to 7 and 8 to 15 of a right one. */
 template <int WIDTH>
-__device__ __forceinline__ int lane_offset() {
+__device__ __forceinline__ int by_rows() {
     const int lane = threadIdx.x % WARP;
     return (lane % 16 * WIDTH + lane / 16 * 8) * static_cast<int>(sizeof(bf16));
+}
+
+/** The same with the quarters (0, 0), (0, 8), (8, 0), (8, 8): the pairs b0, b1 of a right factor whose columns are these
+ *  rows 0 to 7 and 8 to 15, or transposed a left factor. */
+template <int WIDTH>
+__device__ __forceinline__ int by_columns() {
+    const int lane = threadIdx.x % WARP;
+    return ((lane % 8 + lane / 16 * 8) * WIDTH + lane / 8 % 2 * 8) * static_cast<int>(sizeof(bf16));
 }
 
 /** Two floats rounded to bf16, the first in the lower half. */

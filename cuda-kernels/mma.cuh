@@ -28,8 +28,8 @@ __device__ __forceinline__ void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
-/** Four 8 x 8 matrices of 2-byte elements: lane i names the 16 bytes of row i % 8 of matrix i / 8, and receives elements
- *  (g, 2t) and (g, 2t + 1) of matrix m in r[m]. */
+/** Four 8 x 8 matrices of 2-byte elements: lane i names the 16 bytes of row i % 8 of matrix i / 8, and receives
+ *  elements (g, 2t) and (g, 2t + 1) of matrix m in r[m]. */
 __device__ __forceinline__ void ldmatrix_x4(uint32_t (&r)[4], Shared row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
