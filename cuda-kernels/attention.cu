@@ -321,10 +321,20 @@ int backward(const Attention& H, const void* qkv, const void* o, const float* ls
 }
 
 Attention call(int64_t B, int32_t S, int32_t A, int32_t d, const float* cos, const float* sin) {
-    return {B, S, A, d, (d + 1) / 2, cos, sin, 1.0f / sqrtf(static_cast<float>(d))};
+    return {B, S, A, d, (d + 1) / 2, cos, sin, 1.0f / sqrtf(static_cast<float>(d)), static_cast<int64_t>(A) * d};
 }
 
 }  // namespace
+
+bool shared_fits(size_t bytes) {
+    int device = 0, limit = 0;
+    if (cudaGetDevice(&device) != cudaSuccess ||
+        cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess) {
+        (void)cudaGetLastError();  // the launch reports what is wrong
+        return false;
+    }
+    return bytes <= static_cast<size_t>(limit);
+}
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
@@ -337,6 +347,7 @@ int ops::attention(const void* qkv, const float* cos, const float* sin, void* o,
     TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention: d=%d must be even for rotary positions", d);
     TRM_REQUIRE_DTYPE("attention", dtype);
     const Attention H = call(B, S, A, d, cos, sin);
+    if (attention_mma_fits(H, dtype, qkv, o)) return attention_mma(H, qkv, o, lse, stream);
     if (attention_short_fits(H, dtype, false)) return attention_short(H, qkv, o, lse, dtype, stream);
     return dtype == TRM_F32 ? forward<float>(H, qkv, o, lse, stream) : forward<bf16>(H, qkv, o, lse, stream);
 }
@@ -352,6 +363,8 @@ int ops::attention_bwd(const void* qkv, const float* cos, const float* sin, cons
     TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention_bwd: d=%d must be even for rotary positions", d);
     TRM_REQUIRE_DTYPE("attention_bwd", dtype);
     const Attention H = call(B, S, A, d, cos, sin);
+    if (attention_mma_bwd_fits(H, dtype, qkv, o, d_o, dqkv))
+        return attention_mma_bwd(H, qkv, o, lse, d_o, dqkv, stream);
     if (attention_short_fits(H, dtype, true)) return attention_short_bwd(H, qkv, o, lse, d_o, dqkv, dtype, stream);
     return dtype == TRM_F32 ? backward<float>(H, qkv, o, lse, d_o, dqkv, stream)
                             : backward<bf16>(H, qkv, o, lse, d_o, dqkv, stream);

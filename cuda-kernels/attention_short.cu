@@ -324,13 +324,7 @@ bool attention_short_fits(const Attention& H, int32_t dtype, bool backward) {
     if (H.S > MOST_POSITIONS || H.d > MOST_WIDTH || H.d % 2 != 0) return false;
     const size_t needed = backward ? (dtype == TRM_F32 ? shared_bwd<float>(H) : shared_bwd<bf16>(H))
                                    : (dtype == TRM_F32 ? shared_fwd<float>(H) : shared_fwd<bf16>(H));
-    int device = 0, limit = 0;
-    if (cudaGetDevice(&device) != cudaSuccess ||
-        cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess) {
-        (void)cudaGetLastError();  // the launch reports what is wrong
-        return false;
-    }
-    return needed <= static_cast<size_t>(limit);
+    return shared_fits(needed);
 }
 
 int attention_short(const Attention& H, const void* qkv, void* o, float* lse, int32_t dtype, trm_stream stream) {

@@ -135,7 +135,8 @@ typedef struct trm_backend {
     /** o = softmax(q k^T / sqrt(d)) v over all S positions of a lane, per head.
      *  qkv [B, S, 3, A, d], o [B, S, A, d], lse [B, A, S]: log of the sum of exponentials of a row of scores, or NULL
      *  when no backward pass follows. cos, sin [S, d/2] float32 rotate q and k on load (channel i with i + d/2; the
-     *  rotated values are rounded to the compute type), or NULL. */
+     *  rotated values are rounded to the compute type), or NULL. In bfloat16 the weights may be rounded to it before they
+     *  meet v and do, and the gradient of a score before it meets k and q; their sum and all other sums are float32. */
     int (*attention)(const void* qkv, const float* cos, const float* sin, void* o, float* lse, int64_t B, int32_t S,
                      int32_t A, int32_t d, int32_t dtype, trm_stream stream);
     int (*attention_bwd)(const void* qkv, const float* cos, const float* sin, const void* o, const float* lse,

@@ -1,4 +1,5 @@
-// attention_test.cpp: attention, the plain one and the one for short sequences; the shape chooses.
+// attention_test.cpp: attention, the plain one, the one for short sequences and the one on tensor cores; the shape
+// chooses.
 //
 // Tolerance. Rotation: q and k are rounded to T after it, and a value that lies near a tie may round either way, one
 // unit u(T) apart; the oracle rotates and rounds in the same way, in double. So a rotated input may err by 2 u(T), and
@@ -7,7 +8,8 @@
 // where T is float32 and the arithmetic below is as large). Arithmetic: scores sum d products, (d + 8) U32 of their
 // magnitudes, at most G = max |q| |k| / sqrt(d); exponentials then err by that relatively, sums of weights by S U32.
 // So p errs by e = U32 (2 (d + 8) G + S / 2 + 16) relatively; o by e max |v|; dp and delta by (d + 8) U32 |do| |v|; and
-// dq, dk, dv by e and these times the sums of magnitudes of their terms.
+// dq, dk, dv by e and these times the sums of magnitudes of their terms. On tensor cores p and ds are rounded to bfloat16
+// before the products with v, do, k and q: each term of o, dv, dq and dk errs by U(bfloat16) of itself.
 #include <algorithm>
 #include <cmath>
 
@@ -26,7 +28,8 @@ struct Shape {
 
 struct Result {
     Doubles o, lse, dqkv;        // as in the contract
-    Doubles o_size, dqkv_size;   // sums of the magnitudes of their terms
+    Doubles o_size, dqkv_size;   // sums of the magnitudes of their terms, those of ds as dp - delta is formed
+    Doubles dqkv_terms;          // the same with ds as it is
     double largest_score = 0, largest_product = 0;
 };
 
@@ -40,7 +43,7 @@ Result oracle(const Shape& s, const Doubles& qkv, const Doubles& cos, const Doub
     r.o_size = r.o;
     r.lse.resize(s.B * A * S);
     r.dqkv.resize(qkv.size());
-    r.dqkv_size = r.dqkv;
+    r.dqkv_size = r.dqkv_terms = r.dqkv;
     Random random(99);
     const double factor = 1 / std::sqrt(static_cast<double>(d));
     const auto at = [&](int64_t b, int64_t t, int64_t which, int64_t a, int64_t i) {
@@ -65,6 +68,7 @@ Result oracle(const Shape& s, const Doubles& qkv, const Doubles& cos, const Doub
             }
             const Doubles &q = in[0], &k = in[1], &v = in[2];
             Doubles dq(S * d), dk(S * d), dv(S * d), dq_size(S * d), dk_size(S * d), dv_size(S * d), p(S);
+            Doubles dq_terms(S * d), dk_terms(S * d);
             for (int64_t t = 0; t < S; t++) {
                 double most = -INFINITY, sum = 0;
                 for (int64_t j = 0; j < S; j++) {
@@ -106,24 +110,30 @@ Result oracle(const Shape& s, const Doubles& qkv, const Doubles& cos, const Doub
                         dk[j * d + i] += ds * q[t * d + i];
                         dq_size[t * d + i] += std::fabs(ds_size * k[j * d + i]);
                         dk_size[j * d + i] += std::fabs(ds_size * q[t * d + i]);
+                        dq_terms[t * d + i] += std::fabs(ds * k[j * d + i]);
+                        dk_terms[j * d + i] += std::fabs(ds * q[t * d + i]);
                     }
                 }
             }
             const Doubles* gradients[3] = {&dq, &dk, &dv};
             const Doubles* sizes[3] = {&dq_size, &dk_size, &dv_size};
+            const Doubles* terms[3] = {&dq_terms, &dk_terms, &dv_size};
             for (int w = 0; w < 3; w++)
                 for (int64_t t = 0; t < S; t++)
                     for (int64_t i = 0; i < d; i++) {
                         double x = (*gradients[w])[t * d + i], size = (*sizes[w])[t * d + i];
+                        double term = (*terms[w])[t * d + i];
                         if (w < 2 && s.rotate) {
                             const double c = cos[t * half + i % half], sn = sin[t * half + i % half];
                             const double low = (*gradients[w])[t * d + i % half];
                             const double high = (*gradients[w])[t * d + i % half + half];
                             x = i < half ? low * c + high * sn : high * c - low * sn;
                             size = (*sizes[w])[t * d + i % half] + (*sizes[w])[t * d + i % half + half];
+                            term = (*terms[w])[t * d + i % half] + (*terms[w])[t * d + i % half + half];
                         }
                         r.dqkv[at(b, t, w, a, i)] = x;
                         r.dqkv_size[at(b, t, w, a, i)] = size;
+                        r.dqkv_terms[at(b, t, w, a, i)] = term;
                     }
         }
     return r;
@@ -135,8 +145,9 @@ double largest_difference(const Doubles& a, const Doubles& b) {
     return largest;
 }
 
+// `rounded`: unit roundoff of the weights, 0 where they stay in float32.
 template <typename T>
-void attention_matches(const Shape& s) {
+void attention_matches(const Shape& s, double rounded = 0) {
     each_case(
         [=](Random& random) {
             const int64_t n = s.B * s.S * s.A * s.d;
@@ -179,9 +190,9 @@ void attention_matches(const Shape& s) {
             }
             const double e = U32 * (2 * (s.d + 8) * want.largest_score + s.S / 2.0 + 16);
             near(lse, want.lse, [&](int64_t i) { return e + 8 * U32 * std::fabs(want.lse[i]) + lse_jitter; });
-            near(o, want.o, [&](int64_t i) { return e * want.o_size[i] + o_jitter; });
+            near(o, want.o, [&](int64_t i) { return (e + rounded) * want.o_size[i] + o_jitter; });
             near(dqkv, want.dqkv, [&](int64_t i) {
-                return (e + (s.d + s.S + 16) * U32) * want.dqkv_size[i] +
+                return (e + (s.d + s.S + 16) * U32) * want.dqkv_size[i] + rounded * want.dqkv_terms[i] +
                        (s.d + 8) * U32 * want.largest_product * 4 * s.scale + d_jitter;
             });
         },
@@ -194,21 +205,37 @@ void both(const Shape& s) {
     attention_matches<bf16>(s);
 }
 
+/** bfloat16 on tensor cores; the store rounds what the rounded weights gave. */
+void tensor_cores(const Shape& s) { attention_matches<bf16>(s, Type<bf16>::U * (1 + 2 * Type<bf16>::U)); }
+
 }  // namespace
+
+TEST(attention_mma) {
+    for (const int32_t S : {1, 15, 16, 17, 97, 112, 127, 128, 129, 200}) tensor_cores({1, S, 1, 64, S % 2 == 1, 1});
+    for (const int32_t S : {1, 33, 65, 113, 193}) tensor_cores({1, S, 1, 32, S % 2 == 1, 1});
+    for (const int32_t S : {2, 64, 97, 129, 161}) tensor_cores({1, S, 1, 128, S % 2 == 1, 1});
+    tensor_cores({2, 97, 2, 64, true, 3});
+    tensor_cores({2, 200, 2, 64, true, 3});
+    emulator::set_shared_limit(227 * 1024);
+    tensor_cores({1, 125, 1, 128, true, 1});
+    tensor_cores({1, 81, 1, 128, true, 3});
+    emulator::set_shared_limit(99 * 1024);
+}
 
 TEST(attention_short) {
     for (const int32_t S : {1, 3, 31, 32, 33, 64, 97, 127, 128}) both({1, S, 1, 16, S % 2 == 1, 1});
-    both({1, 37, 2, 64, true, 1});
+    both({1, 37, 2, 48, true, 1});
     both({1, 20, 2, 2, true, 1});
     both({1, 41, 1, 62, true, 3});
     both({1, 35, 1, 66, false, 1});
-    both({1, 33, 1, 128, true, 1});
+    both({1, 33, 1, 112, true, 1});
+    attention_matches<float>({1, 33, 1, 128, true, 1});
     if (product_sizes()) both({4, 97, 8, 64, true, 1});
 }
 
 TEST(attention_plain) {
     both({1, 129, 1, 8, true, 1});
-    attention_matches<bf16>({1, 132, 1, 64, true, 1});
+    attention_matches<bf16>({1, 132, 1, 80, true, 1});
     both({2, 5, 2, 1, false, 1});
     both({1, 33, 2, 7, false, 3});
     both({1, 65, 1, 33, false, 1});

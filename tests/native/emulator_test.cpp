@@ -1,4 +1,6 @@
 // emulator_test.cpp: the emulation itself: faulty kernels are found out, correct ones are not.
+#include <mma.cuh>
+
 #include <cmath>
 
 #include "check.h"
@@ -81,7 +83,112 @@ __global__ void collectives(int* out) {
     to[6] = count;
 }
 
+__device__ uint32_t pair_of(float low, float high) {
+    return static_cast<uint32_t>(narrow<bf16>(low).bits) | static_cast<uint32_t>(narrow<bf16>(high).bits) << 16;
+}
+
+/** d [16, 8] = a [16, 16] b [16, 8], element i of a fragment where the PTX manual's formulas place it. */
+__global__ void product(const float* a, const float* b, float* d) {
+    const int lane = static_cast<int>(threadIdx.x), group = lane / 4, in_group = lane % 4;
+    uint32_t a_pairs[4], b_pairs[2];
+    float sums[4];
+    for (int i = 0; i < 8; i += 2) {
+        const int row = i < 2 || (4 <= i && i < 6) ? group : group + 8, k = in_group * 2 + (i < 4 ? 0 : 8);
+        a_pairs[i / 2] = pair_of(a[row * 16 + k], a[row * 16 + k + 1]);
+    }
+    for (int i = 0; i < 4; i += 2) {
+        const int k = in_group * 2 + (i < 2 ? 0 : 8);
+        b_pairs[i / 2] = pair_of(b[k * 8 + group], b[(k + 1) * 8 + group]);
+    }
+    for (int i = 0; i < 4; i++) sums[i] = 0.5f;
+    trm::mma_16x8x16(sums, a_pairs, b_pairs[0], b_pairs[1]);
+    for (int i = 0; i < 4; i++) d[(i < 2 ? group : group + 8) * 8 + in_group * 2 + i % 2] = sums[i];
+}
+
+/** Element (row, column) of matrix m is 64 m + 8 row + column; out has the two elements of each register of each lane. */
+__global__ void matrices(int* out, bool trans) {
+    __shared__ __align__(16) unsigned short rows[32 * 8];
+    const int lane = static_cast<int>(threadIdx.x);
+    for (int i = 0; i < 8; i++) rows[lane * 8 + i] = static_cast<unsigned short>(lane * 8 + i);
+    __syncwarp();
+    uint32_t r[4];
+    if (trans)
+        trm::ldmatrix_x4_trans(r, trm::shared_address(rows + lane * 8));
+    else
+        trm::ldmatrix_x4(r, trm::shared_address(rows + lane * 8));
+    for (int i = 0; i < 8; i++) out[lane * 8 + i] = static_cast<int>(r[i / 2] >> (16 * (i % 2)) & 0xffffu);
+}
+
+/** Each lane reads what its neighbour has copied; `groups_left` of the two groups are not waited for. */
+template <int LEFT>
+__global__ void copies(const float4* from, float4* out) {
+    __shared__ float4 values[64];
+    const int lane = static_cast<int>(threadIdx.x);
+    for (int i = 0; i < 2; i++) {
+        trm::copy_async_16(trm::shared_address(values + i * 32 + lane), from + lane, i == 0 || lane != 7);
+        trm::copy_async_commit();
+    }
+    trm::copy_async_wait<LEFT>();
+    __syncwarp();
+    for (int i = 0; i < 2; i++) out[i * 32 + lane] = values[i * 32 + (lane + 1) % 32];
+    __syncwarp();
+    trm::copy_async_wait<0>();
+}
+
+__global__ void copy_not_awaited(const float4* from) {
+    __shared__ float4 value;
+    trm::copy_async_16(trm::shared_address(&value), from, true);
+}
+
 }  // namespace
+
+TEST(emulator_mma) {
+    each_case(
+        [](Random& random) {
+            Buffer<float> a("a", 256), b("b", 128), d("d", 128);
+            for (int i = 0; i < 256; i++) a[i] = static_cast<float>(random.below(9) - 4);
+            for (int i = 0; i < 128; i++) b[i] = static_cast<float>(random.below(9) - 4);
+            if (run(product, 1, 32, 0, a.data(), b.data(), d.data()) != cudaSuccess) fail("%s", emulator::fault().c_str());
+            for (int row = 0; row < 16; row++)
+                for (int column = 0; column < 8; column++) {
+                    float want = 0.5f;
+                    for (int k = 0; k < 16; k++) want += a[row * 16 + k] * b[k * 8 + column];
+                    if (d[row * 8 + column] != want) fail("product (%d, %d)", row, column);
+                }
+        },
+        "a product");
+    each_case(
+        [](Random&) {
+            for (const bool trans : {false, true}) {
+                Buffer<int> out("out", 256);
+                if (run(matrices, 1, 32, 0, out.data(), trans) != cudaSuccess) fail("%s", emulator::fault().c_str());
+                for (int lane = 0; lane < 32; lane++)
+                    for (int i = 0; i < 8; i++) {
+                        const int row = lane / 4, column = lane % 4 * 2 + i % 2;
+                        const int want = i / 2 * 64 + (trans ? column * 8 + row : row * 8 + column);
+                        if (out[lane * 8 + i] != want) fail("element %d of lane %d, trans %d", i, lane, trans);
+                    }
+            }
+        },
+        "matrices");
+    each_case(
+        [](Random&) {
+            Buffer<float4> from("from", 32), out("out", 64);
+            for (int i = 0; i < 32; i++) from[i] = make_float4(static_cast<float>(i), 1, 2, 3);
+            if (run(copies<0>, 1, 32, 0, from.data(), out.data()) != cudaSuccess) fail("%s", emulator::fault().c_str());
+            for (int i = 0; i < 64; i++) {
+                const int source = (i + 1) % 32;
+                if (out[i].x != static_cast<float>(i / 32 == 1 && source == 7 ? 0 : source)) fail("copy %d", i);
+            }
+            run(copies<1>, 1, 32, 0, from.data(), out.data());
+            int early = 0;
+            for (int i = 0; i < 64; i++) early += out[i].x != out[i].x;
+            if (comparing() && (early == 0 || early > 32)) fail("%d values of the last group were read too early", early);
+            memset(out.data(), 0, 64 * sizeof(float4));  // they depend on the seed, as they should
+            faults(run(copy_not_awaited, 1, 1, 0, from.data()), "copies are under way");
+        },
+        "copies");
+}
 
 TEST(emulator) {
     each_case(

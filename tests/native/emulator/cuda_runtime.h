@@ -67,7 +67,7 @@ constexpr int warpSize = 32;
 
 namespace emulator {
 
-enum class Collective { BARRIER, SHUFFLE, BALLOT, WARP_BARRIER };
+enum class Collective { BARRIER, SHUFFLE, BALLOT, WARP_BARRIER, TOGETHER };
 
 void block_barrier(const char* file, int line);
 int block_barrier_or(int predicate, const char* file, int line);

@@ -12,6 +12,7 @@
 #include <set>
 
 #include "cuda_runtime.h"
+#include "mma.cuh"
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
@@ -96,6 +97,14 @@ struct Context {
 
 enum class State { READY, AT_BARRIER, IN_COLLECTIVE, ENDED };
 
+/** An asynchronous copy of 16 bytes that nobody has waited for; from NULL: zeros. */
+struct Copy {
+    void* to;
+    const void* from;
+    unsigned group;
+    bool done;
+};
+
 struct Thread {
     Context context;
     char* stack = nullptr;
@@ -110,6 +119,8 @@ struct Thread {
     unsigned mask = 0;
     uint64_t bits = 0;
     int source = 0;
+    std::vector<Copy> copies;
+    unsigned group = 0;  // the one that copies join now
 };
 
 Thread threads[MAX_THREADS];
@@ -278,13 +289,17 @@ void run_block() {
                 t.file = nullptr;
                 t.line = 0;
                 t.fake_stack = nullptr;
+                t.copies.clear();
+                t.group = 0;
                 t.context.start(t.stack, entry);
                 make_ready(number);
             }
     while (!ready.empty() && !faulted) {
         Thread& t = threads[take_ready()];
         resume(t);
-        if (t.state == State::ENDED) ended++;
+        if (t.state != State::ENDED) continue;
+        ended++;
+        if (!t.copies.empty()) report("thread %u ends while %zu copies are under way", t.number, t.copies.size());
     }
     if (!faulted && ended != thread_count) explain_deadlock();
     if (faulted)  // abandoned stacks keep what AddressSanitizer marked on them
@@ -349,6 +364,8 @@ int block_barrier_count(int predicate, const char* file, int line) {
     return static_cast<int>(barrier(predicate != 0, file, line));
 }
 
+static void (*together)(void* const*) = nullptr;  // the work of the call of warp_together that runs
+
 uint64_t warp_collective(Collective kind, unsigned mask, uint64_t bits, int source, const char* file, int line) {
     Thread& t = *current;
     const unsigned own = t.number % WARP, first = t.number - own;
@@ -379,6 +396,11 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t bits, int sour
         uint64_t results[WARP] = {}, ballot = 0;
         for (unsigned i = 0; i < WARP; i++)
             if (mask >> i & 1) ballot |= static_cast<uint64_t>(threads[first + i].bits != 0) << i;
+        if (kind == Collective::TOGETHER) {
+            void* arguments[WARP];
+            for (unsigned i = 0; i < WARP; i++) arguments[i] = reinterpret_cast<void*>(threads[first + i].bits);
+            together(arguments);
+        }
         for (unsigned i = 0; i < WARP; i++) {
             if ((mask >> i & 1) == 0) continue;
             const Thread& other = threads[first + i];
@@ -399,6 +421,38 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t bits, int sour
     }
     yield();
     return t.bits;
+}
+
+void warp_together(void* argument, void (*work)(void* const*), const char* file, int line) {
+    together = work;
+    warp_collective(Collective::TOGETHER, 0xffffffffu, reinterpret_cast<uint64_t>(argument), 0, file, line);
+}
+
+// ---- asynchronous copies ------------------------------------------------------------------------------------------
+
+static void copy_now(const Copy& c) {
+    const uint4 zeros{};
+    const uint4* from = c.from == nullptr ? &zeros : static_cast<const uint4*>(c.from);
+    *static_cast<uint4*>(c.to) = *from;
+}
+
+void copy_begin(void* to, const void* from) {
+    Copy copy{to, from, current->group, seed == 1 || (seed > 1 && draw() % 2 == 0)};
+    if (copy.done) copy_now(copy);
+    current->copies.push_back(copy);
+}
+
+void copy_commit() { current->group++; }
+
+void copy_wait(unsigned groups_left) {
+    Thread& t = *current;
+    std::vector<Copy> left;
+    for (const Copy& c : t.copies)
+        if (c.group + groups_left >= t.group)
+            left.push_back(c);
+        else if (!c.done)
+            copy_now(c);
+    t.copies.swap(left);
 }
 
 // ---- launches -----------------------------------------------------------------------------------------------------
