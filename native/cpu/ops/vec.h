@@ -1,9 +1,9 @@
 // vec.h: what the operations are written in: vectors of W floats, bf16 conversion, exp, atan2, ordered sums.
 //
-// Every file of ops/ is compiled once per instruction set (TRM_ISA = base, avx2, avx512, avx512_bf16), in a namespace of that name,
+// Every file of ops/ is compiled once per instruction set (TRM_ISA = base, avx2, avx512, avx512_bf16, amx), in a namespace of that name,
 // so that no inline function of one build can stand in for that of another.
 //
-//   bf16    round to nearest, ties to even; a NaN stays a NaN. The instruction of avx512_bf16 takes denormals as 0
+//   bf16    round to nearest, ties to even; a NaN stays a NaN. The instruction of avx512_bf16 and amx takes denormals as 0
 //   exp     Cephes expf: x = n ln 2 + r, |r| <= ln 2 / 2, degree 6; relative error below 2e-7 for -87 < x < 88,
 //           clamped above; below it falls to 0 or stays at exp(-87)
 //   atan2   Cephes atanf on min/max, one division; relative error below 3e-7; atan2(0, 0) = 0
