@@ -11,7 +11,7 @@ namespace TRM_ISA {
 static constexpr int64_t ROWS = 32;         // of a forward task
 static constexpr int64_t ROWS_BWD = 96;     // that a backward task has in work
 static constexpr int64_t WIDTH = 128;       // channels, at most; in multiples of 32
-static constexpr int64_t GROUPS = 16;       // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are formed side by side
 
 bool fuses_channel_mlp_bf16(int32_t I, int32_t D) {
     return D % 32 == 0 && D <= WIDTH && I % 64 == 0 && I <= 1024;
@@ -51,10 +51,14 @@ int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, c
         alignas(64) float gu[ROWS * GATE_UP];
         alignas(64) bf16 p[ROWS * UNITS];
         alignas(64) float f[ROWS * WIDTH];
+        const Products products;
         const int64_t first = task * ROWS, count = least(ROWS, rows - first);
+        alignas(64) bf16 rest[ROWS * WIDTH];        // rows that are not a whole task, with memory behind them
+        const bf16* x = h + first * D;
+        if (count < ROWS) x = (const bf16*) std::memcpy((void*) rest, x, (size_t) (count * D) * sizeof *x);
         for (int64_t i = 0; i < I; i += UNITS) {
             const bf16* own = w + i / UNITS * size;
-            product({h + first * D, D}, {own, 2 * GATE_UP}, gu, GATE_UP, count, GATE_UP, D, false);
+            product({x, D}, {own, 2 * GATE_UP}, gu, GATE_UP, count, GATE_UP, D, false);
             for (int64_t r = 0; r < count; r++) {
                 const float* row = gu + r * GATE_UP;
                 const auto [g0, u0] = rounded_gate_up(row);
@@ -126,6 +130,7 @@ int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const f
     });
     parallel_for(groups, 0.1 * (double) (share * I * D), [=](int64_t group) {
         float* totals = (float*) (all + group * stride);
+        const Products products;
         const Rows own((char*) (totals + blocks * weights), D);
         const int64_t end = least(rows, (group + 1) * share);
         for (int64_t first = group * share; first < end; first += ROWS_BWD) {

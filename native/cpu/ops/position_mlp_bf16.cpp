@@ -16,10 +16,10 @@ namespace trm {
 namespace TRM_ISA {
 
 static constexpr int64_t POSITIONS = 64;    // at most
-static constexpr int64_t PADDED = 64;       // and with the zeros behind them
 static constexpr int64_t WIDTH = 64;        // channels of a forward task
+static constexpr int64_t DOWN_UNITS = 256;       // inner units that it has in work between two products with w_down
 static constexpr int64_t LARGEST = 256;     // channels, at most; in multiples of 32
-static constexpr int64_t GROUPS = 16;       // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are formed side by side
 
 bool fuses_position_mlp_bf16(int32_t S, int32_t I, int32_t D) {
     return S <= POSITIONS && D % 32 == 0 && D <= LARGEST && I % 64 == 0 && I <= 1024;
@@ -27,29 +27,34 @@ bool fuses_position_mlp_bf16(int32_t S, int32_t I, int32_t D) {
 
 // ---- forward --------------------------------------------------------------------------------------------------------
 
-// `width` channels of one lane. w: blocks of [GATE_UP, padded].
+// `width` channels of one lane. w: blocks of [GATE_UP, padded]; w_down [padded, I].
 static void forward_channels(const bf16* h, const bf16* w, const bf16* w_down, bf16* y, float* s, int64_t S, int64_t I,
                              int64_t D, int64_t width, float eps) {
-    alignas(64) bf16 x[PADDED * WIDTH];
+    alignas(64) bf16 x[POSITIONS * WIDTH];
     alignas(64) float gu[GATE_UP * WIDTH];
-    alignas(64) bf16 p[UNITS * WIDTH];
+    alignas(64) bf16 p[DOWN_UNITS * WIDTH];
     alignas(64) float f[POSITIONS * WIDTH];
+    const Products products;
     const int64_t padded = round_up(S, 32), row = 2 * width;
     pair_rows(h, D, S, padded, width, x, row);
-    for (int64_t i = 0; i < I; i += UNITS) {
-        product({w + 2 * i * padded, padded}, {x, row}, gu, width, GATE_UP, width, round_up(S, DEPTH), false);
-        const float* up = gu + UNITS * width;
-        for (int64_t r = 0; r < UNITS; r += 2)
-            for (int64_t c = 0; c < width; c += W) {
-                vf v[2];
+    for (int64_t chunk = 0; chunk < I; chunk += DOWN_UNITS) {
+        const int64_t units = least(DOWN_UNITS, I - chunk);
+        for (int64_t i = 0; i < units; i += UNITS) {
+            const Left16 block{w + 2 * (chunk + i) * padded, padded};
+            product(block, {x, row}, gu, width, GATE_UP, width, round_up(S, DEPTH), false);
+            const float* up = gu + UNITS * width;
+            for (int64_t r = 0; r < UNITS; r += 2)
+                for (int64_t c = 0; c < width; c += W) {
+                    vf v[2];
 #pragma GCC unroll 2
-                for (int64_t k = 0; k < 2; k++) {
-                    const int64_t at = (r + k) * width + c;
-                    v[k] = activation(round_as<bf16>(load(gu + at)), round_as<bf16>(load(up + at)));
+                    for (int64_t k = 0; k < 2; k++) {
+                        const int64_t at = (r + k) * width + c;
+                        v[k] = activation(round_as<bf16>(load(gu + at)), round_as<bf16>(load(up + at)));
+                    }
+                    _mm512_storeu_si512(p + (i + r) * width + 2 * c, interleaved(round_two(v[0], v[1])));
                 }
-                _mm512_storeu_si512(p + r * width + 2 * c, interleaved(round_two(v[0], v[1])));
-            }
-        product({w_down + i, I}, {p, row}, f, width, S, width, UNITS, i > 0);
+        }
+        product({w_down + chunk, I}, {p, row}, f, width, S, width, units, chunk > 0);
     }
     for (int64_t c = 0; c < width; c += W) {
         vf sum = {};
@@ -67,7 +72,7 @@ static void forward_channels(const bf16* h, const bf16* w, const bf16* w_down, b
 int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, bf16* y, float* s, int64_t B, int64_t S,
                       int64_t I, int64_t D, float eps) {
     const int64_t padded = round_up(S, 32);
-    bf16* w = (bf16*) scratch(2 * I * padded * 2);
+    bf16* w = (bf16*) scratch(3 * I * padded * 2);
     if (w == nullptr) return device_error("position_mlp: no memory for S=%lld I=%lld", (long long) S, (long long) I);
     parallel_for(I / UNITS, 10.0 * GATE_UP, [=](int64_t block) {
         for (int64_t n = 0; n < GATE_UP; n++) {
@@ -76,10 +81,12 @@ int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, 
             std::memset((void*) (to + S), 0, (size_t) (padded - S) * sizeof *to);
         }
     });
+    bf16* down = w + 2 * I * padded;
+    std::memcpy((void*) down, w_down, (size_t) (S * I) * sizeof *down);
     const int64_t parts = divide_up(D, WIDTH);
     parallel_for(B * parts, 0.05 * (double) (S * I * least(D, WIDTH)), [=](int64_t task) {
         const int64_t b = task / parts, c = task % parts * WIDTH, at = b * S * D + c;
-        forward_channels(h + at, w, w_down, y + at, s + b * D + c, S, I, D, least(WIDTH, D - c), eps);
+        forward_channels(h + at, w, down, y + at, s + b * D + c, S, I, D, least(WIDTH, D - c), eps);
     });
     return TRM_OK;
 }
@@ -142,7 +149,7 @@ static void norm_bwd(const bf16* y, const float* s, const bf16* d, bf16* dr, int
 
 // What a group needs for the lane that it works on.
 struct Lane {
-    bf16* dr;           // [S, D]
+    bf16 *dr, *x;       // [padded, D], dr and the state
     bf16* words;        // [padded, D], between transposing pairs
     bf16* x_t;          // [D, padded], the state
     bf16* dr_t;         // [D, padded]
@@ -154,7 +161,7 @@ struct Lane {
 
     static int64_t bytes(int64_t S, int64_t D) {
         const int64_t padded = round_up(S, 32);
-        return 2 * D * (S + 3 * padded + SUMS + GATE_UP) + 4 * D * (GATE_UP + UNITS + round_up(S, 16) + 16 * W) + 64;
+        return 2 * D * (5 * padded + SUMS + GATE_UP) + 4 * D * (GATE_UP + UNITS + round_up(S, 16) + 16 * W) + 64;
     }
 
     Lane(char* memory, int64_t S, int64_t D) {
@@ -169,6 +176,7 @@ struct Lane {
         block.pairs = words + D * padded;
         block.gradients = block.pairs + D * SUMS;
         dr = block.gradients + D * GATE_UP;
+        x = dr + D * padded;
     }
 };
 
@@ -220,24 +228,25 @@ int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf
                           float* dw_gate_up, float* dw_down, int64_t B, int64_t S, int64_t I, int64_t D) {
     const int64_t lanes = divide_up(B, GROUPS), groups = divide_up(B, lanes);
     const int64_t blocks = I / UNITS, padded = round_up(S, 32), whole = whole_columns(S), depth = round_up(S, DEPTH);
-    const int64_t weights = round_up(BackwardWeights::size(S) * 2, 64), sums_of = S * SUMS;
+    const int64_t weights = round_up(BackwardWeights::size(S) * 2, 64), sums_of = padded * SUMS;
     const int64_t stride = round_up(blocks * sums_of * 4 + Lane::bytes(S, D), 64);
     char* memory = (char*) scratch(blocks * weights + groups * stride);
     if (memory == nullptr)
         return device_error("position_mlp_bwd: no memory for B=%lld S=%lld I=%lld D=%lld", (long long) B, (long long) S,
                             (long long) I, (long long) D);
-    char* all = memory + blocks * weights;      // of each group: its sums, blocks of [S, SUMS], and its lane
+    char* all = memory + blocks * weights;      // of each group: its sums, blocks of [padded, SUMS], and its lane
     parallel_for(blocks, 3.0 * (double) (GATE_UP * S), [=](int64_t k) {
         arrange(w_gate_up, w_down, k * UNITS, S, I, BackwardWeights((bf16*) (memory + k * weights), S));
     });
     parallel_for(groups, 0.1 * (double) (lanes * S * I * D), [=](int64_t group) {
         float* totals = (float*) (all + group * stride);
+        const Products products;
         const Lane lane((char*) (totals + blocks * sums_of), S, D);
         for (int64_t b = group * lanes; b < least(B, (group + 1) * lanes); b++) {
             const bool add = b > group * lanes;
-            const bf16* x = h + b * S * D;
+            std::memcpy((void*) lane.x, h + b * S * D, (size_t) (S * D) * sizeof(bf16));
             norm_bwd(y + b * S * D, s + b * D, d + b * S * D, lane.dr, S, D);
-            transpose_lane(x, lane.words, lane.x_t, S, D);
+            transpose_lane(lane.x, lane.words, lane.x_t, S, D);
             transpose_lane(lane.dr, lane.words, lane.dr_t, S, D);
             for (int64_t k = 0; k < blocks; k++) {
                 const BackwardWeights w((bf16*) (memory + k * weights), S);
@@ -248,7 +257,7 @@ int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf
                     return rounded_gate_up(lane.gu + r * GATE_UP + n);
                 }, lane.block);
                 product({lane.dr, D}, {lane.block.pairs, 2 * SUMS}, own, SUMS, S, UNITS, D, add);
-                product({x, D}, {lane.block.pairs + 2 * UNITS, 2 * SUMS}, own + UNITS, SUMS, S, GATE_UP, D, add);
+                product({lane.x, D}, {lane.block.pairs + 2 * UNITS, 2 * SUMS}, own + UNITS, SUMS, S, GATE_UP, D, add);
                 product({lane.block.gradients, GATE_UP}, {w.back, 2 * whole}, lane.dh_t, whole, D, whole, GATE_UP, k > 0);
                 odd_positions(lane.block.gradients, w.odd, lane.odd, odd_columns(S), D, k > 0);
             }

@@ -35,30 +35,12 @@ TRM_INLINE int64_t round_up(int64_t n, int64_t unit) { return divide_up(n, unit)
 // ---- products -------------------------------------------------------------------------------------------------------
 
 #if defined(__AMX_BF16__)
-constexpr int64_t DEPTH = 32;   // K comes in multiples of this; beyond the true K both operands are 0
-#else
-constexpr int64_t DEPTH = 2;
-#endif
 
-#if defined(__AMX_BF16__)
-
-// Tiles 0 to 3 hold C, two by two; 4 and 5 rows of a, 6 and 7 columns of b.
-struct alignas(64) TileShapes {
-    uint8_t palette = 1, start = 0, reserved[14] = {};
-    uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
-    uint8_t rows[16] = {};
-
-    // `upper` rows in tiles 0, 1 and 4, `lower` in 2, 3 and 5
-    TileShapes(int64_t upper, int64_t lower) {
-        for (int tile : {0, 1, 4}) rows[tile] = (uint8_t) upper;
-        for (int tile : {2, 3, 5}) rows[tile] = (uint8_t) lower;
-        for (int tile : {6, 7}) rows[tile] = 16;
-    }
-};
+// What a product takes beside its M and K: K comes in multiples of DEPTH, with zeros behind the true one, and a and c have
+// memory for rows up to the next multiple of HEIGHT; what those rows hold is nobody's business.
+constexpr int64_t DEPTH = 32, HEIGHT = 16;
 
 // Written out because GCC's own do not tell the compiler which memory they read.
-TRM_INLINE void tile_shapes(const TileShapes& shapes) { asm volatile("ldtilecfg %0" : : "m"(shapes) : "memory"); }
-TRM_INLINE void tile_release() { asm volatile("tilerelease"); }
 template <int TILE>
 TRM_INLINE void tile_zero() {
     asm volatile("tilezero %%tmm%c0" : : "i"(TILE));
@@ -75,6 +57,21 @@ template <int C, int A, int B>
 TRM_INLINE void tile_multiply_add() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
 }
+
+// A task that forms products has one of these. Eight full tiles: 0 to 3 hold C, two by two, 4 and 5 rows of a, 6 and 7
+// columns of b. To name their shapes takes as long as 20 products of tiles, so it is not done for each product.
+struct Products {
+    Products() {
+        struct alignas(64) {
+            uint8_t palette = 1, start = 0, reserved[14] = {};
+            uint16_t bytes[16] = {64, 64, 64, 64, 64, 64, 64, 64};
+            uint8_t rows[16] = {16, 16, 16, 16, 16, 16, 16, 16};
+        } shapes;
+        asm volatile("ldtilecfg %0" : : "m"(shapes) : "memory");
+    }
+    Products(const Products&) = delete;
+    ~Products() { asm volatile("tilerelease"); }  // nothing for the system to save when it interrupts what follows
+};
 
 template <int TILE>
 TRM_INLINE void tile_begin(const float* c, int64_t bytes, bool add) {
@@ -125,20 +122,17 @@ TRM_INLINE void product_rows(Left16 a, Right16 b, float* c, int64_t c_row, int64
 static __attribute__((noinline)) void product(Left16 a, Right16 b, float* c, int64_t c_row, int64_t M, int64_t N,
                                               int64_t K, bool add) {
     int64_t m = 0;
-    if (M >= 32) tile_shapes(TileShapes(16, 16));
-    for (; m + 32 <= M; m += 32) product_rows<true>({a.at + m * a.row, a.row}, b, c + m * c_row, c_row, N, K, add);
-    const Left16 rest{a.at + m * a.row, a.row};
-    if (M - m > 16) {
-        tile_shapes(TileShapes(16, M - m - 16));
-        product_rows<true>(rest, b, c + m * c_row, c_row, N, K, add);
-    } else if (m < M) {
-        tile_shapes(TileShapes(M - m, 16));
-        product_rows<false>(rest, b, c + m * c_row, c_row, N, K, add);
-    }
-    tile_release();     // nothing for the system to save when it interrupts what follows
+    for (; m + 16 < M; m += 32) product_rows<true>({a.at + m * a.row, a.row}, b, c + m * c_row, c_row, N, K, add);
+    if (m < M) product_rows<false>({a.at + m * a.row, a.row}, b, c + m * c_row, c_row, N, K, add);
 }
 
 #else
+
+constexpr int64_t DEPTH = 2, HEIGHT = 1;
+
+struct Products {
+    Products() {}
+};
 
 TRM_INLINE vf multiply_add_pairs(vf sum, __m512i a, __m512i b) {
     return (vf) _mm512_dpbf16_ps((__m512) sum, (__m512bh) a, (__m512bh) b);
