@@ -37,6 +37,7 @@ void fill_ops_base(trm_backend* table);
 void fill_ops_avx2(trm_backend* table);
 void fill_ops_avx512(trm_backend* table);
 void fill_ops_avx512_bf16(trm_backend* table);
+void fill_ops_amx(trm_backend* table);
 
 // products.cpp fills linear*, mix*; they call oneDNN, which chooses its own instructions.
 void fill_products(trm_backend* table);

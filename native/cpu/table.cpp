@@ -2,6 +2,11 @@
 #include <cstdlib>
 #include <cstring>
 
+#if defined(__x86_64__) && defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
+
 #include "status.h"
 
 namespace trm {
@@ -16,6 +21,19 @@ bool has_avx512() {
     return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
            __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
 }
+
+bool has_avx512_bf16() { return has_avx512() && __builtin_cpu_supports("avx512bf16"); }
+
+// Tiles also need the kernel's permission, asked for once by a process.
+bool has_amx() {
+    if (!has_avx512_bf16() || !__builtin_cpu_supports("amx-tile") || !__builtin_cpu_supports("amx-bf16")) return false;
+#if defined(__linux__)
+    constexpr long request_permission = 0x1023, tile_data = 18;     // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+    return syscall(SYS_arch_prctl, request_permission, tile_data) == 0;
+#else
+    return false;
+#endif
+}
 #endif
 
 // An instruction set that ops/ was built for, the widest first.
@@ -25,11 +43,12 @@ struct Isa {
     void (*fill)(trm_backend* table);
 };
 
-// TRM_CPU_ISA = avx512 | avx2 | base chooses a narrower set; a name that the processor lacks or nobody knows is ignored.
+// TRM_CPU_ISA = avx512_bf16 | avx512 | avx2 | base chooses a narrower set; a name that the processor lacks or nobody knows is ignored.
 void fill_ops(trm_backend* table) {
 #if defined(__x86_64__)
     __builtin_cpu_init();
-    const Isa sets[] = {{"avx512_bf16", has_avx512() && __builtin_cpu_supports("avx512bf16"), fill_ops_avx512_bf16},
+    const Isa sets[] = {{"amx", has_amx(), fill_ops_amx},
+                        {"avx512_bf16", has_avx512_bf16(), fill_ops_avx512_bf16},
                         {"avx512", has_avx512(), fill_ops_avx512},
                         {"avx2", has_avx2(), fill_ops_avx2},
                         {"base", true, fill_ops_base}};

@@ -71,7 +71,7 @@ typedef struct trm_backend {
     int32_t abi_version;  /* TRM_ABI_VERSION of the header it was built from */
     int32_t size;         /* sizeof(trm_backend) of that header */
     const char* name;     /* "cpu" or "cuda" */
-    const char* target;   /* what the library chose: "avx512_bf16", "avx512", "avx2", "base", "sm_90", ... */
+    const char* target;   /* what the library chose: "amx", "avx512_bf16", "avx512", "avx2", "base", "sm_90", ... */
     const char* (*last_error)(void);
 
     /** Number of worker threads, the caller included (CPU); at least 1. */

@@ -4,7 +4,7 @@
 //   bwd   dr = s (dy - y mean(dy y))     dp = Wd^T dr     dg, du from dp and the gate and up products, which are kept
 //         dh = dr + Wg^T dg + Wu^T du    dWd += dr p^T    dWg += dg h^T    dWu += du h^T
 //
-// numerics  float32; sums in an order that follows from the shapes alone
+// numerics  float32 (bfloat16: channel_mlp_bf16.cpp); sums in an order that follows from the shapes alone
 // aliasing  y and u may alias h: a task reads its rows before it writes them
 // cost      6 I D FLOP a row forward, 12 I D backward; the weights stay in the L2 cache, a task's activations in L1
 #include "ops.h"
@@ -17,9 +17,10 @@ static constexpr int64_t ROWS = 36;         // of a forward task
 static constexpr int64_t INNER = 64;        // inner columns that are in work at a time, forward
 static constexpr int64_t INNER_BWD = 32;    // and backward
 static constexpr int64_t WIDTH = 128;       // channels, at most; D and I in multiples of 16
-static constexpr int64_t GROUPS = 16;        // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 8;        // sums of weight gradients that are formed side by side
 
 int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype) {
+    if (dtype == TRM_BF16) return fuses_channel_mlp_bf16(I, D);
     return dtype == TRM_F32 && D % 16 == 0 && D <= WIDTH && I % INNER == 0 && I <= 1024;
 }
 
@@ -32,6 +33,11 @@ int channel_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, con
     TRM_REQUIRE(rows > 0 && I > 0 && D > 0, "channel_mlp: rows=%lld I=%d D=%d must be positive", (long long) rows, I, D);
     TRM_REQUIRE(fuses_channel_mlp(I, D, dtype), "channel_mlp: I=%d D=%d dtype=%d is not a size it is made for", I, D,
                 dtype);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return channel_mlp_bf16((const bf16*) h_, (const bf16*) w_gate_up_, (const bf16*) w_down_, (const bf16*) c_,
+                                (bf16*) kept_, (bf16*) y_, (bf16*) u_, s, rows, I, D, eps);
+#endif
     const float *h = (const float*) h_, *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
     const float* c = (const float*) c_;
     float *kept = (float*) kept_, *y = (float*) y_, *u = (float*) u_;
@@ -109,6 +115,11 @@ int channel_mlp_bwd(const void* h_, const void* kept_, const void* y_, const flo
                 D);
     TRM_REQUIRE(fuses_channel_mlp(I, D, dtype), "channel_mlp_bwd: I=%d D=%d dtype=%d is not a size it is made for", I, D,
                 dtype);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return channel_mlp_bwd_bf16((const bf16*) h_, (const bf16*) kept_, (const bf16*) y_, s, (const bf16*) w_gate_up_,
+                                    (const bf16*) w_down_, (bf16*) d_, dw_gate_up, dw_down, rows, I, D);
+#endif
     const float *h = (const float*) h_, *kept = (const float*) kept_, *y = (const float*) y_;
     const float *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
     float* d = (float*) d_;

@@ -7,7 +7,7 @@
 // Nothing but h, y and s is kept between the two: with 17 positions it is faster to multiply again than to fetch gate
 // and up from memory.
 //
-// numerics  float32; sums in an order that follows from the shapes alone
+// numerics  float32 (bfloat16: position_mlp_bf16.cpp); sums in an order that follows from the shapes alone
 // aliasing  y may alias h: a task owns its channels of a lane
 // cost      6 S I D FLOP a lane forward, 16 S I D backward. The weights stay in the L2 cache, the activations of a block
 //           of inner rows in L1
@@ -20,9 +20,10 @@ namespace TRM_ISA {
 static constexpr int64_t POSITIONS = 64;    // at most; D and I in multiples of 16
 static constexpr int64_t INNER = 64;        // inner rows that are in work at a time, forward
 static constexpr int64_t INNER_BWD = 32;    // and backward
-static constexpr int64_t GROUPS = 16;      // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 8;      // sums of weight gradients that are formed side by side
 
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
+    if (dtype == TRM_BF16) return fuses_position_mlp_bf16(S, I, D);
     return dtype == TRM_F32 && S <= POSITIONS && D % 16 == 0 && D <= 256 && I % INNER == 0 && I <= 1024;
 }
 
@@ -63,6 +64,11 @@ int position_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, vo
                 S, I, D);
     TRM_REQUIRE(fuses_position_mlp(S, I, D, dtype), "position_mlp: S=%d I=%d D=%d dtype=%d is not a size it is made for",
                 S, I, D, dtype);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return position_mlp_bf16((const bf16*) h_, (const bf16*) w_gate_up_, (const bf16*) w_down_, (bf16*) y_, s, B, S, I,
+                                 D, eps);
+#endif
     const float *h = (const float*) h_, *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
     float* y = (float*) y_;
     constexpr int64_t width = 2 * W;
@@ -129,6 +135,11 @@ int position_mlp_bwd(const void* h_, const void* y_, const float* s, const void*
                 (long long) B, S, I, D);
     TRM_REQUIRE(fuses_position_mlp(S, I, D, dtype),
                 "position_mlp_bwd: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D, dtype);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return position_mlp_bwd_bf16((const bf16*) h_, (const bf16*) y_, s, (const bf16*) w_gate_up_,
+                                     (const bf16*) w_down_, (bf16*) d_, dw_gate_up, dw_down, B, S, I, D);
+#endif
     const float *h = (const float*) h_, *y = (const float*) y_;
     const float *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
     float* d = (float*) d_;

@@ -1,9 +1,9 @@
 // vec.h: what the operations are written in: vectors of W floats, bf16 conversion, exp, atan2, ordered sums.
 //
-// Every file of ops/ is compiled once per instruction set (TRM_ISA = base, avx2, avx512, avx512_bf16), in a namespace of that name,
+// Every file of ops/ is compiled once per instruction set (TRM_ISA = base, avx2, avx512, avx512_bf16, amx), in a namespace of that name,
 // so that no inline function of one build can stand in for that of another.
 //
-//   bf16    round to nearest, ties to even; a NaN stays a NaN. The instruction of avx512_bf16 takes denormals as 0
+//   bf16    round to nearest, ties to even; a NaN stays a NaN. The instruction of avx512_bf16 and amx takes denormals as 0
 //   exp     Cephes expf: x = n ln 2 + r, |r| <= ln 2 / 2, degree 6; relative error below 2e-7 for -87 < x < 88,
 //           clamped above; below it falls to 0 or stays at exp(-87)
 //   atan2   Cephes atanf on min/max, one division; relative error below 3e-7; atan2(0, 0) = 0
@@ -93,10 +93,18 @@ TRM_INLINE vh round_bf16(vf x) {
 #endif
 }
 
+TRM_INLINE vf widen(vh x) {
+#if defined(__AVX512F__)
+    return (vf) ((vu) _mm512_maskz_cvtepu16_epi32((__mmask16) -1, (__m256i) x) << 16);  // convertvector takes four
+#else
+    return (vf) (__builtin_convertvector(x, vu) << 16);
+#endif
+}
+
 // round_as<T>: the value that a store as T and a load would give.
 template <class T>
 TRM_INLINE vf round_as(vf x) {
-    return sizeof(T) == 4 ? x : (vf) (__builtin_convertvector(round_bf16(x), vu) << 16);
+    return sizeof(T) == 4 ? x : widen(round_bf16(x));
 }
 
 // Loads and stores of k <= W elements; missing lanes load as 0. With the constant k = W they are one instruction.
@@ -114,7 +122,7 @@ TRM_INLINE vf load(const bf16* p, int k = W) {
         __builtin_memcpy(&v, p, sizeof v);
     else
         __builtin_memcpy(&v, p, (size_t) k * sizeof *p);
-    return (vf) (__builtin_convertvector(v, vu) << 16);
+    return widen(v);
 }
 TRM_INLINE void store(float* p, vf v, int k = W) {
     if (k == W)

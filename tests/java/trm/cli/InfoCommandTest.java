@@ -24,7 +24,7 @@ class InfoCommandTest {
         assertTrue(json.get("threads").asInt() > 0);
         assertTrue(json.get("memory_bytes").asLong() > 0);
         assertTrue(
-                List.of("base", "avx2", "avx512", "avx512_bf16")
+                List.of("base", "avx2", "avx512", "avx512_bf16", "amx")
                         .contains(json.get("cpu_target").asText()),
                 json.toString());
         assertTrue(json.get("cuda_driver").has("found"));

@@ -30,7 +30,7 @@ class InstructionSetsTest {
 
     /** @param oneDnn what products may use, in oneDNN's words */
     @ParameterizedTest(name = "{0}")
-    @CsvSource({"base,SSE41", "avx2,AVX2", "avx512,AVX512_CORE"})
+    @CsvSource({"base,SSE41", "avx2,AVX2", "avx512,AVX512_CORE", "avx512_bf16,AVX512_CORE_BF16"})
     void narrowerInstructions(String isa, String oneDnn) throws IOException, InterruptedException {
         assumeFalse(isa.equals(target()), isa + " is what all other tests run with");
         run(Map.of("TRM_CPU_ISA", isa, "ONEDNN_MAX_CPU_ISA", oneDnn), isa, TestDevice.OPERATIONS);
