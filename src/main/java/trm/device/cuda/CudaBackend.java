@@ -68,7 +68,7 @@ public final class CudaBackend implements Backend {
             cudart.cudaStreamDestroy(stream);
             throw e;
         }
-        kernels = new Kernels(table, products, stream.address(), fault, this::await, waiting, recording);
+        kernels = new Kernels(table, products, table, stream.address(), fault, this::await, waiting, recording);
     }
 
     /** TRM_DEBUG=sync: wait after each operation. */
