@@ -342,7 +342,7 @@ class RunTest {
         }
     }
 
-    /** The mean of the norms of the steps since the row before; the last step's norm is that of its gradient. */
+    /** Rows of training have a norm, rows of an evaluation none. */
     @Test
     void gradientNormsAreThere() throws IOException {
         int column = MetricsRow.Column.GRAD_NORM.ordinal();
