@@ -32,6 +32,43 @@ EXPORT int cuDeviceGetName(char* name, int length, int) {
     std::snprintf(name, static_cast<size_t>(length), "Fake GPU");
     return 0;
 }
+
+// What NVIDIA's cuDNN looks up before it compiles kernels for a device that is not there. It may load them, and that is
+// all: calls that need a device fail.
+#define ABSENT(name) \
+    EXPORT int name() { return 999; }
+ABSENT(cuCtxGetCurrent)
+ABSENT(cuCtxGetLimit)
+ABSENT(cuCtxPopCurrent)
+ABSENT(cuCtxPushCurrent)
+ABSENT(cuDeviceGetCount)
+ABSENT(cuGetErrorName)
+ABSENT(cuGetErrorString)
+ABSENT(cuLaunchCooperativeKernel)
+ABSENT(cuLaunchKernel)
+ABSENT(cuLaunchKernelEx)
+ABSENT(cuLibraryLoadFromFile)
+ABSENT(cuLinkAddData)
+ABSENT(cuLinkComplete)
+ABSENT(cuLinkCreate)
+ABSENT(cuLinkDestroy)
+ABSENT(cuOccupancyMaxPotentialClusterSize)
+ABSENT(cuStreamGetCtx)
+#undef ABSENT
+EXPORT int cuLibraryLoadData(void** library) {
+    *library = fake_device();
+    return 0;
+}
+EXPORT int cuLibraryGetKernel(void** kernel) {
+    *kernel = fake_device();
+    return 0;
+}
+EXPORT int cuLibraryUnload() { return 0; }
+EXPORT int cuKernelSetAttribute() { return 0; }
+EXPORT int cuKernelGetAttribute(int* value) {
+    *value = 0;
+    return 0;
+}
 #endif
 
 // ---- the runtime -------------------------------------------------------------------------------------------------

@@ -103,7 +103,8 @@ class AttentionTest extends KernelTest {
         "BF16,1,67,1,33,false",
         "BF16,3,16,2,16,true",
         "BF16,3,257,2,16,true",
-        "BF16,2,258,1,8,false"
+        "BF16,2,258,1,8,false",
+        "BF16,1,257,2,64,true"
     })
     void matchesEquation(Dtype dtype, int lanes, int positions, int heads, int d, boolean rotary) {
         Sizes s = new Sizes(dtype, lanes, positions, heads, d, rotary);

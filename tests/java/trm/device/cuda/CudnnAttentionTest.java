@@ -64,7 +64,7 @@ class CudnnAttentionTest {
         return settings;
     }
 
-    private static List<String> long1(FakeGpu gpu, Map<String, String> settings)
+    private static List<String> linesOf(FakeGpu gpu, Map<String, String> settings)
             throws IOException, InterruptedException {
         return gpu.java(settings, LongAttention.class.getName())
                 .done()
@@ -78,7 +78,7 @@ class CudnnAttentionTest {
     void attentionPassesItsTest() throws IOException, InterruptedException {
         FakeGpu.Result result = with.java(
                         settings("test", "TRM_ATTENTION", "cudnn", "-Dtrm.test.device", "cuda:0"),
-                        Test1.class.getName())
+                        AttentionAlone.class.getName())
                 .done();
         assertTrue(result.out().contains(" 0 failed, "), result.out());
         assertTrue(
@@ -90,8 +90,8 @@ class CudnnAttentionTest {
     }
 
     /** Main class of {@link #attentionPassesItsTest}. */
-    static final class Test1 {
-        private Test1() {}
+    static final class AttentionAlone {
+        private AttentionAlone() {}
 
         public static void main(String[] args) {
             System.exit(TestDevice.run(List.of("trm.device.AttentionTest")) ? 0 : 1);
@@ -150,7 +150,7 @@ class CudnnAttentionTest {
                 CudaInstallation.ofThisMachine().libraries().stream()
                         .noneMatch(l -> l.name().equals("libcudnn.so") && l.found()),
                 "this machine has a cuDNN of its own");
-        List<String> lines = long1(without, settings("missing"));
+        List<String> lines = linesOf(without, settings("missing"));
         assertEquals(1, lines.size(), lines.toString());
         assertTrue(
                 lines.get(0)
@@ -163,7 +163,7 @@ class CudnnAttentionTest {
     /** A version without the operation; a library that is not whole. */
     @Test
     void ofNoUse() throws IOException, InterruptedException {
-        List<String> lines = long1(with, settings("old", "FAKE_CUDNN_VERSION", "91002"));
+        List<String> lines = linesOf(with, settings("old", "FAKE_CUDNN_VERSION", "91002"));
         assertEquals(
                 List.of("attention runs on kernels of our own, cuDNN cannot be used: cuDNN 9.10.2 is too old, needed is"
                         + " 9.13.1 or newer (" + with.folder().resolve("libcudnn.so.9") + ")"),
@@ -171,7 +171,7 @@ class CudnnAttentionTest {
         Path part = with.folder().resolve("libcudnn_adv.so.9");
         Files.move(part, temp.resolve("aside"));
         try {
-            lines = long1(with, settings("torn"));
+            lines = linesOf(with, settings("torn"));
         } finally {
             Files.move(temp.resolve("aside"), part);
         }
@@ -184,7 +184,7 @@ class CudnnAttentionTest {
     @ParameterizedTest
     @CsvSource({"forward", "backward"})
     void aRefusal(String refused) throws IOException, InterruptedException {
-        List<String> lines = long1(with, settings(refused, "FAKE_CUDNN_REFUSE", refused, "TRM_ATTENTION", "cudnn"));
+        List<String> lines = linesOf(with, settings(refused, "FAKE_CUDNN_REFUSE", refused, "TRM_ATTENTION", "cudnn"));
         String shape = refused.equals("forward") ? FORWARD : BACKWARD;
         String other = refused.equals("forward") ? BACKWARD : FORWARD;
         assertEquals(2, lines.size(), lines.toString());
@@ -201,8 +201,8 @@ class CudnnAttentionTest {
     @CsvSource({"-1,true", "1,false"})
     void theFasterOneIsKept(String ms, boolean library) throws IOException, InterruptedException {
         Map<String, String> settings = settings("cache" + ms, "FAKE_CUDNN_MS", ms);
-        List<String> first = long1(with, settings);
-        List<String> second = long1(with, settings);
+        List<String> first = linesOf(with, settings);
+        List<String> second = linesOf(with, settings);
         assertEquals(2, first.size(), first.toString());
         assertEquals(2, second.size(), second.toString());
         for (int i = 0; i < 2; i++) {
@@ -220,7 +220,7 @@ class CudnnAttentionTest {
 
     @Test
     void ownKernelsOnRequest() throws IOException, InterruptedException {
-        assertEquals(List.of(), long1(with, settings("own", "TRM_ATTENTION", "own")));
+        assertEquals(List.of(), linesOf(with, settings("own", "TRM_ATTENTION", "own")));
         FakeGpu.Result result = with.java(settings("wrong", "TRM_ATTENTION", "flash"), LongAttention.class.getName());
         assertTrue(result.out().contains("TRM_ATTENTION is flash, expected own or cudnn"), result.out());
     }
