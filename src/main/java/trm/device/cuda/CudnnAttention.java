@@ -189,7 +189,7 @@ final class CudnnAttention implements AttentionCalls, AutoCloseable {
     private final Choice choice;
     private final long workspaceBytes;
     private final Consumer<String> log;
-    private final Workspace workspace = new Workspace("attention by cuDNN");
+    private final Workspace workspace;
     private final FloatPointer scale = new FloatPointer(1f);
     private final FloatPointer one = new FloatPointer(1f);
     private final Call call = new Call();
@@ -218,6 +218,7 @@ final class CudnnAttention implements AttentionCalls, AutoCloseable {
         this.stream = stream;
         this.fault = fault;
         this.recording = recording;
+        workspace = new Workspace("attention by cuDNN", recording);
         this.cache = cache;
         this.choice = choice;
         this.workspaceBytes = workspaceBytes;

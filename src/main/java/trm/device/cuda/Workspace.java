@@ -3,6 +3,7 @@ package trm.device.cuda;
 import java.util.ArrayList;
 import java.util.List;
 import trm.device.DeviceException;
+import trm.device.Recording;
 
 /**
  * Device memory for what lives within one call. A larger wish gets a larger block; the earlier ones stay until the end,
@@ -10,12 +11,17 @@ import trm.device.DeviceException;
  */
 final class Workspace implements AutoCloseable {
     private final String name;
+    private final Recording recording;
     private final List<Long> blocks = new ArrayList<>();
     private long bytes; // of the last block
 
-    /** @param name for messages */
-    Workspace(String name) {
+    /**
+     * @param name for messages
+     * @param recording while it is active, nothing is allocated
+     */
+    Workspace(String name, Recording recording) {
         this.name = name;
+        this.recording = recording;
     }
 
     /** Bytes up to the next place where something else may begin. */
@@ -30,6 +36,7 @@ final class Workspace implements AutoCloseable {
      */
     long reserve(long wanted) {
         if (wanted > bytes) {
+            recording.refuse("allocation of ", name);
             long address = CudaBackend.allocate(wanted);
             if (address == 0) {
                 throw new DeviceException("no memory on the device for " + name + ": " + wanted + " bytes");
