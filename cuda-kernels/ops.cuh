@@ -28,6 +28,8 @@ TRM_OPERATION(fuses_linear_add_rms_norm);
 TRM_OPERATION(linear_add_rms_norm);
 TRM_OPERATION(attention);
 TRM_OPERATION(attention_bwd);
+TRM_OPERATION(rotary);
+TRM_OPERATION(rotary_bwd);
 TRM_OPERATION(embed);
 TRM_OPERATION(embed_bwd);
 TRM_OPERATION(admit);
@@ -39,6 +41,7 @@ TRM_OPERATION(halt);
 TRM_OPERATION(continue_loss);
 TRM_OPERATION(metrics);
 TRM_OPERATION(advance);
+TRM_OPERATION(grad_norm);
 TRM_OPERATION(adam);
 TRM_OPERATION(sign_sgd);
 #undef TRM_OPERATION

@@ -85,6 +85,8 @@ trm_backend build() {
     table.linear_add_rms_norm = ops::linear_add_rms_norm;
     table.attention = ops::attention;
     table.attention_bwd = ops::attention_bwd;
+    table.rotary = ops::rotary;
+    table.rotary_bwd = ops::rotary_bwd;
     table.embed = ops::embed;
     table.embed_bwd = ops::embed_bwd;
     table.admit = ops::admit;
@@ -96,6 +98,7 @@ trm_backend build() {
     table.continue_loss = ops::continue_loss;
     table.metrics = ops::metrics;
     table.advance = ops::advance;
+    table.grad_norm = ops::grad_norm;
     table.adam = ops::adam;
     table.sign_sgd = ops::sign_sgd;
     choose_fusion(&table);

@@ -52,6 +52,9 @@ enum {
     TRM_CTRL_COUNT = 8
 };
 
+/** Room that grad_norm needs, in float64. */
+enum { TRM_NORM_PARTIALS = 512 };
+
 /** Sums that `metrics` adds to (float64), over the lanes that halt at a step and have labels, unless noted. */
 enum {
     TRM_METRIC_COUNT = 0,            /* such lanes */
@@ -62,7 +65,8 @@ enum {
     TRM_METRIC_LM_LOSS = 5,          /* over all lanes */
     TRM_METRIC_Q_HALT_LOSS = 6,      /* over all lanes */
     TRM_METRIC_Q_CONTINUE_LOSS = 7,  /* over all lanes */
-    TRM_METRIC_SIZE = 8
+    TRM_METRIC_GRAD_NORM = 8,        /* norms of the gradient, over the steps: added by grad_norm */
+    TRM_METRIC_SIZE = 9
 };
 
 typedef void* trm_stream;
@@ -142,6 +146,14 @@ typedef struct trm_backend {
     int (*attention_bwd)(const void* qkv, const float* cos, const float* sin, const void* o, const float* lse,
                          const void* d_o, void* dqkv, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype,
                          trm_stream stream);
+    /** For a library's attention, which does not rotate: qk [B, S, 2, A, d] = q and k of qkv [B, S, 3, A, d] as attention
+     *  rotates and rounds them. d even; cos, sin [S, d/2]. */
+    int (*rotary)(const void* qkv, const float* cos, const float* sin, void* qk, int64_t B, int32_t S, int32_t A,
+                  int32_t d, int32_t dtype, trm_stream stream);
+    /** dq and dk of dqkv [B, S, 3, A, d], the gradients of rotated q and k, become those of q and k, in place: rotated by
+     *  -t, rounded once more. dv stays. */
+    int (*rotary_bwd)(void* dqkv, const float* cos, const float* sin, int64_t B, int32_t S, int32_t A, int32_t d,
+                      int32_t dtype, trm_stream stream);
 
     /* ---- halves of a block in one pass --------------------------------------------------------------------------- */
 
@@ -263,6 +275,10 @@ typedef struct trm_backend {
      *  phi = (t - warmup) / max(1, total - warmup); and 1 - beta^t. */
     int (*advance)(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
                    double beta1, double beta2, trm_stream stream);
+
+    /** norm [1] = sqrt(sum of squares) of the flat gradient g [count], float64; total [1] += norm, unless it is NULL.
+     *  partials [TRM_NORM_PARTIALS] float64: room for sums on the way. */
+    int (*grad_norm)(const float* g, double* partials, double* norm, double* total, int64_t count, trm_stream stream);
 
     /** One pass over the flat parameter buffer [count]: moments, update with decoupled decay, moving average
      *  (ema or NULL), bf16 working copy (or NULL), gradient set to zero.

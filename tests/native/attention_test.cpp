@@ -208,6 +208,43 @@ void both(const Shape& s) {
 /** bfloat16 on tensor cores; the store rounds what the rounded weights gave. */
 void tensor_cores(const Shape& s) { attention_matches<bf16>(s, Type<bf16>::U * (1 + 2 * Type<bf16>::U)); }
 
+// Two products and a sum in float32, then one rounding: 3 U32 of the magnitudes, and u(T). The values of qkv stay.
+template <typename T>
+void rotary_matches(int64_t B, int32_t S, int32_t A, int32_t d, int shift) {
+    each_case(
+        [=](Random& random) {
+            const int64_t half = d / 2, row = int64_t(A) * d;
+            Buffer<T> qkv("qkv", B * S * 3 * row, shift), qk("qk", B * S * 2 * row, shift), back("back", B * S * 3 * row);
+            Buffer<float> cos("cos", S * half), sin("sin", S * half);
+            random.fill(qkv);
+            for (int64_t i = 0; i < S * half; i++) {
+                const double phase = static_cast<double>(i / half) * std::pow(100.0, -static_cast<double>(i % half) / d);
+                cos[i] = static_cast<float>(std::cos(phase));
+                sin[i] = static_cast<float>(std::sin(phase));
+            }
+            cos.freeze();
+            sin.freeze();
+            Doubles exact(qk.count()), slack(qk.count()), whole = qkv.doubles(), whole_slack(qkv.count());
+            memcpy(back.data(), qkv.data(), sizeof(T) * qkv.count());
+            for (int64_t r = 0; r < B * S; r++)
+                for (int64_t j = 0; j < 2 * row; j++) {
+                    const int64_t i = j % d, t = r % S, head = r * 3 * row + j / d * d;
+                    const double c = cos[t * half + i % half], s = sin[t * half + i % half];
+                    const double low = widen(qkv[head + i % half]), high = widen(qkv[head + i % half + half]);
+                    const int64_t at = r * 2 * row + j;
+                    exact[at] = i < half ? low * c - high * s : high * c + low * s;
+                    slack[at] = 3 * U32 * (std::fabs(low) + std::fabs(high));
+                    whole[head + i] = i < half ? low * c + high * s : high * c - low * s;
+                    whole_slack[head + i] = slack[at];
+                }
+            succeeded(ops().rotary(qkv, cos, sin, qk, B, S, A, d, Type<T>::CODE, nullptr));
+            near(qk, exact, [&](int64_t i) { return slack[i]; });
+            succeeded(ops().rotary_bwd(back, cos, sin, B, S, A, d, Type<T>::CODE, nullptr));
+            near(back, whole, [&](int64_t i) { return whole_slack[i]; });
+        },
+        "%s B=%lld S=%d A=%d d=%d shift=%d", Type<T>::NAME, static_cast<long long>(B), S, A, d, shift);
+}
+
 }  // namespace
 
 TEST(attention_mma) {
@@ -251,4 +288,18 @@ TEST(attention_plain) {
     refused(ops().attention(x, x, nullptr, x, x, 1, 1, 1, 2, TRM_F32, nullptr), "only one of cos and sin");
     refused(ops().attention(x, x, x, x, x, 1, 1, 1, 3, TRM_F32, nullptr), "d=3 must be even");
     refused(ops().attention_bwd(x, x, x, x, nullptr, x, x, 1, 1, 1, 2, TRM_F32, nullptr), "NULL");
+}
+
+TEST(rotary) {
+    for (const int32_t d : {2, 6, 14, 16, 18, 64}) {
+        rotary_matches<float>(2, 5, 3, d, 0);
+        rotary_matches<bf16>(3, 7, 1, d, 0);
+    }
+    rotary_matches<bf16>(1, 1, 1, 16, 0);
+    rotary_matches<bf16>(2, 3, 2, 32, 2);
+    Buffer<float> x("x", 24);
+    refused(ops().rotary(x, x, nullptr, x, 1, 1, 1, 2, TRM_F32, nullptr), "NULL");
+    refused(ops().rotary(x, x, x, x, 1, 1, 1, 3, TRM_F32, nullptr), "d=3");
+    refused(ops().rotary_bwd(x, x, x, 1, 0, 1, 2, TRM_F32, nullptr), "S=0");
+    refused(ops().rotary_bwd(x, x, x, 1, 1, 1, 2, 7, nullptr), "dtype=7");
 }

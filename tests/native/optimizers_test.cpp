@@ -113,6 +113,25 @@ void sign_sgd_matches(int64_t B, int32_t E, int32_t identifiers) {
         "B=%lld E=%d identifiers=%d", static_cast<long long>(B), E, identifiers);
 }
 
+// Squares are exact in double; a sum of n terms errs by n 2^-53 of itself, its root by half of that.
+void grad_norm_matches(int64_t n, int shift, bool adds) {
+    each_case(
+        [=](Random& random) {
+            Buffer<float> g("g", n, shift);
+            Buffer<double> partials("partials", TRM_NORM_PARTIALS), norm("norm", 1), total("total", 1);
+            random.fill(g);
+            total[0] = 0.5;
+            long double sum = 0;
+            for (int64_t i = 0; i < n; i++) sum += static_cast<long double>(g[i]) * g[i];
+            const double want = static_cast<double>(std::sqrt(sum));
+            for (int i = 0; i < TRM_NORM_PARTIALS; i++) partials[i] = 0;  // a few are not written, and need not be
+            succeeded(ops().grad_norm(g, partials, norm, adds ? total.data() : nullptr, n, nullptr));
+            near(norm, {want}, [&](int64_t) { return (static_cast<double>(n) + 2) * 0x1p-53 * want; });
+            near(total, {adds ? 0.5 + want : 0.5}, [&](int64_t) { return (static_cast<double>(n) + 4) * 0x1p-53 * want; });
+        },
+        "n=%lld shift=%d adds=%d", static_cast<long long>(n), shift, adds);
+}
+
 }  // namespace
 
 TEST(advance) {
@@ -174,4 +193,14 @@ TEST(sign_sgd) {
     Buffer<int32_t> i("i", 8);
     Buffer<double> c("c", 8);
     refused(ops().sign_sgd(x, i, x, c, 1, 0, 0, nullptr), "E=0");
+}
+
+TEST(grad_norm) {
+    for (const int64_t n : {1, 7, 8, 9, 2047, 2048, 2049, 5003}) grad_norm_matches(n, 0, true);
+    grad_norm_matches(37, 4, false);
+    grad_norm_matches(2048 * TRM_NORM_PARTIALS + 9, 0, true);  // more than one stride
+    Buffer<float> g("g", 8);
+    Buffer<double> d("d", TRM_NORM_PARTIALS);
+    refused(ops().grad_norm(g, d, nullptr, nullptr, 8, nullptr), "NULL");
+    refused(ops().grad_norm(g, d, d, d, 0, nullptr), "count=0");
 }

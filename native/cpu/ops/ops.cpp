@@ -28,6 +28,8 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->channel_mlp_bwd = TRM_ISA::channel_mlp_bwd;
     table->attention = TRM_ISA::attention;
     table->attention_bwd = TRM_ISA::attention_bwd;
+    table->rotary = TRM_ISA::rotary;
+    table->rotary_bwd = TRM_ISA::rotary_bwd;
     table->embed = TRM_ISA::embed;
     table->embed_bwd = TRM_ISA::embed_bwd;
     table->admit = TRM_ISA::admit;
@@ -39,6 +41,7 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->continue_loss = TRM_ISA::continue_loss;
     table->metrics = TRM_ISA::metrics;
     table->advance = TRM_ISA::advance;
+    table->grad_norm = TRM_ISA::grad_norm;
     table->adam = TRM_ISA::adam;
     table->sign_sgd = TRM_ISA::sign_sgd;
 }

@@ -40,6 +40,10 @@ int attention(const void* qkv, const float* cos, const float* sin, void* o, floa
               int32_t d, int32_t dtype, trm_stream stream);
 int attention_bwd(const void* qkv, const float* cos, const float* sin, const void* o, const float* lse, const void* d_o,
                   void* dqkv, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype, trm_stream stream);
+int rotary(const void* qkv, const float* cos, const float* sin, void* qk, int64_t B, int32_t S, int32_t A, int32_t d,
+           int32_t dtype, trm_stream stream);
+int rotary_bwd(void* dqkv, const float* cos, const float* sin, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype,
+               trm_stream stream);
 int embed(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table, void* x,
           int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream);
 int embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B, int32_t L,
@@ -67,6 +71,7 @@ int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const 
             double* metrics, int64_t B, trm_stream stream);
 int advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
             double beta1, double beta2, trm_stream stream);
+int grad_norm(const float* g, double* partials, double* norm, double* total, int64_t count, trm_stream stream);
 int adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls, int64_t count,
          double beta1, double beta2, double weight_decay, double eps, double ema_rate, int32_t kind, trm_stream stream);
 int sign_sgd(float* table, const int32_t* ids, const float* d_rows, const double* controls, int64_t B, int32_t E,

@@ -24,8 +24,8 @@ class FaultTest {
                 Arena arena = new Arena(cpu)) {
             NativeOps.Table table = NativeBuild.open("libtrm_cpu.so", true);
             Fault fault = new Fault("cuda:1");
-            Kernels waiting = new Kernels(table, table, 0, fault, () -> error, true, new Recording());
-            Kernels lazy = new Kernels(table, table, 0, fault, () -> error, false, new Recording());
+            Kernels waiting = new Kernels(table, table, table, 0, fault, () -> error, true, new Recording());
+            Kernels lazy = new Kernels(table, table, table, 0, fault, () -> error, false, new Recording());
             Tensor x = arena.tensor("test", "x", Dtype.F32, 2, 3);
             Tensor w = arena.tensor("test", "w", Dtype.F32, 4, 3);
             Tensor y = arena.tensor("test", "y", Dtype.F32, 2, 4);
@@ -52,7 +52,7 @@ class FaultTest {
         try (CpuBackend cpu = new CpuBackend(1);
                 Arena arena = new Arena(cpu)) {
             NativeOps.Table table = NativeBuild.open("libtrm_cpu.so", true);
-            Kernels kernels = new Kernels(table, table, 0, new Fault("cuda:0"), () -> null, false, new Recording());
+            Kernels kernels = new Kernels(table, table, table, 0, new Fault("cuda:0"), () -> null, false, new Recording());
             Tensor x = arena.tensor("test", "x", Dtype.F32, 2, 3);
             String message = fails(() -> kernels.permuteLanes(x, x, 2, 3));
             assertTrue(message.startsWith("permute_lanes: "), message);

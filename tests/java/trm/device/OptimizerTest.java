@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * {@code advance adam sign_sgd}. Each step is compared on its own, from the state that the device holds before it.
@@ -37,6 +38,27 @@ class OptimizerTest extends KernelTest {
                 assertEquals(want[i], got[i], 1e-13 * (1 + Math.abs(want[i])), "step " + t + ", control " + i);
             }
         }
+    }
+
+    /** Squares of float32 are exact in float64; a sum of n terms errs by n 2^-53 of itself. Added to its metric only. */
+    @ParameterizedTest
+    @ValueSource(ints = {1, 15, 17, 8191, 8193, 40009})
+    void gradNorm(int count) {
+        double[] g = values(Dtype.F32, count, 3);
+        double squares = 0;
+        for (double x : g) {
+            squares += x * x;
+        }
+        double want = Math.sqrt(squares);
+        double[] before = values(Dtype.F32, Kernels.METRICS, 1);
+        Tensor norm = tensor("norm", Dtype.F64, 1);
+        Tensor metrics = put("metrics", Dtype.F64, before, Kernels.METRICS);
+        Tensor gradient = put("g", Dtype.F32, g, count);
+        kernels.gradNorm(gradient, tensor("partials", Dtype.F64, Kernels.NORM_PARTIALS), norm, metrics);
+        assertEquals(want, read(norm)[0], 2 * count * 0x1p-53 * want);
+        before[Kernels.Metric.GRAD_NORM.ordinal()] += want;
+        assertArrayEquals(before, read(metrics), 2 * (count + 2) * 0x1p-53 * (1 + want));
+        assertArrayEquals(g, read(gradient));
     }
 
     @ParameterizedTest(name = "atan2={0} count={1} eps={2}")

@@ -63,6 +63,17 @@ class MetricsCsvTest {
     }
 
     @Test
+    void columnsOfALaterVersionAreAddedEmpty() throws IOException {
+        Path file = Files.writeString(dir.resolve("m.csv"), "step,count\n1,4\n2,\n");
+        try (MetricsCsv csv = new MetricsCsv(file, COLUMNS)) {
+            csv.append(3, 0.5, 7);
+        }
+        assertEquals("step,loss,count\n1,,4\n2,,\n3,0.5,7\n", Files.readString(file));
+        Files.writeString(file, "step,count,loss\n"); // another order
+        assertThrows(FormatException.class, () -> new MetricsCsv(file, COLUMNS));
+    }
+
+    @Test
     void foreignFilesAreRefused() throws IOException {
         Path file = Files.writeString(dir.resolve("m.csv"), "step,other\n1,2\n");
         assertEquals(

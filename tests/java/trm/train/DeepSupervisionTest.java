@@ -23,6 +23,7 @@ import trm.data.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
+import trm.device.Kernels;
 import trm.device.cpu.CpuBackend;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -251,6 +252,29 @@ class DeepSupervisionTest {
                     assertEquals(plain.q()[2 * order[b]], moved.q()[2 * b], MOVED);
                 }
             }
+        }
+    }
+
+    /** The norm of the whole gradient as one vector, before the update sets it to zero; the metrics hold the sum of both. */
+    @Test
+    void gradientNorm() {
+        try (Frozen f = new Frozen(true)) {
+            double sum = 0;
+            for (int step = 0; step < 2; step++) {
+                HostCopy.put(backend, f.supervision.rows(), new int[LANES]);
+                f.supervision.forwardBackward();
+                double squares = 0;
+                for (float g : HostCopy.floats(backend, f.parameters.gradient())) {
+                    squares += (double) g * g;
+                }
+                assertTrue(squares > 0);
+                f.supervision.advance();
+                f.supervision.update();
+                sum += Math.sqrt(squares);
+                assertEquals(Math.sqrt(squares), HostCopy.doubles(backend, f.supervision.gradNorm())[0], 1e-12 * sum);
+            }
+            double[] metrics = HostCopy.doubles(backend, f.supervision.metrics());
+            assertEquals(sum, metrics[Kernels.Metric.GRAD_NORM.ordinal()], 1e-12 * sum);
         }
     }
 }

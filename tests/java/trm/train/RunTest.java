@@ -32,6 +32,7 @@ import trm.device.DeviceException;
 import trm.device.cpu.CpuBackend;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
+import trm.io.SafeTensors;
 
 /**
  * Runs of 30 steps over 300 puzzles of side 4. Oracle: the same run without interruption. Bound: none; checkpoints are
@@ -287,6 +288,75 @@ class RunTest {
                 recorder.messages.stream().anyMatch(m -> m.contains("at step " + step + " of " + STEPS)),
                 recorder.messages.toString());
         assertSameEnd(straight("mlp"), temp);
+    }
+
+    /**
+     * A checkpoint and a table of version 0.1, which knew no gradient norm, are resumed: the same run but for cells that
+     * nobody can know. Step 28 has just been logged, step 21 lies between two rows.
+     */
+    @ParameterizedTest
+    @CsvSource({"28,''", "21,NaN"})
+    void resumesWhatHasNoGradientNorm(long step, String nextCell) throws IOException {
+        copy(straight("mlp"), temp);
+        keepUpTo(temp, step);
+        SafeTensors with = SafeTensors.open(checkpoint(straight("mlp"), step));
+        new CheckpointStore(temp.resolve("checkpoints"), 9).save(step, out -> {
+            with.metadata().forEach((key, value) -> {
+                if (!key.equals(CheckpointStore.CHECKSUM)) {
+                    out.metadata(key, value);
+                }
+            });
+            for (String name : with.names()) {
+                SafeTensors.Entry e = with.entry(name);
+                if (name.equals("state.metrics")) {
+                    out.add(name, e.dtype(), new long[] {8}, Arrays.copyOf(with.doubles(name), 8));
+                } else {
+                    out.add(name, e.dtype(), e.shape(), with.bytes(name));
+                }
+            }
+        });
+        int column = MetricsRow.Column.GRAD_NORM.ordinal();
+        Path csv = temp.resolve("metrics.csv");
+        List<String> without = Files.readAllLines(csv).stream()
+                .map(line -> {
+                    List<String> cells = new ArrayList<>(List.of(line.split(",", -1)));
+                    cells.remove(column);
+                    return String.join(",", cells);
+                })
+                .toList();
+        Files.write(csv, without);
+        finish(config(), temp, true);
+        assertArrayEquals(
+                Files.readAllBytes(checkpoint(straight("mlp"), STEPS)), Files.readAllBytes(checkpoint(temp, STEPS)));
+        List<String> expected = metrics(straight("mlp"));
+        List<String> found = metrics(temp);
+        assertEquals(expected.size(), found.size());
+        for (int i = 1; i < found.size(); i++) {
+            String[] want = expected.get(i).split(",", -1);
+            String[] got = found.get(i).split(",", -1);
+            long at = Long.parseLong(got[0]);
+            if (at <= step || at == 24 && !nextCell.isEmpty()) {
+                want[column] = at <= step ? "" : nextCell;
+            }
+            assertArrayEquals(want, got);
+        }
+    }
+
+    /** Rows of training have a norm, rows of an evaluation none. */
+    @Test
+    void gradientNormsAreThere() throws IOException {
+        int column = MetricsRow.Column.GRAD_NORM.ordinal();
+        int puzzles = MetricsRow.Column.EVAL_PUZZLES.ordinal();
+        List<String> lines = metrics(straight("mlp"));
+        for (String line : lines.subList(1, lines.size())) {
+            String[] cells = line.split(",", -1);
+            if (!cells[puzzles].isEmpty()) {
+                assertEquals("", cells[column]);
+            } else {
+                double norm = Double.parseDouble(cells[column]);
+                assertTrue(norm > 1e-6 && norm < 1e3, line);
+            }
+        }
     }
 
     /**

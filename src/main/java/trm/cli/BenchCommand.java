@@ -8,6 +8,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import trm.config.ConfigException;
@@ -52,8 +53,8 @@ final class BenchCommand implements Callable<Integer> {
     @Option(names = "--seconds", defaultValue = "10", description = "How long to measure (default ${DEFAULT-VALUE}).")
     private double seconds;
 
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
-    private String device;
+    @Mixin
+    private DeviceOption device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
@@ -77,7 +78,7 @@ final class BenchCommand implements Callable<Integer> {
         ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
         MemoryPlan.Contents<RunTensors> contents =
                 (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, 1_000_000);
-        try (Backend backend = Cli.open(device, config)) {
+        try (Backend backend = device.open(config)) {
             MemoryPlan plan = MemoryPlan.of(backend, config, sizes.positions(), contents);
             Cli.message("memory: " + plan.describe());
             try (Arena arena = plan.allocate(backend);

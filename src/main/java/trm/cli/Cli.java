@@ -5,10 +5,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import java.util.Map;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
-import trm.config.TrainConfig;
-import trm.device.Backend;
-import trm.device.MatmulPrecision;
-import trm.train.Devices;
 
 /** Output of all commands: messages on standard error, results on standard output. */
 final class Cli {
@@ -22,11 +18,6 @@ final class Cli {
     /** What went wrong. */
     static void error(String text) {
         message("trm: " + text);
-    }
-
-    /** Opens the device of {@code --device} for a configuration and tells what was chosen. */
-    static Backend open(String device, TrainConfig config) {
-        return Devices.open(device, config.threads(), MatmulPrecision.of(config.matmulPrecision()), Cli::message);
     }
 
     /** An option's value must be at least {@code least}. @throws ParameterException otherwise: wrong usage */

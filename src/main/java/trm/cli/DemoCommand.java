@@ -16,6 +16,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import trm.config.ArchConfig;
 import trm.config.ConfigLoader;
@@ -55,8 +56,8 @@ final class DemoCommand implements Callable<Integer> {
             description = "Folder of the run (default ${DEFAULT-VALUE}); a demo that it holds is replaced.")
     private Path run;
 
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
-    private String device;
+    @Mixin
+    private DeviceOption device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
@@ -106,7 +107,7 @@ final class DemoCommand implements Callable<Integer> {
         String quotedData = "\"" + dataFolder.toString().replace("\\", "\\\\").replace("\"", "\\\"") + "\"";
         TrainConfig config =
                 config(List.of("data_paths=[" + quotedData + "]", "eval_interval=1", "run_name=" + RUN_NAME));
-        try (Backend backend = Cli.open(device, config)) {
+        try (Backend backend = device.open(config)) {
             removeOldRun();
             prepareData(dataFolder);
             Dataset train = Dataset.open(dataFolder, "train");

@@ -7,6 +7,7 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -51,8 +52,8 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--batch", defaultValue = "0", description = "Lanes at once; default: the run's.")
     private int batch;
 
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
-    private String device;
+    @Mixin
+    private DeviceOption device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
@@ -72,7 +73,7 @@ final class EvalCommand implements Callable<Integer> {
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
-        try (Backend backend = Cli.open(device, config);
+        try (Backend backend = device.open(config);
                 LoadedModel model = LoadedModel.load(backend, file, config, LoadedModel.shapeOf(dataset), lanes);
                 Evaluator evaluator = new Evaluator(
                         backend,

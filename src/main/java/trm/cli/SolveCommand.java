@@ -9,6 +9,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -58,8 +59,8 @@ final class SolveCommand implements Callable<Integer> {
             description = "Supervision steps (default ${DEFAULT-VALUE}).")
     private int steps;
 
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
-    private String device;
+    @Mixin
+    private DeviceOption device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
@@ -83,7 +84,7 @@ final class SolveCommand implements Callable<Integer> {
                     + (side + 2) + " for a Sudoku of side " + side);
         }
         SolveTrace.Solution solution;
-        try (Backend backend = Cli.open(device, config);
+        try (Backend backend = device.open(config);
                 LoadedModel model = LoadedModel.load(backend, file, config, shape, 1)) {
             solution = SolveTrace.run(
                             model,

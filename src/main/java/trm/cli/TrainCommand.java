@@ -7,6 +7,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -47,8 +48,8 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--run", paramLabel = "DIR", description = "Run folder; default runs/<run_name or config name>.")
     private Path run;
 
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
-    private String device;
+    @Mixin
+    private DeviceOption device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
@@ -85,7 +86,7 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private int train(TrainConfig config, Path folder) {
-        try (Backend backend = Cli.open(device, config);
+        try (Backend backend = device.open(config);
                 ProgressPrinter progress = new ProgressPrinter()) {
             Run training = new Run(backend, config, folder, progress);
             Run.Outcome outcome;

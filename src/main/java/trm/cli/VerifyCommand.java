@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -20,7 +21,6 @@ import picocli.CommandLine.Spec;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.MatmulPrecision;
-import trm.train.Devices;
 import trm.verify.CaseResult;
 import trm.verify.Verifier;
 
@@ -37,8 +37,8 @@ final class VerifyCommand implements Callable<Integer> {
     @Parameters(paramLabel = "DIR", description = "folder with cases")
     private Path folder;
 
-    @Option(names = "--device", paramLabel = "auto|cpu", defaultValue = "auto", description = "default: auto")
-    private String device;
+    @Mixin
+    private DeviceOption device;
 
     @Option(
             names = "--dtype",
@@ -71,7 +71,7 @@ final class VerifyCommand implements Callable<Integer> {
                     "--dtype " + dtype + ": recorded tolerances are those of float32; use --dtype float32");
         }
         List<CaseResult> results;
-        try (Backend backend = Devices.open(device, 0, MatmulPrecision.FLOAT32, Cli::message)) {
+        try (Backend backend = device.open(0, MatmulPrecision.FLOAT32)) {
             results = new Verifier(backend, compute).verify(folder, result -> {
                 out.println(line(result));
                 out.flush();

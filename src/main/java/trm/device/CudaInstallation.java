@@ -80,7 +80,7 @@ public record CudaInstallation(
                                 "9",
                                 false,
                                 "apt-get install libcudnn9-cuda-13" + REPOSITORY
-                                        + "; optional: attention runs on kernels of our own"),
+                                        + "; optional: long attention runs on kernels of our own without it"),
                         find(
                                 folders,
                                 "libnccl.so",

@@ -13,7 +13,10 @@ public final class Kernels {
     public static final int CONTROLS = 8;
 
     /** Number of float64 sums that {@link #metrics} adds to; indices are {@link Metric}'s ordinals. */
-    public static final int METRICS = 8;
+    public static final int METRICS = 9;
+
+    /** Room of float64 that {@link #gradNorm} needs. */
+    public static final int NORM_PARTIALS = 512;
 
     /** Positions in the metrics record. */
     public enum Metric {
@@ -24,7 +27,8 @@ public final class Kernels {
         STEPS,
         LM_LOSS,
         Q_HALT_LOSS,
-        Q_CONTINUE_LOSS
+        Q_CONTINUE_LOSS,
+        GRAD_NORM
     }
 
     /** When a lane halts before its last step; ordinals are the ABI's {@code TRM_HALT_*}. */
@@ -48,6 +52,7 @@ public final class Kernels {
 
     private final NativeOps.Table table; // null: of a device that is planned for and not here
     private final Products products;
+    private final AttentionCalls attention;
     private final long stream;
     private final Fault fault; // null: an error has no effect on later calls
     private final Barrier barrier; // null: calls finish before they return
@@ -60,7 +65,7 @@ public final class Kernels {
 
     /** Of a backend whose calls finish before they return. */
     public Kernels(NativeOps.Table table, Products products) {
-        this(table, products, 0, null, null, false, new Recording());
+        this(table, products, table, 0, null, null, false, new Recording());
     }
 
     /**
@@ -74,6 +79,7 @@ public final class Kernels {
     public Kernels(
             NativeOps.Table table,
             Products products,
+            AttentionCalls attention,
             long stream,
             Fault fault,
             Barrier barrier,
@@ -81,6 +87,7 @@ public final class Kernels {
             Recording recording) {
         this.table = table;
         this.products = products;
+        this.attention = attention;
         this.stream = stream;
         this.fault = fault;
         this.barrier = barrier;
@@ -801,7 +808,7 @@ public final class Kernels {
         int d = (int) (n / lanes / positions / heads);
         long table2 = (long) positions * (d / 2);
         check(
-                table.attention(
+                attention.attention(
                         ptr(qkv),
                         optional(cos, Dtype.F32, table2, "attention: cos"),
                         optional(sin, Dtype.F32, table2, "attention: sin"),
@@ -835,7 +842,7 @@ public final class Kernels {
         long n = qkv.count() / 3;
         int d = (int) (n / lanes / positions / heads);
         check(
-                table.attention_bwd(
+                attention.attention_bwd(
                         ptr(qkv),
                         ptr(cos),
                         ptr(sin),
@@ -854,6 +861,48 @@ public final class Kernels {
                 positions,
                 positions,
                 d);
+    }
+
+    /** qk [B, S, 2, A, d]: q and k of qkv [B, S, 3, A, d], rotated. */
+    public void rotary(Tensor qkv, Tensor cos, Tensor sin, Tensor qk, long lanes, int positions, int heads) {
+        Dtype t = qkv.dtype();
+        long n = qkv.count() / 3;
+        int d = (int) (n / lanes / positions / heads);
+        long table2 = (long) positions * (d / 2);
+        check(
+                table.rotary(
+                        ptr(qkv),
+                        ptr(cos, Dtype.F32, table2, "rotary: cos"),
+                        ptr(sin, Dtype.F32, table2, "rotary: sin"),
+                        ptr(qk, t, 2 * n, "rotary: qk"),
+                        lanes,
+                        positions,
+                        heads,
+                        d,
+                        t.code(),
+                        stream()),
+                "rotary",
+                qk.bytes() * 2);
+    }
+
+    /** The gradients of rotated q and k in dqkv [B, S, 3, A, d] become those of q and k. */
+    public void rotaryBwd(Tensor dqkv, Tensor cos, Tensor sin, long lanes, int positions, int heads) {
+        Dtype t = dqkv.dtype();
+        int d = (int) (dqkv.count() / 3 / lanes / positions / heads);
+        long table2 = (long) positions * (d / 2);
+        check(
+                table.rotary_bwd(
+                        ptr(dqkv),
+                        ptr(cos, Dtype.F32, table2, "rotary_bwd: cos"),
+                        ptr(sin, Dtype.F32, table2, "rotary_bwd: sin"),
+                        lanes,
+                        positions,
+                        heads,
+                        d,
+                        t.code(),
+                        stream()),
+                "rotary_bwd",
+                dqkv.bytes() / 3 * 4);
     }
 
     /** x [B, S, D] from tokens [B, L]; pos and table may be null. */
@@ -1117,6 +1166,21 @@ public final class Kernels {
                         beta2,
                         stream()),
                 "advance");
+    }
+
+    /** norm [1] of the gradient g, added to the metrics' GRAD_NORM; partials [NORM_PARTIALS]. All but g float64. */
+    public void gradNorm(Tensor g, Tensor partials, Tensor norm, Tensor metrics) {
+        check(
+                table.grad_norm(
+                        ptr(g, Dtype.F32, g.count(), "grad_norm: g"),
+                        ptr(partials, Dtype.F64, NORM_PARTIALS, "grad_norm: partials"),
+                        ptr(norm, Dtype.F64, 1, "grad_norm: norm"),
+                        ptr(metrics, Dtype.F64, METRICS, "grad_norm: metrics")
+                                + (long) Metric.GRAD_NORM.ordinal() * Dtype.F64.bytes(),
+                        g.count(),
+                        stream()),
+                "grad_norm",
+                g.bytes());
     }
 
     /** Constants of the dense optimizer. */

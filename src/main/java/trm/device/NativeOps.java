@@ -60,7 +60,7 @@ public final class NativeOps {
     @Name("trm_backend")
     @Opaque
     @NoException
-    public static final class Table extends Pointer implements Products {
+    public static final class Table extends Pointer implements Products, AttentionCalls {
         public Table(Pointer p) {
             super(p);
         }
@@ -361,6 +361,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int attention(
                 @Cast("const void*") long qkv,
                 @Cast("const float*") long cos,
@@ -374,6 +375,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int attention_bwd(
                 @Cast("const void*") long qkv,
                 @Cast("const float*") long cos,
@@ -382,6 +384,29 @@ public final class NativeOps {
                 @Cast("const float*") long lse,
                 @Cast("const void*") long dO,
                 @Cast("void*") long dqkv,
+                @Cast("int64_t") long B,
+                int S,
+                int A,
+                int d,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int rotary(
+                @Cast("const void*") long qkv,
+                @Cast("const float*") long cos,
+                @Cast("const float*") long sin,
+                @Cast("void*") long qk,
+                @Cast("int64_t") long B,
+                int S,
+                int A,
+                int d,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int rotary_bwd(
+                @Cast("void*") long dqkv,
+                @Cast("const float*") long cos,
+                @Cast("const float*") long sin,
                 @Cast("int64_t") long B,
                 int S,
                 int A,
@@ -544,6 +569,14 @@ public final class NativeOps {
                 double minRatio,
                 double beta1,
                 double beta2,
+                @Cast("trm_stream") long stream);
+
+        public native int grad_norm(
+                @Cast("const float*") long g,
+                @Cast("double*") long partials,
+                @Cast("double*") long norm,
+                @Cast("double*") long total,
+                @Cast("int64_t") long count,
                 @Cast("trm_stream") long stream);
 
         public native int adam(

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.List;
+import java.util.stream.Collectors;
 
 /**
  * A table of numbers, one row per logged step, as comma-separated text. The first column is {@code step}. Every row
@@ -24,7 +25,8 @@ public final class MetricsCsv implements AutoCloseable {
      * Opens a table, or begins one. Rows already there are kept; an unfinished last row, left by a crash, is dropped.
      *
      * @param columns names, the first of them {@code step}
-     * @throws FormatException if the file has other columns or cannot be written
+     * @throws FormatException if the file has columns that are not among these or cannot be written; columns that it lacks
+     *     are added, empty
      */
     public MetricsCsv(Path file, List<String> columns) {
         if (columns.isEmpty() || !columns.get(0).equals("step")) {
@@ -132,7 +134,7 @@ public final class MetricsCsv implements AutoCloseable {
         }
         List<String> lines = text.substring(0, end).lines().toList();
         if (!lines.get(0).equals(header)) {
-            throw new FormatException(file + ": columns are '" + lines.get(0) + "'; expected '" + header + "'");
+            lines = widened(lines);
         }
         StringBuilder kept = new StringBuilder(header).append('\n');
         for (int i = 1; i < lines.size(); i++) {
@@ -146,6 +148,25 @@ public final class MetricsCsv implements AutoCloseable {
             }
         }
         return kept.toString();
+    }
+
+    /** The lines of a file that lacks some of the columns, as an earlier version wrote it, with empty cells for those. */
+    private List<String> widened(List<String> lines) {
+        List<String> old = List.of(lines.get(0).split(",", -1));
+        List<String> common = columns.stream().filter(old::contains).toList();
+        if (!common.equals(old)) {
+            throw new FormatException(file + ": columns are '" + lines.get(0) + "'; expected '" + header + "'");
+        }
+        return lines.stream()
+                .map(line -> {
+                    String[] cells = line.split(",", -1);
+                    return columns.stream()
+                            .map(column -> old.contains(column) && old.indexOf(column) < cells.length
+                                    ? cells[old.indexOf(column)]
+                                    : "")
+                            .collect(Collectors.joining(","));
+                })
+                .toList();
     }
 
     @Override

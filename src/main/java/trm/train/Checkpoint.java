@@ -151,12 +151,29 @@ public final class Checkpoint {
         get(file, backend, "lanes.labels", lanes.labels());
         get(file, backend, "lanes.puzzle_identifiers", lanes.ids());
         get(file, backend, "state.controls", supervision.controls());
-        get(file, backend, "state.metrics", supervision.metrics());
+        readMetrics(file, backend, supervision.metrics());
         long[] loader = file.longs("state.loader");
         TrainLoader.Position position =
                 new TrainLoader.Position(loader[0], (int) loader[1], (int) loader[2], file.longs("state.philox"));
         return new HostState(
                 step(file), Long.parseLong(file.metadata().get("evaluated_step")), position, file.ints("state.legacy"));
+    }
+
+    /**
+     * Checkpoints of version 0.1 have no sum of gradient norms, their last entry. It begins at 0 where a row of metrics
+     * was just written, and is unknown, so NaN until the next row, where a row was under way.
+     */
+    private static void readMetrics(SafeTensors file, Backend backend, Tensor metrics) {
+        String name = "state.metrics";
+        int before = Kernels.Metric.GRAD_NORM.ordinal();
+        if (!file.contains(name) || file.entry(name).shape()[0] != before) {
+            get(file, backend, name, metrics);
+            return;
+        }
+        double[] sums = Arrays.copyOf(file.doubles(name), Kernels.METRICS);
+        boolean underWay = Arrays.stream(sums).anyMatch(sum -> sum != 0);
+        sums[before] = underWay ? Double.NaN : 0;
+        HostCopy.put(backend, metrics, sums);
     }
 
     private static void get(SafeTensors file, Backend backend, String name, Tensor to) {

@@ -43,6 +43,8 @@ public final class DeepSupervision implements AutoCloseable {
     private final Tensor minSteps;
     private final Tensor controls;
     private final Tensor metrics;
+    private final Tensor gradNorm;
+    private final Tensor partials;
     private long offered = -1; // number of the step that samples were last offered to; -1: as controls say
 
     /** One more forward pass of the lanes, on latents of its own, and what the continue loss makes of its q. */
@@ -112,6 +114,8 @@ public final class DeepSupervision implements AutoCloseable {
                     next == null ? null : next.lanes(),
                     next == null ? null : next.results());
         }
+        gradNorm = arena.tensor("lanes", "grad_norm", Dtype.F64, 1);
+        partials = arena.tensor("lanes", "grad_norm partials", Dtype.F64, Kernels.NORM_PARTIALS);
         ring = new RowRing(backend, arena, sizes.lanes(), RING);
         reading = new MetricsReading(backend, arena);
         repeated = new RepeatedStep(backend, graphs, this::enqueue);
@@ -209,9 +213,10 @@ public final class DeepSupervision implements AutoCloseable {
                 scale);
     }
 
-    /** Both optimizers and the moving average; gradients become zero. */
+    /** The gradient's norm, both optimizers and the moving average; gradients become zero. */
     public void update() {
         kernels.phase("update");
+        kernels.gradNorm(parameters.gradient(), partials, gradNorm, metrics);
         kernels.adam(
                 parameters.master(),
                 parameters.gradient(),
@@ -281,6 +286,11 @@ public final class DeepSupervision implements AutoCloseable {
     /** [CONTROLS] float64: step number, rates, bias corrections. */
     public Tensor controls() {
         return controls;
+    }
+
+    /** [1] float64: norm of the last step's gradient of the trained tensors, all as one vector. */
+    public Tensor gradNorm() {
+        return gradNorm;
     }
 
     /** [METRICS] float64: sums since they were last set to zero. */

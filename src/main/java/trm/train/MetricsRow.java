@@ -13,6 +13,8 @@ public final class MetricsRow {
         LM_LOSS,
         Q_HALT_LOSS,
         Q_CONTINUE_LOSS,
+        /** Mean over the steps since the row before. */
+        GRAD_NORM,
         HALTED,
         ACCURACY,
         EXACT_ACCURACY,

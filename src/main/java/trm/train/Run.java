@@ -308,6 +308,7 @@ public final class Run {
                     .set(Column.LR, m.learningRate())
                     .set(Column.LM_LOSS, m.metric(Kernels.Metric.LM_LOSS) / samples)
                     .set(Column.Q_HALT_LOSS, m.metric(Kernels.Metric.Q_HALT_LOSS) / samples)
+                    .set(Column.GRAD_NORM, m.metric(Kernels.Metric.GRAD_NORM) / (taken - lastLogged))
                     .set(Column.HALTED, (long) halted)
                     .set(Column.ELAPSED_SECONDS, (now - began) * 1e-9)
                     .set(Column.SAMPLES_PER_SECOND, samples / ((now - lastLogTime) * 1e-9));

@@ -39,13 +39,13 @@ public final class FakeGpu {
                 Stream.of(System.getenv("PATH").split(File.pathSeparator))
                         .anyMatch(p -> Files.isExecutable(Path.of(p, "g++"))),
                 "no g++ on PATH to compile tests/native/fake_cuda");
-        library("FAKE_DRIVER", folder.resolve("libcuda.so.1"));
-        library("FAKE_CUDART", folder.resolve("libcudart.so.13"));
-        library("FAKE_CUBLASLT", folder.resolve("libcublasLt.so.13"));
-        library("FAKE_CUBLAS", folder.resolve("libcublas.so.13"));
+        library("fake_cuda.cpp", "FAKE_DRIVER", folder.resolve("libcuda.so.1"));
+        library("fake_cuda.cpp", "FAKE_CUDART", folder.resolve("libcudart.so.13"));
+        library("fake_cuda.cpp", "FAKE_CUBLASLT", folder.resolve("libcublasLt.so.13"));
+        library("fake_cuda.cpp", "FAKE_CUBLAS", folder.resolve("libcublas.so.13"));
         // first on the class path, this is what the backend takes for its kernels
         Path kernels = Files.createDirectories(folder.resolve("classes/trm/device/" + Loader.getPlatform()));
-        library("FAKE_KERNELS", kernels.resolve("libtrm_cuda.so"));
+        library("fake_cuda.cpp", "FAKE_KERNELS", kernels.resolve("libtrm_cuda.so"));
         List<String> command = compiler();
         command.addAll(List.of("-I", "native/include", "-o"));
         command.addAll(List.of(folder.resolve("libtrm_fake_kernels.so").toString()));
@@ -61,16 +61,25 @@ public final class FakeGpu {
         }
     }
 
+    /** Adds cuDNN: its parts, the first of which has all that is called, and the library that they are parts of. */
+    public FakeGpu withCudnn() throws IOException, InterruptedException {
+        library("fake_cudnn.cpp", "FAKE_CUDNN", folder.resolve("libcudnn_graph.so.9"));
+        for (String part : List.of("libcudnn_ops.so.9", "libcudnn_cnn.so.9", "libcudnn_adv.so.9", "libcudnn.so.9")) {
+            library("fake_cuda.cpp", "FAKE_CUBLAS", folder.resolve(part)); // nothing but a name
+        }
+        return this;
+    }
+
     private static List<String> compiler() {
         return new ArrayList<>(List.of(
                 "g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"));
     }
 
-    private void library(String macro, Path file) throws IOException, InterruptedException {
+    private void library(String source, String macro, Path file) throws IOException, InterruptedException {
         String name = file.getFileName().toString();
         List<String> command = compiler();
         command.addAll(List.of("-D" + macro, "-Wl,-soname," + name));
-        command.addAll(List.of("-Inative/include", "-o", file.toString(), "tests/native/fake_cuda/fake_cuda.cpp"));
+        command.addAll(List.of("-Inative/include", "-o", file.toString(), "tests/native/fake_cuda/" + source));
         if (!macro.equals("FAKE_DRIVER")) { // NVIDIA's symbols carry the soname as their version
             Path script = Files.writeString(folder.resolve("version.map"), name + " { global: *; };\n");
             command.add("-Wl,--version-script=" + script);

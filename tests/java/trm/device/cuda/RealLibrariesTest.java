@@ -6,15 +6,18 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import org.bytedeco.cuda.cublas.cublasLtContext;
+import org.bytedeco.cuda.cudnn.cudnnBackendDescriptor_t;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.cuda.global.cudnn;
 import org.bytedeco.cuda.global.nccl;
+import org.bytedeco.javacpp.BytePointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.device.Dtype;
@@ -22,7 +25,8 @@ import trm.device.MatmulPrecision;
 
 /**
  * NVIDIA's own libraries behind the presets, with a stand-in for the driver: they load, tell their versions, and
- * cuBLASLt takes the description of each of our products. What needs a device is refused.
+ * cuBLASLt takes the description of each of our products, cuDNN compiles attention for devices that it is told of. What
+ * needs a device is refused.
  *
  * <p>{@code TRM_CUDA_LIBRARIES} names the folders with libcudart.so.13, libcublasLt.so.13, libcublas.so.13, libcudnn.so.9
  * and libnccl.so.2, separated by colons; pip's nvidia-cuda-runtime, nvidia-cublas, nvidia-cudnn-cu13 and
@@ -67,7 +71,7 @@ class RealLibrariesTest {
                         Gemm.mix(3, 512, 97, 64, dtype),
                         Gemm.mixBwdX(3, 512, 97, 64, true, dtype),
                         Gemm.mixBwdW(512, 97, 192, dtype))) {
-                    LtProducts.Plan plan = new LtProducts.Plan();
+                    LtPlan plan = new LtPlan();
                     plan.gemm = gemm;
                     plan.describe(LtProducts.computeType(gemm, MatmulPrecision.TF32));
                     assertEquals(0, cublas.cublasLtMatmulPreferenceDestroy(LtProducts.preference(gemm, 256)));
@@ -75,6 +79,58 @@ class RealLibrariesTest {
                 }
             }
             assertTrue(cublas.cublasLtCreate(new cublasLtContext()) != 0, "a device was found");
+            attention("H100", 900, 132, 232_448);
+            attention("A100", 800, 108, 166_912);
+            attention("L40S", 890, 142, 101_376);
+            attention("B200", 1000, 148, 232_448);
+            attention("RTX 5090", 1200, 170, 101_376);
+        }
+
+        /**
+         * cuDNN plans without a device when it is told of one: attention of 16 lanes of the long configurations, both
+         * directions. It must propose engines that can be recorded, and compile one of them.
+         */
+        private static void attention(String name, int capability, int processors, int sharedBytes) {
+            for (boolean backward : new boolean[] {false, true}) {
+                for (boolean rotated : new boolean[] {true, false}) {
+                    CudnnSdpa shape = new CudnnSdpa(backward, 16, 916, 8, 64, rotated, true);
+                    try (CudnnGraph graph = new CudnnGraph(null, device(name, capability, processors, sharedBytes))) {
+                        shape.describe(graph);
+                        List<CudnnGraph.Config> configs = graph.propose();
+                        CudnnGraph.Plan plan = graph.plan(configs.get(0));
+                        System.out.println("cuDNN for " + name + ": " + shape + (rotated ? ", rotated" : "") + ": "
+                                + configs.size() + " proposals, engine "
+                                + configs.get(0).engine() + " takes " + plan.workspaceBytes() + " bytes");
+                    } catch (CudnnException e) {
+                        throw new AssertionError(name + ": " + shape + ": " + e.getMessage(), e);
+                    }
+                }
+            }
+        }
+
+        /** A descriptor of a device's properties, as the library itself writes them. */
+        private static cudnnBackendDescriptor_t device(String name, int capability, int processors, int sharedBytes)
+                throws CudnnException {
+            String json = "{\"cudaDeviceId\":0,\"deviceName\":\"" + name + "\",\"deviceVer\":" + capability
+                    + ",\"driverVer\":13000,\"multiProcessorCount\":" + processors + ",\"smCountOrigin\":0"
+                    + ",\"maxSharedMemoryPerBlockOptin\":" + sharedBytes
+                    + ",\"maxSharedMemoryPerBlock\":49152,\"reservedSharedMemoryPerBlock\":1024"
+                    + ",\"maxGridSize\":[2147483647,65535,65535],\"maxBlockSize\":[1024,1024,64]"
+                    + ",\"regsPerBlock\":65536,\"maxRegistersPerSM\":65536,\"warpSize\":32,\"maxCtasPerSM\":32"
+                    + ",\"maxThreadsPerSM\":2048,\"maxThreadsPerBlock\":1024,\"pciDeviceId\":0,\"isTccDriver\":0"
+                    + ",\"supportCoopLaunch\":1,\"smClockRateKHz\":1980000,\"memClockRateKHz\":2619000"
+                    + ",\"l2CacheSize\":52428800,\"totalGlobalMem\":85000000000,\"cudnnVersion\":"
+                    + cudnn.cudnnGetVersion() + "}";
+            cudnnBackendDescriptor_t d = new cudnnBackendDescriptor_t();
+            Cudnn.check(cudnn.cudnnBackendCreateDescriptor(cudnn.CUDNN_BACKEND_DEVICEPROP_DESCRIPTOR, d), "properties");
+            try (BytePointer text = new BytePointer(json, StandardCharsets.US_ASCII)) {
+                int attribute = cudnn.CUDNN_ATTR_DEVICEPROP_JSON_REPRESENTATION;
+                Cudnn.check(
+                        cudnn.cudnnBackendSetAttribute(d, attribute, cudnn.CUDNN_TYPE_CHAR, json.length(), text),
+                        "properties of " + name);
+            }
+            Cudnn.check(cudnn.cudnnBackendFinalize(d), "properties of " + name);
+            return d;
         }
     }
 }

@@ -101,7 +101,7 @@ final class Cuda {
     }
 
     /** Libraries lie in folders that the linker does not know, e.g. /usr/local/cuda: what is loaded is found by name. */
-    private static void preload(Path library) {
+    static void preload(Path library) {
         try {
             System.load(library.toAbsolutePath().toString());
         } catch (UnsatisfiedLinkError e) {
@@ -109,7 +109,7 @@ final class Cuda {
         }
     }
 
-    private static String deepest(Throwable e) {
+    static String deepest(Throwable e) {
         Throwable cause = e;
         while (cause.getCause() != null) {
             cause = cause.getCause();

@@ -19,14 +19,16 @@ import trm.device.Kernels;
 import trm.device.Mark;
 import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
+import trm.device.NativeLibrary;
 import trm.device.NativeOps;
 import trm.device.Recording;
 import trm.device.StepGraph;
 import trm.device.Tensor;
 
 /**
- * One GPU: our kernels, products by cuBLASLt, one stream. Calls enqueue work and return; {@link #download} and {@link
- * #synchronize} wait. A record is a CUDA graph, captured from the stream. After a fault of the device every call fails with the first fault's text.
+ * One GPU: our kernels, products by cuBLASLt, long attention by cuDNN where it is faster, one stream. Calls enqueue work
+ * and return; {@link #download} and {@link #synchronize} wait. A record is a CUDA graph, captured from the stream. After a
+ * fault of the device every call fails with the first fault's text.
  */
 public final class CudaBackend implements Backend {
     private static final String LIBRARY = "libtrm_cuda.so";
@@ -36,6 +38,7 @@ public final class CudaBackend implements Backend {
     private final Recording recording = new Recording();
     private final CUstream_st stream = new CUstream_st();
     private final LtProducts products;
+    private final CudnnAttention attention;
     private final Kernels kernels;
     private final Address device = new Address();
     private final Address host = new Address();
@@ -54,6 +57,7 @@ public final class CudaBackend implements Backend {
             throw Cuda.refusal(index, List.of("this build carries no " + LIBRARY + " (made without nvcc)"));
         }
         boolean waiting = waiting(System.getenv("TRM_DEBUG"));
+        CudnnAttention.Choice choice = CudnnAttention.Choice.of(System.getenv("TRM_ATTENTION"));
         gpu = Cuda.probe(index);
         fault = new Fault(name());
         Cuda.check(cudart.cudaSetDevice(index), "cudaSetDevice");
@@ -69,7 +73,9 @@ public final class CudaBackend implements Backend {
             cudart.cudaStreamDestroy(stream);
             throw e;
         }
-        kernels = new Kernels(table, products, stream.address(), fault, this::await, waiting, recording);
+        String build = NativeLibrary.own(LIBRARY).getParentFile().getName(); // told apart by content
+        attention = new CudnnAttention(table, build, stream, fault, recording, cache, choice, CudnnAttention.WORKSPACE_BYTES, log);
+        kernels = new Kernels(table, products, attention, stream.address(), fault, this::await, waiting, recording);
     }
 
     /** TRM_DEBUG=sync: wait after each operation. */
@@ -286,6 +292,7 @@ public final class CudaBackend implements Backend {
     @Override
     public void close() {
         cudart.cudaStreamSynchronize(stream);
+        attention.close();
         products.close();
         cudart.cudaStreamDestroy(stream);
     }

@@ -4,11 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 import org.bytedeco.cuda.cublas.cublasLtContext;
 import org.bytedeco.cuda.cublas.cublasLtMatmulAlgo_t;
-import org.bytedeco.cuda.cublas.cublasLtMatmulDescOpaque_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulHeuristicResult_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulPreferenceOpaque_t;
-import org.bytedeco.cuda.cublas.cublasLtMatrixLayoutOpaque_t;
-import org.bytedeco.cuda.cudart.CUevent_st;
 import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
@@ -47,94 +44,6 @@ final class LtProducts implements Products, AutoCloseable {
     private static final int MIX_BWD_X = 4;
     private static final int MIX_BWD_W = 5;
 
-    /** What a product's shape was turned into, once. */
-    static final class Plan {
-        int operation;
-        long rows; // M, or the number of lanes
-        int n;
-        int k;
-        int d;
-        boolean accumulate;
-        int dtype;
-        int alignment;
-        Gemm gemm;
-        cublasLtMatmulDescOpaque_t product;
-        cublasLtMatrixLayoutOpaque_t a;
-        cublasLtMatrixLayoutOpaque_t b;
-        cublasLtMatrixLayoutOpaque_t c;
-        cublasLtMatmulAlgo_t algorithm;
-
-        /** Makes the library's descriptors of {@link #gemm}. */
-        void describe(int computeType) {
-            Gemm g = gemm;
-            try (PointerPointer<cublasLtMatmulDescOpaque_t> made = new PointerPointer<>(1)) {
-                check(g, "MatmulDescCreate", cublas.cublasLtMatmulDescCreate(made, computeType, cudart.CUDA_R_32F));
-                product = made.get(cublasLtMatmulDescOpaque_t.class, 0);
-            }
-            transpose(cublas.CUBLASLT_MATMUL_DESC_TRANSA, g.transA());
-            transpose(cublas.CUBLASLT_MATMUL_DESC_TRANSB, g.transB());
-            a = layout(g, g.input(), g.rowsA(), g.columnsA(), g.lda(), g.strideA());
-            b = layout(g, g.input(), g.rowsB(), g.columnsB(), g.ldb(), g.strideB());
-            c = layout(g, g.output(), g.m(), g.n(), g.ldc(), g.strideC());
-        }
-
-        private void transpose(int attribute, boolean transposed) {
-            try (IntPointer value = new IntPointer(1)) {
-                value.put(transposed ? cublas.CUBLAS_OP_T : cublas.CUBLAS_OP_N);
-                check(
-                        gemm,
-                        "MatmulDescSetAttribute",
-                        cublas.cublasLtMatmulDescSetAttribute(product, attribute, value, Integer.BYTES));
-            }
-        }
-
-        private static cublasLtMatrixLayoutOpaque_t layout(
-                Gemm g, Dtype type, long rows, long columns, long ld, long stride) {
-            cublasLtMatrixLayoutOpaque_t layout;
-            try (PointerPointer<cublasLtMatrixLayoutOpaque_t> made = new PointerPointer<>(1)) {
-                check(
-                        g,
-                        "MatrixLayoutCreate",
-                        cublas.cublasLtMatrixLayoutCreate(made, cudaType(type), rows, columns, ld));
-                layout = made.get(cublasLtMatrixLayoutOpaque_t.class, 0);
-            }
-            try (IntPointer count = new IntPointer(1);
-                    LongPointer apart = new LongPointer(1)) {
-                count.put((int) g.batch());
-                apart.put(stride);
-                check(
-                        g,
-                        "MatrixLayoutSetAttribute",
-                        cublas.cublasLtMatrixLayoutSetAttribute(
-                                layout, cublas.CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, count, Integer.BYTES));
-                check(
-                        g,
-                        "MatrixLayoutSetAttribute",
-                        cublas.cublasLtMatrixLayoutSetAttribute(
-                                layout, cublas.CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, apart, Long.BYTES));
-            }
-            return layout;
-        }
-
-        void destroy() {
-            cublas.cublasLtMatrixLayoutDestroy(a);
-            cublas.cublasLtMatrixLayoutDestroy(b);
-            cublas.cublasLtMatrixLayoutDestroy(c);
-            cublas.cublasLtMatmulDescDestroy(product);
-        }
-
-        boolean is(int op, long r, int n, int k, int d, boolean accumulate, int dtype, int alignment) {
-            return operation == op
-                    && rows == r
-                    && this.n == n
-                    && this.k == k
-                    && this.d == d
-                    && this.accumulate == accumulate
-                    && this.dtype == dtype
-                    && this.alignment == alignment;
-        }
-    }
-
     private final NativeOps.Table table;
     private final CUstream_st stream;
     private final Fault fault;
@@ -148,9 +57,8 @@ final class LtProducts implements Products, AutoCloseable {
     private final Address a = new Address();
     private final Address b = new Address();
     private final Address c = new Address();
-    private final List<Plan> plans = new ArrayList<>();
-    private long permuted; // device memory of permutedBytes, 0 until needed
-    private long permutedBytes;
+    private final List<LtPlan> plans = new ArrayList<>();
+    private final Workspace permuted;
 
     LtProducts(
             NativeOps.Table table,
@@ -163,6 +71,7 @@ final class LtProducts implements Products, AutoCloseable {
         this.stream = stream;
         this.fault = fault;
         this.recording = recording;
+        permuted = new Workspace("permuted lanes", recording);
         this.precision = precision;
         this.cache = cache;
         int status = cublas.cublasLtCreate(handle);
@@ -209,10 +118,9 @@ final class LtProducts implements Products, AutoCloseable {
     public int mix_bwd_w(long dy, long x, long dw, long lanes, int n, int k, int d, int dtype, long s) {
         long row = (long) d * type(dtype).bytes();
         long chunk = lanesAtOnce(lanes, n, k, row);
-        long xBytes = align(chunk * k * row);
-        reserve(xBytes + align(chunk * n * row));
-        long permutedX = permuted;
-        long permutedDy = permuted + xBytes;
+        long xBytes = Workspace.align(chunk * k * row);
+        long permutedX = permuted.reserve(xBytes + Workspace.align(chunk * n * row));
+        long permutedDy = permutedX + xBytes;
         for (long first = 0; first < lanes; first += chunk) {
             long count = Math.min(chunk, lanes - first);
             int status = table.permute_lanes(x + first * k * row, permutedX, count, k, d, dtype, s);
@@ -233,24 +141,7 @@ final class LtProducts implements Products, AutoCloseable {
         return Math.max(1, Math.min(lanes, room / ((n + (long) k) * rowBytes)));
     }
 
-    private static long align(long bytes) {
-        return (bytes + POINTER_ALIGNMENT - 1) / POINTER_ALIGNMENT * POINTER_ALIGNMENT;
-    }
-
-    private void reserve(long bytes) {
-        if (bytes > permutedBytes) {
-            recording.refuse("allocation of permuted lanes");
-            if (permuted != 0) {
-                CudaBackend.free(permuted); // waits for what uses it
-                permuted = 0;
-                permutedBytes = 0;
-            }
-            permuted = allocate("permuted lanes", bytes);
-            permutedBytes = bytes;
-        }
-    }
-
-    private int run(Plan plan, long addressA, long addressB, long addressC) {
+    private int run(LtPlan plan, long addressA, long addressB, long addressC) {
         int status = call(plan, plan.algorithm, plan.gemm.accumulate(), addressA, addressB, addressC);
         if (status != 0) {
             String error = plan.gemm + ": cublasLtMatmul: " + text(status);
@@ -259,7 +150,7 @@ final class LtProducts implements Products, AutoCloseable {
         return 0;
     }
 
-    private int call(Plan plan, cublasLtMatmulAlgo_t algorithm, boolean add, long atA, long atB, long atC) {
+    private int call(LtPlan plan, cublasLtMatmulAlgo_t algorithm, boolean add, long atA, long atB, long atC) {
         c.at(atC);
         return cublas.cublasLtMatmul(
                 handle,
@@ -280,17 +171,17 @@ final class LtProducts implements Products, AutoCloseable {
                 stream);
     }
 
-    private Plan plan(
+    private LtPlan plan(
             int operation, long rows, int n, int k, int d, boolean add, int dtype, long atA, long atB, long atC) {
         int alignment = (int) Long.lowestOneBit(atA | atB | atC | POINTER_ALIGNMENT);
         for (int i = 0; i < plans.size(); i++) {
-            Plan plan = plans.get(i);
+            LtPlan plan = plans.get(i);
             if (plan.is(operation, rows, n, k, d, add, dtype, alignment)) {
                 return plan;
             }
         }
         Dtype type = type(dtype);
-        Plan plan = new Plan();
+        LtPlan plan = new LtPlan();
         plan.operation = operation;
         plan.rows = rows;
         plan.n = n;
@@ -318,7 +209,7 @@ final class LtProducts implements Products, AutoCloseable {
         return code == 1 ? Dtype.BF16 : Dtype.F32;
     }
 
-    private static int cudaType(Dtype type) {
+    static int cudaType(Dtype type) {
         return type == Dtype.BF16 ? cudart.CUDA_R_16BF : cudart.CUDA_R_32F;
     }
 
@@ -335,7 +226,7 @@ final class LtProducts implements Products, AutoCloseable {
     }
 
     /** The cached algorithm if the library still takes it, else the fastest of those it proposes. */
-    private void choose(Plan plan, long atA, long atB, long atC) {
+    private void choose(LtPlan plan, long atA, long atB, long atC) {
         String key = plan.gemm.key() + "_align" + plan.alignment + "_compute" + computeType(plan.gemm);
         plan.algorithm = new cublasLtMatmulAlgo_t();
         long[] cached = cache.get(key);
@@ -368,7 +259,7 @@ final class LtProducts implements Products, AutoCloseable {
         }
     }
 
-    private boolean accepted(Plan plan) {
+    private boolean accepted(LtPlan plan) {
         try (cublasLtMatmulHeuristicResult_t result = new cublasLtMatmulHeuristicResult_t()) {
             return cublas.cublasLtMatmulAlgoCheck(
                                     handle, plan.product, plan.a, plan.b, plan.c, plan.c, plan.algorithm, result)
@@ -378,7 +269,7 @@ final class LtProducts implements Products, AutoCloseable {
         }
     }
 
-    private int propose(Plan plan, cublasLtMatmulHeuristicResult_t proposals) {
+    private int propose(LtPlan plan, cublasLtMatmulHeuristicResult_t proposals) {
         Gemm g = plan.gemm;
         cublasLtMatmulPreferenceOpaque_t wanted = preference(g, plan.alignment);
         try (IntPointer found = new IntPointer(1)) {
@@ -448,21 +339,17 @@ final class LtProducts implements Products, AutoCloseable {
      *
      * @return its number, or -1 if none was timed
      */
-    private int fastest(Plan plan, cublasLtMatmulHeuristicResult_t proposals, int count, long atA, long atB, long atC) {
+    private int fastest(
+            LtPlan plan, cublasLtMatmulHeuristicResult_t proposals, int count, long atA, long atB, long atC) {
         boolean add = plan.gemm.accumulate();
         long scratch = add ? CudaBackend.allocate(plan.gemm.outputBytes()) : 0;
         if (add && scratch == 0) {
             return -1;
         }
-        CUevent_st begin = new CUevent_st();
-        CUevent_st end = new CUevent_st();
-        try {
-            cudaCheck(plan, cudart.cudaEventCreate(begin));
-            cudaCheck(plan, cudart.cudaEventCreate(end));
+        try (DeviceTimer timer = new DeviceTimer(stream)) {
             if (add) {
                 cudaCheck(plan, cudart.cudaMemsetAsync(new Address().at(scratch), 0, plan.gemm.outputBytes(), stream));
             }
-            float[] elapsed = new float[1];
             float least = Float.MAX_VALUE;
             int best = -1;
             for (int i = 0; i < count; i++) {
@@ -474,13 +361,14 @@ final class LtProducts implements Products, AutoCloseable {
                 if (!repeat(plan, algorithm, WARM_RUNS, atA, atB, add ? scratch : atC)) {
                     continue;
                 }
-                cudaCheck(plan, cudart.cudaEventRecord(begin, stream));
+                timer.start();
                 repeat(plan, algorithm, TIMED_RUNS, atA, atB, add ? scratch : atC);
-                cudaCheck(plan, cudart.cudaEventRecord(end, stream));
-                cudaCheck(plan, cudart.cudaEventSynchronize(end));
-                cudaCheck(plan, cudart.cudaEventElapsedTime(elapsed, begin, end));
-                if (elapsed[0] < least) {
-                    least = elapsed[0];
+                float took = timer.stop();
+                if (timer.error() != null) {
+                    throw fault.raise(plan.gemm + ": timing its algorithms: " + timer.error());
+                }
+                if (took < least) {
+                    least = took;
                     best = i;
                 }
             }
@@ -491,21 +379,13 @@ final class LtProducts implements Products, AutoCloseable {
             return best;
         } finally {
             proposals.position(0);
-            destroy(begin);
-            destroy(end);
             if (scratch != 0) {
                 CudaBackend.free(scratch);
             }
         }
     }
 
-    private static void destroy(CUevent_st event) {
-        if (!event.isNull()) {
-            cudart.cudaEventDestroy(event);
-        }
-    }
-
-    private boolean repeat(Plan plan, cublasLtMatmulAlgo_t algorithm, int times, long atA, long atB, long atC) {
+    private boolean repeat(LtPlan plan, cublasLtMatmulAlgo_t algorithm, int times, long atA, long atB, long atC) {
         for (int i = 0; i < times; i++) {
             if (call(plan, algorithm, plan.gemm.accumulate(), atA, atB, atC) != 0) {
                 return false;
@@ -514,13 +394,13 @@ final class LtProducts implements Products, AutoCloseable {
         return true;
     }
 
-    private void cudaCheck(Plan plan, int status) {
+    private void cudaCheck(LtPlan plan, int status) {
         if (status != 0) {
             throw fault.raise(plan.gemm + ": timing its algorithms: " + Cuda.text(status));
         }
     }
 
-    private static void check(Gemm gemm, String call, int status) {
+    static void check(Gemm gemm, String call, int status) {
         if (status != 0) {
             throw new DeviceException(gemm + ": cublasLt" + call + ": " + text(status));
         }
@@ -532,13 +412,11 @@ final class LtProducts implements Products, AutoCloseable {
 
     @Override
     public void close() {
-        for (Plan plan : plans) {
+        for (LtPlan plan : plans) {
             plan.destroy();
         }
         plans.clear();
-        if (permuted != 0) {
-            CudaBackend.free(permuted);
-        }
+        permuted.close();
         CudaBackend.free(workspace.address());
         cublas.cublasLtDestroy(handle);
     }

@@ -1,0 +1,23 @@
+package trm.cli;
+
+import picocli.CommandLine.Option;
+import trm.config.TrainConfig;
+import trm.device.Backend;
+import trm.device.MatmulPrecision;
+import trm.train.Devices;
+
+/** The option {@code --device} of the commands that compute. */
+final class DeviceOption {
+    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
+    private String device;
+
+    /** Opens the device for a configuration and tells what was chosen. */
+    Backend open(TrainConfig config) {
+        return open(config.threads(), MatmulPrecision.of(config.matmulPrecision()));
+    }
+
+    /** @param threads worker threads of the CPU, 0 for all processors */
+    Backend open(int threads, MatmulPrecision precision) {
+        return Devices.open(device, threads, precision, Cli::message);
+    }
+}
