@@ -7,7 +7,7 @@
 // writes their ds^T to shared memory, in the place of v, which by then lives in fragments. After a barrier the same
 // warp owns 16 queries and adds up their dq over all keys.
 //
-// shapes    as attention.cu; bf16, d 32, 64 or 128; pointers 16-byte aligned
+// shapes    as attention.cu; bf16, d 32 or 64; pointers 16-byte aligned
 // numerics  rotated q and k, p and ds are rounded to bf16 for the products; delta from the rounded o; sums fp32, fixed
 //           order, no atomics
 // cost      DRAM: 8 S A d elements a lane. 10 S^2 d FLOP a head, S rounded up to 16. 97 positions: DRAM binds (610 MB
@@ -22,7 +22,7 @@ namespace {
 template <int D_, int TILES_>
 struct Short {
     static constexpr int D = D_, TILES = TILES_, ROWS = 16 * TILES, THREADS = TILES * WARP;
-    static constexpr int BLOCKS = D == 128 ? (TILES > 4 ? 1 : 2) : 16 / TILES;
+    static constexpr int BLOCKS = 16 / TILES;
     static constexpr int HELD = D == 64 ? 3 : D / 16;  // all four are three registers too many
     static constexpr int RUN = ROWS * ROW<D>, DS_ROW = ROWS + 8;  // elements; rows of ds^T are keys
     static constexpr int LAST = RUN > ROWS * DS_ROW ? RUN : ROWS * DS_ROW;
@@ -131,7 +131,7 @@ int backward(const Backward& c) {
 
 bool attention_mma_bwd_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o, const void* d_o,
                             const void* dqkv) {
-    return dtype == TRM_BF16 && (H.d == 32 || H.d == 64 || H.d == 128) && H.qkv_stride() <= INT32_MAX &&
+    return dtype == TRM_BF16 && (H.d == 32 || H.d == 64) && H.qkv_stride() <= INT32_MAX &&
            aligned(16, qkv, o, d_o, dqkv, H.cos, H.sin) && attention_mma_long_bwd_fits(H.d);
 }
 
@@ -144,7 +144,7 @@ int attention_mma_bwd(const Attention& H, const void* qkv, const void* o, const 
                         static_cast<const bf16*>(d_o),
                         static_cast<bf16*>(dqkv),
                         stream};
-    return H.d == 32 ? backward<32>(c) : H.d == 64 ? backward<64>(c) : backward<128>(c);
+    return H.d == 32 ? backward<32>(c) : backward<64>(c);
 }
 
 }  // namespace trm

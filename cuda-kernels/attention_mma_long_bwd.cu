@@ -246,9 +246,9 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
 // ---- launch choice ------------------------------------------------------------------------------------------------
 
 template <int D>
-using KeysPlan = std::conditional_t<D == 128, LongKeys<D, 4, 32, 2>, LongKeys<D, 6, 48, 2>>;
+using KeysPlan = LongKeys<D, 6, 48, 2>;
 template <int D>
-using QueriesPlan = std::conditional_t<D == 128, LongQueries<D, 4, 1, 32, 2>, LongQueries<D, 4, 2, 64, 2>>;
+using QueriesPlan = LongQueries<D, 4, 2, 64, 2>;
 
 template <int D>
 int backward(const Backward& c) {
@@ -267,11 +267,11 @@ bool fits() {
 }  // namespace
 
 bool attention_mma_long_bwd_fits(int d) {
-    return d == 32 ? fits<32>() : d == 64 ? fits<64>() : fits<128>();
+    return d == 32 ? fits<32>() : fits<64>();
 }
 
 int attention_mma_long_bwd(const Backward& c) {
-    return c.H.d == 32 ? backward<32>(c) : c.H.d == 64 ? backward<64>(c) : backward<128>(c);
+    return c.H.d == 32 ? backward<32>(c) : backward<64>(c);
 }
 
 }  // namespace trm
