@@ -52,7 +52,8 @@ class FaultTest {
         try (CpuBackend cpu = new CpuBackend(1);
                 Arena arena = new Arena(cpu)) {
             NativeOps.Table table = NativeBuild.open("libtrm_cpu.so", true);
-            Kernels kernels = new Kernels(table, table, table, 0, new Fault("cuda:0"), () -> null, false, new Recording());
+            Kernels kernels =
+                    new Kernels(table, table, table, 0, new Fault("cuda:0"), () -> null, false, new Recording());
             Tensor x = arena.tensor("test", "x", Dtype.F32, 2, 3);
             String message = fails(() -> kernels.permuteLanes(x, x, 2, 3));
             assertTrue(message.startsWith("permute_lanes: "), message);

@@ -260,7 +260,15 @@ class CudnnAttentionTest {
             NativeOps.Table table = NativeBuild.open("libtrm_cuda.so", false);
             AlgorithmCache cache = new AlgorithmCache(temp(), System.out::println);
             try (CudnnAttention attention = new CudnnAttention(
-                    table, "test", stream, new Fault("test"), new Recording(), cache, CudnnAttention.Choice.CUDNN, bytes, line -> {})) {
+                    table,
+                    "test",
+                    stream,
+                    new Fault("test"),
+                    new Recording(),
+                    cache,
+                    CudnnAttention.Choice.CUDNN,
+                    bytes,
+                    line -> {})) {
                 long least = Long.MAX_VALUE;
                 for (int window = 0; window < 6; window++) {
                     long before = threads.getThreadAllocatedBytes(

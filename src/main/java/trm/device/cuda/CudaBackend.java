@@ -74,7 +74,8 @@ public final class CudaBackend implements Backend {
             throw e;
         }
         String build = NativeLibrary.own(LIBRARY).getParentFile().getName(); // told apart by content
-        attention = new CudnnAttention(table, build, stream, fault, recording, cache, choice, CudnnAttention.WORKSPACE_BYTES, log);
+        attention = new CudnnAttention(
+                table, build, stream, fault, recording, cache, choice, CudnnAttention.WORKSPACE_BYTES, log);
         kernels = new Kernels(table, products, attention, stream.address(), fault, this::await, waiting, recording);
     }
 
