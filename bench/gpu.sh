@@ -178,12 +178,7 @@ stage_junit() {
 }
 
 stage_verify() {
-    trm verify "$root/tests/golden" --device "$device" || return
-    if trm verify --help | grep -q -e --dtype; then # in bfloat16 by the rule of Frobenius norms
-        trm verify "$root/tests/golden" --device "$device" --dtype bfloat16
-    else
-        echo "bfloat16: not offered by this version"
-    fi
+    trm verify "$root/tests/golden" --device "$device"
 }
 
 # Ten float32 steps: the GPU may differ from the CPU ten times as much as the CPU's own instruction sets differ so far,
