@@ -134,6 +134,18 @@ mutate fused-last-lane-only $ops/position_mlp.cpp 's|const bool add = b > group 
 mutate fused-loses-a-group $ops/position_mlp.cpp 's|for (int64_t group = 1; group < groups|for (int64_t group = 2; group < groups|'
 mutate fused-lacks-gradient-through-up $ops/channel_mlp.cpp \
     's|^            product({dgu + INNER_BWD, 2 \* INNER_BWD, 1}.*||'
+# These need a processor with AVX-512 and bfloat16; elsewhere they survive.
+mutate fused16-gate-and-up-swapped $ops/mlp_bf16.h \
+    's|return g \* coarse_sigmoid(g).sigma \* u;|return u * coarse_sigmoid(u).sigma * g;|'
+mutate fused16-slope-of-silu $ops/mlp_bf16.h 's|(1.0f + v.g \* (e \* sigma))|(1.0f - v.g * (e * sigma))|'
+mutate fused16-loses-odd-rows $ops/tile_bf16.h 's|i < least(2, rows - k)|i < least(1, rows - k)|'
+mutate fused16-norm-over-wrong-axis $ops/position_mlp_bf16.cpp 's|sqrt_v(sum / (float) S + eps)|sqrt_v(sum / (float) D + eps)|'
+mutate fused16-norm-backward-lacks-mean $ops/position_mlp_bf16.cpp 's|mean = sum / (float) S,|mean = 0.0f * sum,|'
+mutate fused16-last-lane-only $ops/position_mlp_bf16.cpp 's|const bool add = b > group \* lanes;|const bool add = false;|'
+mutate fused16-loses-a-group $ops/position_mlp_bf16.cpp 's|for (int64_t group = 0; group < groups|for (int64_t group = 1; group < groups|'
+mutate fused16-last-units-only $ops/channel_mlp_bf16.cpp 's|f, D, count, D, UNITS, i > 0);|f, D, count, D, UNITS, false);|'
+mutate fused16-lacks-gradient-through-up $ops/channel_mlp_bf16.cpp \
+    's|own.dx, D, count, D, GATE_UP, k > 0);|own.dx, D, count, D, UNITS, k > 0);|'
 mutate rotary-backward-sign $ops/attention.cpp 's|^            const vf co = load(c + i, k), si = load(s + i, k);|            const vf co = load(c + i, k), si = -load(s + i, k);|'
 mutate attention-scale $ops/attention.cpp 's|1\.0f / __builtin_sqrtf((float) d)|1.0f / (float) d|'
 mutate embed-lacks-root $ops/embedding.cpp 's|root = __builtin_sqrtf((float) D)|root = 1.0f|'
