@@ -51,6 +51,7 @@ mkdir -p "$(dirname "$report")"
         }
         list = ""
         while (args != "" && args !~ /^E/) {
+            sub(/^NS[0-9]*_[0-9]+[A-Za-z]+I/, "", args)  # a plan: its arguments are those of the kernel
             if (args ~ /^13__nv_bfloat16/) { list = list ",bf16"; args = substr(args, 16) }
             else if (args ~ /^f/) { list = list ",f32"; args = substr(args, 2) }
             else if (match(args, /^L[ib][0-9]+E/)) { list = list "," substr(args, 3, RLENGTH - 3); args = substr(args, RLENGTH + 1) }
