@@ -271,10 +271,11 @@ stage_cudnn() {
 
 stage_bench() {
     local failed=0 case settings
+    cd "$root" || return # so that the page names configurations by their path in the tree
     for case in "${cases[@]}"; do
         settings=("batch=$(batch_of "$case")")
         [ "$device" != cpu ] || settings=(batch=1)
-        trm bench "$root/configs/$case.yaml" "${settings[@]}" --device "$device" --seconds "$([ "$full" = 0 ] && echo 4 ||
+        trm bench "configs/$case.yaml" "${settings[@]}" --device "$device" --seconds "$([ "$full" = 0 ] && echo 4 ||
             echo 60)" --json >"$work/run/bench-$case.txt" || failed=1
         cat "$work/run/bench-$case.txt"
         tail -n 1 "$work/run/bench-$case.txt" | grep '^{' >"$work/run/bench-$case.json" || failed=1
