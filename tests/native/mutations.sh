@@ -73,7 +73,7 @@ mutate add-bound add.cu add 's|const Pack<T> y = load_pack(b + at, count - at, w
 mutate add-into-overwrites add.cu add 's|y.v\[i\] += to_float|y.v[i] = to_float|'
 mutate cast-truncates memory.cu memory 's|from_float<bf16>(x.v\[i\])|from_float<bf16>(__uint_as_float(__float_as_uint(x.v[i]) \& 0xffff0000u))|'
 mutate wide-when-odd swiglu.cu swiglu '0,/inner % PACK == 0 \&\& aligned(16, gu, p)/s||aligned(16, gu, p)|'
-mutate gate-and-up-swapped swiglu.cu swiglu 's|silu_of<T>(to_float(g.v\[i\]), to_float(g.v\[i + 1\]));|silu_of<T>(to_float(u.v[i]), to_float(u.v[i + 1]));|'
+mutate gate-and-up-swapped swiglu.cu swiglu 's|const Pack<T> g = load_pack(from, count, wide);|const Pack<T> g = load_pack(from + inner, count, wide);|'
 mutate exponential-overflows swiglu.cu swiglu 's|expf(fminf(-a, 88.0f))|expf(-a)|'
 mutate norm-drops-a-lane add_rms_norm.cu add_rms_norm '0,/if (d < D) {/s||if (d < D - PACK) {|'
 mutate norm-of-unrounded-y add_rms_norm.cu add_rms_norm 's|up.v\[i\] = from_float<T>(to_float(yp.v\[i\]) + to_float(cp.v\[i\]));|up.v[i] = from_float<T>(scale * r[p][i] + to_float(cp.v[i]));|'
