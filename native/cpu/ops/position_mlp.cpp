@@ -20,7 +20,7 @@ namespace TRM_ISA {
 static constexpr int64_t POSITIONS = 64;    // at most; D and I in multiples of 16
 static constexpr int64_t INNER = 64;        // inner rows that are in work at a time, forward
 static constexpr int64_t INNER_BWD = 32;    // and backward
-static constexpr int64_t GROUPS = 8;      // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 16;      // sums of weight gradients that are formed side by side
 
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
     if (dtype == TRM_BF16) return fuses_position_mlp_bf16(S, I, D);
