@@ -5,7 +5,8 @@
 # bench/gpu-kit.sh packs elsewhere and which brings Java. First the checks, side by side; then what is timed, one by one:
 #
 #   info       device, driver, library versions, what `trm info` says
-#   kernels    every kernel against its oracle, repeated for equal bits; compute-sanitizer's memcheck, initcheck, racecheck
+#   kernels    every kernel against its oracle, repeated for equal bits
+#   sanitize   the same under compute-sanitizer's memcheck, racecheck and initcheck
 #   fused      the kernels for Hopper against plain ones, under memcheck too
 #   junit      the Java tests of the operations on cuda:0
 #   verify     the recorded cases on cuda:0, in float32
@@ -13,7 +14,7 @@
 #   rates      copy bandwidth, and cuBLASLt at every product of the step
 #   fusedtime  the kernels for Hopper at the sizes of the step
 #   cudnn      attention by cuDNN and FlashAttention, through PyTorch; which descriptors cuDNN accepts
-#   bench      `trm bench` of the four shapes in bfloat16, with the table of operations
+#   bench      `trm bench` of the four shapes in bfloat16, with the table of operations; again with nothing fused
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
 #   inference  the reference's 16 steps without gradient; only when named, or with --full
 #
@@ -30,10 +31,10 @@ work=$root/target/gpu
 python=${PYTHON:-python3}
 device=${GPU_DEVICE:-cuda:0}
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
-checks=(info kernels fused junit verify agreement compile)
+checks=(info kernels sanitize fused junit verify agreement compile)
 timed=(rates fusedtime cudnn bench peer inference)
-declare -A limits=([info]=30 [kernels]=240 [fused]=150 [junit]=200 [verify]=120 [agreement]=150 [compile]=240
-    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=120 [peer]=180 [inference]=240)
+declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=150 [junit]=200 [verify]=120 [agreement]=150 [compile]=420
+    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240)
 skipped=77
 
 # ---- stages ----------------------------------------------------------------------------------------------------------
@@ -90,14 +91,33 @@ build() {
     wait -n && wait -n
 }
 
-# One process a test: a fault of the device leaves the other tests alone.
-kernel_tests() { # NAME ARGUMENT...: logs in run/kernels-NAME
-    local name=$1 logs=$work/run/kernels-$1
-    shift
+# One process a test: a fault of the device leaves the other tests alone. The longest tests come first.
+kernel_tests() { # NAME AT_ONCE ARGUMENT...: logs in run/kernels-NAME
+    local name=$1 width=$2 logs=$work/run/kernels-$1 list
+    shift 2
     mkdir -p "$logs"
-    "$work/kernel_tests/kernel_tests" --list |
-        xargs -P 4 -I {} bash -c 'log=$1/$2.log; shift 2; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"' \
+    list=$("$work/kernel_tests/kernel_tests" --list)
+    { grep ^a <<<"$list"; grep -v ^a <<<"$list"; } |
+        xargs -P "$width" -I {} bash -c 'log=$1/$2.log; shift 2; "$@" >"$log" 2>&1 || echo "exit status $?" >>"$log"' \
             _ "$logs" {} "$@" {}
+}
+
+stage_kernels() {
+    local failed=0 test run=$work/run tests=$work/kernel_tests/kernel_tests
+    kernel_tests plain 4 "$tests" --sources "$root/cuda-kernels"
+    cat "$run"/kernels-plain/*.log
+    for test in $("$tests" --list); do
+        grep -q "^passed  $test " "$run/kernels-plain/$test.log" || { echo "FAILED $test"; failed=1; }
+    done
+    sed -n 's/^kernel  //p' "$run"/kernels-plain/*.log | sort -u >"$run/kernels-run.txt"
+    # those of Hopper have programs of their own, see `fused`
+    grep -L '"sm90.cuh"' "$root"/cuda-kernels/*.cu | xargs sed -n 's/.*[^a-z0-9_]\([a-z0-9_]*_kernel\)(.*/\1/p' |
+        sort -u >"$run/kernels-all.txt"
+    comm -13 "$run/kernels-run.txt" "$run/kernels-all.txt" | sed 's/^/NOT RUN /' | tee "$run/kernels-missing.txt"
+    [ -s "$run/kernels-missing.txt" ] && failed=1
+    echo "summary: $(cat "$run"/kernels-plain/*.log | sed -n 's/^passed .* \([0-9]*\) cases.*/\1/p' |
+        awk '{ n += $1 } END { print n + 0 }') cases, $(wc -l <"$run/kernels-run.txt") kernels"
+    return $failed
 }
 
 # Whether a log of compute-sanitizer has no finding.
@@ -112,34 +132,30 @@ sanitized() { # TOOL LOG
     esac
 }
 
-stage_kernels() {
-    local failed=0 test log run=$work/run tests=$work/kernel_tests/kernel_tests
-    kernel_tests plain "$tests" --sources "$root/cuda-kernels"
+stage_sanitize() {
+    local failed=0 test tool log each=180 run=$work/run tests=$work/kernel_tests/kernel_tests
     export KERNEL_TESTS_DEVICE=exact
-    kernel_tests memcheck compute-sanitizer --tool memcheck "$tests" --runs 1 &
-    kernel_tests racecheck compute-sanitizer --tool racecheck "$tests" --runs 1 &
-    KERNEL_TESTS_DEVICE=fresh kernel_tests initcheck compute-sanitizer --tool initcheck "$tests" --runs 1 &
+    kernel_tests memcheck 4 timeout $each compute-sanitizer --tool memcheck "$tests" --runs 1 &
+    kernel_tests racecheck 6 timeout $each compute-sanitizer --tool racecheck "$tests" --runs 1 &
+    KERNEL_TESTS_DEVICE=fresh kernel_tests initcheck 6 timeout $each compute-sanitizer --tool initcheck "$tests" --runs 1 &
     wait
-    cat "$run"/kernels-plain/*.log
-    for test in $("$tests" --list); do
-        grep -q "^passed  $test " "$run/kernels-plain/$test.log" || { echo "FAILED $test"; failed=1; }
-        for tool in memcheck racecheck initcheck; do
+    for tool in memcheck racecheck initcheck; do
+        local passed=0 unfinished=
+        for test in $("$tests" --list); do
             log=$run/kernels-$tool/$test.log
-            if ! sanitized $tool "$log" || ! grep -q "^passed  $test " "$log"; then
+            if grep -q "^exit status 124" "$log"; then
+                unfinished+=" $test"
+                failed=1
+            elif sanitized $tool "$log" && grep -q "^passed  $test " "$log"; then
+                passed=$((passed + 1))
+            else
                 echo "FAILED $test under $tool:"
                 grep -v "^passed" "$log" | head -n 20
                 failed=1
             fi
         done
+        echo "summary: $tool $passed of $("$tests" --list | wc -l) tests${unfinished:+, not finished:$unfinished}"
     done
-    sed -n 's/^kernel  //p' "$run"/kernels-plain/*.log | sort -u >"$run/kernels-run.txt"
-    # those of Hopper have programs of their own, see `fused`
-    grep -L '"sm90.cuh"' "$root"/cuda-kernels/*.cu | xargs sed -n 's/.*[^a-z0-9_]\([a-z0-9_]*_kernel\)(.*/\1/p' |
-        sort -u >"$run/kernels-all.txt"
-    comm -13 "$run/kernels-run.txt" "$run/kernels-all.txt" | sed 's/^/NOT RUN /' | tee "$run/kernels-missing.txt"
-    [ -s "$run/kernels-missing.txt" ] && failed=1
-    echo "summary: $(cat "$run"/kernels-plain/*.log | sed -n 's/^passed .* \([0-9]*\) cases.*/\1/p' |
-        awk '{ n += $1 } END { print n + 0 }') cases, $(wc -l <"$run/kernels-run.txt") kernels"
     return $failed
 }
 
@@ -270,15 +286,19 @@ stage_cudnn() {
 }
 
 stage_bench() {
-    local failed=0 case settings
+    local failed=0 case batch seconds=4 fused name
+    [ "$full" = 0 ] || seconds=60
     cd "$root" || return # so that the page names configurations by their path in the tree
-    for case in "${cases[@]}"; do
-        settings=("batch=$(batch_of "$case")")
-        [ "$device" != cpu ] || settings=(batch=1)
-        trm bench "configs/$case.yaml" "${settings[@]}" --device "$device" --seconds "$([ "$full" = 0 ] && echo 4 ||
-            echo 60)" --json >"$work/run/bench-$case.txt" || failed=1
-        cat "$work/run/bench-$case.txt"
-        tail -n 1 "$work/run/bench-$case.txt" | grep '^{' >"$work/run/bench-$case.json" || failed=1
+    for fused in 1 0; do
+        for case in "${cases[@]}"; do
+            batch=$(batch_of "$case")
+            [ "$device" != cpu ] || batch=1
+            name=bench-$case$([ $fused = 1 ] || echo -composed)
+            TRM_CUDA_FUSED=$fused trm bench "configs/$case.yaml" "batch=$batch" --device "$device" --seconds $seconds \
+                --json >"$work/run/$name.txt" || failed=1
+            cat "$work/run/$name.txt"
+            tail -n 1 "$work/run/$name.txt" | grep '^{' >"$work/run/$name.json" || failed=1
+        done
     done
     return $failed
 }
@@ -322,17 +342,24 @@ stage_compile() {
 
 stage_peer() {
     has_peer || return $skipped
-    local case failed=0
+    local case repeats=12
+    [ "$full" = 0 ] || repeats=100
     for case in "${cases[@]}"; do
-        peer "$case" train --warmup 3 --repeats "$([ "$full" = 0 ] && echo 12 || echo 100)" || failed=1
+        # what was not compiled in time would be compiled here, beyond the limit: eager then
+        if grep -qs '"ms_per_step"' "$work/run/compile-$case-train.log"; then
+            peer "$case" train --warmup 3 --repeats $repeats
+        else
+            peer "$case" train --warmup 3 --repeats $repeats --no-compile
+        fi
     done | tee -a "$work/run/peer.jsonl"
-    return $failed
+    [ "$(grep -c '"ms_per_step".*"compiled": true' "$work/run/peer.jsonl")" -ge ${#cases[@]} ]
 }
 
 stage_inference() {
     has_peer || return $skipped
     local case
     for case in "${cases[@]}"; do peer "$case" infer --warmup 1 --repeats 3; done | tee -a "$work/run/peer.jsonl"
+    [ "$(grep -c '"mode": "infer".*"ms_per_step"' "$work/run/peer.jsonl")" -ge ${#cases[@]} ]
 }
 
 # ---- what stages use -------------------------------------------------------------------------------------------------
@@ -438,7 +465,7 @@ if is_wanted peer || is_wanted inference; then wanted+=(compile); fi
 rm -rf "$work/run"
 prepare
 begin=$SECONDS
-if is_wanted kernels || is_wanted fused || is_wanted rates || is_wanted fusedtime; then
+if is_wanted kernels || is_wanted sanitize || is_wanted fused || is_wanted rates || is_wanted fusedtime; then
     if build >"$work/run/build.log" 2>&1; then echo "build: $((SECONDS - begin)) s"; else
         echo "build: FAILED" && tail -n 20 "$work/run/build.log"
         printf 'build\t1\t%s\n' $((SECONDS - begin)) >>"$work/run/stages.tsv"

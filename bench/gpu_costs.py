@@ -20,6 +20,14 @@ def product_bytes(name, batch, m, n, k):
         return 2 * 4 * (batch // 2) * m * k
     if name == "attention_bwd":                                         # counted as four; q, k, v, o, do, dq, dk, dv
         return 2 * 8 * (batch // 4) * m * k
+    if name == "linear_swiglu":                                         # gate and up are kept in one cycle of three
+        return 2 * (m * k + k * n + m * n // 2) + 2 * m * n // 3
+    if name == "linear_add_rms_norm":                                   # after the last of two blocks with injection
+        return 2 * (m * k + k * n + 2 * m * n) + (2 * m * n if k > n else 0)
+    if name == "position_mlp":                                          # h, y
+        return 2 * 2 * m * k + 2 * n * k
+    if name == "position_mlp_bwd":                                      # h, y, d twice; p, dg, du written and read
+        return 2 * 4 * m * k + 2 * 6 * m * n // 3 + 10 * n * k
     return 2 * batch * (m * k + k * n + m * n)
 
 
@@ -32,6 +40,8 @@ def cost(operation):
     flop = 2.0 * batch * m * n * k * calls
     if name == "attention_bwd":
         flop *= 5 / 4                                                   # five products: the scores are computed again
+    if name == "position_mlp_bwd":
+        flop *= 3 / 2                                                   # so are gate and up
     return flop, float(product_bytes(name, batch, m, n, k)) * calls
 
 

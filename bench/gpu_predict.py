@@ -1,22 +1,24 @@
 """bench/gpu_predict.py [PAGE]   predicted time of each operation of the step, for the four shapes measured on a GPU
 
-The operations, how often each runs and what it moves come from the program: `trm bench` on the CPU with two small
-batches, in bfloat16, carried on to the batch of the shape (all sizes are linear in it). No GPU and no measurement takes
-part. It takes some minutes. PAGE: default docs/measurements/gpu-predictions.md.
+The operations, how often each runs and what it moves come from the program: `trm bench` with two batches on a backend that
+does nothing (null_backend.cpp), carried on to the batch of the shape (all sizes are linear in it). No GPU and no
+measurement takes part. It needs the project's build and g++. PAGE: default docs/measurements/gpu-predictions.md.
 """
 
+import glob
 import json
 import os
 import subprocess
 import sys
 import tempfile
 
-import gpu_costs as costs
+sys.dont_write_bytecode = True          # the tree stays as it is
+import gpu_costs as costs               # noqa: E402
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 SHAPES = (("sudoku-mlp", "Sudoku, MLP mixer", 768, 97, 11), ("sudoku-att", "Sudoku, attention", 768, 97, 11),
           ("maze", "Maze, attention", 192, 916, 6), ("arc", "ARC, attention", 192, 916, 12))
-SMALL = (2, 3)          # lanes; no two sizes of a model have the ratio 3 : 2
+SMALL = (8, 12)         # lanes; no two sizes of a model have the ratio 3 : 2
 WIDTH = 512
 EXPECTED_BYTES = 2.7e12
 ATTENTION = {"attention": 370e12, "attention_bwd": 355e12}      # the best published for heads of 64
@@ -27,25 +29,41 @@ Written by `python3 bench/gpu_predict.py`. **Nothing here was measured on a GPU*
 of the program, times follow from assumed rates. Of one H100 80GB HBM3: "limit" is the larger of FLOP at 798 TFLOP/s (a
 bfloat16 product of 8192^3) and bytes at 3.0 TB/s (a device copy), "expected" the same at 620 TFLOP/s for products whose
 inner dimension is at most 512, 700 for others, and 2.7 TB/s. Attention: 370 TFLOP/s forward, 355 backward, the best
-published. Each operand counts once, so "bytes" is what must move between operations that are not fused. `mix_bwd_w`
-includes the permutation of its operands. Operations without a figure are a few KB: a launch each.
+published. Each operand counts once, so bytes are what must move between operations. `mix_bwd_w` includes the permutation
+of its operands. Operations without a figure are a few KB: a launch each.
 
-`bench/gpu.sh` measures what stands here.
+Two tables a shape: composed of library products and separate kernels (`TRM_CUDA_FUSED=0`, and any GPU but Hopper's), and
+with the fused kernels for Hopper. `bench/gpu.sh` measures what stands here.
 """
 
 
-def operations(config, batch):
-    """Lines of a step's table, of a run on the CPU."""
-    with tempfile.TemporaryDirectory() as cache:
-        run = subprocess.run([os.path.join(ROOT, "trm"), "bench", os.path.join(ROOT, "configs", config + ".yaml"),
-                              "batch=%d" % batch, "dtype=bfloat16", "--device", "cpu", "--seconds", "0.01", "--json"],
-                             stdout=subprocess.PIPE, env=dict(os.environ, TRM_CPU_FUSED="0", TMPDIR=cache), check=True)
-    return json.loads(run.stdout.decode().splitlines()[-1])["operations"]
+class Backend:
+    """The null backend in a folder of its own, and the program that runs on it."""
+
+    def __init__(self, folder, fused):
+        machine = "linux-arm64" if os.uname().machine == "aarch64" else "linux-x86_64"
+        place = os.path.join(folder, "trm", "device", machine)
+        os.makedirs(place)
+        subprocess.run(["g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-DFUSED=%d" % fused,
+                        "-I", os.path.join(ROOT, "native", "include"), os.path.join(ROOT, "bench", "null_backend.cpp"), "-o",
+                        os.path.join(place, "libtrm_cpu.so")], check=True)
+        subprocess.run([os.path.join(ROOT, "trm"), "--version"], stdout=subprocess.DEVNULL, check=True)  # builds when needed
+        jars = glob.glob(os.path.join(ROOT, "target", "trm-cuda-*.jar")) + [os.path.join(ROOT, "target", "lib", "*")]
+        java = os.path.join(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else "java"
+        self.command = [java, "-Xmx256m", "-XX:+UseSerialGC", "-Dorg.bytedeco.javacpp.cachedir=" +
+                        os.path.join(folder, "cache"), "-cp", ":".join([folder] + jars), "trm.cli.Main", "bench"]
+
+    def operations(self, config, batch):
+        """Lines of a step's table."""
+        run = subprocess.run(self.command + [os.path.join(ROOT, "configs", config + ".yaml"), "batch=%d" % batch,
+                                             "dtype=bfloat16", "--device", "cpu", "--seconds", "0.01", "--json"],
+                             stdout=subprocess.PIPE, check=True)
+        return json.loads(run.stdout.decode().splitlines()[-1])["operations"]
 
 
-def carried_on(config, batch):
+def carried_on(backend, config, batch):
     """The operations of a step of `batch` lanes, with calls, shape and bytes."""
-    few, more = (operations(config, lanes) for lanes in SMALL)
+    few, more = (backend.operations(config, lanes) for lanes in SMALL)
     result = []
     for a in few:
         twins = [b for b in more if matches(a, b)]
@@ -78,32 +96,37 @@ def untold(name, batch, positions, vocabulary):
             "token_loss": 2 * 2 * batch * positions * vocabulary}.get(name, 0)
 
 
-def page(config, title, batch, positions, vocabulary):
+def predicted(lines, batch, positions, vocabulary):
+    """A sentence and a table."""
     rows, totals = [], [0.0, 0.0, 0.0, 0.0]
-    for o in carried_on(config, batch):
+    for o in lines:
         flop, moved = costs.cost(o)
         moved = moved or untold(o["operation"], batch, positions, vocabulary)
         library = ATTENTION.get(o["operation"], 620e12 if o.get("shape", [0] * 4)[3] <= 512 else 700e12)
         best = ATTENTION.get(o["operation"], costs.H100_FLOPS)
         limit, bound = costs.shortest(flop, moved, best, costs.H100_BYTES)
         expected, _ = costs.shortest(flop, moved, library, EXPECTED_BYTES)
-        for i, x in enumerate((flop, moved, limit, expected)):
-            totals[i] += x
+        totals = [total + x for total, x in zip(totals, (flop, moved, limit, expected))]
         rows.append((costs.label(o), "%.0f" % o["calls"], flop / 1e9, moved / 1e9, limit, bound if limit else "", expected))
     rows.sort(key=lambda row: -row[6])
     flop, moved, limit, expected = totals
-    rows.append(("**all**", "%.0f" % sum(float(r[1]) for r in rows), flop / 1e9, moved / 1e9, limit, "", expected))
-    head = "## %s: %d x %d\n\n" % (title, batch, positions)
-    text = "%.1f TFLOP, %.1f GB; limit %.1f ms (%.0f %% of 798 TFLOP/s), expected %.1f ms (%.0f %%).\n\n" % (
+    rows.append(("**all**", "%.0f" % sum(o["calls"] for o in lines), flop / 1e9, moved / 1e9, limit, "", expected))
+    return "%.1f TFLOP, %.1f GB; limit %.1f ms (%.0f %% of 798 TFLOP/s), expected %.1f ms (%.0f %%).\n\n" % (
         flop / 1e12, moved / 1e9, limit, flop / limit / costs.H100_FLOPS * 1e5, expected,
-        flop / expected / costs.H100_FLOPS * 1e5)
-    return head + text + costs.table(
-        ("operation m x k x n", "calls", "GFLOP", "GB", "limit, ms", "bound by", "expected, ms"), rows)
+        flop / expected / costs.H100_FLOPS * 1e5) + costs.table(
+            ("operation m x k x n", "calls", "GFLOP", "GB", "limit, ms", "bound by", "expected, ms"), rows)
 
 
 def main():
     target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "docs", "measurements", "gpu-predictions.md")
-    text = "\n".join([INTRO] + [page(*shape) for shape in SHAPES])
+    parts = [INTRO]
+    for config, title, batch, positions, vocabulary in SHAPES:
+        for fused, how in ((0, "composed"), (1, "fused")):
+            with tempfile.TemporaryDirectory() as folder:
+                lines = carried_on(Backend(folder, fused), config, batch)
+            parts.append("## %s, %d x %d: %s\n\n" % (title, batch, positions, how) +
+                         predicted(lines, batch, positions, vocabulary))
+    text = "\n".join(parts)
     with open(target, "w") as f:
         f.write(text)
     print(target)

@@ -13,7 +13,8 @@ import re
 import statistics
 import sys
 
-import gpu_costs as costs
+sys.dont_write_bytecode = True          # the tree stays as it is
+import gpu_costs as costs               # noqa: E402
 
 def read(path):
     """A file's text, empty if there is none."""
@@ -48,6 +49,7 @@ class Run:
         self.attention = [r for r in attention if r["what"] == "attention"]
         self.peer = [r for r in self.lines("peer.jsonl") if "ms_per_step" in r]
         self.bench = {c: b for c in TITLES for b in [self.json("bench-%s.json" % c)] if b}
+        self.composed = {c: b for c in TITLES for b in [self.json("bench-%s-composed.json" % c)] if b}
         self.agreement = {m: self.json("agreement-%s.json" % m) for m in ("mlp", "att")}
 
     def text(self, name):
@@ -89,7 +91,9 @@ class Run:
             rates = [a["tflops"] for a in self.attention if "tflops" in a and a["direction"] == direction and
                      (a["lanes"], a["positions"]) == (lanes, m)]
             return (max(rates) * 1e12, True) if rates else (self.yardstick, False)
-        key = {"linear": "linear rows=%d n=%d k=%d" % (m, n, k), "linear_bwd_x": "linear_bwd_x rows=%d n=%d k=%d" % (m, k, n),
+        linear = "linear rows=%d n=%d k=%d" % (m, n, k)
+        key = {"linear": linear, "linear_swiglu": linear, "linear_add_rms_norm": linear,
+               "linear_bwd_x": "linear_bwd_x rows=%d n=%d k=%d" % (m, k, n),
                "linear_bwd_w": "linear_bwd_w rows=%d n=%d k=%d" % (k, m, n),
                "mix": "mix lanes=%d n=%d k=%d d=%d ld=%d" % (batch, m, k, n, k),
                "mix_bwd_x": "mix_bwd_x lanes=%d n=%d k=%d d=%d ld=%d" % (batch, k, m, n, m),
@@ -205,13 +209,13 @@ def attention(run):
 def steps(run):
     """One row a shape, ours beside PyTorch's."""
     rows = []
-    for case, title in TITLES.items():
-        ours = run.bench.get(case)
+    for case, how, title in [(c, how, t) for c, t in TITLES.items() for how in ("", ", composed")]:
+        ours = (run.composed if how else run.bench).get(case)
         peers = {p["mode"]: p for p in run.peer if p["config"] == PEER[case]}
         theirs = peers.get("train")
-        if not ours and not theirs:
+        if not ours and (how or not theirs):
             continue
-        row = ["%s, batch %d" % (title, (ours or theirs)["batch"])]
+        row = ["%s, batch %d%s" % (title, (ours or theirs)["batch"], how)]
         if ours:
             shortest = sum(ms for _, _, _, ms, _, _ in limits(run, ours))
             row += [ours["ms_per_step"], "%s to %s" % (costs.figure(ours["ms_p10"]), costs.figure(ours["ms_p90"])),
@@ -223,7 +227,8 @@ def steps(run):
         else:
             row += [""] * 8
         same = theirs and ours and theirs["batch"] == ours["batch"]
-        row += [theirs["ms_per_step"] if theirs else "", "%.0f" % theirs["model_tflops"] if theirs else "",
+        eager = "" if not theirs or theirs["compiled"] else ", eager"
+        row += [costs.figure(theirs["ms_per_step"]) + eager if theirs else "", "%.0f" % theirs["model_tflops"] if theirs else "",
                 "%.2f" % (theirs["ms_per_step"] / ours["ms_per_step"]) if same else ""]
         rows.append(row)
     text = ""
@@ -243,7 +248,8 @@ def steps(run):
 
 def operations(run):
     text = ""
-    for case, bench in run.bench.items():
+    both = [(TITLES[c], b) for c, b in run.bench.items()] + [(TITLES[c] + ", composed", b) for c, b in run.composed.items()]
+    for title, bench in both:
         rows = []
         for o, flop, moved, ms, bound, measured in limits(run, bench):
             if o["share"] < 0.0005:
@@ -254,7 +260,7 @@ def operations(run):
                          "%.0f %% of %s%s" % (100 * ms / o["ms"], bound, "" if measured else " (yardstick)") if ms else ""))
         total = sum(o["ms"] for o in bench["operations"])
         text += "## Operations: %s\n\nOn %s, %s, batch %d. Each call was waited for, so short ones show the wait. Together " \
-                "%s ms, %.1f %% of the measured step.\n\n" % (TITLES[case], bench["device"], bench["dtype"], bench["batch"],
+                "%s ms, %.1f %% of the measured step.\n\n" % (title, bench["device"], bench["dtype"], bench["batch"],
                                                            costs.figure(total), 100 * total / bench["ms_per_step"])
         text += costs.table(("operation m x k x n", "calls", "ms/step", "share", "GFLOP", "GB", "TFLOP/s", "GB/s",
                              "share of its limit"), rows) + "\n"
@@ -283,7 +289,7 @@ def main():
     figures = {"date": datetime.date.today().isoformat(), "commit": run.commit, "gpu": run.gpu, "device": run.device,
                "libraries": run.libraries, "stages": run.stages, "copies": run.copies, "products": run.products,
                "cudnn": run.cudnn, "attention": run.attention, "peer": run.peer, "bench": run.bench,
-               "agreement": run.agreement}
+               "composed": run.composed, "agreement": run.agreement}
     with open(sys.argv[-1] + ".json", "w") as f:
         json.dump(figures, f, indent=1)
         f.write("\n")

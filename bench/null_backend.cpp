@@ -1,0 +1,45 @@
+// null_backend.cpp: a backend whose operations do nothing, for bench/gpu_predict.py: which operations a step is made of.
+//
+//   g++ -std=c++17 -shared -fPIC -DFUSED=1 -I native/include bench/null_backend.cpp -o libtrm_cpu.so
+//
+// First on the class path it stands in the place of libtrm_cpu.so. FUSED = 1 answers as the CUDA backend does on a Hopper
+// GPU for the published sizes in bfloat16, 0 as on any other GPU.
+#include "trm_record.h"
+
+namespace {
+
+template <auto ENTRY>
+struct Nothing;
+
+template <typename R, typename... A, R (*trm_backend::*ENTRY)(A...)>
+struct Nothing<ENTRY> {
+    static R call(A...) { return R(); }
+};
+
+int32_t fuses_product(int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
+int32_t fuses_positions(int32_t, int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
+
+trm_backend build() {
+    trm_backend table = {};
+#define NOTHING(name) table.name = Nothing<&trm_backend::name>::call;
+    TRM_OPERATIONS(NOTHING)
+    TRM_PRODUCTS(NOTHING)
+    TRM_FUSED(NOTHING)
+    TRM_QUESTIONS(NOTHING)
+#undef NOTHING
+    table.abi_version = TRM_ABI_VERSION;
+    table.size = static_cast<int32_t>(sizeof table);
+    table.name = "cpu";
+    table.target = "nothing";
+    table.fuses_position_mlp = fuses_positions;
+    table.fuses_linear_swiglu = fuses_product;
+    table.fuses_linear_add_rms_norm = fuses_product;
+    return table;
+}
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) const trm_backend* trm_backend_table() {
+    static const trm_backend table = build();
+    return &table;
+}
