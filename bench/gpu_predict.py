@@ -1,8 +1,9 @@
-"""bench/gpu_predict.py [PAGE]   predicted time of each operation of the step, for the four shapes measured on a GPU
+"""bench/gpu_predict.py [PAGE [MEASURED.json]]   predicted time of each operation of the step, for the four shapes of gpu.sh
 
 The operations, how often each runs and what it moves come from the program: `trm bench` with two batches on a backend that
 does nothing (null_backend.cpp), carried on to the batch of the shape (all sizes are linear in it). No GPU and no
-measurement takes part. It needs the project's build and g++. PAGE: default docs/measurements/gpu-predictions.md.
+measurement takes part; those of MEASURED.json, which gpu.sh wrote, stand beside. It needs the project's build and g++.
+PAGE: default docs/measurements/gpu-predictions.md.
 """
 
 import glob
@@ -21,20 +22,24 @@ SHAPES = (("sudoku-mlp", "Sudoku, MLP mixer", 768, 97, 11), ("sudoku-att", "Sudo
 SMALL = (8, 12)         # lanes; no two sizes of a model have the ratio 3 : 2
 WIDTH = 512
 EXPECTED_BYTES = 2.7e12
+SHOWN = 0.005           # milliseconds
 ATTENTION = {"attention": 370e12, "attention_bwd": 355e12}      # the best published for heads of 64
 
 INTRO = """# Predictions for the GPU
 
-Written by `python3 bench/gpu_predict.py`. **Nothing here was measured on a GPU**: operations and their sizes are those
-of the program, times follow from assumed rates. Of one H100 80GB HBM3: "limit" is the larger of FLOP at 798 TFLOP/s (a
+Written by `python3 bench/gpu_predict.py`. **Limits and expected times are predictions**: operations and their sizes are
+those of the program, times follow from assumed rates. Of one H100 80GB HBM3: "limit" is the larger of FLOP at 798 TFLOP/s (a
 bfloat16 product of 8192^3) and bytes at 3.0 TB/s (a device copy), "expected" the same at 620 TFLOP/s for products whose
 inner dimension is at most 512, 700 for others, and 2.7 TB/s. Attention: 370 TFLOP/s forward, 355 backward, the best
 published. Each operand counts once, so bytes are what must move between operations. `mix_bwd_w` includes the permutation
-of its operands. Operations without a figure are a few KB: a launch each.
+of its operands. FLOP are those executed, recomputation in a backward pass included.
 
 Two tables a shape: composed of library products and separate kernels (`TRM_CUDA_FUSED=0`, and any GPU but Hopper's), and
 with the fused kernels for Hopper. `bench/gpu.sh` measures what stands here.
+%s
 """
+MEASURED = """Measured: %s, commit %s; from its table of operations, where each call is waited for, and the
+step itself beside "all". No figure where the run had none, or another kernel."""
 
 
 class Backend:
@@ -96,9 +101,9 @@ def untold(name, batch, positions, vocabulary):
             "token_loss": 2 * 2 * batch * positions * vocabulary}.get(name, 0)
 
 
-def predicted(lines, batch, positions, vocabulary):
-    """A sentence and a table."""
-    rows, totals = [], [0.0, 0.0, 0.0, 0.0]
+def predicted(lines, batch, positions, vocabulary, measured):
+    """A sentence and a table; `measured`: milliseconds by operation."""
+    rows, totals, rest = [], [0.0, 0.0, 0.0, 0.0], 0
     for o in lines:
         flop, moved = costs.cost(o)
         moved = moved or untold(o["operation"], batch, positions, vocabulary)
@@ -107,25 +112,39 @@ def predicted(lines, batch, positions, vocabulary):
         limit, bound = costs.shortest(flop, moved, best, costs.H100_BYTES)
         expected, _ = costs.shortest(flop, moved, library, EXPECTED_BYTES)
         totals = [total + x for total, x in zip(totals, (flop, moved, limit, expected))]
-        rows.append((costs.label(o), "%.0f" % o["calls"], flop / 1e9, moved / 1e9, limit, bound if limit else "", expected))
+        if expected < SHOWN:
+            rest += o["calls"]
+            continue
+        rows.append((costs.label(o), "%.0f" % o["calls"], flop / 1e9 if flop else "", moved / 1e9, limit, bound, expected,
+                     measured.get(costs.label(o), "")))
     rows.sort(key=lambda row: -row[6])
     flop, moved, limit, expected = totals
-    rows.append(("**all**", "%.0f" % sum(o["calls"] for o in lines), flop / 1e9, moved / 1e9, limit, "", expected))
+    rows.append(("others, of a few KB", "%.0f" % rest, "", "", "", "", "", ""))
+    rows.append(("**all**", "%.0f" % sum(o["calls"] for o in lines), flop / 1e9, moved / 1e9, limit, "", expected,
+                 measured.get("step", "")))
     return "%.1f TFLOP, %.1f GB; limit %.1f ms (%.0f %% of 798 TFLOP/s), expected %.1f ms (%.0f %%).\n\n" % (
         flop / 1e12, moved / 1e9, limit, flop / limit / costs.H100_FLOPS * 1e5, expected,
         flop / expected / costs.H100_FLOPS * 1e5) + costs.table(
-            ("operation m x k x n", "calls", "GFLOP", "GB", "limit, ms", "bound by", "expected, ms"), rows)
+            ("operation m x k x n", "calls", "GFLOP", "GB", "limit, ms", "bound by", "expected, ms", "measured, ms"), rows)
 
 
 def main():
     target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "docs", "measurements", "gpu-predictions.md")
-    parts = [INTRO]
+    found = {}
+    if len(sys.argv) > 2:
+        with open(sys.argv[2]) as f:
+            found = json.load(f)
+    parts = [INTRO % (MEASURED % (found["gpu"]["name"], found["commit"]) if found else "Nothing is measured yet.")]
     for config, title, batch, positions, vocabulary in SHAPES:
         for fused, how in ((0, "composed"), (1, "fused")):
             with tempfile.TemporaryDirectory() as folder:
                 lines = carried_on(Backend(folder, fused), config, batch)
+            bench = found.get("bench" if fused else "composed", {}).get(config)
+            measured = {costs.label(o): o["ms"] for o in bench["operations"]} if bench else {}
+            if bench:
+                measured["step"] = bench["ms_per_step"]
             parts.append("## %s, %d x %d: %s\n\n" % (title, batch, positions, how) +
-                         predicted(lines, batch, positions, vocabulary))
+                         predicted(lines, batch, positions, vocabulary, measured))
     text = "\n".join(parts)
     with open(target, "w") as f:
         f.write(text)
