@@ -270,7 +270,28 @@ TEST(halt_head) {
     refused(ops().halt_head_bwd(x, x, x, x, nullptr, x, 1, 1, 4, TRM_F32, nullptr), "NULL");
 }
 
+// Gradients close to the middle of two bf16, closer than float32 can tell: by way of float32 they would fall on the tie and
+// from there to the even side, the wrong one. The logits are equal, so that either gradient is half the scale.
+static void gradient_is_rounded_once(double tie, double offset, double expected) {
+    for (const int32_t kind : {TRM_STABLEMAX, TRM_SOFTMAX})
+        each_case(
+            [=](Random&) {
+                Buffer<bf16> logits("logits", std::vector<bf16>(2, narrow<bf16>(0))), d_logits("d_logits", 2);
+                Buffer<int32_t> labels("labels", std::vector<int32_t>{0}), preds("preds", 1), hits("hits", 1),
+                    labelled("labelled", 1);
+                Buffer<double> lane_loss("lane_loss", 1);
+                succeeded(ops().token_loss(logits, labels, preds, lane_loss, hits, labelled, d_logits, 1, 1, 0, 2, kind,
+                                           2 * (tie + offset), TRM_BF16, nullptr));
+                equal(d_logits, {narrow<bf16>(-expected), narrow<bf16>(expected)});
+            },
+            "kind=%d gradient=%a%+a", kind, tie, offset);
+}
+
 TEST(token_loss) {
+    gradient_is_rounded_once(0x1.01p0, 0x1p-30, 0x1.02p0);   // the tie's even side is below, the value above it
+    gradient_is_rounded_once(0x1.03p0, -0x1p-30, 0x1.02p0);  // the tie's even side is above, the value below it
+    gradient_is_rounded_once(0x1.01p0, 0, 0x1p0);            // on the tie
+    gradient_is_rounded_once(0x1.03p0, 0, 0x1.04p0);
     for (const int32_t kind : {TRM_STABLEMAX, TRM_SOFTMAX})
         for (const int32_t V : {1, 3, 11, 32, 33, 67, 256}) {
             loss_matches<float>(2, 5, 2, V, kind, PLAIN);

@@ -116,6 +116,7 @@ mutate head-drops-a-warp halt_head.cu halt_head 's|for (int i = 0; i < WARPS; i+
 mutate halt-at-zero halt.cu halt 's/(last || q\[2 \* b\] > bar)/(last || q[2 * b] >= bar)/'
 mutate metrics-lack-barrier metrics.cu metrics 's|__syncthreads();  // the tile has been read||'
 mutate last-of-equal-logits token_loss.cu token_loss 's/other == most \&\& index < best/other == most \&\& index > best/'
+mutate loss-gradient-rounded-twice token_loss.cu token_loss 's@f = __uint_as_float(bits . 1);@@'
 mutate stablemax-slope token_loss.cu token_loss 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
 mutate loss-over-all-tokens token_loss.cu token_loss 's|share = 1.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
 mutate warm-up-one-late schedule.cu advance 's|factor = t / (w > 1|factor = (t - 1) / (w > 1|'
