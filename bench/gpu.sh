@@ -424,14 +424,14 @@ watch_clocks() {
 }
 
 collect() {
-    mkdir -p "$out"
+    mkdir -p "$results"
     local page
     page=gpu-$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 | tr 'A-Z ' a-z- | sed 's/^nvidia-//')
-    if ! "$python" "$root/bench/gpu_report.py" "$work/run" "$out/$page"; then
+    if ! "$python" "$root/bench/gpu_report.py" "$work/run" "$results/$page"; then
         echo "report: FAILED"
         printf 'report\t1\t0\n' >>"$work/run/stages.tsv"
     fi
-    tar -C "$work" -czf "$out/logs.tar.gz" --exclude='*.safetensors' --exclude=run/data run
+    tar -C "$work" -czf "$results/logs.tar.gz" --exclude='*.safetensors' --exclude=run/data run
 }
 
 # ---- the program -----------------------------------------------------------------------------------------------------
@@ -444,11 +444,11 @@ if [ "${1:-}" = --stage ]; then
     exit
 fi
 full=0
-out=$work/out
+results=$work/out
 wanted=()
 while [ $# -gt 0 ]; do
     case $1 in
-        --out) out=${2:?--out needs a folder} && shift ;;
+        --out) results=${2:?--out needs a folder} && shift ;;
         --full) full=1 ;;
         *) [ -n "${limits[$1]:-}" ] && [ "$1" != compile ] || { echo "gpu.sh: no stage $1; see its first lines" >&2; exit 2; }
             wanted+=("$1") ;;

@@ -1,23 +1,23 @@
 #!/usr/bin/env bash
-# tests/native/device/build.sh OUT [ARCH]   compiles the kernel tests for a GPU into OUT/kernel_tests
+# tests/native/device/build.sh FOLDER [ARCH]   compiles the kernel tests for a GPU into FOLDER/kernel_tests
 #
 # ARCH is nvcc's name of the machine code, 90a by default. It needs nvcc and g++, and no GPU. Variables:
 #   JOBS      compilers at once (default: all processors)
 #   OBJECTS   folder with the kernels' object files, to link instead of compiling them: target/cmake/cuda after a build
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../../.." && pwd)
-[ $# -ge 1 ] || { echo "usage: build.sh OUT [ARCH]" >&2; exit 2; }
-export OUT=$1
+[ $# -ge 1 ] || { echo "usage: build.sh FOLDER [ARCH]" >&2; exit 2; }
+export folder=$1
 arch=${2:-90a}
 nvcc=$(command -v nvcc || echo /usr/local/cuda/bin/nvcc)
-rm -rf "$OUT"
-mkdir -p "$OUT"
+rm -rf "$folder"
+mkdir -p "$folder"
 # What CMake gives the library (native/CMakeLists.txt), for one target, with line numbers for compute-sanitizer.
 export COMPILE="$nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_$arch,code=sm_$arch \
 -I $root/tests/native -I $root/native/include -I $root/cuda-kernels"
 sources=("$root"/tests/native/{*_test,check,device/*}.cpp)
-if [ -n "${OBJECTS:-}" ]; then cp "$OBJECTS"/*.o "$OUT"; else sources+=("$root"/cuda-kernels/*.cu); fi
+if [ -n "${OBJECTS:-}" ]; then cp "$OBJECTS"/*.o "$folder"; else sources+=("$root"/cuda-kernels/*.cu); fi
 printf '%s\n' "${sources[@]}" | grep -v /emulator_test.cpp |
-    xargs -P "${JOBS:-$(nproc)}" -I {} bash -c '$COMPILE -c "$1" -o "$OUT/$(basename "$1").o"' _ {}
+    xargs -P "${JOBS:-$(nproc)}" -I {} bash -c '$COMPILE -c "$1" -o "$folder/$(basename "$1").o"' _ {}
 # shellcheck disable=SC2086
-$COMPILE -Xlinker --wrap=cudaLaunchKernelExC -Xlinker --wrap=cudaDeviceGetAttribute -o "$OUT/kernel_tests" "$OUT"/*.o
+$COMPILE -Xlinker --wrap=cudaLaunchKernelExC -Xlinker --wrap=cudaDeviceGetAttribute -o "$folder/kernel_tests" "$folder"/*.o
