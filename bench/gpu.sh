@@ -9,12 +9,12 @@
 #   sanitize   the same under compute-sanitizer's memcheck, racecheck and initcheck
 #   fused      the kernels for Hopper against plain ones, under memcheck too
 #   junit      the Java tests of the operations on cuda:0
-#   verify     the recorded cases on cuda:0, in float32
+#   verify     the recorded cases on cuda:0, in float32; the models in bfloat16
 #   agreement  ten steps as on the CPU; equal seeds, a resumed run and a replayed graph end with equal bits
 #   rates      copy bandwidth, and cuBLASLt at every product of the step
 #   fusedtime  the kernels for Hopper at the sizes of the step
 #   cudnn      attention by cuDNN and FlashAttention, through PyTorch; which descriptors cuDNN accepts
-#   bench      `trm bench` of the four shapes in bfloat16, with the table of operations; again with nothing fused
+#   bench      `trm bench` of the four shapes in bfloat16, with the table of operations: steps, evaluation, steps unfused
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
 #   inference  the reference's 16 steps without gradient; only when named, or with --full
 #
@@ -30,6 +30,7 @@ root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$root/target/gpu
 python=${PYTHON:-python3}
 device=${GPU_DEVICE:-cuda:0}
+IFS=, read -r -a peer_modes <<<"${GPU_PEER_MODES:-train}"
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
 checks=(info kernels sanitize fused junit verify agreement compile)
 timed=(rates fusedtime cudnn bench peer inference)
@@ -133,6 +134,7 @@ sanitized() { # TOOL LOG
 }
 
 stage_sanitize() {
+    renice -n 10 $BASHPID >/dev/null # what compiles beside it takes longer
     local failed=0 test tool log each=180 run=$work/run tests=$work/kernel_tests/kernel_tests
     export KERNEL_TESTS_DEVICE=exact
     kernel_tests memcheck 4 timeout $each compute-sanitizer --tool memcheck "$tests" --runs 1 &
@@ -194,7 +196,11 @@ stage_junit() {
 }
 
 stage_verify() {
-    trm verify "$root/tests/golden" --device "$device"
+    local failed=0
+    trm verify "$root/tests/golden" --device "$device" || failed=1
+    echo "in bfloat16, by norms:"
+    trm verify "$root/tests/golden" --device "$device" --dtype bfloat16 || failed=1
+    return $failed
 }
 
 # Ten float32 steps: the GPU may differ from the CPU ten times as much as the CPU's own instruction sets differ so far,
@@ -286,21 +292,25 @@ stage_cudnn() {
 }
 
 stage_bench() {
-    local failed=0 case batch seconds=4 fused name
+    local failed=0 case seconds=4
     [ "$full" = 0 ] || seconds=60
     cd "$root" || return # so that the page names configurations by their path in the tree
-    for fused in 1 0; do
-        for case in "${cases[@]}"; do
-            batch=$(batch_of "$case")
-            [ "$device" != cpu ] || batch=1
-            name=bench-$case$([ $fused = 1 ] || echo -composed)
-            TRM_CUDA_FUSED=$fused trm bench "configs/$case.yaml" "batch=$batch" --device "$device" --seconds $seconds \
-                --json >"$work/run/$name.txt" || failed=1
-            cat "$work/run/$name.txt"
-            tail -n 1 "$work/run/$name.txt" | grep '^{' >"$work/run/$name.json" || failed=1
-        done
+    for case in "${cases[@]}"; do
+        bench "$case" bench $seconds
+        bench "$case" evaluation $seconds --evaluate
     done
+    for case in "${cases[@]}"; do TRM_CUDA_FUSED=0 bench "$case" composed $seconds; done
     return $failed
+}
+
+bench() { # CASE WHAT SECONDS OPTION...: run/WHAT-CASE.json
+    local case=$1 file=$work/run/$2-$1 seconds=$3 batch
+    shift 3
+    batch=$(batch_of "$case")
+    [ "$device" != cpu ] || batch=1
+    trm bench "configs/$case.yaml" "batch=$batch" --device "$device" --seconds "$seconds" "$@" --json >"$file.txt" || failed=1
+    cat "$file.txt"
+    tail -n 1 "$file.txt" | grep '^{' >"$file.json" || failed=1
 }
 
 batch_of() {
@@ -312,54 +322,51 @@ has_peer() {
     "$python" -c 'import torch' || { echo "skipped: $python has no torch"; return 1; }
 }
 
-peer() { # CASE MODE OPTION...
-    local name=$1 mode=$2
-    shift 2
-    case $name in maze | arc) name=$name-att ;; esac
-    "$python" "$kit/peer/bench_peer.py" --config "$name" --mode "$mode" "$@"
-}
-
-# torch.compile takes a minute a shape: done while the checks run, as many at once as memory has room for, and kept in
-# the cache that the timed stages read.
+# Each shape in a process of its own, which compiles while the checks run and is timed when its turn comes.
 stage_compile() {
     has_peer || return $skipped
-    local memory modes=(train) mode case log failed=0
-    [ "$full" = 0 ] || modes+=(infer)
-    memory=$(nvidia-smi --query-gpu=memory.total --format=csv,noheader,nounits | head -n 1)
-    for mode in "${modes[@]}"; do
+    local case mode file name failed=0 repeats=12
+    [ "$full" = 0 ] || repeats=100
+    for mode in "${peer_modes[@]}"; do
         for case in "${cases[@]}"; do
-            [ "$(jobs -rp | wc -l)" -lt $((memory / 35000 + 1)) ] || wait -n
-            peer "$case" "$mode" --warmup 1 --repeats 1 >"$work/run/compile-$case-$mode.log" 2>&1 &
+            file=$work/run/peer-$case-$mode name=$case
+            case $case in maze | arc) name=$case-att ;; esac
+            setsid nohup "$python" "$root/bench/gpu_peer.py" "$kit/peer" "$name" "$mode" "$file" $repeats \
+                >"$file.log" 2>&1 </dev/null &
+            echo $! >"$file.pid"
         done
     done
-    wait
-    for log in "$work"/run/compile-*.log; do
-        echo "$log:" && tail -n 2 "$log"
-        grep -q '"ms_per_step"' "$log" && ! grep -q '"skipped"' "$log" || failed=1
+    for file in "$work"/run/peer-*.pid; do
+        file=${file%.pid}
+        until [ -e "$file.ready" ] || ! kill -0 "$(cat "$file.pid")" 2>/dev/null; do sleep 0.2; done
+        echo "$file: $(tail -n 1 "$file.log")"
+        [ -e "$file.ready" ] || failed=1
+    done
+    return $failed
+}
+
+# A shape that was not compiled by now is waited for.
+time_peer() { # MODE
+    has_peer || return $skipped
+    local case file failed=0
+    for case in "${cases[@]}"; do
+        file=$work/run/peer-$case-$1
+        touch "$file.go"
+        until [ -e "$file.json" ] || ! kill -0 "$(cat "$file.pid")" 2>/dev/null; do sleep 0.2; done
+        if [ -e "$file.json" ]; then tee -a "$work/run/peer.jsonl" <"$file.json"; else
+            tail -n 5 "$file.log"
+            failed=1
+        fi
     done
     return $failed
 }
 
 stage_peer() {
-    has_peer || return $skipped
-    local case repeats=12
-    [ "$full" = 0 ] || repeats=100
-    for case in "${cases[@]}"; do
-        # what was not compiled in time would be compiled here, beyond the limit: eager then
-        if grep -qs '"ms_per_step"' "$work/run/compile-$case-train.log"; then
-            peer "$case" train --warmup 3 --repeats $repeats
-        else
-            peer "$case" train --warmup 3 --repeats $repeats --no-compile
-        fi
-    done | tee -a "$work/run/peer.jsonl"
-    [ "$(grep -c '"ms_per_step".*"compiled": true' "$work/run/peer.jsonl")" -ge ${#cases[@]} ]
+    time_peer train
 }
 
 stage_inference() {
-    has_peer || return $skipped
-    local case
-    for case in "${cases[@]}"; do peer "$case" infer --warmup 1 --repeats 3; done | tee -a "$work/run/peer.jsonl"
-    [ "$(grep -c '"mode": "infer".*"ms_per_step"' "$work/run/peer.jsonl")" -ge ${#cases[@]} ]
+    time_peer infer
 }
 
 # ---- what stages use -------------------------------------------------------------------------------------------------
@@ -461,6 +468,7 @@ if [ ${#wanted[@]} = 0 ]; then
 fi
 is_wanted() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
 if is_wanted peer || is_wanted inference; then wanted+=(compile); fi
+! is_wanted inference || export GPU_PEER_MODES=train,infer # for stages, which are processes of their own
 
 rm -rf "$work/run"
 prepare
@@ -480,6 +488,9 @@ for name in "${timed[@]}"; do
     run_stage "$name"
     kill "$watch" 2>/dev/null
     collect
+done
+for file in "$work"/run/peer-*.pid; do # what was never timed still waits
+    [ ! -e "$file" ] || kill -- "-$(cat "$file")" 2>/dev/null
 done
 awk -F '\t' '$2 != 0 && $2 != 77 { failed = failed " " $1 }
     END { print failed == "" ? "no stage failed" : "failed:" failed; exit failed != "" }' "$work/run/stages.tsv"

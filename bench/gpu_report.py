@@ -49,7 +49,8 @@ class Run:
         self.attention = [r for r in attention if r["what"] == "attention"]
         self.peer = [r for r in self.lines("peer.jsonl") if "ms_per_step" in r]
         self.bench = {c: b for c in TITLES for b in [self.json("bench-%s.json" % c)] if b}
-        self.composed = {c: b for c in TITLES for b in [self.json("bench-%s-composed.json" % c)] if b}
+        self.evaluation = {c: b for c in TITLES for b in [self.json("evaluation-%s.json" % c)] if b}
+        self.composed = {c: b for c in TITLES for b in [self.json("composed-%s.json" % c)] if b}
         self.agreement = {m: self.json("agreement-%s.json" % m) for m in ("mlp", "att")}
 
     def text(self, name):
@@ -223,9 +224,10 @@ def steps(run):
                     "%.1f %%" % (ours["gflops"] / costs.H100_FLOPS * 1e11),
                     "%.1f %%" % (100 * shortest / ours["ms_per_step"]), ours["peak_bytes"] / 1e9,
                     "" if "host_us_per_step" not in ours else "%.0f%s" % (
-                        ours["host_us_per_step"], "" if ours.get("graph") else ", no graph")]
+                        ours["host_us_per_step"], "" if ours.get("graph") else ", no graph"),
+                    "%.2f %%" % (100 * ours["device_busy"]) if "device_busy" in ours else ""]
         else:
-            row += [""] * 8
+            row += [""] * 9
         same = theirs and ours and theirs["batch"] == ours["batch"]
         eager = "" if not theirs or theirs["compiled"] else ", eager"
         row += [costs.figure(theirs["ms_per_step"]) + eager if theirs else "", "%.0f" % theirs["model_tflops"] if theirs else "",
@@ -235,34 +237,53 @@ def steps(run):
     if rows:
         text += "## The step\n\nTraining, bfloat16, admission to moving average. The share of the limit is the sum over " \
                 "operations of the larger of FLOP at the library's measured rate for that product and bytes at the copy's " \
-                "bandwidth, to the measured step. PyTorch: the reference with torch.compile.\n\n" + costs.table(
-                    ("shape", "ms", "p10 to p90", "samples/s", "TFLOP/s", "of 798", "of its limit", "GB", "host, us", "PyTorch, ms",
+                "bandwidth, to the measured step. Host: what it takes to enqueue a step. Busy: the share of the device's time " \
+                "within steps, not between them. PyTorch: the reference with torch.compile.\n\n" + costs.table(
+                    ("shape", "ms", "p10 to p90", "samples/s", "TFLOP/s", "of 798", "of its limit", "GB", "host, us", "busy", "PyTorch, ms",
                      "its TFLOP/s", "ratio"), rows)
-    infer = [p for p in run.peer if p["mode"] == "infer"]
-    if infer:
-        text += "\n## PyTorch's evaluation\n\n" + costs.table(
-            ("shape", "ms for 16 steps", "puzzles/s", "TFLOP/s"),
-            [(p["config"], p["ms_per_step"], "%.0f" % p["samples_per_s"], "%.0f" % p["model_tflops"]) for p in infer])
-    return text
+    return text + evaluations(run)
+
+
+def evaluations(run):
+    """One row a shape, ours beside PyTorch's."""
+    rows = []
+    for case, title in TITLES.items():
+        ours = run.evaluation.get(case)
+        theirs = next((p for p in run.peer if p["config"] == PEER[case] and p["mode"] == "infer"), None)
+        if not ours and not theirs:
+            continue
+        row = ["%s, batch %d" % (title, (ours or theirs)["batch"])]
+        row += ["%d" % ours["supervision_steps"], ours["ms_per_batch"], "%.0f" % ours["puzzles_per_s"],
+                "%.0f" % (ours["gflops"] / 1e3), "%.1f %%" % (ours["gflops"] / costs.H100_FLOPS * 1e11),
+                "%.1f %%" % (100 * sum(ms for _, _, _, ms, _, _ in limits(run, ours)) / ours["ms_per_batch"])] if ours else [""] * 6
+        same = theirs and ours and theirs["batch"] == ours["batch"]
+        row += [theirs["ms_per_step"] if theirs else "", "%.0f" % theirs["samples_per_s"] if theirs else "",
+                "%.2f" % (theirs["ms_per_step"] / ours["ms_per_batch"]) if same else ""]
+        rows.append(row)
+    return "\n## Evaluation\n\nForward only, bfloat16, all supervision steps of a batch.\n\n" + costs.table(
+        ("shape", "steps", "ms per batch", "puzzles/s", "TFLOP/s", "of 798", "of its limit", "PyTorch, ms", "its puzzles/s", "ratio"),
+        rows) if rows else ""
 
 
 def operations(run):
     text = ""
-    both = [(TITLES[c], b) for c, b in run.bench.items()] + [(TITLES[c] + ", composed", b) for c, b in run.composed.items()]
+    both = [(TITLES[c] + how, b) for how, of in (("", run.bench), (", composed", run.composed), (", evaluation", run.evaluation))
+            for c, b in of.items()]
     for title, bench in both:
         rows = []
-        for o, flop, moved, ms, bound, measured in limits(run, bench):
+        for o, flop, moved, ms, bound, known in limits(run, bench):
             if o["share"] < 0.0005:
                 continue
             rows.append((costs.label(o), "%.0f" % o["calls"], o["ms"], "%.1f %%" % (100 * o["share"]), flop / 1e9 if flop else "",
                          moved / 1e9 if moved else "", "%.0f" % (flop / o["ms"] * 1e-9) if flop else "",
                          "%.0f" % (moved / o["ms"] * 1e-6) if moved else "",
-                         "%.0f %% of %s%s" % (100 * ms / o["ms"], bound, "" if measured else " (yardstick)") if ms else ""))
+                         "%.0f %% of %s%s" % (100 * ms / o["ms"], bound, "" if known else " (yardstick)") if ms else ""))
         total = sum(o["ms"] for o in bench["operations"])
+        per, measured = ("batch", bench["ms_per_batch"]) if "ms_per_batch" in bench else ("step", bench["ms_per_step"])
         text += "## Operations: %s\n\nOn %s, %s, batch %d. Each call was waited for, so short ones show the wait. Together " \
-                "%s ms, %.1f %% of the measured step.\n\n" % (title, bench["device"], bench["dtype"], bench["batch"],
-                                                           costs.figure(total), 100 * total / bench["ms_per_step"])
-        text += costs.table(("operation m x k x n", "calls", "ms/step", "share", "GFLOP", "GB", "TFLOP/s", "GB/s",
+                "%s ms, %.1f %% of the measured %s.\n\n" % (title, bench["device"], bench["dtype"], bench["batch"],
+                                                         costs.figure(total), 100 * total / measured, per)
+        text += costs.table(("operation m x k x n", "calls", "ms/" + per, "share", "GFLOP", "GB", "TFLOP/s", "GB/s",
                              "share of its limit"), rows) + "\n"
     return text
 
@@ -289,7 +310,7 @@ def main():
     figures = {"date": datetime.date.today().isoformat(), "commit": run.commit, "gpu": run.gpu, "device": run.device,
                "libraries": run.libraries, "stages": run.stages, "copies": run.copies, "products": run.products,
                "cudnn": run.cudnn, "attention": run.attention, "peer": run.peer, "bench": run.bench,
-               "composed": run.composed, "agreement": run.agreement}
+               "composed": run.composed, "evaluation": run.evaluation, "agreement": run.agreement}
     with open(sys.argv[-1] + ".json", "w") as f:
         json.dump(figures, f, indent=1)
         f.write("\n")

@@ -1,6 +1,7 @@
 package trm.cli;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
@@ -87,6 +88,8 @@ class BenchCommandTest {
         assertTrue(json.get("gflops").doubleValue() > 0);
         assertTrue(json.get("graph").booleanValue());
         assertTrue(json.get("host_us_per_step").doubleValue() > 0);
+        double busy = json.get("device_busy").doubleValue();
+        assertTrue(busy > 0 && busy <= 1, json.toString());
         assertTrue(json.get("peak_bytes").longValue() > 0);
 
         double phases = 0;
@@ -105,6 +108,26 @@ class BenchCommandTest {
         }
         assertEquals(1, operations, 1e-9);
         assertTrue(product && moved, json.toString());
+    }
+
+    @Test
+    void reportsAnEvaluation() throws IOException {
+        Result result = bench("batch=4", "--evaluate", "--seconds", "0.2", "--device", "cpu", "--json");
+        assertEquals(0, result.code(), result.err());
+        JsonNode json =
+                new ObjectMapper().readTree(result.out().get(result.out().size() - 1));
+        assertEquals(16, json.get("supervision_steps").intValue());
+        double median = json.get("ms_per_batch").doubleValue();
+        assertEquals(4e3 / median, json.get("puzzles_per_s").doubleValue(), 1e-6 * 4e3 / median);
+        assertTrue(json.get("graph").booleanValue());
+        double calls = 0;
+        for (JsonNode operation : json.get("operations")) {
+            assertFalse(operation.get("operation").textValue().endsWith("_bwd"), json.toString());
+            calls += operation.path("shape").toString().equals("[1,36,96,32]")
+                    ? operation.get("calls").doubleValue()
+                    : 0;
+        }
+        assertEquals(16 * 2 * 2, calls, "qkv: 16 steps of two cycles of two evaluations of one layer");
     }
 
     @ParameterizedTest

@@ -7,10 +7,10 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.Parameters;
 import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
@@ -21,15 +21,18 @@ import trm.device.Kernels;
 import trm.device.Mark;
 import trm.device.Profile;
 import trm.model.ModelSizes;
+import trm.model.Parameters;
 import trm.train.DeepSupervision;
+import trm.train.DeviceExamples;
+import trm.train.Evaluator;
 import trm.train.MemoryPlan;
 import trm.train.RunTensors;
 
-/** Times complete optimizer steps, admission to moving average, on made-up samples. */
+/** Times complete optimizer steps, admission to moving average, or evaluations, on made-up samples. */
 @Command(
         name = "bench",
         mixinStandardHelpOptions = true,
-        description = "Times training steps of a configuration; needs no data.",
+        description = "Times training steps of a configuration, or its evaluation; needs no data.",
         footer = {"", "Example: trm bench configs/sudoku-mlp.yaml batch=8 --json"})
 final class BenchCommand implements Callable<Integer> {
     private static final int SAMPLES = 64;
@@ -42,7 +45,7 @@ final class BenchCommand implements Callable<Integer> {
 
     private static final int READ_BACK = 16;
 
-    @Parameters(
+    @CommandLine.Parameters(
             arity = "1..*",
             paramLabel = "CONFIG.yaml key=value",
             description = "Configuration and values that replace its own; batch=N stands for global_batch_size=N.")
@@ -52,6 +55,11 @@ final class BenchCommand implements Callable<Integer> {
 
     @Option(names = "--seconds", defaultValue = "10", description = "How long to measure (default ${DEFAULT-VALUE}).")
     private double seconds;
+
+    @Option(
+            names = "--evaluate",
+            description = "Time evaluation instead: all supervision steps of a batch, forward only.")
+    private boolean evaluate;
 
     @Mixin
     private DeviceOption device;
@@ -74,18 +82,12 @@ final class BenchCommand implements Callable<Integer> {
                     "bench needs data_shape: {seq_len, vocab_size," + " num_puzzle_identifiers} in "
                             + arguments.get(0));
         }
-        RunTensors.DataSizes data = new RunTensors.DataSizes(config.dataShape(), SAMPLES, -1, 0, -1);
         ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
-        MemoryPlan.Contents<RunTensors> contents =
-                (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, 1_000_000);
         try (Backend backend = device.open(config)) {
-            MemoryPlan plan = MemoryPlan.of(backend, config, sizes.positions(), contents);
-            Cli.message("memory: " + plan.describe());
-            try (Arena arena = plan.allocate(backend);
-                    RunTensors tensors = contents.allocate(backend, arena, plan.settled())) {
-                fill(backend, sizes, tensors.trainExamples());
-                tensors.parameters().initialize(config.seed());
-                measure(plan.settled(), backend, sizes, arena, tensors.supervision());
+            if (evaluate) {
+                timeEvaluation(config, backend, sizes);
+            } else {
+                timeTraining(config, backend, sizes);
             }
         }
         if (json) {
@@ -94,13 +96,73 @@ final class BenchCommand implements Callable<Integer> {
         return 0;
     }
 
-    private void measure(
-            TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, DeepSupervision supervision) {
-        Times times = measure(backend, supervision, sizes.lanes());
-        report(config, backend, sizes, arena, times);
-        BenchProfile profile = profile(backend, supervision, sizes.lanes(), times.median());
-        profile.print();
-        profile.json(result);
+    /** What is timed, again and again. */
+    private interface Work {
+        void run();
+
+        /** Whether it replays a record. */
+        boolean recorded();
+    }
+
+    private void timeTraining(TrainConfig config, Backend backend, ModelSizes sizes) {
+        RunTensors.DataSizes data = new RunTensors.DataSizes(config.dataShape(), SAMPLES, -1, 0, -1);
+        MemoryPlan.Contents<RunTensors> contents =
+                (device, arena, settled) -> RunTensors.allocate(device, arena, settled, data, 1_000_000);
+        MemoryPlan plan = MemoryPlan.of(backend, config, sizes.positions(), contents);
+        Cli.message("memory: " + plan.describe());
+        int[] rows = rows(sizes.lanes());
+        try (Arena arena = plan.allocate(backend);
+                RunTensors tensors = contents.allocate(backend, arena, plan.settled())) {
+            fill(backend, sizes, tensors.trainExamples());
+            tensors.parameters().initialize(config.seed());
+            DeepSupervision supervision = tensors.supervision();
+            Work step = new Work() {
+                @Override
+                public void run() {
+                    supervision.step(rows);
+                }
+
+                @Override
+                public boolean recorded() {
+                    return supervision.recorded();
+                }
+            };
+            Times times = measure(backend, step);
+            describe(config, backend, sizes);
+            result.put("recompute", plan.settled().recompute().key());
+            result.put("micro_batches", plan.settled().microBatches());
+            report(times, "step", "samples", sizes, sizes.flops(true), arena);
+            profile(backend, step, "step", times.median());
+        }
+    }
+
+    private void timeEvaluation(TrainConfig config, Backend backend, ModelSizes sizes) {
+        int steps = config.arch().haltMaxSteps();
+        int[] rows = rows(sizes.lanes());
+        try (Arena arena = new Arena(backend)) {
+            Parameters parameters = new Parameters(backend, arena, sizes, false);
+            Kernels.Examples samples = DeviceExamples.allocate(arena, SAMPLES, sizes.tokens(), 0);
+            try (Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), steps)) {
+                fill(backend, sizes, samples);
+                parameters.initialize(config.seed());
+                Work batch = new Work() {
+                    @Override
+                    public void run() {
+                        evaluator.run(samples, rows, step -> {});
+                    }
+
+                    @Override
+                    public boolean recorded() {
+                        return evaluator.recorded();
+                    }
+                };
+                Times times = measure(backend, batch);
+                describe(config, backend, sizes);
+                result.put("supervision_steps", steps);
+                report(times, "batch", "puzzles", sizes, steps * sizes.flops(false), arena);
+                profile(backend, batch, "batch", times.median());
+            }
+        }
     }
 
     private static String override(String argument) {
@@ -125,93 +187,111 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /**
-     * What steps take.
+     * What runs of the work take.
      *
-     * @param ms of each, by the device's clock, one step right after the other; sorted
-     * @param hostMicros what the host takes to enqueue one to an idle device; on the CPU, that is the step
+     * @param ms of each, by the device's clock, one right after the other; sorted
+     * @param busy share of the device's time within the work, not between two of them
+     * @param hostMicros what the host takes to enqueue one to an idle device; on the CPU, that is the work
      * @param graph whether they were replays of a record
      */
-    private record Times(double[] ms, double hostMicros, boolean graph) {
+    private record Times(double[] ms, double busy, double hostMicros, boolean graph) {
         double median() {
             return ms[ms.length / 2];
         }
     }
 
-    private Times measure(Backend backend, DeepSupervision supervision, int lanes) {
-        int[] rows = rows(lanes);
+    private Times measure(Backend backend, Work work) {
         for (int i = 0; i < WARM_STEPS; i++) {
-            supervision.step(rows);
+            work.run();
         }
         backend.synchronize();
         double[] ms = new double[100_000];
-        Mark[] marks = new Mark[MARKS];
-        Arrays.setAll(marks, i -> backend.mark());
+        double within = 0;
+        Mark[] begins = marks(backend);
+        Mark[] ends = marks(backend);
         try {
             int steps = 0; // enqueued
             int n = 0; // read
-            marks[0].set();
             long end = System.nanoTime() + (long) (seconds * 1e9);
+            begins[0].set();
             while (steps < ms.length && (steps < 5 || System.nanoTime() < end)) {
-                supervision.step(rows);
-                marks[++steps % MARKS].set();
+                work.run();
+                ends[steps % MARKS].set();
+                begins[++steps % MARKS].set();
                 if (steps - n > READ_BACK) {
-                    ms[n] = between(marks, n++);
+                    within += between(begins[n % MARKS], ends[n % MARKS]);
+                    ms[n] = between(begins[n % MARKS], begins[++n % MARKS]);
                 }
             }
             while (n < steps) {
-                ms[n] = between(marks, n++);
+                within += between(begins[n % MARKS], ends[n % MARKS]);
+                ms[n] = between(begins[n % MARKS], begins[++n % MARKS]);
             }
             double[] measured = Arrays.copyOf(ms, n);
+            double busy = within / Arrays.stream(measured).sum();
             Arrays.sort(measured);
             int hostSteps = (int) Math.max(1, Math.min(HOST_STEPS, 200 * seconds / measured[n / 2]));
-            return new Times(measured, hostMicros(backend, supervision, rows, hostSteps), supervision.recorded());
+            return new Times(measured, busy, hostMicros(backend, work, hostSteps), work.recorded());
         } finally {
-            for (Mark mark : marks) {
-                mark.close();
-            }
+            close(begins);
+            close(ends);
         }
     }
 
-    private static double between(Mark[] marks, int step) {
-        Mark after = marks[(step + 1) % MARKS];
-        after.await();
-        return after.millisecondsSince(marks[step % MARKS]);
+    private static Mark[] marks(Backend backend) {
+        Mark[] marks = new Mark[MARKS];
+        Arrays.setAll(marks, i -> backend.mark());
+        return marks;
     }
 
-    private static double hostMicros(Backend backend, DeepSupervision supervision, int[] rows, int steps) {
-        double[] micros = new double[steps];
-        for (int i = 0; i < steps; i++) {
+    private static void close(Mark[] marks) {
+        for (Mark mark : marks) {
+            mark.close();
+        }
+    }
+
+    private static double between(Mark before, Mark after) {
+        after.await();
+        return after.millisecondsSince(before);
+    }
+
+    private static double hostMicros(Backend backend, Work work, int runs) {
+        double[] micros = new double[runs];
+        for (int i = 0; i < runs; i++) {
             backend.synchronize();
             long from = System.nanoTime();
-            supervision.step(rows);
+            work.run();
             micros[i] = (System.nanoTime() - from) * 1e-3;
         }
         backend.synchronize();
         Arrays.sort(micros);
-        return micros[steps / 2];
+        return micros[runs / 2];
     }
 
-    private void report(TrainConfig config, Backend backend, ModelSizes sizes, Arena arena, Times times) {
-        double[] ms = times.ms();
-        double median = times.median();
+    private void describe(TrainConfig config, Backend backend, ModelSizes sizes) {
         result.put("config", arguments.get(0));
         result.put("device", backend.name() + " " + backend.target());
         result.put("dtype", config.arch().dtype());
         result.put("batch", sizes.lanes());
-        result.put("recompute", config.recompute().key());
-        result.put("micro_batches", config.microBatches());
+    }
+
+    /** @param unit of work, @param things that it works on, @param flops of one unit */
+    private void report(Times times, String unit, String things, ModelSizes sizes, double flops, Arena arena) {
+        double[] ms = times.ms();
+        double median = times.median();
         result.put("graph", times.graph());
         result.put("steps", ms.length);
-        result.put("ms_per_step", median);
+        result.put("ms_per_" + unit, median);
         result.put("ms_p10", ms[ms.length / 10]);
         result.put("ms_p90", ms[ms.length * 9 / 10]);
-        result.put("host_us_per_step", times.hostMicros());
-        result.put("samples_per_s", sizes.lanes() / median * 1e3);
-        result.put("gflops", sizes.flops(true) / median * 1e-6);
+        result.put("host_us_per_" + unit, times.hostMicros());
+        result.put("device_busy", times.busy());
+        result.put(things + "_per_s", sizes.lanes() / median * 1e3);
+        result.put("gflops", flops / median * 1e-6);
         result.put("peak_bytes", arena.totalBytes());
         result.forEach((name, value) -> System.out.printf(
                 Locale.ROOT,
-                "%-16s %s%n",
+                "%-17s %s%n",
                 name,
                 value instanceof Double d ? String.format(Locale.ROOT, "%.3f", d) : value));
         arena.bytesByPurpose()
@@ -219,23 +299,24 @@ final class BenchCommand implements Callable<Integer> {
                         System.out.printf(Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
     }
 
-    /** Where a step's time goes, over further steps, each operation waited for: a fifth of the time measured, two steps at least. */
-    private BenchProfile profile(Backend backend, DeepSupervision supervision, int lanes, double msPerStep) {
-        int steps = (int) Math.max(2, Math.min(1000, 200 * seconds / msPerStep));
-        int[] rows = rows(lanes);
+    /** Where the time goes, over further runs, each operation waited for: a fifth of the time measured, two runs at least. */
+    private void profile(Backend backend, Work work, String unit, double msEach) {
+        int runs = (int) Math.max(2, Math.min(1000, 200 * seconds / msEach));
         backend.kernels().profile(new Profile()); // thrown away: the first use of a profile takes milliseconds to link
-        for (int i = 0; i < (steps + 1) / 2; i++) {
-            supervision.step(rows);
+        for (int i = 0; i < (runs + 1) / 2; i++) {
+            work.run();
         }
         Profile profile = new Profile();
         backend.kernels().profile(profile);
         long from = System.nanoTime();
-        for (int i = 0; i < steps; i++) {
-            supervision.step(rows);
+        for (int i = 0; i < runs; i++) {
+            work.run();
         }
         long wall = System.nanoTime() - from;
         backend.kernels().profile(null);
-        return new BenchProfile(profile, steps, wall);
+        BenchProfile table = new BenchProfile(profile, runs, wall);
+        table.print(unit);
+        table.json(result);
     }
 
     private static int[] rows(int lanes) {

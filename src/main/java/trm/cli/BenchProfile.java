@@ -128,11 +128,11 @@ final class BenchProfile {
                 "operations", operations.stream().map(l -> l.json("operation")).toList());
     }
 
-    /** Both tables. A product's shape is written m x k x n, after the number of such products in a call. */
-    void print() {
-        System.out.printf(HEADER, "phase", "calls", "ms/step", "share", "GFLOP/s", "");
+    /** Both tables, times for each {@code unit} of work. A product's shape is written m x k x n, after the number of such products in a call. */
+    void print(String unit) {
+        System.out.printf(HEADER, "phase", "calls", "ms/" + unit, "share", "GFLOP/s", "");
         phases.forEach(l -> System.out.println(l.text()));
-        System.out.printf(HEADER, "operation  m x k x n", "calls", "ms/step", "share", "GFLOP/s", "GB/s");
+        System.out.printf(HEADER, "operation  m x k x n", "calls", "ms/" + unit, "share", "GFLOP/s", "GB/s");
         operations.forEach(l -> System.out.println(l.text()));
         List<Line> products =
                 operations.stream().filter(l -> !l.shape().isEmpty()).toList();
@@ -140,7 +140,7 @@ final class BenchProfile {
         double work = products.stream().mapToDouble(l -> l.gflops() * l.share()).sum();
         System.out.printf(
                 Locale.ROOT,
-                "products take %.0f %% of the step, at %.1f GFLOP/s; other operations %.0f %%, outside native calls"
+                "products take %.0f %% of the time, at %.1f GFLOP/s; other operations %.0f %%, outside native calls"
                         + " %.1f %%%n",
                 100 * share,
                 share > 0 ? work / share : 0,

@@ -134,6 +134,11 @@ public final class Evaluator implements AutoCloseable {
         kernels.halt(model.q(), tokens, minSteps, lanes, halts, steps, Kernels.HaltRule.LAST, 1);
     }
 
+    /** Whether steps are replays of a record. */
+    public boolean recorded() {
+        return repeated.recorded();
+    }
+
     public Model model() {
         return model;
     }

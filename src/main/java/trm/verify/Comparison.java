@@ -22,12 +22,9 @@ final class Comparison {
         expected.forEach(due::add);
     }
 
-    /** Compares and ticks off one value. */
+    /** Compares and ticks off one value: no part of it deviates by more than {@code atol}. */
     void compare(String what, double[] got, double[] want, double atol) {
-        due.remove(what);
-        if (got.length != want.length) {
-            record(what, Double.POSITIVE_INFINITY, Double.POSITIVE_INFINITY, atol);
-            fault(what + ": " + got.length + " values, expected " + want.length);
+        if (!sameCount(what, got, want, atol)) {
             return;
         }
         double worst = 0;
@@ -40,8 +37,28 @@ final class Comparison {
                 }
             }
         }
-        double units = worst == 0 ? 0 : atol > 0 ? worst / atol : Double.POSITIVE_INFINITY;
-        record(what, Double.isNaN(units) ? Double.POSITIVE_INFINITY : units, worst, atol);
+        record(what, worst, atol);
+    }
+
+    /** Compares and ticks off one value: the Frobenius norm of its deviation is at most {@code limit}. */
+    void norm(String what, double[] got, double[] want, double limit) {
+        if (!sameCount(what, got, want, limit)) {
+            return;
+        }
+        double squares = 0;
+        for (int i = 0; i < got.length; i++) {
+            squares += (got[i] - want[i]) * (got[i] - want[i]);
+        }
+        record(what, Math.sqrt(squares), limit);
+    }
+
+    private boolean sameCount(String what, double[] got, double[] want, double allowed) {
+        due.remove(what);
+        if (got.length != want.length) {
+            record(what, Double.POSITIVE_INFINITY, allowed);
+            fault(what + ": " + got.length + " values, expected " + want.length);
+        }
+        return got.length == want.length;
     }
 
     /** Ticks off a value that must be equal, with a deviation of how many of its parts differ. */
@@ -49,7 +66,8 @@ final class Comparison {
         compare(what, new double[] {differences}, new double[] {0}, 0);
     }
 
-    private void record(String what, double units, double dev, double atol) {
+    private void record(String what, double dev, double atol) {
+        double units = dev == 0 ? 0 : atol > 0 && !Double.isNaN(dev) ? dev / atol : Double.POSITIVE_INFINITY;
         if (units > ratio) {
             ratio = units;
             tensor = what;

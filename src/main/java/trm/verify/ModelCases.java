@@ -28,9 +28,12 @@ final class ModelCases {
     private static final int IGNORED_BYTE = 255;
 
     private final Backend backend;
+    private final Dtype dtype;
 
-    ModelCases(Backend backend) {
+    /** @param dtype that models compute in */
+    ModelCases(Backend backend, Dtype dtype) {
         this.backend = backend;
+        this.dtype = dtype;
     }
 
     /** Why this version cannot run the case's model; null when it can. */
@@ -47,7 +50,7 @@ final class ModelCases {
         return null;
     }
 
-    private static ArchConfig arch(JsonNode m) {
+    private ArchConfig arch(JsonNode m) {
         LossType loss =
                 switch (m.path("loss_type").asText()) {
                     case "stablemax_cross_entropy" -> LossType.STABLEMAX;
@@ -73,10 +76,10 @@ final class ModelCases {
                 m.path("halt_max_steps").intValue(),
                 m.path("halt_exploration_prob").doubleValue(),
                 loss,
-                "float32");
+                dtype == Dtype.BF16 ? "bfloat16" : "float32");
     }
 
-    private static ModelSizes sizes(JsonNode m, int lanes) {
+    private ModelSizes sizes(JsonNode m, int lanes) {
         return new ModelSizes(
                 arch(m),
                 new DataShape(
