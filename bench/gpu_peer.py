@@ -1,8 +1,8 @@
 """bench/gpu_peer.py FOLDER CONFIG MODE FILE REPEATS   the PyTorch reference's step, compiled now and timed later
 
 FOLDER holds bench_peer.py and trm_reference.py, CONFIG is one of its configurations, MODE train or infer. torch.compile
-takes minutes of one processor a shape, so it is done beside other work: once compiled and run, FILE.ready appears, and
-nothing more happens until there is FILE.go. Then the step is timed by bench_peer's own clock, REPEATS times, and its
+takes a minute or two of one processor a shape, so several compile side by side: once compiled and run, FILE.ready
+appears, and nothing more happens until there is FILE.go. Then the step is timed by bench_peer's own clock, REPEATS times, and its
 line of JSON is written to FILE.json.
 """
 
@@ -16,6 +16,10 @@ import time
 import types
 
 
+def out_of_memory(peer, error):
+    return peer.out_of_memory(error) or "ALLOC_FAILED" in str(error)
+
+
 def first(torch, peer, work, lock):
     """Compiles and runs. Processes that run their first steps at once may be short of memory: then one after the other."""
     try:
@@ -23,7 +27,7 @@ def first(torch, peer, work, lock):
             work()
         torch.cuda.synchronize()
     except Exception as e:              # noqa: BLE001 - only memory exhaustion is handled
-        if not peer.out_of_memory(e):
+        if not out_of_memory(peer, e):
             raise
         print("out of memory beside others; again, alone", flush=True)
     else:
@@ -39,7 +43,7 @@ def first(torch, peer, work, lock):
                 torch.cuda.synchronize()
                 return
             except Exception as e:      # noqa: BLE001
-                if not peer.out_of_memory(e) or attempt == 19:
+                if not out_of_memory(peer, e) or attempt == 19:
                     raise
             time.sleep(3)
 
@@ -78,6 +82,8 @@ def main():
     with open(file + ".part", "w") as f:
         f.write(json.dumps(line) + "\n")
     os.rename(file + ".part", file + ".json")
+    sys.stdout.flush()
+    os._exit(0)                         # at once, the compiler's workers included: the next one needs the memory
 
 
 if __name__ == "__main__":

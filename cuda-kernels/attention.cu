@@ -347,6 +347,7 @@ int ops::attention(const void* qkv, const float* cos, const float* sin, void* o,
     TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention: d=%d must be even for rotary positions", d);
     TRM_REQUIRE_DTYPE("attention", dtype);
     const Attention H = call(B, S, A, d, cos, sin);
+    if (attention_sm90_fits(H, dtype, qkv, o)) return attention_sm90(H, qkv, o, lse, stream);
     if (attention_mma_fits(H, dtype, qkv, o)) return attention_mma(H, qkv, o, lse, stream);
     if (attention_short_fits(H, dtype, false)) return attention_short(H, qkv, o, lse, dtype, stream);
     return dtype == TRM_F32 ? forward<float>(H, qkv, o, lse, stream) : forward<bf16>(H, qkv, o, lse, stream);
@@ -363,6 +364,8 @@ int ops::attention_bwd(const void* qkv, const float* cos, const float* sin, cons
     TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention_bwd: d=%d must be even for rotary positions", d);
     TRM_REQUIRE_DTYPE("attention_bwd", dtype);
     const Attention H = call(B, S, A, d, cos, sin);
+    if (attention_sm90_bwd_fits(H, dtype, qkv, o, d_o, dqkv))
+        return attention_sm90_bwd(H, qkv, o, lse, d_o, dqkv, stream);
     if (attention_mma_bwd_fits(H, dtype, qkv, o, d_o, dqkv))
         return attention_mma_bwd(H, qkv, o, lse, d_o, dqkv, stream);
     if (attention_short_fits(H, dtype, true)) return attention_short_bwd(H, qkv, o, lse, d_o, dqkv, dtype, stream);

@@ -222,7 +222,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
             if (lse != nullptr && lane % 4 == 0 && t < H.S)
                 lse[static_cast<int64_t>(end.head) * H.S + t] = w.shift[m][r] * LN_2 + logf(sum);
         }
-        // The queries of this warp have been read, and by this warp alone: their place serves for the results.
+        __syncwarp();  // the queries of this warp have been read, by this warp alone: their place serves for the results
         stage_tile<D>(queries + (own + m * 16) * ROW<D>, w.out[m], inverse[0], inverse[1]);
     }
     __syncwarp();  // the results are complete

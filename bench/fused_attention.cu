@@ -1,0 +1,232 @@
+// fused_attention.cu: long attention of cuda-kernels/attention_sm90*.cu on a Hopper GPU, against attention_mma*.cu, whose
+// tests are of their own; then the time of both.
+//
+//   fused_attention check | quick | time        built by bench/gpu.sh
+//
+// Both round q, k, p and ds to bf16 and sum in float32, in another order and with another shift of the exponentials, so a
+// bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8. Every run is
+// repeated and must give the same bits.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include "attention.cuh"
+
+namespace {
+
+using trm::bf16;
+
+int failures = 0;
+
+void check(cudaError_t error, const char* what) {
+    if (error == cudaSuccess) return;
+    printf("FAILED %s: %s\n", what, cudaGetErrorString(error));
+    exit(1);
+}
+
+void check(int status) {
+    if (status == TRM_OK) return;
+    printf("FAILED: %s\n", trm::last_error());
+    exit(1);
+}
+
+/** Device memory between guards, filled with NaN patterns. */
+template <typename T>
+struct Buffer {
+    static constexpr size_t GUARD = 1024;
+    char* memory = nullptr;
+    T* data = nullptr;
+    size_t count;
+
+    explicit Buffer(size_t n) : count(n) {
+        check(cudaMalloc(reinterpret_cast<void**>(&memory), n * sizeof(T) + 2 * GUARD), "cudaMalloc");
+        data = reinterpret_cast<T*>(memory + GUARD);
+        clear();
+    }
+    ~Buffer() { cudaFree(memory); }
+    Buffer(const Buffer&) = delete;
+
+    void clear() { check(cudaMemset(memory, 0xff, count * sizeof(T) + 2 * GUARD), "cudaMemset"); }
+    std::vector<T> host() const {
+        std::vector<T> values(count);
+        check(cudaMemcpy(values.data(), data, count * sizeof(T), cudaMemcpyDeviceToHost), "download");
+        return values;
+    }
+    bool guarded() const {
+        std::vector<unsigned char> bytes(GUARD);
+        for (const char* at : {memory, memory + GUARD + count * sizeof(T)}) {
+            check(cudaMemcpy(bytes.data(), at, GUARD, cudaMemcpyDeviceToHost), "download");
+            for (unsigned char b : bytes)
+                if (b != 0xff) return false;
+        }
+        return true;
+    }
+};
+
+__global__ void fill(bf16* to, size_t n, float scale, uint32_t seed) {
+    const size_t i = static_cast<size_t>(blockIdx.x) * blockDim.x + threadIdx.x;
+    if (i >= n) return;
+    float sum = 0.0f;  // about normal: four uniforms
+    for (int k = 0; k < 4; k++) {
+        uint64_t x = (i * 4 + k) * 0x9E3779B97F4A7C15ull + seed * 0xD1B54A32D192ED03ull;
+        x ^= x >> 32;
+        x *= 0xD6E8FEB86659FD93ull;
+        x ^= x >> 32;
+        sum += static_cast<float>(x & 0xffffff) / 16777216.0f - 0.5f;
+    }
+    to[i] = __float2bfloat16_rn(sum * 1.7f * scale);
+}
+
+float value(bf16 x) { return __bfloat162float(x); }
+float value(float x) { return x; }
+
+/** The part [from, to) of every row of `width` values. */
+template <typename T>
+void compare(const char* call, const char* what, const std::vector<T>& got, const std::vector<T>& want, size_t width = 1,
+             size_t from = 0, size_t to = 1) {
+    double off = 0, size = 0;
+    for (size_t i = 0; i < got.size(); i++) {
+        if (i % width < from || i % width >= to) continue;
+        const double d = static_cast<double>(value(got[i])) - value(want[i]);
+        off += d * d;
+        size += static_cast<double>(value(want[i])) * value(want[i]);
+    }
+    const double relative = std::sqrt(off / size);
+    const bool good = relative <= 1.0 / 256;  // false for NaN
+    printf("%s %s %s %.2e\n", good ? "  ok " : "FAILED ", call, what, relative);
+    if (!good) failures++;
+}
+
+struct Inputs {
+    trm::Attention H;
+    Buffer<bf16> qkv, d_o;
+    Buffer<float> cos, sin;
+
+    Inputs(int B, int S, int A, bool rotated, float scale)
+        : H{B, S, A, 64, 32, nullptr, nullptr, 0.125f, A * 64}, qkv(size_t(B) * S * 3 * A * 64), d_o(size_t(B) * S * A * 64),
+          cos(size_t(S) * 32), sin(size_t(S) * 32) {
+        fill<<<unsigned((qkv.count + 255) / 256), 256>>>(qkv.data, qkv.count, scale, 1);
+        fill<<<unsigned((d_o.count + 255) / 256), 256>>>(d_o.data, d_o.count, 1.0f, 2);
+        std::vector<float> c(cos.count), s(sin.count);
+        for (int t = 0; t < S; t++)
+            for (int i = 0; i < 32; i++) {
+                const double angle = t / std::pow(10000.0, i / 32.0);
+                c[size_t(t) * 32 + i] = static_cast<float>(std::cos(angle));
+                s[size_t(t) * 32 + i] = static_cast<float>(std::sin(angle));
+            }
+        check(cudaMemcpy(cos.data, c.data(), c.size() * 4, cudaMemcpyHostToDevice), "upload");
+        check(cudaMemcpy(sin.data, s.data(), s.size() * 4, cudaMemcpyHostToDevice), "upload");
+        if (rotated) {
+            H.cos = cos.data;
+            H.sin = sin.data;
+        }
+    }
+};
+
+void compare_call(int B, int S, int A, bool rotated, float scale) {
+    char call[96];
+    snprintf(call, sizeof call, "B=%d S=%d A=%d %s scale %g", B, S, A, rotated ? "rotated" : "plain", scale);
+    Inputs in(B, S, A, rotated, scale);
+    const trm::Attention& H = in.H;
+    const size_t n = in.d_o.count, row = size_t(A) * 64;
+    Buffer<bf16> o(n), want_o(n), dqkv(3 * n), want_dqkv(3 * n);
+    Buffer<float> lse(size_t(B) * A * S), want_lse(lse.count);
+    check(trm::attention_mma(H, in.qkv.data, want_o.data, want_lse.data, nullptr));
+    check(trm::attention_mma_bwd(H, in.qkv.data, want_o.data, want_lse.data, in.d_o.data, want_dqkv.data, nullptr));
+    check(cudaDeviceSynchronize(), "attention_mma");
+    std::vector<bf16> first_o, first_dqkv;
+    std::vector<float> first_lse;
+    for (int run = 0; run < 3; run++) {
+        o.clear();
+        lse.clear();
+        dqkv.clear();
+        check(trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr));
+        check(cudaDeviceSynchronize(), "attention_sm90");
+        // from the other's results, so that only the backward is compared
+        check(trm::attention_sm90_bwd(H, in.qkv.data, want_o.data, want_lse.data, in.d_o.data, dqkv.data, nullptr));
+        check(cudaDeviceSynchronize(), "attention_sm90_bwd");
+        const auto now_o = o.host();
+        const auto now_dqkv = dqkv.host();
+        const auto now_lse = lse.host();
+        if (run == 0) {
+            first_o = now_o;
+            first_dqkv = now_dqkv;
+            first_lse = now_lse;
+            compare(call, "o", now_o, want_o.host());
+            compare(call, "lse", now_lse, want_lse.host());
+            const auto want = want_dqkv.host();
+            compare(call, "dq", now_dqkv, want, 3 * row, 0, row);
+            compare(call, "dk", now_dqkv, want, 3 * row, row, 2 * row);
+            compare(call, "dv", now_dqkv, want, 3 * row, 2 * row, 3 * row);
+        } else if (memcmp(now_o.data(), first_o.data(), n * 2) != 0 || memcmp(now_lse.data(), first_lse.data(), lse.count * 4) != 0 ||
+                   memcmp(now_dqkv.data(), first_dqkv.data(), 3 * n * 2) != 0) {
+            printf("FAILED  %s: other bits in run %d\n", call, run + 1);
+            failures++;
+        }
+    }
+    if (!o.guarded() || !lse.guarded() || !dqkv.guarded()) {
+        printf("FAILED  %s: a guard was written\n", call);
+        failures++;
+    }
+}
+
+template <typename F>
+void time(const char* name, double flop, F run) {
+    cudaEvent_t from, to;
+    check(cudaEventCreate(&from), "event");
+    check(cudaEventCreate(&to), "event");
+    std::vector<float> times;
+    for (int i = 0; i < 23; i++) {
+        check(cudaEventRecord(from), "event");
+        check(run());
+        check(cudaEventRecord(to), "event");
+        check(cudaEventSynchronize(to), name);
+        float ms;
+        check(cudaEventElapsedTime(&ms, from, to), "event");
+        if (i >= 3) times.push_back(ms);
+    }
+    std::sort(times.begin(), times.end());
+    printf("TIME %-40s %8.4f ms  %4.0f TFLOP/s\n", name, times[times.size() / 2], flop / times[times.size() / 2] * 1e-9);
+}
+
+void time_all(int B, int S, int A) {
+    Inputs in(B, S, A, true, 1.0f);
+    const trm::Attention& H = in.H;
+    const size_t n = in.d_o.count;
+    Buffer<bf16> o(n), dqkv(3 * n);
+    Buffer<float> lse(size_t(B) * A * S);
+    printf("B=%d S=%d A=%d d=64\n", B, S, A);
+    const double flop = 4.0 * B * A * S * S * 64;
+    time("attention_mma", flop, [&] { return trm::attention_mma(H, in.qkv.data, o.data, lse.data, nullptr); });
+    time("attention_sm90", flop, [&] { return trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr); });
+    time("attention_mma_bwd", 2.5 * flop,
+         [&] { return trm::attention_mma_bwd(H, in.qkv.data, o.data, lse.data, in.d_o.data, dqkv.data, nullptr); });
+    time("attention_sm90_bwd", 2.5 * flop,
+         [&] { return trm::attention_sm90_bwd(H, in.qkv.data, o.data, lse.data, in.d_o.data, dqkv.data, nullptr); });
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    const std::string what = argc > 1 ? argv[1] : "check";
+    setvbuf(stdout, nullptr, _IOLBF, 0);  // what had been printed before a kernel that does not end
+    if (what == "time") {
+        time_all(192, 916, 8);
+        return 0;
+    }
+    if (what == "quick") {
+        compare_call(1, 193, 2, true, 1.0f);
+        return failures > 0;
+    }
+    for (const bool rotated : {false, true})
+        for (const int S : {129, 160, 191, 192, 193, 320, 916}) compare_call(2, S, 3, rotated, 1.0f);
+    compare_call(1, 129, 1, true, 1.0f);
+    compare_call(40, 916, 8, true, 1.0f);
+    compare_call(2, 1000, 2, true, 3.0f);  // sharp weights: the shift is raised often
+    printf("%d failures\n", failures);
+    return failures > 0;
+}
