@@ -22,6 +22,7 @@ import trm.device.Mark;
 import trm.device.Profile;
 import trm.model.ModelSizes;
 import trm.train.DeepSupervision;
+import trm.train.DeviceExamples;
 import trm.train.MemoryPlan;
 import trm.train.RunTensors;
 
@@ -74,7 +75,8 @@ final class BenchCommand implements Callable<Integer> {
                     "bench needs data_shape: {seq_len, vocab_size," + " num_puzzle_identifiers} in "
                             + arguments.get(0));
         }
-        RunTensors.DataSizes data = new RunTensors.DataSizes(config.dataShape(), SAMPLES, -1, 0, -1);
+        RunTensors.DataSizes data =
+                new RunTensors.DataSizes(config.dataShape(), DeviceExamples.Size.expanded(SAMPLES, 0), null);
         ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
         MemoryPlan.Contents<RunTensors> contents =
                 (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, 1_000_000);
