@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-#define TRM_ABI_VERSION 2
+#define TRM_ABI_VERSION 3
 
 enum { TRM_OK = 0, TRM_EINVAL = 1, TRM_EDEVICE = 2 };
 enum { TRM_F32 = 0, TRM_BF16 = 1 };
@@ -216,11 +216,17 @@ typedef struct trm_backend {
      *  keep theirs. step is that in controls, which may be NULL when ring = 1.
      *  rows [ring, B] int32 (a row of -1: inputs 0, labels TRM_IGNORE, identifier 0); data_inputs, data_labels
      *  [examples, L] uint8; data_ids [examples] int32; a label equal to ignore_id becomes TRM_IGNORE (ignore_id < 0:
-     *  none). halted, steps, ids [B]; inputs, labels [B, L]; y, z [B, S, D]; y_init, z_init [D] float32. */
+     *  none). halted, steps, ids [B]; inputs, labels [B, L]; y, z [B, S, D]; y_init, z_init [D] float32.
+     *  With origins [examples, 2] int32, data_inputs and data_labels are [tasks, L], boards of side x side = L tokens, and
+     *  example e is made of task origins[e][0] by the record origins[e][1] of augmentations [., 1 + 2 side + V] uint8: a
+     *  flag, rows and columns (each a permutation of 0 .. side - 1), and what each of V tokens becomes.
+     *      out[r][c] = tokens[in[rows[r]][columns[c]]], or where the flag is 1, tokens[in[columns[c]][rows[r]]]
+     *  for inputs and labels alike. Both NULL, side = V = 0: an example is a row of the data set as it is. */
     int (*admit)(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
-                 const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
-                 const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels,
-                 int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype,
+                 const uint8_t* data_labels, const int32_t* data_ids, const int32_t* origins,
+                 const uint8_t* augmentations, int32_t ignore_id, const float* y_init, const float* z_init,
+                 const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels, int32_t* ids, void* y,
+                 void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t side, int32_t V, int32_t dtype,
                  trm_stream stream);
 
     /** m_b of lane first_lane + b at the step in controls: with probability p drawn from {2, ..., max_steps}, else 0.

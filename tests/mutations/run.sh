@@ -163,6 +163,7 @@ mutate continue-target-lacks-maximum $ops/halt.cpp 's|halts > goes_on ? halts : 
 mutate continue-gradient-of-exact $ops/halt.cpp \
     's|dq\[2 \* b + 1\] = (float) (scale \* (l.sigma - target\[b\]));|dq[2 * b + 1] = (float) (scale * (l.sigma - 1));|'
 mutate ring-slot-of-next-step $ops/lanes.cpp 's|(int64_t) controls\[TRM_CTRL_STEP\] % ring|((int64_t) controls[TRM_CTRL_STEP] + 1) % ring|'
+mutate augmentation-not-transposed $ops/lanes.cpp 's/return record\[0\] == 0 ? r \* side + c : c \* side + r;/return record[0] <= 1 ? r * side + c : c * side + r;/'
 mutate ring-slot-from-host $java/train/DeepSupervision.java 's|admit(ring.rows(), controls,|admit(ring.rows().view(offered % RING * lanes.ids().count(), 1, lanes.ids().count()), null,|'
 mutate record-may-wait $java/device/cpu/CpuBackend.java 's|kernels.recording().refuse("synchronize");||'
 mutate record-of-other-examples $java/train/Evaluator.java 's|repeated.forget();||'

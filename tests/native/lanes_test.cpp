@@ -5,24 +5,70 @@ using namespace check;
 
 namespace {
 
+/** Records of `vocabulary` tokens for boards of `side`: random permutations, every other one transposed. */
+std::vector<uint8_t> draw_augmentations(Random& random, int32_t count, int32_t side, int32_t vocabulary) {
+    std::vector<uint8_t> records;
+    for (int32_t a = 0; a < count; a++) {
+        records.push_back(static_cast<uint8_t>(a % 2));
+        for (const int32_t n : {side, side, vocabulary}) {
+            std::vector<uint8_t> values;
+            for (int32_t i = 0; i < n; i++)
+                values.insert(values.begin() + random.below(i + 1), static_cast<uint8_t>(i));
+            records.insert(records.end(), values.begin(), values.end());
+        }
+    }
+    return records;
+}
+
+/** The board that a record makes of another, in three steps: transpose, permute lines, rename. */
+std::vector<int32_t> augment(const uint8_t* record, int32_t side, const uint8_t* board) {
+    std::vector<int32_t> turned(side * side), out(side * side);
+    for (int32_t r = 0; r < side; r++)
+        for (int32_t c = 0; c < side; c++) turned[r * side + c] = board[record[0] ? c * side + r : r * side + c];
+    for (int32_t r = 0; r < side; r++)
+        for (int32_t c = 0; c < side; c++)
+            out[r * side + c] = record[1 + 2 * side + turned[record[1 + r] * side + record[1 + side + c]]];
+    return out;
+}
+
+/** With a side, L = side * side and the examples are made of half as many tasks. */
 template <typename T>
-void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id, int32_t ring = 1, int64_t step = 0) {
+void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id, int32_t ring = 1, int64_t step = 0,
+                   int32_t side = 0, int32_t vocabulary = 0) {
     each_case(
         [=](Random& random) {
-            const int32_t examples = 4;
+            const int32_t examples = 4, tasks = side ? 2 : examples, records = side ? 5 : 1;
+            const int32_t tokens = side ? vocabulary : 256, labels_below = side ? vocabulary : 3;
             Buffer<int32_t> ring_rows("rows", ring * B), halted("halted", B), steps("steps", B), inputs("inputs", B * L),
                 labels("labels", B * L), ids("ids", B), data_ids("data_ids", examples);
-            Buffer<uint8_t> data_inputs("data_inputs", examples * L), data_labels("data_labels", examples * L);
+            Buffer<uint8_t> data_inputs("data_inputs", tasks * L), data_labels("data_labels", tasks * L);
+            const std::vector<uint8_t> drawn = draw_augmentations(random, records, side, vocabulary);
+            Buffer<uint8_t> augmentations("augmentations", static_cast<int64_t>(drawn.size()));
+            Buffer<int32_t> origins("origins", 2 * examples);
+            memcpy(augmentations.data(), drawn.data(), drawn.size());
+            for (int32_t e = 0; e < examples; e++) {
+                origins[2 * e] = e % tasks;
+                origins[2 * e + 1] = e + 1 < records ? e + 1 : 0;
+            }
+            augmentations.freeze();
+            origins.freeze();
             Buffer<float> y_init("y_init", D), z_init("z_init", D);
             Buffer<T> y("y", B * S * D), z("z", B * S * D);
             random.fill(y_init);
             random.fill(z_init);
             random.fill(y, 1.0, false);
             random.fill(z, 1.0, false);
-            for (int64_t i = 0; i < examples * L; i++) {
-                data_inputs[i] = static_cast<uint8_t>(random.below(256));
-                data_labels[i] = static_cast<uint8_t>(random.below(3));
+            for (int64_t i = 0; i < tasks * L; i++) {
+                data_inputs[i] = static_cast<uint8_t>(random.below(tokens));
+                data_labels[i] = static_cast<uint8_t>(random.below(labels_below));
             }
+            const auto board = [&](const Buffer<uint8_t>& data, int32_t example) {
+                if (side) {
+                    const uint8_t* record = augmentations.data() + origins[2 * example + 1] * (1 + 2 * side + vocabulary);
+                    return augment(record, side, data.data() + origins[2 * example] * L);
+                }
+                return std::vector<int32_t>(data.data() + example * L, data.data() + (example + 1) * L);
+            };
             for (int64_t i = 0; i < B * L; i++) inputs[i] = random.below(9), labels[i] = random.below(9);
             Buffer<double> controls("controls", TRM_CTRL_COUNT);
             for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = i == TRM_CTRL_STEP ? static_cast<double>(step) : 7.5;
@@ -50,9 +96,12 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
                 if (halted[b] == 0) continue;
                 want_steps[b] = 0;
                 want_ids[b] = rows[b] < 0 ? 0 : data_ids[rows[b]];
+                const bool empty = rows[b] < 0;
+                const std::vector<int32_t> input = empty ? std::vector<int32_t>(L) : board(data_inputs, rows[b]);
+                const std::vector<int32_t> given = empty ? std::vector<int32_t>(L, TRM_IGNORE) : board(data_labels, rows[b]);
                 for (int32_t i = 0; i < L; i++) {
-                    want_inputs[b * L + i] = rows[b] < 0 ? 0 : data_inputs[rows[b] * L + i];
-                    const int32_t label = rows[b] < 0 ? TRM_IGNORE : data_labels[rows[b] * L + i];
+                    want_inputs[b * L + i] = input[i];
+                    const int32_t label = given[i];
                     want_labels[b * L + i] = label == ignore_id ? TRM_IGNORE : label;
                 }
                 for (int64_t i = 0; i < static_cast<int64_t>(S) * D; i++) {
@@ -61,8 +110,9 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
                 }
             }
             succeeded(ops().admit(ring_rows, ring == 1 ? nullptr : controls.data(), ring, data_inputs, data_labels,
-                                  data_ids, ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, y, z, B, L,
-                                  S, D, Type<T>::CODE, nullptr));
+                                  data_ids, side ? origins.data() : nullptr, side ? augmentations.data() : nullptr,
+                                  ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, y, z, B, L, S, D, side,
+                                  vocabulary, Type<T>::CODE, nullptr));
             equal(steps, want_steps);
             equal(inputs, want_inputs);
             equal(labels, want_labels);
@@ -70,8 +120,8 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
             equal(y, want_y);
             equal(z, want_z);
         },
-        "%s B=%lld L=%d S=%d D=%d ignore=%d ring=%d step=%lld", Type<T>::NAME, static_cast<long long>(B), L, S, D,
-        ignore_id, ring, static_cast<long long>(step));
+        "%s B=%lld L=%d S=%d D=%d ignore=%d ring=%d step=%lld side=%d V=%d", Type<T>::NAME, static_cast<long long>(B), L,
+        S, D, ignore_id, ring, static_cast<long long>(step), side, vocabulary);
 }
 
 // Philox4x32-10 after its paper: counter (lane, step low, step high, 0), key (seed low, seed high).
@@ -126,16 +176,32 @@ TEST(admit) {
         admit_matches<float>(37, 3, 3, 8, -1, 4, step);
         admit_matches<bf16>(37, 3, 3, 8, -1, 3, step);
     }
-    if (product_sizes()) admit_matches<bf16>(64, 81, 97, 512, 0);
+    for (const int32_t side : {1, 2, 9, 17}) {  // 17: more tokens than threads
+        admit_matches<float>(37, side * side, side * side + 2, 8, 0, 1, 0, side, 11);
+        admit_matches<bf16>(11, side * side, side * side, 13, -1, 3, 4, side, 256);
+    }
+    if (product_sizes()) {
+        admit_matches<bf16>(64, 81, 97, 512, 0);
+        admit_matches<bf16>(64, 81, 97, 512, 0, 1, 0, 9, 11);
+        admit_matches<bf16>(64, 900, 916, 512, 0, 1, 0, 30, 12);
+    }
     Buffer<int32_t> i("i", 8);
     Buffer<uint8_t> u("u", 8);
     Buffer<float> x("x", 8);
     Buffer<double> c("c", TRM_CTRL_COUNT);
-    refused(ops().admit(i, c, 1, u, u, i, 0, x, x, i, i, i, i, i, x, x, 1, 4, 3, 2, TRM_F32, nullptr), "S=3");
-    refused(ops().admit(i, c, 1, u, u, nullptr, 0, x, x, i, i, i, i, i, x, x, 1, 1, 1, 2, TRM_F32, nullptr), "NULL");
-    refused(ops().admit(i, c, 0, u, u, i, 0, x, x, i, i, i, i, i, x, x, 1, 1, 1, 2, TRM_F32, nullptr), "ring=0");
-    refused(ops().admit(i, nullptr, 2, u, u, i, 0, x, x, i, i, i, i, i, x, x, 1, 1, 1, 2, TRM_F32, nullptr),
-            "ring=2 with controls NULL");
+    const auto admit = [&](const double* controls, int32_t ring, const int32_t* ids, const int32_t* origins,
+                           const uint8_t* augmentations, int32_t L, int32_t S, int32_t side, int32_t V) {
+        return ops().admit(i, controls, ring, u, u, ids, origins, augmentations, 0, x, x, i, i, i, i, i, x, x, 1, L, S, 2,
+                           side, V, TRM_F32, nullptr);
+    };
+    refused(admit(c, 1, i, nullptr, nullptr, 4, 3, 0, 0), "S=3");
+    refused(admit(c, 1, nullptr, nullptr, nullptr, 1, 1, 0, 0), "NULL");
+    refused(admit(c, 0, i, nullptr, nullptr, 1, 1, 0, 0), "ring=0");
+    refused(admit(nullptr, 2, i, nullptr, nullptr, 1, 1, 0, 0), "ring=2 with controls NULL");
+    refused(admit(c, 1, i, i, nullptr, 1, 1, 1, 1), "origins and augmentations, one is NULL");
+    refused(admit(c, 1, i, nullptr, u, 1, 1, 1, 1), "origins and augmentations, one is NULL");
+    refused(admit(c, 1, i, i, u, 5, 5, 2, 1), "L=5 side=2 V=1");
+    refused(admit(c, 1, i, i, u, 4, 4, 2, 0), "L=4 side=2 V=0");
 }
 
 TEST(explore) {

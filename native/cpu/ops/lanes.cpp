@@ -1,7 +1,8 @@
 // lanes.cpp: admission of new examples into halted lanes, and the draw of the exploration minimum.
 //
 //   admit    halted lanes: sample rows[step % ring, b], y = y_init, z = z_init at every position, steps = 0; the
-//            others are not touched
+//            others are not touched. A sample is a row of the data set, or a symmetry of one, formed as it is read:
+//            out[r][c] = tokens[in[rows[r]][columns[c]]], with the flag tokens[in[columns[c]][rows[r]]]
 //   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
 //
 // Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
@@ -19,16 +20,26 @@ static void repeat(const float* row, T* to, int32_t S, int32_t D) {
         vectors(D, [=](int64_t i, int k) TRM_LAMBDA { store(to + t * D + i, load(row + i, k), k); });
 }
 
+// Token i of a board is that at this place of its task. A record: flag, rows [side], columns [side], tokens [V].
+static int64_t place_in_task(const uint8_t* record, int64_t side, int64_t i) {
+    const int64_t r = record[1 + i / side], c = record[1 + side + i % side];
+    return record[0] == 0 ? r * side + c : c * side + r;
+}
+
 int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
-          const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
-          const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels, int32_t* ids,
-          void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype, trm_stream) {
+          const uint8_t* data_labels, const int32_t* data_ids, const int32_t* origins, const uint8_t* augmentations,
+          int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
+          int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D,
+          int32_t side, int32_t V, int32_t dtype, trm_stream) {
     TRM_REQUIRE(rows != nullptr && data_inputs != nullptr && data_labels != nullptr && data_ids != nullptr,
                 "admit: rows, data_inputs, data_labels or data_ids is NULL");
     TRM_REQUIRE(y_init != nullptr && z_init != nullptr && halted != nullptr && steps != nullptr && inputs != nullptr
                     && labels != nullptr && ids != nullptr && y != nullptr && z != nullptr,
                 "admit: y_init, z_init, halted, steps, inputs, labels, ids, y or z is NULL");
     TRM_REQUIRE(B > 0 && L > 0 && S >= L && D > 0, "admit: B=%lld L=%d S=%d D=%d", (long long) B, L, S, D);
+    TRM_REQUIRE((origins == nullptr) == (augmentations == nullptr), "admit: origins and augmentations, one is NULL");
+    TRM_REQUIRE(origins == nullptr || (side > 0 && (int64_t) side * side == L && V > 0), "admit: L=%d side=%d V=%d", L,
+                side, V);
     TRM_REQUIRE(ring == 1 || (ring > 1 && controls != nullptr), "admit: ring=%d with controls %s", ring,
                 controls == nullptr ? "NULL" : "given");
     TRM_REQUIRE_DTYPE(dtype);
@@ -36,9 +47,22 @@ int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8
     parallel_for(B, 0.5 * S * D, [=](int64_t b) {
         if (halted[b] == 0) return;
         const int64_t row = offered[b];
+        const bool augmented = origins != nullptr && row >= 0;
+        const int64_t task = augmented ? origins[2 * row] : row;
+        const uint8_t* record =
+            augmented ? augmentations + origins[2 * row + 1] * (1 + 2 * (int64_t) side + V) : nullptr;
         for (int64_t i = 0; i < L; i++) {
-            const int32_t label = row < 0 ? TRM_IGNORE : (int32_t) data_labels[row * L + i];
-            inputs[b * L + i] = row < 0 ? 0 : (int32_t) data_inputs[row * L + i];
+            int32_t input = 0, label = TRM_IGNORE;
+            if (row >= 0) {
+                const int64_t at = task * L + (augmented ? place_in_task(record, side, i) : i);
+                input = data_inputs[at];
+                label = data_labels[at];
+            }
+            if (augmented) {
+                input = record[1 + 2 * side + input];
+                label = record[1 + 2 * side + label];
+            }
+            inputs[b * L + i] = input;
             labels[b * L + i] = ignore_id >= 0 && label == ignore_id ? TRM_IGNORE : label;
         }
         ids[b] = row < 0 ? 0 : data_ids[row];

@@ -49,9 +49,10 @@ int embed(const int32_t* tokens, const int32_t* ids, const void* embed, const vo
 int embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B, int32_t L,
               int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream);
 int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
-          const uint8_t* data_labels, const int32_t* data_ids, int32_t ignore_id, const float* y_init,
-          const float* z_init, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels, int32_t* ids,
-          void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D, int32_t dtype, trm_stream stream);
+          const uint8_t* data_labels, const int32_t* data_ids, const int32_t* origins, const uint8_t* augmentations,
+          int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
+          int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D,
+          int32_t side, int32_t V, int32_t dtype, trm_stream stream);
 int explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
             int32_t max_steps, trm_stream stream);
 int halt_head(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D, int32_t dtype,

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.TreeSet;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -92,6 +93,115 @@ class LanesTest extends KernelTest {
         assertArrayEquals(ids, HostCopy.ints(backend, t.ids()));
         assertArrayEquals(y, read(t.y()));
         assertArrayEquals(z, read(t.z()));
+    }
+
+    private int[] permutation(int count) {
+        int[] values = IntStream.range(0, count).toArray();
+        for (int i = count - 1; i > 0; i--) {
+            int j = random.nextInt(i + 1);
+            int value = values[i];
+            values[i] = values[j];
+            values[j] = value;
+        }
+        return values;
+    }
+
+    /** Oracle: transpose, then permute rows and columns, then rename, one after the other. */
+    @ParameterizedTest(name = "side={0} V={1}")
+    @CsvSource({"1,1", "2,5", "9,11", "30,12", "3,256"})
+    void admitAugmented(int side, int vocabulary) {
+        int length = side * side;
+        int lanes = 4;
+        int tasks = 2;
+        int records = 3;
+        int ignore = vocabulary > 1 ? 1 : -1;
+        int[] rows = {2, 0, -1, 1};
+        int[] origins = {1, 2, 0, 1, 1, 0}; // task and record of three examples
+        int[] boards = random.ints(2 * tasks * length, 0, vocabulary).toArray();
+        int[] inputs = Arrays.copyOf(boards, tasks * length);
+        int[] labels = Arrays.copyOfRange(boards, tasks * length, 2 * tasks * length);
+        int width = 1 + 2 * side + vocabulary;
+        int[] table = new int[records * width];
+        for (int a = 0; a < records; a++) {
+            table[a * width] = a % 2;
+            System.arraycopy(permutation(side), 0, table, a * width + 1, side);
+            System.arraycopy(permutation(side), 0, table, a * width + 1 + side, side);
+            System.arraycopy(permutation(vocabulary), 0, table, a * width + 1 + 2 * side, vocabulary);
+        }
+        Kernels.Lanes t = new Kernels.Lanes(
+                ints("halted", new int[] {1, 1, 1, 1}, lanes),
+                ints("steps", new int[lanes], lanes),
+                ints("inputs", new int[lanes * length], lanes, length),
+                ints("labels", new int[lanes * length], lanes, length),
+                ints("ids", new int[lanes], lanes),
+                put("y", Dtype.F32, new double[lanes * length], lanes, length, 1),
+                put("z", Dtype.F32, new double[lanes * length], lanes, length, 1));
+        kernels.admit(
+                ints("rows", rows, 1, lanes),
+                null,
+                new Kernels.Examples(
+                        bytes("data.inputs", inputs, tasks, length),
+                        bytes("data.labels", labels, tasks, length),
+                        ints("data.ids", new int[] {7, 8, 9}, 3),
+                        ignore,
+                        ints("data.origins", origins, 3, 2),
+                        bytes("data.augmentations", table, records, width)),
+                put("y_init", Dtype.F32, new double[1], 1),
+                put("z_init", Dtype.F32, new double[1], 1),
+                t);
+        int[] wantInputs = new int[lanes * length];
+        int[] wantLabels = new int[lanes * length];
+        for (int b = 0; b < lanes; b++) {
+            for (int i = 0; i < length; i++) {
+                int input = 0;
+                int label = IGNORED;
+                if (rows[b] >= 0) {
+                    int task = origins[2 * rows[b]];
+                    int[] record = Arrays.copyOfRange(
+                            table, origins[2 * rows[b] + 1] * width, (origins[2 * rows[b] + 1] + 1) * width);
+                    int r = record[1 + i / side];
+                    int c = record[1 + side + i % side];
+                    int[] turned = record[0] == 1 ? new int[] {c, r} : new int[] {r, c};
+                    int from = task * length + turned[0] * side + turned[1];
+                    input = record[1 + 2 * side + inputs[from]];
+                    label = record[1 + 2 * side + labels[from]];
+                }
+                wantInputs[b * length + i] = input;
+                wantLabels[b * length + i] = label == ignore ? IGNORED : label;
+            }
+        }
+        assertArrayEquals(wantInputs, HostCopy.ints(backend, t.inputs()));
+        assertArrayEquals(wantLabels, HostCopy.ints(backend, t.labels()));
+        assertArrayEquals(new int[] {9, 7, 0, 8}, HostCopy.ints(backend, t.ids()));
+    }
+
+    private Tensor bytes(String name, int[] values, long... extents) {
+        Tensor t = tensor(name, Dtype.U8, extents);
+        HostCopy.put(backend, t, values);
+        return t;
+    }
+
+    @Test
+    void augmentedBoardsAreSquare() {
+        Tensor i = ints("i", new int[5], 1, 5);
+        Tensor one = i.view(0, 1);
+        Tensor x = put("x", Dtype.F32, new double[5], 1, 5, 1);
+        Tensor board = tensor("board", Dtype.U8, 1, 5);
+        Tensor record = tensor("record", Dtype.U8, 1, 8);
+        Tensor init = x.view(0, 1);
+        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i, i, one, x, x);
+        assertRefused("admit: L=5 side=2 V=3", one, board, i.view(0, 1, 2), record, init, lanes);
+        assertRefused("admit: origins and augmentations, one is NULL", one, board, null, record, init, lanes);
+        assertRefused("admit: origins is", one, board, one, record, init, lanes);
+    }
+
+    private void assertRefused(
+            String part, Tensor one, Tensor board, Tensor origins, Tensor record, Tensor init, Kernels.Lanes lanes) {
+        Kernels.Examples data = new Kernels.Examples(board, board, one, -1, origins, record);
+        String message = assertThrows(
+                        DeviceException.class, () -> kernels.admit(one.view(0, 1, 1), null, data, init, init, lanes))
+                .getMessage();
+        assertTrue(message.contains(part), message);
     }
 
     @Test

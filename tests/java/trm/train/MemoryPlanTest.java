@@ -86,7 +86,8 @@ class MemoryPlanTest {
     }
 
     private static MemoryPlan.Contents<RunTensors> contents(TrainConfig config) {
-        RunTensors.DataSizes data = new RunTensors.DataSizes(config.dataShape(), 1000, 100, 0, 0);
+        RunTensors.DataSizes data = new RunTensors.DataSizes(
+                config.dataShape(), DeviceExamples.Size.expanded(1000, 0), DeviceExamples.Size.expanded(100, 0));
         return (device, arena, settled) -> RunTensors.allocate(device, arena, settled, data, 1000);
     }
 

@@ -105,7 +105,8 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void timeTraining(TrainConfig config, Backend backend, ModelSizes sizes) {
-        RunTensors.DataSizes data = new RunTensors.DataSizes(config.dataShape(), SAMPLES, -1, 0, -1);
+        RunTensors.DataSizes data =
+                new RunTensors.DataSizes(config.dataShape(), DeviceExamples.Size.expanded(SAMPLES, 0), null);
         MemoryPlan.Contents<RunTensors> contents =
                 (device, arena, settled) -> RunTensors.allocate(device, arena, settled, data, 1_000_000);
         MemoryPlan plan = MemoryPlan.of(backend, config, sizes.positions(), contents);
@@ -141,7 +142,8 @@ final class BenchCommand implements Callable<Integer> {
         int[] rows = rows(sizes.lanes());
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, false);
-            Kernels.Examples samples = DeviceExamples.allocate(arena, SAMPLES, sizes.tokens(), 0);
+            Kernels.Examples samples =
+                    DeviceExamples.allocate(arena, DeviceExamples.Size.expanded(SAMPLES, 0), sizes.tokens());
             try (Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), steps)) {
                 fill(backend, sizes, samples);
                 parameters.initialize(config.seed());

@@ -7,7 +7,10 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import trm.config.MemorySize;
+import trm.data.CompactBuilder;
 import trm.data.MiniSudokuBuilder;
 import trm.data.SudokuBuilder;
 
@@ -16,7 +19,7 @@ import trm.data.SudokuBuilder;
         name = "data",
         mixinStandardHelpOptions = true,
         description = "Makes data-set folders in the published layout.",
-        subcommands = {DataCommand.Sudoku.class, DataCommand.SudokuMini.class},
+        subcommands = {DataCommand.Sudoku.class, DataCommand.SudokuMini.class, DataCommand.Compact.class},
         footer = {"", "Example: trm data sudoku-mini --side 4 --out data/mini"})
 final class DataCommand implements Runnable {
     @Spec
@@ -67,13 +70,24 @@ final class DataCommand implements Runnable {
         @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
         private long seed;
 
+        @Option(
+                names = "--compact",
+                description = "Training puzzles once, copies as records that the device applies: the same examples in a"
+                        + " fraction of the space, for this program only.")
+        private boolean compact;
+
         @Override
         public Integer call() {
             Cli.atLeast(spec, "--subsample", subsample == null ? 1 : subsample, 1);
             Cli.atLeast(spec, "--aug", aug, 0);
             Cli.atLeast(spec, "--limit-test", limitTest == null ? 1 : limitTest, 1);
+            if (compact && aug == 0) {
+                throw new ParameterException(
+                        spec.commandLine(),
+                        "--compact with --aug 0: expected copies to be compact about, --aug 1 or more");
+            }
             SudokuBuilder.Summary made =
-                    SudokuBuilder.build(train, test, out, subsample, aug, minDifficulty, seed, limitTest);
+                    SudokuBuilder.build(train, test, out, subsample, aug, minDifficulty, seed, limitTest, compact);
             Cli.message(String.format(
                     Locale.ROOT,
                     "%s: %d training examples (%d puzzles, %d shuffled copies each), %d test puzzles",
@@ -131,6 +145,38 @@ final class DataCommand implements Runnable {
                     made.trainGrids(),
                     made.test(),
                     made.testGrids()));
+            return 0;
+        }
+    }
+
+    @Command(
+            name = "compact",
+            mixinStandardHelpOptions = true,
+            description = {
+                "Rewrites a folder whose examples are rotations and mirror images of others, as augmented mazes are: each"
+                        + " maze once, the rest as records that the device applies.",
+                "The examples and their order stay the same. For shuffled Sudoku: trm data sudoku --compact."
+            },
+            footer = {"", "Example: trm data compact data/maze-30x30-hard --out data/maze-30x30-hard-compact"})
+    static final class Compact implements Callable<Integer> {
+        @Parameters(paramLabel = "DIR", description = "Folder in the published layout.")
+        private Path in;
+
+        @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write; must not exist.")
+        private Path out;
+
+        @Override
+        public Integer call() {
+            for (CompactBuilder.Split split : CompactBuilder.build(in, out)) {
+                Cli.message(String.format(
+                        Locale.ROOT,
+                        "%s: %d examples of %d stored, %s instead of %s",
+                        out.resolve(split.name()),
+                        split.examples(),
+                        split.storedRows(),
+                        MemorySize.text(split.bytes()),
+                        MemorySize.text(split.bytesFrom())));
+            }
             return 0;
         }
     }

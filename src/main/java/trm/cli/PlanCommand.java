@@ -20,6 +20,7 @@ import trm.data.Dataset;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
 import trm.device.PlanningBackend;
+import trm.train.DeviceExamples;
 import trm.train.Devices;
 import trm.train.MemoryPlan;
 import trm.train.RunTensors;
@@ -124,7 +125,10 @@ final class PlanCommand implements Callable<Integer> {
         }
         Cli.message("no data set in " + folder + ": planned for " + examples + " training and " + testExamples
                 + " test samples (--examples, --test-examples)");
-        return new RunTensors.DataSizes(config.dataShape(), examples, testExamples, -1, -1);
+        return new RunTensors.DataSizes(
+                config.dataShape(),
+                DeviceExamples.Size.expanded(examples, -1),
+                DeviceExamples.Size.expanded(testExamples, -1));
     }
 
     private void report(TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan) {

@@ -12,6 +12,10 @@ import java.util.Arrays;
  * {@code puzzleIndices[p] .. puzzleIndices[p + 1] - 1}, group g the puzzles
  * {@code groupIndices[g] .. groupIndices[g + 1] - 1}. Tokens are kept at one byte each, outside the Java heap.
  * Immutable; the returned arrays and buffers are shared and must not be written.
+ *
+ * <p>In the compact form (docs/data.md) the rows that are stored are tasks, boards of side x side tokens, and example e is
+ * task {@code origins[2 e]} changed by the {@link Augmentation} record {@code origins[2 e + 1]}. Everything that is asked
+ * by an example's number gives what the expanded form would.
  */
 public final class Dataset {
     /** What a label that is left out of the loss becomes, PyTorch's ignore index. */
@@ -19,8 +23,10 @@ public final class Dataset {
 
     private final DatasetInfo info;
     private final int examples;
-    private final ByteBuffer inputs;
+    private final ByteBuffer inputs; // of the rows that are stored
     private final ByteBuffer labels;
+    private final int[] origins; // null in the expanded form, as augmentations
+    private final ByteBuffer augmentations;
     private final int[] puzzleIndices;
     private final int[] groupIndices;
     private final int[] puzzleIdentifiers;
@@ -38,6 +44,16 @@ public final class Dataset {
         String set = info.sets().get(0);
         Path inputsPath = dir.resolve(set + "__inputs.npy");
         Path labelsPath = dir.resolve(set + "__labels.npy");
+        Path tasksPath = dir.resolve(set + "__task_inputs.npy");
+        boolean compact = Files.exists(tasksPath);
+        if (compact) {
+            if (Files.exists(inputsPath)) {
+                throw new DataException(dir + ": found both " + inputsPath.getFileName() + " and "
+                        + tasksPath.getFileName() + ", expected the expanded form or the compact one");
+            }
+            inputsPath = tasksPath;
+            labelsPath = dir.resolve(set + "__task_labels.npy");
+        }
         Path identifiersPath = dir.resolve(set + "__puzzle_identifiers.npy");
         Path puzzlesPath = dir.resolve(set + "__puzzle_indices.npy");
         Path groupsPath = dir.resolve(set + "__group_indices.npy");
@@ -48,11 +64,10 @@ public final class Dataset {
             throw new DataException(labelsPath + ": found " + labelRows.shape()[0] + " rows, expected "
                     + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
         }
-        long bytes = inputRows.shape()[0] * info.seqLen();
-        if (bytes > Integer.MAX_VALUE) {
-            throw new DataException(inputsPath + ": found " + bytes + " tokens, expected at most " + Integer.MAX_VALUE);
-        }
-        examples = (int) inputRows.shape()[0];
+        int tasks = rowsThatFit(inputsPath, inputRows);
+        Path originsPath = dir.resolve(set + "__origins.npy");
+        Npy originRows = compact ? originRows(originsPath) : null;
+        examples = compact ? rowsThatFit(originsPath, originRows) : tasks;
 
         puzzleIdentifiers = vector(identifiersPath);
         for (int p = 0; p < puzzleIdentifiers.length; p++) {
@@ -70,6 +85,22 @@ public final class Dataset {
         }
         inputs = tokens(inputsPath, inputRows);
         labels = tokens(labelsPath, labelRows);
+        if (compact && side() * side() != info.seqLen()) {
+            throw new DataException(infoPath + ": field 'seq_len': found " + info.seqLen()
+                    + ", expected the square of a side, as augmentations are of square boards");
+        }
+        Path augmentationsPath = dir.resolve(set + "__augmentations.npy");
+        augmentations = compact ? Augmentation.readAll(augmentationsPath, side(), info.vocabSize()) : null;
+        origins = compact ? origins(originsPath, originRows, tasks, augmentations()) : null;
+    }
+
+    /** Rows of a two-dimensional array whose elements an int can count. */
+    static int rowsThatFit(Path path, Npy array) {
+        long elements = array.shape()[0] * array.shape()[1];
+        if (elements > Integer.MAX_VALUE) {
+            throw new DataException(path + ": found " + elements + " elements, expected at most " + Integer.MAX_VALUE);
+        }
+        return (int) array.shape()[0];
     }
 
     /**
@@ -130,10 +161,11 @@ public final class Dataset {
 
     private ByteBuffer tokens(Path path, Npy array) {
         int width = info.seqLen();
-        ByteBuffer out = ByteBuffer.allocateDirect(examples * width).order(ByteOrder.LITTLE_ENDIAN);
+        int rows = (int) array.shape()[0];
+        ByteBuffer out = ByteBuffer.allocateDirect(rows * width).order(ByteOrder.LITTLE_ENDIAN);
         int[] row = new int[width];
         byte[] packed = new byte[width];
-        for (int r = 0; r < examples; r++) {
+        for (int r = 0; r < rows; r++) {
             array.copyRow(r, row);
             for (int i = 0; i < width; i++) {
                 if (row[i] < 0 || row[i] >= info.vocabSize()) {
@@ -147,11 +179,37 @@ public final class Dataset {
         return out.flip();
     }
 
+    private static Npy originRows(Path path) {
+        Npy array = Npy.open(path).requireNdim(2).requireDtype("i4");
+        if (array.shape()[1] != 2) {
+            throw new DataException(path + ": found rows of " + array.shape()[1] + ", expected 2: task, augmentation");
+        }
+        return array;
+    }
+
+    private static int[] origins(Path path, Npy array, int tasks, int augmentations) {
+        int[] values = new int[2 * (int) array.shape()[0]];
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (int) array.get(i);
+            int count = i % 2 == 0 ? tasks : augmentations;
+            if (values[i] < 0 || values[i] >= count) {
+                throw new DataException(path + ": row " + i / 2 + ": found " + (i % 2 == 0 ? "task " : "augmentation ")
+                        + values[i] + ", expected 0 .. " + (count - 1));
+            }
+        }
+        return values;
+    }
+
+    /** Of the boards, if they are square. */
+    int side() {
+        return (int) Math.sqrt(info.seqLen());
+    }
+
     public DatasetInfo info() {
         return info;
     }
 
-    /** Rows of the split. */
+    /** Examples of the split, augmented ones included. */
     public int examples() {
         return examples;
     }
@@ -161,7 +219,27 @@ public final class Dataset {
         return info.seqLen();
     }
 
-    /** Input tokens [examples, seqLen], u1, direct, little endian; a fresh view at position 0. */
+    /** Rows that are stored: examples, or tasks in the compact form. */
+    public int storedRows() {
+        return inputs.capacity() / info.seqLen();
+    }
+
+    /** Records of {@link #augmentationBytes()}, 0 in the expanded form. */
+    public int augmentations() {
+        return augmentations == null ? 0 : augmentations.capacity() / Augmentation.bytes(side(), info.vocabSize());
+    }
+
+    /** Task and augmentation of each example [examples, 2]; null in the expanded form. */
+    public int[] origins() {
+        return origins;
+    }
+
+    /** {@link Augmentation} records [augmentations, 1 + 2 side + vocabulary], u1, direct; null in the expanded form. */
+    public ByteBuffer augmentationBytes() {
+        return augmentations == null ? null : augmentations.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /** Input tokens [storedRows, seqLen], u1, direct, little endian; a fresh view at position 0. */
     public ByteBuffer inputBytes() {
         return inputs.duplicate().order(ByteOrder.LITTLE_ENDIAN);
     }
@@ -216,9 +294,13 @@ public final class Dataset {
             throw new IndexOutOfBoundsException("example " + example + " of " + examples);
         }
         int[] row = new int[info.seqLen()];
+        int stored = origins == null ? example : origins[2 * example];
         for (int i = 0; i < row.length; i++) {
-            row[i] = tokens.get(example * row.length + i) & 0xFF;
+            row[i] = tokens.get(stored * row.length + i) & 0xFF;
         }
-        return row;
+        return origins == null
+                ? row
+                : Augmentation.read(augmentations, origins[2 * example + 1], side(), info.vocabSize())
+                        .apply(row);
     }
 }

@@ -81,9 +81,9 @@ public final class MiniSudokuBuilder {
 
     private static void write(Path dir, int side, List<Puzzle> puzzles) throws IOException {
         try (SingleExampleWriter writer =
-                new SingleExampleWriter(dir, "u1", puzzles.size(), 1, side * side, side + 2)) {
+                SingleExampleWriter.expanded(dir, "u1", puzzles.size(), 1, side * side, side + 2)) {
             for (Puzzle puzzle : puzzles) {
-                writer.put(puzzle.question(), puzzle.answer());
+                writer.task(Boards.tokens(puzzle.question()), Boards.tokens(puzzle.answer()));
             }
         }
     }

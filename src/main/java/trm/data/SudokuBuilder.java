@@ -23,7 +23,7 @@ public final class SudokuBuilder {
      * @param trainGroups    original training puzzles
      * @param trainExamples  training rows, copies included
      * @param testExamples   test rows
-     * @param trainTokenType dtype of the training tokens: "i8" with copies, else "u1"
+     * @param trainTokenType dtype of the training tokens: "i8" with copies that are written out, else "u1"
      */
     public record Summary(Path out, int trainGroups, int trainExamples, int testExamples, String trainTokenType) {}
 
@@ -39,13 +39,15 @@ public final class SudokuBuilder {
      */
     public static Summary build(
             Path trainCsv, Path testCsv, Path out, Integer subsample, int aug, Integer minDifficulty, long seed) {
-        return build(trainCsv, testCsv, out, subsample, aug, minDifficulty, seed, null);
+        return build(trainCsv, testCsv, out, subsample, aug, minDifficulty, seed, null, false);
     }
 
     /**
-     * As {@link #build(Path, Path, Path, Integer, int, Integer, long)}, with a smaller test split.
+     * As {@link #build(Path, Path, Path, Integer, int, Integer, long)}, with a smaller test split or the copies as
+     * records. The draws are the same, and so are the examples.
      *
      * @param limitTest keeps only the first test puzzles, as many as this; null keeps all
+     * @param compact   writes the training split in its compact form (docs/data.md); the test split has no copies
      */
     public static Summary build(
             Path trainCsv,
@@ -55,7 +57,8 @@ public final class SudokuBuilder {
             int aug,
             Integer minDifficulty,
             long seed,
-            Integer limitTest) {
+            Integer limitTest,
+            boolean compact) {
         if (aug < 0) {
             throw new DataException("aug=" + aug + ": expected at least 0");
         }
@@ -75,11 +78,13 @@ public final class SudokuBuilder {
         if (examples >= Integer.MAX_VALUE) {
             throw new DataException("aug=" + aug + ": found " + examples + " training rows, expected below 2147483647");
         }
-        String trainType = aug > 0 ? "i8" : "u1";
+        String trainType = aug > 0 && !compact ? "i8" : "u1";
         try {
             SingleExampleWriter.writeIdentifiers(out);
-            try (SingleExampleWriter train =
-                    new SingleExampleWriter(out.resolve("train"), trainType, groups, aug + 1, CELLS, VOCAB)) {
+            Path trainDir = out.resolve("train");
+            try (SingleExampleWriter train = compact
+                    ? SingleExampleWriter.compact(trainDir, groups, aug + 1, CELLS, VOCAB)
+                    : SingleExampleWriter.expanded(trainDir, trainType, groups, aug + 1, CELLS, VOCAB)) {
                 Consumer<SudokuCsv.Row> sink = row -> putGroup(train, row, aug, random);
                 if (chosen == null) {
                     each(trainCsv, minDifficulty, sink);
@@ -90,7 +95,7 @@ public final class SudokuBuilder {
                 }
             }
             try (SingleExampleWriter test =
-                    new SingleExampleWriter(out.resolve("test"), "u1", testRows, 1, CELLS, VOCAB)) {
+                    SingleExampleWriter.expanded(out.resolve("test"), "u1", testRows, 1, CELLS, VOCAB)) {
                 int[] written = {0};
                 each(testCsv, minDifficulty, row -> {
                     if (written[0]++ < testRows) {
@@ -141,47 +146,38 @@ public final class SudokuBuilder {
 
     private static void putGroup(SingleExampleWriter writer, SudokuCsv.Row row, int aug, LegacyRandom random) {
         try {
-            writer.put(row.question(), row.answer());
+            writer.task(Boards.tokens(row.question()), Boards.tokens(row.answer()));
             for (int copy = 0; copy < aug; copy++) {
-                Shuffle shuffle = Shuffle.draw(random);
-                writer.put(shuffle.apply(row.question()), shuffle.apply(row.answer()));
+                writer.copy(draw(random));
             }
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    /** A symmetry of Sudoku: transpose, then permute bands and rows in them, columns likewise, then rename digits. */
-    private record Shuffle(int[] digits, boolean transpose, int[] rows, int[] columns) {
-        static Shuffle draw(LegacyRandom random) {
-            int[] permuted = random.permutation(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9});
-            int[] digits = new int[SIDE + 1]; // blank stays blank
-            System.arraycopy(permuted, 0, digits, 1, SIDE);
-            boolean transpose = random.rand() < 0.5;
-            return new Shuffle(digits, transpose, lines(random), lines(random));
+    /**
+     * A symmetry of Sudoku: transpose, then permute bands and rows in them, columns likewise, then rename digits; the
+     * blank, token 1, and padding, 0, stay.
+     */
+    private static Augmentation draw(LegacyRandom random) {
+        int[] digits = random.permutation(new int[] {1, 2, 3, 4, 5, 6, 7, 8, 9});
+        int[] tokens = new int[VOCAB];
+        tokens[1] = 1;
+        for (int d = 1; d <= SIDE; d++) {
+            tokens[d + 1] = digits[d - 1] + 1;
         }
+        boolean transpose = random.rand() < 0.5;
+        return new Augmentation(transpose, lines(random), lines(random), tokens);
+    }
 
-        private static int[] lines(LegacyRandom random) {
-            int[] lines = new int[SIDE];
-            int at = 0;
-            for (int band : random.permutation(3)) {
-                for (int line : random.permutation(3)) {
-                    lines[at++] = 3 * band + line;
-                }
+    private static int[] lines(LegacyRandom random) {
+        int[] lines = new int[SIDE];
+        int at = 0;
+        for (int band : random.permutation(3)) {
+            for (int line : random.permutation(3)) {
+                lines[at++] = 3 * band + line;
             }
-            return lines;
         }
-
-        int[] apply(int[] board) {
-            int[] out = new int[CELLS];
-            for (int i = 0; i < SIDE; i++) {
-                for (int j = 0; j < SIDE; j++) {
-                    int row = transpose ? columns[j] : rows[i];
-                    int column = transpose ? rows[i] : columns[j];
-                    out[i * SIDE + j] = digits[board[row * SIDE + column]];
-                }
-            }
-            return out;
-        }
+        return lines;
     }
 }

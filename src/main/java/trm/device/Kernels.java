@@ -954,8 +954,22 @@ public final class Kernels {
     /** The lanes of a batch: all [B] or [B, ...] tensors that {@link #admit} may refill. */
     public record Lanes(Tensor halted, Tensor steps, Tensor inputs, Tensor labels, Tensor ids, Tensor y, Tensor z) {}
 
-    /** A device-resident data set: inputs and labels [examples, L] uint8, ids [examples] int32. */
-    public record Examples(Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel) {}
+    /**
+     * A device-resident data set: ids [examples] int32; inputs and labels [examples, L] uint8 as they are, or with
+     * {@code origins} [examples, 2] int32, those of tasks [tasks, L], L = side * side, of which example e is number
+     * origins[e][0], changed by record origins[e][1] of {@code augmentations} [., 1 + 2 side + vocabulary] uint8: a flag to
+     * transpose, rows, columns, tokens (see {@code admit} in trm_ops.h). Every number there must be in range.
+     *
+     * @param ignoreLabel label of tokens that carry no loss, -1 for none
+     * @param origins null where the examples are as they are, as {@code augmentations}
+     */
+    public record Examples(
+            Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel, Tensor origins, Tensor augmentations) {
+        /** Examples as they are. */
+        public Examples(Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel) {
+            this(inputs, labels, ids, ignoreLabel, null, null);
+        }
+    }
 
     /**
      * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one) of rows [ring, B]; the step is
@@ -965,6 +979,9 @@ public final class Kernels {
         Tensor y = lanes.y();
         long n = y.shape().dim(0);
         int ring = size(rows, 0);
+        int length = size(lanes.inputs(), 1);
+        Tensor records = data.augmentations();
+        int side = records == null ? 0 : (int) Math.sqrt(length);
         check(
                 table.admit(
                         ptr(rows, Dtype.I32, ring * n, "admit: rows"),
@@ -973,6 +990,8 @@ public final class Kernels {
                         ptr(data.inputs()),
                         ptr(data.labels()),
                         ptr(data.ids()),
+                        optional(data.origins(), Dtype.I32, 2 * data.ids().count(), "admit: origins"),
+                        ptr(records),
                         data.ignoreLabel(),
                         ptr(yInit, Dtype.F32, size(y, 2), "admit: y_init"),
                         ptr(zInit, Dtype.F32, size(y, 2), "admit: z_init"),
@@ -984,9 +1003,11 @@ public final class Kernels {
                         ptr(y),
                         ptr(lanes.z(), y.dtype(), y.count(), "admit: z"),
                         n,
-                        size(lanes.inputs(), 1),
+                        length,
                         size(y, 1),
                         size(y, 2),
+                        side,
+                        records == null ? 0 : size(records, 1) - 1 - 2 * side,
                         y.dtype().code(),
                         stream()),
                 "admit");

@@ -450,6 +450,8 @@ public final class NativeOps {
                 @Cast("const uint8_t*") long dataInputs,
                 @Cast("const uint8_t*") long dataLabels,
                 @Cast("const int32_t*") long dataIds,
+                @Cast("const int32_t*") long origins,
+                @Cast("const uint8_t*") long augmentations,
                 int ignoreId,
                 @Cast("const float*") long yInit,
                 @Cast("const float*") long zInit,
@@ -464,6 +466,8 @@ public final class NativeOps {
                 int L,
                 int S,
                 int D,
+                int side,
+                int V,
                 int dtype,
                 @Cast("trm_stream") long stream);
 

@@ -7,22 +7,53 @@ import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 
-/** Puts a data set into device memory, one byte a token. */
+/** Puts a data set into device memory, one byte a token, in the form in which it is stored. */
 public final class DeviceExamples {
     private DeviceExamples() {}
 
-    /** Memory for a data set. @param ignoreLabel byte of the tokens that carry no loss, -1 for none */
-    public static Kernels.Examples allocate(Arena arena, long examples, int seqLen, int ignoreLabel) {
+    /**
+     * What memory must know of a data set.
+     *
+     * @param examples       copies included
+     * @param storedRows     rows of tokens: as many as examples, or fewer in the compact form
+     * @param augmentations  records of the compact form, 0 in the expanded one
+     * @param recordBytes    of each of them, 0 likewise
+     * @param ignoreLabel    byte of the labels that carry no loss, -1 for none
+     */
+    public record Size(long examples, long storedRows, long augmentations, int recordBytes, int ignoreLabel) {
+        /** Of the expanded form. */
+        public static Size expanded(long examples, int ignoreLabel) {
+            return new Size(examples, examples, 0, 0, ignoreLabel);
+        }
+
+        public static Size of(Dataset data) {
+            Integer ignored = data.info().ignoreLabelId();
+            int records = data.augmentations();
+            return new Size(
+                    data.examples(),
+                    data.storedRows(),
+                    records,
+                    records == 0 ? 0 : data.augmentationBytes().capacity() / records,
+                    ignored == null ? -1 : ignored);
+        }
+    }
+
+    /** Memory for a data set. */
+    public static Kernels.Examples allocate(Arena arena, Size size, int seqLen) {
+        boolean compact = size.augmentations() > 0;
         return new Kernels.Examples(
-                arena.tensor("data", "data.inputs", Dtype.U8, examples, seqLen),
-                arena.tensor("data", "data.labels", Dtype.U8, examples, seqLen),
-                arena.tensor("data", "data.ids", Dtype.I32, examples),
-                ignoreLabel);
+                arena.tensor("data", "data.inputs", Dtype.U8, size.storedRows(), seqLen),
+                arena.tensor("data", "data.labels", Dtype.U8, size.storedRows(), seqLen),
+                arena.tensor("data", "data.ids", Dtype.I32, size.examples()),
+                size.ignoreLabel(),
+                compact ? arena.tensor("data", "data.origins", Dtype.I32, size.examples(), 2) : null,
+                compact
+                        ? arena.tensor("data", "data.augmentations", Dtype.U8, size.augmentations(), size.recordBytes())
+                        : null);
     }
 
     public static Kernels.Examples upload(Backend backend, Arena arena, Dataset data) {
-        Integer ignore = data.info().ignoreLabelId();
-        Kernels.Examples to = allocate(arena, data.examples(), data.seqLen(), ignore == null ? -1 : ignore);
+        Kernels.Examples to = allocate(arena, Size.of(data), data.seqLen());
         upload(backend, data, to);
         return to;
     }
@@ -36,5 +67,9 @@ public final class DeviceExamples {
             identifiers[i] = data.identifierOf(i);
         }
         HostCopy.put(backend, to.ids(), identifiers);
+        if (to.origins() != null) {
+            HostCopy.put(backend, to.origins(), data.origins());
+            backend.upload(data.augmentationBytes(), to.augmentations());
+        }
     }
 }

@@ -23,23 +23,17 @@ public record RunTensors(
         implements AutoCloseable {
 
     /**
-     * What memory must know of a data set.
+     * What memory must know of the data.
      *
-     * @param train examples to train with
-     * @param test examples of the test split, -1 without one
+     * @param test null without a test split
      */
-    public record DataSizes(DataShape shape, long train, long test, int trainIgnore, int testIgnore) {
+    public record DataSizes(DataShape shape, DeviceExamples.Size train, DeviceExamples.Size test) {
         /** @param test null without a test split */
         public static DataSizes of(Dataset train, Dataset test) {
             DataShape shape = new DataShape(
                     train.seqLen(), train.info().vocabSize(), train.info().numPuzzleIdentifiers());
             return new DataSizes(
-                    shape, train.examples(), test == null ? -1 : test.examples(), ignored(train), ignored(test));
-        }
-
-        private static int ignored(Dataset data) {
-            Integer label = data == null ? null : data.info().ignoreLabelId();
-            return label == null ? -1 : label;
+                    shape, DeviceExamples.Size.of(train), test == null ? null : DeviceExamples.Size.of(test));
         }
     }
 
@@ -53,9 +47,9 @@ public record RunTensors(
         ModelSizes sizes = new ModelSizes(config.arch(), data.shape(), config.globalBatchSize());
         int length = data.shape().seqLen();
         Parameters parameters = new Parameters(backend, arena, sizes, true);
-        Kernels.Examples train = DeviceExamples.allocate(arena, data.train(), length, data.trainIgnore());
+        Kernels.Examples train = DeviceExamples.allocate(arena, data.train(), length);
         DeepSupervision supervision = new DeepSupervision(backend, arena, sizes, parameters, config, totalSteps, train);
-        if (data.test() < 0) {
+        if (data.test() == null) {
             return new RunTensors(parameters, train, supervision, null, null);
         }
         try {
@@ -66,7 +60,7 @@ public record RunTensors(
                     parameters,
                     config.ema() ? parameters.averagedWeights() : parameters.weights(),
                     config.arch().haltMaxSteps());
-            Kernels.Examples test = DeviceExamples.allocate(arena, data.test(), length, data.testIgnore());
+            Kernels.Examples test = DeviceExamples.allocate(arena, data.test(), length);
             return new RunTensors(parameters, train, supervision, evaluator, test);
         } catch (RuntimeException e) {
             supervision.close();
