@@ -1,9 +1,9 @@
-// fused_attention.cu: long attention of cuda-kernels/attention_sm90*.cu on a Hopper GPU, against attention_mma*.cu, whose
-// tests are of their own; then the time of both.
+// fused_attention.cu: long attention of cuda-kernels/attention_sm90.cu on a Hopper GPU, against attention_mma.cu, which has
+// tests of its own; then the time of both.
 //
 //   fused_attention check | quick | time        built by bench/gpu.sh
 //
-// Both round q, k, p and ds to bf16 and sum in float32, in another order and with another shift of the exponentials, so a
+// Both round q, k and p to bf16 and sum in float32, in another order and with another shift of the exponentials, so a
 // bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8. Every run is
 // repeated and must give the same bits.
 #include <algorithm>
@@ -84,13 +84,10 @@ __global__ void fill(bf16* to, size_t n, float scale, uint32_t seed) {
 float value(bf16 x) { return __bfloat162float(x); }
 float value(float x) { return x; }
 
-/** The part [from, to) of every row of `width` values. */
 template <typename T>
-void compare(const char* call, const char* what, const std::vector<T>& got, const std::vector<T>& want, size_t width = 1,
-             size_t from = 0, size_t to = 1) {
+void compare(const char* call, const char* what, const std::vector<T>& got, const std::vector<T>& want) {
     double off = 0, size = 0;
     for (size_t i = 0; i < got.size(); i++) {
-        if (i % width < from || i % width >= to) continue;
         const double d = static_cast<double>(value(got[i])) - value(want[i]);
         off += d * d;
         size += static_cast<double>(value(want[i])) * value(want[i]);
@@ -103,14 +100,13 @@ void compare(const char* call, const char* what, const std::vector<T>& got, cons
 
 struct Inputs {
     trm::Attention H;
-    Buffer<bf16> qkv, d_o;
+    Buffer<bf16> qkv;
     Buffer<float> cos, sin;
 
     Inputs(int B, int S, int A, bool rotated, float scale)
-        : H{B, S, A, 64, 32, nullptr, nullptr, 0.125f, A * 64}, qkv(size_t(B) * S * 3 * A * 64), d_o(size_t(B) * S * A * 64),
+        : H{B, S, A, 64, 32, nullptr, nullptr, 0.125f, A * 64}, qkv(size_t(B) * S * 3 * A * 64),
           cos(size_t(S) * 32), sin(size_t(S) * 32) {
         fill<<<unsigned((qkv.count + 255) / 256), 256>>>(qkv.data, qkv.count, scale, 1);
-        fill<<<unsigned((d_o.count + 255) / 256), 256>>>(d_o.data, d_o.count, 1.0f, 2);
         std::vector<float> c(cos.count), s(sin.count);
         for (int t = 0; t < S; t++)
             for (int i = 0; i < 32; i++) {
@@ -132,43 +128,31 @@ void compare_call(int B, int S, int A, bool rotated, float scale) {
     snprintf(call, sizeof call, "B=%d S=%d A=%d %s scale %g", B, S, A, rotated ? "rotated" : "plain", scale);
     Inputs in(B, S, A, rotated, scale);
     const trm::Attention& H = in.H;
-    const size_t n = in.d_o.count, row = size_t(A) * 64;
-    Buffer<bf16> o(n), want_o(n), dqkv(3 * n), want_dqkv(3 * n);
+    const size_t n = in.qkv.count / 3;
+    Buffer<bf16> o(n), want_o(n);
     Buffer<float> lse(size_t(B) * A * S), want_lse(lse.count);
     check(trm::attention_mma(H, in.qkv.data, want_o.data, want_lse.data, nullptr));
-    check(trm::attention_mma_bwd(H, in.qkv.data, want_o.data, want_lse.data, in.d_o.data, want_dqkv.data, nullptr));
     check(cudaDeviceSynchronize(), "attention_mma");
-    std::vector<bf16> first_o, first_dqkv;
+    std::vector<bf16> first_o;
     std::vector<float> first_lse;
     for (int run = 0; run < 3; run++) {
         o.clear();
         lse.clear();
-        dqkv.clear();
         check(trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr));
         check(cudaDeviceSynchronize(), "attention_sm90");
-        // from the other's results, so that only the backward is compared
-        check(trm::attention_sm90_bwd(H, in.qkv.data, want_o.data, want_lse.data, in.d_o.data, dqkv.data, nullptr));
-        check(cudaDeviceSynchronize(), "attention_sm90_bwd");
         const auto now_o = o.host();
-        const auto now_dqkv = dqkv.host();
         const auto now_lse = lse.host();
         if (run == 0) {
             first_o = now_o;
-            first_dqkv = now_dqkv;
             first_lse = now_lse;
             compare(call, "o", now_o, want_o.host());
             compare(call, "lse", now_lse, want_lse.host());
-            const auto want = want_dqkv.host();
-            compare(call, "dq", now_dqkv, want, 3 * row, 0, row);
-            compare(call, "dk", now_dqkv, want, 3 * row, row, 2 * row);
-            compare(call, "dv", now_dqkv, want, 3 * row, 2 * row, 3 * row);
-        } else if (memcmp(now_o.data(), first_o.data(), n * 2) != 0 || memcmp(now_lse.data(), first_lse.data(), lse.count * 4) != 0 ||
-                   memcmp(now_dqkv.data(), first_dqkv.data(), 3 * n * 2) != 0) {
+        } else if (memcmp(now_o.data(), first_o.data(), n * 2) != 0 || memcmp(now_lse.data(), first_lse.data(), lse.count * 4) != 0) {
             printf("FAILED  %s: other bits in run %d\n", call, run + 1);
             failures++;
         }
     }
-    if (!o.guarded() || !lse.guarded() || !dqkv.guarded()) {
+    if (!o.guarded() || !lse.guarded()) {
         printf("FAILED  %s: a guard was written\n", call);
         failures++;
     }
@@ -196,17 +180,12 @@ void time(const char* name, double flop, F run) {
 void time_all(int B, int S, int A) {
     Inputs in(B, S, A, true, 1.0f);
     const trm::Attention& H = in.H;
-    const size_t n = in.d_o.count;
-    Buffer<bf16> o(n), dqkv(3 * n);
+    Buffer<bf16> o(in.qkv.count / 3);
     Buffer<float> lse(size_t(B) * A * S);
     printf("B=%d S=%d A=%d d=64\n", B, S, A);
     const double flop = 4.0 * B * A * S * S * 64;
     time("attention_mma", flop, [&] { return trm::attention_mma(H, in.qkv.data, o.data, lse.data, nullptr); });
     time("attention_sm90", flop, [&] { return trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr); });
-    time("attention_mma_bwd", 2.5 * flop,
-         [&] { return trm::attention_mma_bwd(H, in.qkv.data, o.data, lse.data, in.d_o.data, dqkv.data, nullptr); });
-    time("attention_sm90_bwd", 2.5 * flop,
-         [&] { return trm::attention_sm90_bwd(H, in.qkv.data, o.data, lse.data, in.d_o.data, dqkv.data, nullptr); });
 }
 
 }  // namespace

@@ -112,7 +112,7 @@ stage_kernels() {
     done
     sed -n 's/^kernel  //p' "$run"/kernels-plain/*.log | sort -u >"$run/kernels-run.txt"
     # those of Hopper have programs of their own, see `fused`
-    grep -L '"sm90.cuh"' "$root"/cuda-kernels/*.cu | xargs sed -n 's/.*[^a-z0-9_]\([a-z0-9_]*_kernel\)(.*/\1/p' |
+    grep -L 'sm90.cuh"' "$root"/cuda-kernels/*.cu | xargs sed -n 's/.*[^a-z0-9_]\([a-z0-9_]*_kernel\)(.*/\1/p' |
         sort -u >"$run/kernels-all.txt"
     comm -13 "$run/kernels-run.txt" "$run/kernels-all.txt" | sed 's/^/NOT RUN /' | tee "$run/kernels-missing.txt"
     [ -s "$run/kernels-missing.txt" ] && failed=1

@@ -35,6 +35,8 @@ constexpr int COLUMNS = 256;       // of a block
 constexpr int STEP = 64;           // of K
 constexpr int SLOTS = 4;
 constexpr int THREADS = 128 * (GROUPS + 1);
+constexpr int COPYING = 40, MULTIPLYING = 232;  // registers of a thread
+static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
 constexpr int A_BYTES = ROWS * STEP * 2, B_BYTES = COLUMNS * STEP * 2, SLOT = A_BYTES + B_BYTES;
 constexpr int BOX_BYTES = ROWS * 64 * 2;           // 64 columns of h or c
 constexpr int HALF_BYTES = COLUMNS / 128 * BOX_BYTES;  // half of its columns
@@ -95,7 +97,7 @@ __global__ void __launch_bounds__(THREADS, 1)
 
     RingPlace<SLOTS> at;
     if (threadIdx.x < 128) {
-        fewer_registers<40>();
+        fewer_registers<COPYING>();
         if (threadIdx.x == 0) {
             for (int tile = first; tile < last; tile++) {
 #pragma unroll 1
@@ -123,7 +125,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
         }
     } else {
-        more_registers<232>();
+        more_registers<MULTIPLYING>();
         const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane = static_cast<int>(threadIdx.x) % WARP;
         const int row = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane / 4, q = lane % 4;
         const uint64_t a0 = describe_k(ring + group * 64 * STEP * 2), b0 = describe_k(ring + A_BYTES);

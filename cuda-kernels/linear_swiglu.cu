@@ -75,7 +75,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     cluster_sync();
 
     if (threadIdx.x < 128) {
-        fewer_registers<40>();
+        fewer_registers<COPYING>();
         if (threadIdx.x == 0) {
             RingPlace<STAGES> at;
             uint32_t phase_a = 0;
@@ -107,7 +107,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
         }
     } else {
-        more_registers<232>();
+        more_registers<MULTIPLYING>();
         const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane = static_cast<int>(threadIdx.x) % WARP;
         const int q = lane % 4;
         const int row_in_tile = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane / 4;

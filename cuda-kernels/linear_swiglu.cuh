@@ -19,6 +19,8 @@ constexpr int MOST_STEPS = 8;
 constexpr int A_BYTES = ROWS * STEP * 2;  // one step of x
 constexpr int STAGES = 3;                 // of the ring
 constexpr int THREADS = 3 * 128;          // copies; two warpgroups of products
+constexpr int COPYING = 40, MULTIPLYING = 232;  // registers of a thread
+static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
 constexpr int MOST_SHARED = 232448;       // of a block of sm_90
 constexpr int ALIGNMENT = 1024;           // tiles begin at a multiple of it, and dynamic shared memory need not
 

@@ -65,7 +65,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     cluster_sync();
 
     if (group == WARPGROUPS) {  // the warpgroup that loads: a thread each for states, gate and up, down
-        fewer_registers<40>();
+        fewer_registers<COPYING>();
         const int loader = threadIdx.x - WARPGROUPS * 128;
         if (loader == 0) {
             int turn = 0;
@@ -95,7 +95,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                 }
         }
     } else {
-        more_registers<232>();
+        more_registers<MULTIPLYING>();
         const bool elected = threadIdx.x % 128 == 0;
         const int row = threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;  // its channel; the other is 8 further
         int turn = 0;

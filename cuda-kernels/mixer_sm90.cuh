@@ -27,6 +27,8 @@ constexpr int BLOCKS = 2;             // of a cluster
 constexpr uint16_t BOTH = 3;          // as a mask
 constexpr int WARPGROUPS = 2;         // that compute; a further one loads
 constexpr int THREADS = 128 * (WARPGROUPS + 1);
+constexpr int COPYING = 40, MULTIPLYING = 232;  // registers of a thread
+static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
 
 constexpr uint32_t GATE_UP_BYTES = 2 * CHUNK * 128;   // one of the two tiles
 constexpr uint32_t DOWN_BYTES = ROWS * 128;

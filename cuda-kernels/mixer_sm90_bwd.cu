@@ -76,7 +76,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     cluster_sync();
 
     if (group == WARPGROUPS) {  // a thread each for gate and up, states, down
-        fewer_registers<40>();
+        fewer_registers<COPYING>();
         const int loader = threadIdx.x - WARPGROUPS * 128;
         if (loader == 0) {
             Ring<STAGES> ring;
@@ -112,7 +112,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
         }
     } else {
-        more_registers<232>();
+        more_registers<MULTIPLYING>();
         const bool elected = threadIdx.x % 128 == 0;
         const int row = threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;  // its channel; the other is 8 further
         char* tiles = groups + group * GROUP_BYTES;
@@ -314,7 +314,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
     };
     if (group == WARPGROUPS) {
-        fewer_registers<40>();
+        fewer_registers<COPYING>();
         if (threadIdx.x == WARPGROUPS * 128) {
             const bool down = first_row >= 2 * I;
             const CUtensorMap* rows = down ? &maps.p : &maps.dgu;
@@ -333,7 +333,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                 }
         }
     } else {
-        more_registers<232>();
+        more_registers<MULTIPLYING>();
         float sum[N / 2];
 #pragma unroll
         for (int i = 0; i < N / 2; i++) sum[i] = 0.0f;

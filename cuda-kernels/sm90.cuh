@@ -328,13 +328,6 @@ __device__ __forceinline__ void pin(float (&d)[N]) {
 #define TRM_OPERANDS_32(d) \
     TRM_D8(d, 0), TRM_D8(d, 8), TRM_D8(d, 16), TRM_D8(d, 24)
 
-#define TRM_REGISTERS_40 \
-    "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
-    "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
-    "%32, %33, %34, %35, %36, %37, %38, %39"
-#define TRM_OPERANDS_40(d) \
-    TRM_D8(d, 0), TRM_D8(d, 8), TRM_D8(d, 16), TRM_D8(d, 24), TRM_D8(d, 32)
-
 #define TRM_REGISTERS_48 \
     "%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, " \
     "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, " \
@@ -391,16 +384,6 @@ __device__ __forceinline__ void wgmma(float (&d)[32], const uint32_t (&a)[4], ui
         "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {" TRM_REGISTERS_32 "}, {%32, %33, %34, %35}, %36, p, 1, 1, %38;\n}\n"
         : TRM_OPERANDS_32(d)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)), "n"(TRANS_B));
-}
-
-/** d [64, 80] (+)= A B, A in registers. */
-template <int TRANS_B>
-__device__ __forceinline__ void wgmma(float (&d)[40], const uint32_t (&a)[4], uint64_t b, bool add) {
-    asm volatile(
-        "{\n.reg .pred p;\nsetp.ne.b32 p, %45, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n80k16.f32.bf16.bf16 {" TRM_REGISTERS_40 "}, {%40, %41, %42, %43}, %44, p, 1, 1, %46;\n}\n"
-        : TRM_OPERANDS_40(d)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(static_cast<int>(add)), "n"(TRANS_B));
 }
 
