@@ -16,7 +16,10 @@ mkdir -p "$folder"
 export COMPILE="$nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_$arch,code=sm_$arch \
 -I $root/tests/native -I $root/native/include -I $root/cuda-kernels"
 sources=("$root"/tests/native/{*_test,check,device/*}.cpp)
-if [ -n "${OBJECTS:-}" ]; then cp "$OBJECTS"/*.o "$folder"; else sources+=("$root"/cuda-kernels/*.cu); fi
+if [ -n "${OBJECTS:-}" ]; then # not what an older source has left there
+    for source in "$root"/cuda-kernels/*.cu; do cp "$OBJECTS/$(basename "$source" .cu).o" "$folder"; done
+else sources+=("$root"/cuda-kernels/*.cu)
+fi
 printf '%s\n' "${sources[@]}" | grep -v /emulator_test.cpp |
     xargs -P "${JOBS:-$(nproc)}" -I {} bash -c '$COMPILE -c "$1" -o "$folder/$(basename "$1").o"' _ {}
 # shellcheck disable=SC2086
