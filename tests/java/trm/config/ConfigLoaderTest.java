@@ -346,6 +346,7 @@ class ConfigLoaderTest {
                     0.999,
                     0,
                     null,
+                    null,
                     "adam_atan2",
                     1000,
                     3,

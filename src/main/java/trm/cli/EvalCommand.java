@@ -17,7 +17,6 @@ import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.device.Backend;
 import trm.io.SafeTensors;
-import trm.train.Checkpoint;
 import trm.train.DeviceExamples;
 import trm.train.Evaluator;
 
@@ -31,7 +30,7 @@ final class EvalCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder or .safetensors file.")
+    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder, .safetensors file or PyTorch's checkpoint.")
     private Path checkpoint;
 
     @Option(names = "--data", paramLabel = "DIR", description = "Data-set folder; default: the run's own.")
@@ -53,6 +52,9 @@ final class EvalCommand implements Callable<Integer> {
     private int batch;
 
     @Mixin
+    private ConfigOption settings;
+
+    @Mixin
     private DeviceOption device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
@@ -67,7 +69,7 @@ final class EvalCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
         }
         SafeTensors file = LoadedModel.file(checkpoint);
-        TrainConfig config = Checkpoint.config(file);
+        TrainConfig config = settings.of(file);
         Dataset dataset =
                 Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
         int lanes = batch > 0 ? batch : config.evaluationLanes();

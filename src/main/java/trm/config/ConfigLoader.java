@@ -40,6 +40,7 @@ public final class ConfigLoader {
             "ema",
             "ema_rate",
             "seed",
+            "load_checkpoint",
             "run_name",
             "dtype",
             "optimizer",
@@ -243,6 +244,7 @@ public final class ConfigLoader {
                 top.bool("ema", true),
                 top.number("ema_rate", 0.999),
                 top.longInteger("seed", 0),
+                top.stringOrNull("load_checkpoint"),
                 top.stringOrNull("run_name"),
                 top.string("optimizer", "adam_atan2"),
                 top.integer("checkpoint_every_steps", 1000),
@@ -482,6 +484,7 @@ public final class ConfigLoader {
         line(yaml, "ema", config.ema());
         line(yaml, "ema_rate", config.emaRate());
         line(yaml, "seed", config.seed());
+        line(yaml, "load_checkpoint", config.loadCheckpoint() == null ? null : quoted(config.loadCheckpoint()));
         line(yaml, "run_name", config.runName() == null ? null : quoted(config.runName()));
         line(yaml, "optimizer", config.optimizer());
         line(yaml, "checkpoint_every_steps", config.checkpointEverySteps());

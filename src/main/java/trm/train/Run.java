@@ -158,6 +158,7 @@ public final class Run {
                 say("resuming " + file.file() + " at step " + step + " of " + total);
             } else {
                 parameters.initialize(config.seed());
+                loadInitial(parameters);
                 loader.startPass();
             }
             Loop loop = new Loop(
@@ -173,6 +174,19 @@ public final class Run {
                     total);
             return loop.run(step, evaluated);
         }
+    }
+
+    /** Weights of {@code load_checkpoint} in place of the fresh ones, if it is set. */
+    private void loadInitial(Parameters parameters) {
+        if (config.loadCheckpoint() == null) {
+            return;
+        }
+        SafeTensors file = Checkpoint.open(Path.of(config.loadCheckpoint()), this::warn);
+        boolean reset = Checkpoint.readInitial(file, backend, parameters);
+        say("initial weights from " + file.file()
+                + (reset
+                        ? "; it has other puzzle identifiers: every puzzle vector begins as the mean of its own"
+                        : ""));
     }
 
     private void say(String text) {

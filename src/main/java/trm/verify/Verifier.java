@@ -157,16 +157,13 @@ public final class Verifier {
         String file = manifest.getFileName().toString();
         String twin = file.substring(0, file.length() - "json".length()) + "safetensors";
         GoldenCase c = new GoldenCase(name, head, manifest.resolveSibling(twin));
-        String note = "";
         switch (kind) {
             case "trajectory" -> models.trajectory(c);
-            case "evaluation" -> models.evaluation(c, "");
-            case "checkpoint" -> {
-                models.evaluation(c, "_orig_mod.");
-                note = "weights from the safetensors twin";
-            }
+            case "evaluation" -> models.evaluation(c);
+            case "checkpoint" ->
+                models.checkpoint(c, manifest.resolveSibling(head.path("file").asText()));
             default -> operations.run(c);
         }
-        return c.comparison().result(note);
+        return c.comparison().result("");
     }
 }
