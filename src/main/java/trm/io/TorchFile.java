@@ -37,6 +37,10 @@ public final class TorchFile {
     static final String COMPILED = "_orig_mod.";
 
     private static final long MAX_PICKLE_BYTES = 64L << 20;
+
+    /** Strides of 0 let a small file ask for any amount of memory; this much is granted beyond the storage's size. */
+    private static final long MAX_REPEATED_BYTES = 1L << 20;
+
     private static final byte[] ZIP = {'P', 'K', 3, 4};
 
     private final Path file;
@@ -157,6 +161,10 @@ public final class TorchFile {
         }
         if (last >= view.storage().elements()) {
             throw new FormatException(what + ": reach element " + last + " of a storage of "
+                    + view.storage().elements());
+        }
+        if (count > view.storage().elements() && count * width > MAX_REPEATED_BYTES) {
+            throw new FormatException(what + ": " + count + " elements of a storage of "
                     + view.storage().elements());
         }
         if (contiguous) {
