@@ -75,15 +75,15 @@ class DatasetTest {
 
     @Test
     void numbersAreWrittenAsPythonWritesThem() throws IOException {
-        assertEquals("3.2", DatasetInfo.pythonRepr(3.2));
-        assertEquals("0.1", DatasetInfo.pythonRepr(0.1));
-        assertEquals("2.9", DatasetInfo.pythonRepr(2.9));
-        assertEquals("100.0", DatasetInfo.pythonRepr(100));
-        assertEquals("3.3333333333333335", DatasetInfo.pythonRepr(10 / 3.0));
-        assertEquals("0.0001", DatasetInfo.pythonRepr(1e-4));
-        assertEquals("1e-05", DatasetInfo.pythonRepr(1e-5));
-        assertEquals("2e+22", DatasetInfo.pythonRepr(2e22));
-        assertEquals("-2.5", DatasetInfo.pythonRepr(-2.5));
+        assertEquals("3.2", PythonJson.number(3.2));
+        assertEquals("0.1", PythonJson.number(0.1));
+        assertEquals("2.9", PythonJson.number(2.9));
+        assertEquals("100.0", PythonJson.number(100));
+        assertEquals("3.3333333333333335", PythonJson.number(10 / 3.0));
+        assertEquals("0.0001", PythonJson.number(1e-4));
+        assertEquals("1e-05", PythonJson.number(1e-5));
+        assertEquals("2e+22", PythonJson.number(2e22));
+        assertEquals("-2.5", PythonJson.number(-2.5));
         Path path = dir.resolve("null.json");
         new DatasetInfo(0, null, 0, 3, 2, 1, 0, 1.0, 0, List.of("\u00e9")).write(path);
         assertTrue(Files.readString(path).endsWith("\"sets\": [\"\\u00e9\"]}"));

@@ -7,8 +7,8 @@ import java.nio.file.Path;
 import java.util.List;
 
 /**
- * Streams one split of a dataset whose puzzles have one example each and all carry identifier 0, as Sudoku does. Groups
- * have equal sizes, so that every file's length is known before the first row.
+ * Streams one split of a dataset whose puzzles have one example each and all carry identifier 0, as those of Sudoku and
+ * mazes do. Groups have equal sizes, so that every file's length is known before the first row.
  */
 final class SingleExampleWriter implements Closeable {
     private final Npy.Writer inputs;
@@ -43,6 +43,11 @@ final class SingleExampleWriter implements Closeable {
             inputs.put(question[i] + 1);
             labels.put(answer[i] + 1);
         }
+    }
+
+    /** As {@link #put(int[], int[])}, row by row. */
+    void put(Grid question, Grid answer) throws IOException {
+        put(question.values(), answer.values());
     }
 
     @Override

@@ -96,6 +96,8 @@ public final class Verifier {
             guarded(name, sink, n -> tensors(n, path, head));
         } else if (head.has("builder")) {
             guarded(name, sink, n -> DataCases.dataset(n, directory(path), head));
+        } else if (head.has("pass_Ks")) {
+            guarded(name, sink, n -> VotingCases.voting(n, directory(path), head));
         } else if (path.getFileName().toString().equals("case.json")) {
             sink.accept(CaseResult.unsupported(name, "not a kind of case this version replays"));
         }
