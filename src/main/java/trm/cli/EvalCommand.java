@@ -1,6 +1,9 @@
 package trm.cli;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -14,8 +17,11 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.TrainConfig;
+import trm.data.ArcVotes;
 import trm.data.Dataset;
 import trm.device.Backend;
+import trm.device.Kernels;
+import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.train.DeviceExamples;
 import trm.train.Evaluator;
@@ -24,7 +30,10 @@ import trm.train.Evaluator;
 @Command(
         name = "eval",
         mixinStandardHelpOptions = true,
-        description = "Evaluates the moving average of a run or checkpoint on a whole split.",
+        description = {
+            "Evaluates the moving average of a run or checkpoint on a whole split.",
+            "On the test split of ARC the answers to a task's augmented copies vote, as in the published evaluation."
+        },
         footer = {"", "Example: trm eval runs/demo --split test --json"})
 final class EvalCommand implements Callable<Integer> {
     @Spec
@@ -51,6 +60,12 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--batch", defaultValue = "0", description = "Lanes at once; default: the run's.")
     private int batch;
 
+    @Option(
+            names = "--submission",
+            paramLabel = "FILE",
+            description = "For ARC: write the first two answers to each test input in the form of a Kaggle submission.")
+    private Path submission;
+
     @Mixin
     private ConfigOption settings;
 
@@ -70,8 +85,9 @@ final class EvalCommand implements Callable<Integer> {
         }
         SafeTensors file = LoadedModel.file(checkpoint);
         TrainConfig config = settings.of(file);
-        Dataset dataset =
-                Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
+        Path folder = data != null ? data : Path.of(config.dataPaths().get(0));
+        Dataset dataset = Dataset.open(folder, split);
+        ArcVotes votes = votes(folder, dataset);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
@@ -84,7 +100,10 @@ final class EvalCommand implements Callable<Integer> {
                         model.parameters(),
                         model.parameters().weights(),
                         depth)) {
-            Evaluator.Result r = evaluator.evaluate(DeviceExamples.upload(backend, model.arena(), dataset), limit);
+            Kernels.Examples examples = DeviceExamples.upload(backend, model.arena(), dataset);
+            Evaluator.Result r = votes == null
+                    ? evaluator.evaluate(examples, limit)
+                    : evaluator.evaluate(examples, limit, (rows, answers, q) -> cast(votes, dataset, rows, answers, q));
             double seconds = (System.nanoTime() - began) * 1e-9;
             System.out.printf(
                     Locale.ROOT,
@@ -96,6 +115,10 @@ final class EvalCommand implements Callable<Integer> {
                     r.accuracy(),
                     r.exactAccuracy(),
                     seconds);
+            Map<Integer, Double> pass = votes == null ? Map.of() : votes.pass(ArcVotes.PASS_K);
+            if (votes != null) {
+                report(votes, pass);
+            }
             if (json) {
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("accuracy", r.accuracy());
@@ -103,9 +126,50 @@ final class EvalCommand implements Callable<Integer> {
                 result.put("puzzles", r.puzzles());
                 result.put("steps", depth);
                 result.put("seconds", seconds);
+                pass.forEach((k, score) -> result.put("ARC/pass@" + k, score));
                 Cli.json(result);
             }
         }
         return 0;
+    }
+
+    /** For the test split of ARC data, whose answers are put to the vote; null for anything else. */
+    private ArcVotes votes(Path folder, Dataset dataset) {
+        if (split.equals("test") && ArcVotes.appliesTo(folder)) {
+            return ArcVotes.of(folder, dataset.info().blankIdentifierId());
+        }
+        if (submission != null) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--submission is for the test split of ARC data; " + folder + " (" + split + ") is none");
+        }
+        return null;
+    }
+
+    private static void cast(ArcVotes votes, Dataset dataset, int[] rows, int[] answers, float[] qHalt) {
+        int length = dataset.seqLen();
+        for (int lane = 0; lane < rows.length; lane++) {
+            if (rows[lane] >= 0) {
+                votes.add(
+                        dataset.identifierOf(rows[lane]),
+                        dataset.inputRow(rows[lane]),
+                        Arrays.copyOfRange(answers, lane * length, (lane + 1) * length),
+                        qHalt[lane]);
+            }
+        }
+    }
+
+    private void report(ArcVotes votes, Map<Integer, Double> pass) {
+        StringBuilder line = new StringBuilder("ARC, share of tasks solved by the k answers with most votes:");
+        pass.forEach((k, score) -> line.append(String.format(Locale.ROOT, "  k=%d %.4f", k, score)));
+        System.out.println(line);
+        if (submission != null) {
+            try {
+                Files.writeString(submission, votes.submission(ArcVotes.ATTEMPTS));
+            } catch (IOException e) {
+                throw new FormatException(submission + ": cannot be written: " + FormatException.reason(e), e);
+            }
+            Cli.message("wrote " + submission);
+        }
     }
 }

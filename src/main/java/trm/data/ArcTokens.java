@@ -61,4 +61,29 @@ final class ArcTokens {
         }
         return new Grid(rows, columns, cells);
     }
+
+    /** The colours of a field wherever they lie: the rectangle that just holds them all; other tokens in it read as 0. */
+    static Grid find(int[] field) {
+        int top = SIDE;
+        int left = SIDE;
+        int bottom = 0;
+        int right = 0;
+        for (int i = 0; i < TOKENS; i++) {
+            if (field[i] >= FIRST_COLOUR) {
+                top = Math.min(top, i / SIDE);
+                left = Math.min(left, i % SIDE);
+                bottom = Math.max(bottom, i / SIDE + 1);
+                right = Math.max(right, i % SIDE + 1);
+            }
+        }
+        if (bottom == 0) {
+            return new Grid(0, 0, new byte[0]);
+        }
+        byte[] cells = new byte[(bottom - top) * (right - left)];
+        for (int i = 0; i < cells.length; i++) {
+            int token = field[(top + i / (right - left)) * SIDE + left + i % (right - left)];
+            cells[i] = (byte) Math.max(0, token - FIRST_COLOUR);
+        }
+        return new Grid(bottom - top, right - left, cells);
+    }
 }
