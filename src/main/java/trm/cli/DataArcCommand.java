@@ -1,12 +1,14 @@
 package trm.cli;
 
 import java.nio.file.Path;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import trm.data.ArcBuilder;
 
@@ -60,6 +62,13 @@ final class DataArcCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Cli.atLeast(spec, "--aug", aug, 0);
+        if (new HashSet<>(subsets).size() != subsets.size()) {
+            throw new ParameterException(spec.commandLine(), "--subsets " + subsets + ": found a name twice");
+        }
+        if (!subsets.containsAll(testSets)) {
+            throw new ParameterException(
+                    spec.commandLine(), "--test-set " + testSets + ": expected names among --subsets " + subsets);
+        }
         ArcBuilder.Summary made = ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, Cli::message);
         Cli.message(String.format(
                 Locale.ROOT,

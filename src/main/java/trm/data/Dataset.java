@@ -1,17 +1,17 @@
 package trm.data;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 
 /**
- * One split of a dataset folder, checked in full and held in memory. A group is one task with all of its augmented
+ * One split of a dataset folder, checked in full. A group is one task with all of its augmented
  * copies, a puzzle one such copy, an example one row of tokens: puzzle p owns the examples
  * {@code puzzleIndices[p] .. puzzleIndices[p + 1] - 1}, group g the puzzles
- * {@code groupIndices[g] .. groupIndices[g + 1] - 1}. Tokens are kept at one byte each, outside the Java heap.
- * Immutable; the returned arrays and buffers are shared and must not be written.
+ * {@code groupIndices[g] .. groupIndices[g + 1] - 1}. Tokens have one byte each, outside the Java heap, and may exceed
+ * 2 GB. Immutable; the returned arrays and buffers are shared and must not be written.
  */
 public final class Dataset {
     /** What a label that is left out of the loss becomes, PyTorch's ignore index. */
@@ -19,8 +19,8 @@ public final class Dataset {
 
     private final DatasetInfo info;
     private final int examples;
-    private final ByteBuffer inputs;
-    private final ByteBuffer labels;
+    private final TokenRows inputs;
+    private final TokenRows labels;
     private final int[] puzzleIndices;
     private final int[] groupIndices;
     private final int[] puzzleIdentifiers;
@@ -48,9 +48,9 @@ public final class Dataset {
             throw new DataException(labelsPath + ": found " + labelRows.shape()[0] + " rows, expected "
                     + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
         }
-        long bytes = inputRows.shape()[0] * info.seqLen();
-        if (bytes > Integer.MAX_VALUE) {
-            throw new DataException(inputsPath + ": found " + bytes + " tokens, expected at most " + Integer.MAX_VALUE);
+        if (inputRows.shape()[0] > Integer.MAX_VALUE) {
+            throw new DataException(
+                    inputsPath + ": found " + inputRows.shape()[0] + " rows, expected at most " + Integer.MAX_VALUE);
         }
         examples = (int) inputRows.shape()[0];
 
@@ -68,8 +68,8 @@ public final class Dataset {
             throw new DataException(infoPath + ": field 'total_groups': found " + info.totalGroups() + ", expected "
                     + (groupIndices.length - 1) + " as in " + groupsPath.getFileName());
         }
-        inputs = tokens(inputsPath, inputRows);
-        labels = tokens(labelsPath, labelRows);
+        inputs = TokenRows.of(inputsPath, inputRows, info.vocabSize());
+        labels = TokenRows.of(labelsPath, labelRows, info.vocabSize());
     }
 
     /**
@@ -128,25 +128,6 @@ public final class Dataset {
         return values;
     }
 
-    private ByteBuffer tokens(Path path, Npy array) {
-        int width = info.seqLen();
-        ByteBuffer out = ByteBuffer.allocateDirect(examples * width).order(ByteOrder.LITTLE_ENDIAN);
-        int[] row = new int[width];
-        byte[] packed = new byte[width];
-        for (int r = 0; r < examples; r++) {
-            array.copyRow(r, row);
-            for (int i = 0; i < width; i++) {
-                if (row[i] < 0 || row[i] >= info.vocabSize()) {
-                    throw new DataException(path + ": row " + r + ", column " + i + ": found token " + row[i]
-                            + ", expected 0 .. " + (info.vocabSize() - 1));
-                }
-                packed[i] = (byte) row[i];
-            }
-            out.put(packed);
-        }
-        return out.flip();
-    }
-
     public DatasetInfo info() {
         return info;
     }
@@ -161,14 +142,14 @@ public final class Dataset {
         return info.seqLen();
     }
 
-    /** Input tokens [examples, seqLen], u1, direct, little endian; a fresh view at position 0. */
-    public ByteBuffer inputBytes() {
-        return inputs.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    /** Input tokens [examples, seqLen], u1, one after the other: direct buffers, cut anywhere; fresh views. */
+    public List<ByteBuffer> inputChunks() {
+        return inputs.chunks();
     }
 
-    /** Label tokens as in the file (ignored ones keep {@code ignoreLabelId}), laid out as {@link #inputBytes()}. */
-    public ByteBuffer labelBytes() {
-        return labels.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    /** Label tokens as in the file (ignored ones keep {@code ignoreLabelId}), laid out as {@link #inputChunks()}. */
+    public List<ByteBuffer> labelChunks() {
+        return labels.chunks();
     }
 
     /** First example of each puzzle, and the number of examples: [puzzles + 1]. */
@@ -211,14 +192,10 @@ public final class Dataset {
         return row;
     }
 
-    private int[] row(ByteBuffer tokens, int example) {
+    private int[] row(TokenRows tokens, int example) {
         if (example < 0 || example >= examples) {
             throw new IndexOutOfBoundsException("example " + example + " of " + examples);
         }
-        int[] row = new int[info.seqLen()];
-        for (int i = 0; i < row.length; i++) {
-            row[i] = tokens.get(example * row.length + i) & 0xFF;
-        }
-        return row;
+        return tokens.row(example);
     }
 }

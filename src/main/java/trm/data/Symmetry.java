@@ -46,11 +46,15 @@ public enum Symmetry {
             return ARC;
         }
         int[] first = data.examples() == 0 ? new int[0] : data.inputRow(0);
-        if (List.of(16, 36, 81).contains(cells) && vocabulary == side + 2 && first.length > 0
+        if (List.of(16, 36, 81).contains(cells)
+                && vocabulary == side + 2
+                && first.length > 0
                 && Boards.legal(values(data.labelRow(0)))) {
             return SUDOKU;
         }
-        if (side * side == cells && vocabulary == MazeBuilder.VOCABULARY && count(first, 'S') == 1
+        if (side * side == cells
+                && vocabulary == MazeBuilder.VOCABULARY
+                && count(first, 'S') == 1
                 && count(first, 'G') == 1) {
             return MAZE;
         }
@@ -88,7 +92,8 @@ public enum Symmetry {
                 TreeSet<String> forms = new TreeSet<>();
                 for (int k = 0; k < Grid.TRANSFORMS; k++) {
                     forms.add(renamed(List.of(
-                            ArcTokens.find(input).transform(k), ArcTokens.find(label).transform(k))));
+                            ArcTokens.find(input).transform(k),
+                            ArcTokens.find(label).transform(k))));
                 }
                 yield forms.first();
             }
