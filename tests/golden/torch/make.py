@@ -3,7 +3,8 @@
 tensors.pt            every way a tensor can lie in its storage, every element type; tensors.safetensors: the same, packed
 tensors_protocol4.pt  the same, pickled with protocol 4
 code.pt               a pickle that runs a command when it is loaded
-nested.pt             a training state, with the weights one level down
+state.pt              a training state: weights, optimizer, step
+optimizer.pt          the state of an optimizer alone
 legacy.pt             the format before PyTorch 1.6
 """
 
@@ -62,5 +63,10 @@ torch.save(tensors, "tensors.pt")
 torch.save(compiled, "tensors_protocol4.pt", pickle_protocol=4)
 packed("tensors.safetensors", tensors)
 torch.save({"w": base, "code": Code()}, "code.pt")
-torch.save({"model": {"w": base}, "step": 3}, "nested.pt")
+weight = torch.nn.Parameter(base.clone())
+optimizer = torch.optim.AdamW([weight], lr=1e-3)
+weight.sum().backward()
+optimizer.step()
+torch.save({"model": compiled, "optimizers": [optimizer.state_dict()], "step": 3}, "state.pt")
+torch.save(optimizer.state_dict(), "optimizer.pt")
 torch.save({"w": base}, "legacy.pt", _use_new_zipfile_serialization=False)

@@ -60,6 +60,18 @@ class ArcTest {
         assertEquals(List.of("task zero0001 has only 1 different copies of 3"), notes);
     }
 
+    /** Pairs that a transform swaps: no copy differs from the task, whose pairs have no order. */
+    @Test
+    void copiesWithTheSamePairs() throws IOException {
+        write(
+                "a_challenges",
+                "{\"t\": {\"train\": [" + "{\"input\": [[0, 0]], \"output\": [[0]]}, "
+                        + "{\"input\": [[0], [0]], \"output\": [[0]]}], \"test\": [{\"input\": [[0]]}]}}");
+        List<String> notes = new ArrayList<>();
+        ArcBuilder.build(dir.resolve("x") + "", List.of("a"), List.of(), dir.resolve("out"), 2, 0, notes::add);
+        assertEquals(List.of("task t has only 0 different copies of 2"), notes);
+    }
+
     /** The order of identifiers is the training split's even where the first subset is a test set; none is no test split. */
     @Test
     void onlyATestSet() {

@@ -54,7 +54,7 @@ class TorchFileTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"tensors.pt", "tensors_protocol4.pt"})
+    @ValueSource(strings = {"tensors.pt", "tensors_protocol4.pt", "state.pt"})
     void everyLayoutAndType(String name) {
         SafeTensors expected = SafeTensors.open(FILES.resolve("tensors.safetensors"));
         assertTrue(expected.names().size() >= 17);
@@ -112,7 +112,7 @@ class TorchFileTest {
     @Test
     void otherFiles() throws IOException {
         assertReadFails(
-                FILES.resolve("nested.pt"), "its entry 'model' is a table; expected tensors only, a state_dict");
+                FILES.resolve("optimizer.pt"), "its entry 'state' is a table; expected tensors only, a state_dict");
         assertReadFails(FILES.resolve("legacy.pt"), "not a zip archive", "the format before that: load it and save it");
         assertReadFails(FILES.resolve("tensors.safetensors"), "not a zip archive");
         assertReadFails(temp.resolve("none.pt"), "no such file");
@@ -161,7 +161,8 @@ class TorchFileTest {
         assertReadFails(pickled("X\u0001\u0000\u0000\u0000xQ."), "a reference to x", refused);
         assertReadFails(pickled(ONE.replace("FloatStorage", "CharStorage")), "'torch.CharStorage'", refused);
         assertReadFails(pickled("]."), "holds a list; expected a table of tensors, a state_dict");
-        assertReadFails(pickled("}(K\u0001K\u0002u."), "a table has the key 1; expected a string");
+        assertReadFails(pickled("}(K\u0001K\u0002u."), "its entry '1' is 2; expected tensors only, a state_dict");
+        assertReadFails(pickled("}(]K\u0002u."), "a table has the key a list; expected a string or a number");
         assertReadFails(pickled("X\u0000\u0000\u0000\u007fx."), "a string of 2130706432 bytes, where 2 are left");
         assertReadFails(pickled("tR."), "damaged pickle: ");
         assertReadFails(pickled(ONE.substring(0, 60)), "damaged pickle: ");

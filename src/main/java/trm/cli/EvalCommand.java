@@ -3,7 +3,6 @@ package trm.cli;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -23,6 +22,7 @@ import trm.device.Backend;
 import trm.device.Kernels;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
+import trm.train.ArcVoting;
 import trm.train.DeviceExamples;
 import trm.train.Evaluator;
 
@@ -87,7 +87,7 @@ final class EvalCommand implements Callable<Integer> {
         TrainConfig config = settings.of(file);
         Path folder = data != null ? data : Path.of(config.dataPaths().get(0));
         Dataset dataset = Dataset.open(folder, split);
-        ArcVotes votes = votes(folder, dataset);
+        ArcVoting voting = voting(folder, dataset);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
@@ -101,9 +101,8 @@ final class EvalCommand implements Callable<Integer> {
                         model.parameters().weights(),
                         depth)) {
             Kernels.Examples examples = DeviceExamples.upload(backend, model.arena(), dataset);
-            Evaluator.Result r = votes == null
-                    ? evaluator.evaluate(examples, limit)
-                    : evaluator.evaluate(examples, limit, (rows, answers, q) -> cast(votes, dataset, rows, answers, q));
+            Evaluator.Result r =
+                    evaluator.evaluate(examples, limit, () -> false, voting).orElseThrow();
             double seconds = (System.nanoTime() - began) * 1e-9;
             System.out.printf(
                     Locale.ROOT,
@@ -115,9 +114,11 @@ final class EvalCommand implements Callable<Integer> {
                     r.accuracy(),
                     r.exactAccuracy(),
                     seconds);
-            Map<Integer, Double> pass = votes == null ? Map.of() : votes.pass(ArcVotes.PASS_K);
-            if (votes != null) {
-                report(votes, pass);
+            Map<Integer, Double> pass =
+                    voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
+            if (voting != null) {
+                System.out.println(ArcVoting.describe(pass));
+                writeSubmission(voting.votes());
             }
             if (json) {
                 Map<String, Object> result = new LinkedHashMap<>();
@@ -133,43 +134,26 @@ final class EvalCommand implements Callable<Integer> {
         return 0;
     }
 
-    /** For the test split of ARC data, whose answers are put to the vote; null for anything else. */
-    private ArcVotes votes(Path folder, Dataset dataset) {
-        if (split.equals("test") && ArcVotes.appliesTo(folder)) {
-            return ArcVotes.of(folder, dataset.info().blankIdentifierId());
-        }
-        if (submission != null) {
+    /** For the test split of ARC data; null for anything else. */
+    private ArcVoting voting(Path folder, Dataset dataset) {
+        ArcVoting voting = split.equals("test") ? ArcVoting.of(folder, dataset) : null;
+        if (submission != null && voting == null) {
             throw new ParameterException(
                     spec.commandLine(),
                     "--submission is for the test split of ARC data; " + folder + " (" + split + ") is none");
         }
-        return null;
+        return voting;
     }
 
-    private static void cast(ArcVotes votes, Dataset dataset, int[] rows, int[] answers, float[] qHalt) {
-        int length = dataset.seqLen();
-        for (int lane = 0; lane < rows.length; lane++) {
-            if (rows[lane] >= 0) {
-                votes.add(
-                        dataset.identifierOf(rows[lane]),
-                        dataset.inputRow(rows[lane]),
-                        Arrays.copyOfRange(answers, lane * length, (lane + 1) * length),
-                        qHalt[lane]);
-            }
+    private void writeSubmission(ArcVotes votes) {
+        if (submission == null) {
+            return;
         }
-    }
-
-    private void report(ArcVotes votes, Map<Integer, Double> pass) {
-        StringBuilder line = new StringBuilder("ARC, share of tasks solved by the k answers with most votes:");
-        pass.forEach((k, score) -> line.append(String.format(Locale.ROOT, "  k=%d %.4f", k, score)));
-        System.out.println(line);
-        if (submission != null) {
-            try {
-                Files.writeString(submission, votes.submission(ArcVotes.ATTEMPTS));
-            } catch (IOException e) {
-                throw new FormatException(submission + ": cannot be written: " + FormatException.reason(e), e);
-            }
-            Cli.message("wrote " + submission);
+        try {
+            Files.writeString(submission, votes.submission(ArcVotes.ATTEMPTS));
+        } catch (IOException e) {
+            throw new FormatException(submission + ": cannot be written: " + FormatException.reason(e), e);
         }
+        Cli.message("wrote " + submission);
     }
 }

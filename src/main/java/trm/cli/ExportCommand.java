@@ -33,8 +33,8 @@ import trm.io.TorchWriter;
 final class ExportCommand implements Callable<Integer> {
     private static final String ROOT = trm.model.Parameters.ROOT;
 
-    /** Initial latents: the published code keeps them in the compute type. */
-    private static final List<String> LATENTS = List.of(ROOT + "H_init", ROOT + "L_init");
+    /** How the names of initial latents end: the published code keeps these in the compute type. */
+    private static final String LATENT = "_init";
 
     /** A tensor to write: its name in the new file and in the old one. */
     private record Item(String name, SafeTensors.Entry source) {}
@@ -90,7 +90,7 @@ final class ExportCommand implements Callable<Integer> {
         TorchWriter writer = new TorchWriter();
         for (Item item : items) {
             SafeTensors.Entry e = item.source;
-            if (bf16 && LATENTS.contains(item.name)) {
+            if (bf16 && item.name.endsWith(LATENT)) {
                 writer.addBfloat16(item.name, e.shape(), file.floats(e.name()));
             } else {
                 writer.add(item.name, e.dtype(), e.shape(), file.bytes(e.name()));

@@ -38,6 +38,9 @@ final class TensorUnpickler extends Unpickler {
     private static final String TENSOR = "torch._utils._rebuild_tensor_v2";
     private static final String PARAMETER = "torch._utils._rebuild_parameter";
 
+    /** Where a training state keeps its weights. */
+    private static final String MODEL = "model";
+
     /** What may be called. */
     private static final Set<String> GLOBALS = Set.of(ORDERED_DICT, TENSOR, PARAMETER);
 
@@ -89,7 +92,8 @@ final class TensorUnpickler extends Unpickler {
     }
 
     /**
-     * The tensors of a table by name, in its order.
+     * The tensors of a table by name, in its order; of a table that has such a one under {@value #MODEL}, beside the state
+     * of an optimizer for instance, those of that one.
      *
      * @throws FormatException if the pickle has anything but such a table in it, or is damaged
      */
@@ -106,12 +110,13 @@ final class TensorUnpickler extends Unpickler {
             throw new FormatException(where + "holds " + shown(value) + "; expected a table of tensors, a state_dict");
         }
         Map<String, View> tensors = new LinkedHashMap<>();
-        table.forEach((name, tensor) -> {
+        Map<?, ?> weights = table.get(MODEL) instanceof Map<?, ?> inner ? inner : table;
+        weights.forEach((name, tensor) -> {
             if (!(tensor instanceof View view)) {
                 throw new FormatException(where + "its entry '" + name + "' is " + shown(tensor)
                         + "; expected tensors only, a state_dict");
             }
-            tensors.put((String) name, view);
+            tensors.put(name.toString(), view);
         });
         return tensors;
     }
@@ -134,7 +139,7 @@ final class TensorUnpickler extends Unpickler {
                     throw refused("attributes of " + shown(stack.peek()));
                 }
             }
-            case Opcodes.EMPTY_DICT -> stack.add(new LinkedHashMap<String, Object>());
+            case Opcodes.EMPTY_DICT -> stack.add(new LinkedHashMap<Object, Object>());
             case Opcodes.SETITEM -> {
                 Object value = stack.pop();
                 List<Object> item = Arrays.asList(stack.pop(), value);
@@ -173,12 +178,13 @@ final class TensorUnpickler extends Unpickler {
 
     private void put(List<Object> items) {
         @SuppressWarnings("unchecked")
-        Map<String, Object> table = (Map<String, Object>) stack.peek();
+        Map<Object, Object> table = (Map<Object, Object>) stack.peek();
         for (int i = 0; i < items.size(); i += 2) {
-            if (!(items.get(i) instanceof String name)) {
-                throw new FormatException(where + "a table has the key " + shown(items.get(i)) + "; expected a string");
+            if (!(items.get(i) instanceof String) && !(items.get(i) instanceof Integer)) {
+                throw new FormatException(
+                        where + "a table has the key " + shown(items.get(i)) + "; expected a string or a number");
             }
-            table.put(name, items.get(i + 1));
+            table.put(items.get(i), items.get(i + 1));
         }
     }
 
@@ -191,7 +197,7 @@ final class TensorUnpickler extends Unpickler {
                 if (arguments.length > 0) {
                     throw refused("a call of " + ORDERED_DICT + " with " + arguments.length + " arguments");
                 }
-                yield new LinkedHashMap<String, Object>();
+                yield new LinkedHashMap<Object, Object>();
             }
             case PARAMETER -> arguments[0];
             default ->

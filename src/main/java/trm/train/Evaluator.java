@@ -92,20 +92,15 @@ public final class Evaluator implements AutoCloseable {
 
     /** All of {@code examples}, or the first {@code limit}; a remainder fills its batch with empty lanes. */
     public Result evaluate(Kernels.Examples examples, long limit) {
-        return evaluate(examples, limit, () -> false).orElseThrow();
+        return evaluate(examples, limit, () -> false, null).orElseThrow();
     }
 
-    /** The same, handing on the answers themselves. */
-    public Result evaluate(Kernels.Examples examples, long limit, AnswerListener answers) {
-        return evaluate(examples, limit, () -> false, answers).orElseThrow();
-    }
-
-    /** As {@link #evaluate(Kernels.Examples, long)}; empty if {@code stop} came true before the last batch was done. */
-    public Optional<Result> evaluate(Kernels.Examples examples, long limit, BooleanSupplier stop) {
-        return evaluate(examples, limit, stop, null);
-    }
-
-    private Optional<Result> evaluate(
+    /**
+     * As {@link #evaluate(Kernels.Examples, long)}; empty if {@code stop} came true before the last batch was done.
+     *
+     * @param answers sees the answers themselves, null for nobody
+     */
+    public Optional<Result> evaluate(
             Kernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
         long count = Math.min(limit, examples.ids().count());
         int batch = (int) allHalted.count();
