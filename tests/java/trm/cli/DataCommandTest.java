@@ -84,6 +84,30 @@ class DataCommandTest {
     }
 
     @Test
+    void csv() throws IOException {
+        Path file = Files.writeString(temp.resolve("own.csv"), "start,end\n..X,OXX\n");
+        Object[] args = {
+            "data",
+            "csv",
+            "--train",
+            file,
+            "--test",
+            file,
+            "--question",
+            "start",
+            "--answer",
+            "end",
+            "--out",
+            temp.resolve("out")
+        };
+        String said = Trm.execute(args).assertDone().err();
+        assertTrue(said.contains("1 training and 1 test puzzles of 3 cells, 4 tokens"), said);
+        assertTrue(said.contains("those of '.OX' in this order"), said);
+        args[7] = "begin";
+        Trm.execute(args).assertFails(1, file + ":1: header: found 'start,end', expected columns 'begin' and 'end'");
+    }
+
+    @Test
     void inspect() throws IOException {
         Trm.Result result = Trm.execute("data", "inspect", GOLDEN.resolve("maze_small/expected"), "--json");
         assertTrue(result.assertDone().out().contains("train: 48 examples, 48 puzzles"), result.out());

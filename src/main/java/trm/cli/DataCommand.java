@@ -21,6 +21,7 @@ import trm.data.SudokuBuilder;
             DataCommand.SudokuMini.class,
             DataMazeCommand.class,
             DataArcCommand.class,
+            DataCsvCommand.class,
             DataInspectCommand.class
         },
         footer = {"", "Example: trm data sudoku-mini --side 4 --out data/mini"})
