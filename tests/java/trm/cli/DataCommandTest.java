@@ -69,7 +69,7 @@ class DataCommandTest {
             out
         };
         String said = Trm.execute(args).assertDone().err();
-        assertTrue(said.contains("task zero0001 has only 1 different copies of 3"), said);
+        assertTrue(said.contains("the fewest, 1, has zero0001"), said);
         assertTrue(said.contains("3 tasks, 11 puzzle identifiers, 32 training examples, 4 test examples"), said);
         args[9] = "-1";
         Trm.execute(args).assertFails(2, "--aug -1: expected at least 0");

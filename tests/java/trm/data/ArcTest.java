@@ -57,7 +57,11 @@ class ArcTest {
                 5,
                 notes::add);
         Golden.assertSameFolder(Golden.path("datasets/arc_edge/expected"), edge);
-        assertEquals(List.of("task zero0001 has only 1 different copies of 3"), notes);
+        assertEquals(
+                List.of(
+                        "subset evaluation2 has no solutions: 1 outputs are taken to be [[0]]",
+                        "1 of 3 tasks have fewer than 3 different copies; the fewest, 1, has zero0001"),
+                notes);
     }
 
     /** Pairs that a transform swaps: no copy differs from the task, whose pairs have no order. */
@@ -69,7 +73,7 @@ class ArcTest {
                         + "{\"input\": [[0], [0]], \"output\": [[0]]}], \"test\": [{\"input\": [[0]]}]}}");
         List<String> notes = new ArrayList<>();
         ArcBuilder.build(dir.resolve("x") + "", List.of("a"), List.of(), dir.resolve("out"), 2, 0, notes::add);
-        assertEquals(List.of("task t has only 0 different copies of 2"), notes);
+        assertEquals("1 of 1 tasks have fewer than 2 different copies; the fewest, 0, has t", notes.get(1));
     }
 
     /** The order of identifiers is the training split's even where the first subset is a test set; none is no test split. */

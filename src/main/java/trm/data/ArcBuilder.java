@@ -40,6 +40,8 @@ public final class ArcBuilder {
     private final Consumer<String> notes;
     private final List<Group> train = new ArrayList<>();
     private final List<Group> test = new ArrayList<>();
+    private int scarce; // tasks with fewer copies than asked for
+    private List<ArcCopy> scarcest; // the copies of that with fewest
     private final ObjectNode testPuzzles = JsonNodeFactory.instance.objectNode();
 
     private ArcBuilder(long seed, int aug, Consumer<String> notes) {
@@ -65,7 +67,7 @@ public final class ArcBuilder {
      * @param testSets which of the subsets are kept for the test split
      * @param aug      copies of each task
      * @param seed     of the legacy generator, 0 .. 2^32 - 1
-     * @param notes    is told of subsets without solutions and of tasks with fewer copies
+     * @param notes    is told of subsets without solutions, and how many tasks have fewer copies
      * @throws DataException if an argument or a file is wrong
      */
     public static Summary build(
@@ -89,7 +91,12 @@ public final class ArcBuilder {
         }
         ArcBuilder builder = new ArcBuilder(seed, aug, notes);
         for (String subset : subsets) {
-            builder.addSubset(ArcTask.readSubset(prefix, subset), testSets.contains(subset));
+            builder.addSubset(ArcTask.readSubset(prefix, subset, notes), testSets.contains(subset));
+        }
+        if (builder.scarce > 0) {
+            notes.accept(builder.scarce + " of " + builder.train.size() + " tasks have fewer than " + aug
+                    + " different copies; the fewest, " + (builder.scarcest.size() - 1) + ", has "
+                    + builder.scarcest.get(0).task());
         }
         return builder.write(out);
     }
@@ -125,7 +132,8 @@ public final class ArcBuilder {
             }
         }
         if (copies.size() <= aug) {
-            notes.accept("task " + task.id() + " has only " + (copies.size() - 1) + " different copies of " + aug);
+            scarce++;
+            scarcest = scarcest == null || copies.size() < scarcest.size() ? copies : scarcest;
         }
         return copies;
     }

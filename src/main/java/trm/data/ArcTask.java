@@ -13,6 +13,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Consumer;
 
 /**
  * One ARC task: pairs of grids of up to 30 x 30 cells of ten colours.
@@ -48,9 +49,10 @@ record ArcTask(String id, List<Pair> train, List<Pair> test, boolean testFirst, 
      * {@code PREFIX_SUBSET_solutions.json}; either may be gzipped and end in ".gz". Without solutions, test pairs that
      * have no output get the grid [[0]].
      *
+     * @param notes is told of the latter
      * @throws DataException naming file, task and place, if one is missing or not as it should be
      */
-    static List<ArcTask> readSubset(String prefix, String subset) {
+    static List<ArcTask> readSubset(String prefix, String subset, Consumer<String> notes) {
         Path challenges = find(prefix + "_" + subset + "_challenges.json");
         if (challenges == null) {
             throw new DataException(prefix + "_" + subset + "_challenges.json: file not found, nor with .gz");
@@ -59,21 +61,21 @@ record ArcTask(String id, List<Pair> train, List<Pair> test, boolean testFirst, 
         JsonNode tasks = object(challenges, json(challenges));
         JsonNode outputs = solutions == null ? null : object(solutions, json(solutions));
         List<ArcTask> read = new ArrayList<>();
+        int[] unknown = {0};
         tasks.fields().forEachRemaining(field -> {
             String id = field.getKey();
             if (outputs != null) {
                 fill(solutions + ": task '" + id + "': ", field.getValue(), outputs.get(id));
             } else {
-                field.getValue().path("test").forEach(pair -> {
-                    if (pair.isObject() && !pair.has("output")) {
-                        ((ObjectNode) pair).putArray("output").addArray().add(0);
-                    }
-                });
+                unknown[0] += fillUnknown(field.getValue());
             }
             read.add(task(challenges + ": task '" + id + "': ", id, field.getValue()));
         });
         if (read.isEmpty()) {
             throw new DataException(challenges + ": found no task, expected at least one");
+        }
+        if (unknown[0] > 0) {
+            notes.accept("subset " + subset + " has no solutions: " + unknown[0] + " outputs are taken to be [[0]]");
         }
         return read;
     }
@@ -129,6 +131,18 @@ record ArcTask(String id, List<Pair> train, List<Pair> test, boolean testFirst, 
                 pair.set("output", outputs.get(i));
             }
         }
+    }
+
+    /** How many test pairs had no output. */
+    private static int fillUnknown(JsonNode task) {
+        int filled = 0;
+        for (JsonNode pair : task.path("test")) {
+            if (pair.isObject() && !pair.has("output")) {
+                ((ObjectNode) pair).putArray("output").addArray().add(0);
+                filled++;
+            }
+        }
+        return filled;
     }
 
     private static ArcTask task(String where, String id, JsonNode json) {
