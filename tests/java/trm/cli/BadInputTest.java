@@ -299,7 +299,9 @@ class BadInputTest {
                 .add("w", "F32", new long[] {2}, new float[2])
                 .writeTo(file);
         Trm.execute("eval", file)
-                .assertFails(1, file + ": metadata has no 'config'; expected a checkpoint of trm train");
+                .assertFails(1, file + ": carries no settings, and there is no all_config.yaml beside it", "--config");
+        Trm.execute("export", file, "--out", temp.resolve("out.safetensors"))
+                .assertFails(1, file + ": none of its 1 tensors has a name that begins with 'model.inner.'");
     }
 
     @Test

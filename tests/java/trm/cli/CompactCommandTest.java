@@ -88,6 +88,8 @@ class CompactCommandTest {
         Path csv = Path.of("data/sudoku/test.csv");
         Trm.execute("data", "sudoku", "--train", csv, "--test", csv, "--out", temp.resolve("out"), "--compact")
                 .assertFails(2, "--compact with --aug 0: expected copies");
+        Trm.execute("data", "maze", "--train", csv, "--test", csv, "--out", temp.resolve("out"), "--compact")
+                .assertFails(2, "--compact without --aug: expected copies");
         assertTrue(Files.notExists(temp.resolve("out")));
     }
 

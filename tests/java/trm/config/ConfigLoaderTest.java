@@ -103,7 +103,11 @@ class ConfigLoaderTest {
                 "++arch.mlp_t=True",
                 "arch.hidden_size=32",
                 "data_paths=[data/x, \"data/y\"]",
-                "evaluators=[]",
+                "evaluators=[{name: arc@ARC}]",
+                "checkpoint_path=checkpoints/x",
+                "min_eval_interval=0",
+                "eval_save_outputs=[]",
+                "load_checkpoint=a/b.pt",
                 "ema=False",
                 "eval_interval=null",
                 "data_shape={seq_len: 4, vocab_size: 5, num_puzzle_identifiers: 6}",
@@ -181,7 +185,8 @@ class ConfigLoaderTest {
                 "ema: 1 | x.yaml:2: ema is 1; expected true or false",
                 "run_name: {a: b} | x.yaml:2: run_name is a table; expected a string",
                 "optimizer: sgd | x.yaml:2: optimizer is 'sgd': must be one of adam_atan2, adamw",
-                "evaluators: [arc] | x.yaml:2: evaluators is a list; expected []: not supported by this version",
+                "evaluators: [arc] | x.yaml:2: evaluators is a list; expected [] or [{name: arc@ARC}]: not supported",
+                "min_eval_interval: 3 | x.yaml:2: min_eval_interval is 3; expected 0: not supported by this version",
                 "freeze_weights: true | x.yaml:2: freeze_weights is true; expected false: not supported by this version",
                 "defaults: [arch: trm, db: x] | x.yaml:2: defaults is a list; expected only 'arch: NAME' and '_self_' in it",
                 "arch: hrm | x.yaml:2: arch.name is 'hrm': not supported by this version; supported: trm",
@@ -286,7 +291,9 @@ class ConfigLoaderTest {
                 "eval_batch_size=2",
                 "recompute=gate_up",
                 "micro_batches=6",
+                "load_checkpoint=some run/step_1",
                 "memory=1.5 GB");
+        assertEquals("some run/step_1", odd.loadCheckpoint());
         assertEquals(1_500_000_000, odd.memory());
         assertEquals("null", odd.runName());
         for (TrainConfig config : List.of(odd, parse(DATA))) {
@@ -345,6 +352,7 @@ class ConfigLoaderTest {
                     true,
                     0.999,
                     0,
+                    null,
                     null,
                     "adam_atan2",
                     1000,

@@ -67,7 +67,7 @@ class CompactTest {
         Dataset train = Dataset.open(found, "train");
         assertEquals(tasks, train.storedRows());
         assertEquals(records, train.augmentations());
-        assertEquals(tasks * train.seqLen(), train.inputBytes().remaining());
+        assertEquals(tasks * train.seqLen(), train.inputChunks().get(0).remaining());
         assertTrue(train.augmentationBytes().isDirect());
         assertNull(Dataset.open(found, "test").origins());
         String type = Npy.open(expected.resolve("train/all__inputs.npy")).dtype();

@@ -6,8 +6,10 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -40,15 +42,17 @@ class DatasetTest {
                 Npy labels = Npy.open(folder.resolve(split + "/all__labels.npy"));
                 assertEquals(inputs.shape()[0], data.examples());
                 assertEquals(inputs.shape()[1], data.seqLen());
-                assertTrue(data.inputBytes().isDirect() && data.labelBytes().isDirect());
-                assertEquals(data.examples() * data.seqLen(), data.inputBytes().remaining());
+                ByteBuffer inputBytes = data.inputChunks().get(0);
+                ByteBuffer labelBytes = data.labelChunks().get(0);
+                assertTrue(inputBytes.isDirect() && labelBytes.isDirect());
+                assertEquals(data.examples() * data.seqLen(), inputBytes.remaining());
                 for (int r = 0; r < data.examples(); r++) {
                     for (int i = 0; i < data.seqLen(); i++) {
                         int at = r * data.seqLen() + i;
                         int label = (int) labels.get(at);
                         assertEquals(inputs.get(at), data.inputRow(r)[i]);
-                        assertEquals(inputs.get(at), data.inputBytes().get(at));
-                        assertEquals(label, data.labelBytes().get(at));
+                        assertEquals(inputs.get(at), inputBytes.get(at));
+                        assertEquals(label, labelBytes.get(at));
                         assertEquals(label == 0 ? -100 : label, data.labelRow(r)[i]);
                     }
                 }
@@ -58,6 +62,36 @@ class DatasetTest {
                     }
                 }
             }
+        }
+    }
+
+    /** Parts that end within a row, as those of files beyond 2 GB do: mapped, and copied from a wider type. */
+    @Test
+    void rowsAcrossParts() {
+        int[] values = new int[60];
+        Arrays.setAll(values, i -> i * 7 % 50);
+        byte[] narrow = new byte[60];
+        for (int i = 0; i < narrow.length; i++) {
+            narrow[i] = (byte) values[i];
+        }
+        Npy.write(dir.resolve("u1.npy"), new int[] {12, 5}, narrow);
+        Npy.write(dir.resolve("i4.npy"), new int[] {12, 5}, values);
+        for (String name : new String[] {"u1.npy", "i4.npy"}) {
+            Path path = dir.resolve(name);
+            TokenRows rows = TokenRows.of(path, Npy.open(path, 8), 50, 8);
+            assertEquals(8, rows.chunks().size());
+            int at = 0;
+            for (ByteBuffer chunk : rows.chunks()) {
+                while (chunk.hasRemaining()) {
+                    assertEquals(values[at++], chunk.get());
+                }
+            }
+            assertEquals(60, at);
+            for (int r = 0; r < 12; r++) {
+                assertArrayEquals(Arrays.copyOfRange(values, 5 * r, 5 * r + 5), rows.row(r));
+            }
+            Golden.assertFails(
+                    () -> TokenRows.of(path, Npy.open(path, 8), 49, 8), "row 1, column 2: found token 49", "0 .. 48");
         }
     }
 
@@ -75,15 +109,15 @@ class DatasetTest {
 
     @Test
     void numbersAreWrittenAsPythonWritesThem() throws IOException {
-        assertEquals("3.2", DatasetInfo.pythonRepr(3.2));
-        assertEquals("0.1", DatasetInfo.pythonRepr(0.1));
-        assertEquals("2.9", DatasetInfo.pythonRepr(2.9));
-        assertEquals("100.0", DatasetInfo.pythonRepr(100));
-        assertEquals("3.3333333333333335", DatasetInfo.pythonRepr(10 / 3.0));
-        assertEquals("0.0001", DatasetInfo.pythonRepr(1e-4));
-        assertEquals("1e-05", DatasetInfo.pythonRepr(1e-5));
-        assertEquals("2e+22", DatasetInfo.pythonRepr(2e22));
-        assertEquals("-2.5", DatasetInfo.pythonRepr(-2.5));
+        assertEquals("3.2", PythonJson.number(3.2));
+        assertEquals("0.1", PythonJson.number(0.1));
+        assertEquals("2.9", PythonJson.number(2.9));
+        assertEquals("100.0", PythonJson.number(100));
+        assertEquals("3.3333333333333335", PythonJson.number(10 / 3.0));
+        assertEquals("0.0001", PythonJson.number(1e-4));
+        assertEquals("1e-05", PythonJson.number(1e-5));
+        assertEquals("2e+22", PythonJson.number(2e22));
+        assertEquals("-2.5", PythonJson.number(-2.5));
         Path path = dir.resolve("null.json");
         new DatasetInfo(0, null, 0, 3, 2, 1, 0, 1.0, 0, List.of("\u00e9")).write(path);
         assertTrue(Files.readString(path).endsWith("\"sets\": [\"\\u00e9\"]}"));

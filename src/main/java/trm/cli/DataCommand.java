@@ -18,8 +18,16 @@ import trm.data.SudokuBuilder;
 @Command(
         name = "data",
         mixinStandardHelpOptions = true,
-        description = "Makes data-set folders in the published layout.",
-        subcommands = {DataCommand.Sudoku.class, DataCommand.SudokuMini.class, DataCommand.Compact.class},
+        description = "Makes data-set folders in the published layout, and looks into them.",
+        subcommands = {
+            DataCommand.Sudoku.class,
+            DataCommand.SudokuMini.class,
+            DataMazeCommand.class,
+            DataArcCommand.class,
+            DataCsvCommand.class,
+            DataCommand.Compact.class,
+            DataInspectCommand.class
+        },
         footer = {"", "Example: trm data sudoku-mini --side 4 --out data/mini"})
 final class DataCommand implements Runnable {
     @Spec

@@ -1,5 +1,7 @@
 package trm.cli;
 
+import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -14,10 +16,13 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.TrainConfig;
+import trm.data.ArcVotes;
 import trm.data.Dataset;
 import trm.device.Backend;
+import trm.device.Kernels;
+import trm.io.FormatException;
 import trm.io.SafeTensors;
-import trm.train.Checkpoint;
+import trm.train.ArcVoting;
 import trm.train.DeviceExamples;
 import trm.train.Evaluator;
 
@@ -25,13 +30,16 @@ import trm.train.Evaluator;
 @Command(
         name = "eval",
         mixinStandardHelpOptions = true,
-        description = "Evaluates the moving average of a run or checkpoint on a whole split.",
+        description = {
+            "Evaluates the moving average of a run or checkpoint on a whole split.",
+            "On the test split of ARC the answers to a task's augmented copies vote, as in the published evaluation."
+        },
         footer = {"", "Example: trm eval runs/demo --split test --json"})
 final class EvalCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder or .safetensors file.")
+    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder, .safetensors file or PyTorch's checkpoint.")
     private Path checkpoint;
 
     @Option(names = "--data", paramLabel = "DIR", description = "Data-set folder; default: the run's own.")
@@ -52,6 +60,15 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--batch", defaultValue = "0", description = "Lanes at once; default: the run's.")
     private int batch;
 
+    @Option(
+            names = "--submission",
+            paramLabel = "FILE",
+            description = "For ARC: write the first two answers to each test input in the form of a Kaggle submission.")
+    private Path submission;
+
+    @Mixin
+    private ConfigOption settings;
+
     @Mixin
     private DeviceOption device;
 
@@ -67,9 +84,10 @@ final class EvalCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
         }
         SafeTensors file = LoadedModel.file(checkpoint);
-        TrainConfig config = Checkpoint.config(file);
-        Dataset dataset =
-                Dataset.open(data != null ? data : Path.of(config.dataPaths().get(0)), split);
+        TrainConfig config = settings.of(file);
+        Path folder = data != null ? data : Path.of(config.dataPaths().get(0));
+        Dataset dataset = Dataset.open(folder, split);
+        ArcVoting voting = voting(folder, dataset);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
@@ -82,7 +100,9 @@ final class EvalCommand implements Callable<Integer> {
                         model.parameters(),
                         model.parameters().weights(),
                         depth)) {
-            Evaluator.Result r = evaluator.evaluate(DeviceExamples.upload(backend, model.arena(), dataset), limit);
+            Kernels.Examples examples = DeviceExamples.upload(backend, model.arena(), dataset);
+            Evaluator.Result r =
+                    evaluator.evaluate(examples, limit, () -> false, voting).orElseThrow();
             double seconds = (System.nanoTime() - began) * 1e-9;
             System.out.printf(
                     Locale.ROOT,
@@ -94,6 +114,12 @@ final class EvalCommand implements Callable<Integer> {
                     r.accuracy(),
                     r.exactAccuracy(),
                     seconds);
+            Map<Integer, Double> pass =
+                    voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
+            if (voting != null) {
+                System.out.println(ArcVoting.describe(pass));
+                writeSubmission(voting.votes());
+            }
             if (json) {
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("accuracy", r.accuracy());
@@ -101,9 +127,33 @@ final class EvalCommand implements Callable<Integer> {
                 result.put("puzzles", r.puzzles());
                 result.put("steps", depth);
                 result.put("seconds", seconds);
+                pass.forEach((k, score) -> result.put("ARC/pass@" + k, score));
                 Cli.json(result);
             }
         }
         return 0;
+    }
+
+    /** For the test split of ARC data; null for anything else. */
+    private ArcVoting voting(Path folder, Dataset dataset) {
+        ArcVoting voting = split.equals("test") ? ArcVoting.of(folder, dataset) : null;
+        if (submission != null && voting == null) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--submission is for the test split of ARC data; " + folder + " (" + split + ") is none");
+        }
+        return voting;
+    }
+
+    private void writeSubmission(ArcVotes votes) {
+        if (submission == null) {
+            return;
+        }
+        try {
+            Files.writeString(submission, votes.submission(ArcVotes.ATTEMPTS));
+        } catch (IOException e) {
+            throw new FormatException(submission + ": cannot be written: " + FormatException.reason(e), e);
+        }
+        Cli.message("wrote " + submission);
     }
 }

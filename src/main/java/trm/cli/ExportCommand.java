@@ -1,25 +1,49 @@
 package trm.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import trm.config.ConfigLoader;
+import trm.config.TrainConfig;
+import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.io.SafeTensorsWriter;
-import trm.train.Checkpoint;
+import trm.io.TorchWriter;
 
-/** Writes a run's averaged weights under the reference's plain names. */
+/** Writes weights under the reference's plain names, from and to its file format or safetensors. */
 @Command(
         name = "export",
         mixinStandardHelpOptions = true,
-        description = "Writes the averaged weights of a run or checkpoint as plain safetensors.",
-        footer = {"", "Example: trm export runs/demo --out demo.safetensors"})
+        description = {
+            "Writes the weights of a run or checkpoint, averaged where it has an average, as plain safetensors;",
+            "to a name that ends in .pt, as the published training's checkpoint for torch.load."
+        },
+        footer = {
+            "",
+            "Example: trm export runs/demo --out demo.safetensors",
+            "         trm export step_5000.pt --config configs/sudoku-mlp.yaml --out sudoku.safetensors",
+            "         trm export runs/demo --out demo.pt"
+        })
 final class ExportCommand implements Callable<Integer> {
     private static final String ROOT = trm.model.Parameters.ROOT;
 
-    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder or .safetensors file.")
+    /** How the names of initial latents end: the published code keeps these in the compute type. */
+    private static final String LATENT = "_init";
+
+    /** A tensor to write: its name in the new file and in the old one. */
+    private record Item(String name, SafeTensors.Entry source) {}
+
+    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder, .safetensors file or PyTorch's checkpoint.")
     private Path checkpoint;
+
+    @Mixin
+    private ConfigOption config;
 
     @Option(names = "--out", required = true, paramLabel = "FILE", description = "File to write.")
     private Path out;
@@ -27,19 +51,51 @@ final class ExportCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         SafeTensors file = LoadedModel.file(checkpoint);
-        boolean averaged = Checkpoint.config(file).ema();
-        SafeTensorsWriter writer = new SafeTensorsWriter();
-        writer.metadata("config", file.metadata().get("config"));
+        Optional<TrainConfig> settings = config.find(file);
+        List<Item> items = items(file, settings.map(TrainConfig::ema).orElse(false));
+        if (out.toString().endsWith(".pt")) {
+            writeTorch(file, items, settings);
+        } else {
+            SafeTensorsWriter writer = new SafeTensorsWriter();
+            settings.ifPresent(s -> writer.metadata("config", ConfigLoader.toYaml(s)));
+            for (Item item : items) {
+                SafeTensors.Entry e = item.source;
+                writer.add(item.name, e.dtype(), e.shape(), file.bytes(e.name()));
+            }
+            writer.writeTo(out);
+        }
+        Cli.message("wrote " + out + ": " + items.size() + " tensors"
+                + (settings.isPresent() ? "" : ", no settings: use it with --config"));
+        return 0;
+    }
+
+    private static List<Item> items(SafeTensors file, boolean averaged) {
+        List<Item> items = new ArrayList<>();
         for (String name : file.names()) {
             if (name.startsWith(ROOT)) {
                 String average = "ema." + name.substring(ROOT.length());
-                String source = averaged && file.contains(average) ? average : name;
-                SafeTensors.Entry e = file.entry(source);
-                writer.add(name, e.dtype(), e.shape(), file.bytes(source));
+                items.add(new Item(name, file.entry(averaged && file.contains(average) ? average : name)));
+            }
+        }
+        if (items.isEmpty()) {
+            throw new FormatException(
+                    file.file() + ": none of its " + file.names().size() + " tensors has a name that begins with '"
+                            + ROOT + "'; expected the weights of a model");
+        }
+        return items;
+    }
+
+    private void writeTorch(SafeTensors file, List<Item> items, Optional<TrainConfig> settings) {
+        boolean bf16 = settings.map(s -> s.arch().dtype().equals("bfloat16")).orElse(false);
+        TorchWriter writer = new TorchWriter();
+        for (Item item : items) {
+            SafeTensors.Entry e = item.source;
+            if (bf16 && item.name.endsWith(LATENT)) {
+                writer.addBfloat16(item.name, e.shape(), file.floats(e.name()));
+            } else {
+                writer.add(item.name, e.dtype(), e.shape(), file.bytes(e.name()));
             }
         }
         writer.writeTo(out);
-        Cli.message("wrote " + out);
-        return 0;
     }
 }

@@ -16,9 +16,9 @@ import trm.train.Checkpoint;
  * memory, and that of whatever else is put into its arena.
  */
 record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters parameters) implements AutoCloseable {
-    /** Opens a checkpoint file, or a run folder's newest valid one; damaged ones are reported. */
+    /** Opens a checkpoint file, also PyTorch's, or a run folder's newest valid one; damaged ones are reported. */
     static SafeTensors file(Path runOrFile) {
-        return SafeTensors.open(Checkpoint.find(runOrFile, Cli::message));
+        return Checkpoint.open(runOrFile, Cli::message);
     }
 
     /**

@@ -27,7 +27,6 @@ import trm.device.Kernels;
 import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
-import trm.train.Checkpoint;
 
 /** {@code trm solve}: one Sudoku by a trained model, shown step by step. */
 @Command(
@@ -42,7 +41,10 @@ final class SolveCommand implements Callable<Integer> {
     /** Label token of every cell of a puzzle without a solution: left out of the loss. */
     private static final int IGNORED_LABEL = 0;
 
-    @Parameters(index = "0", paramLabel = "CHECKPOINT", description = "A run folder or a checkpoint file.")
+    @Parameters(
+            index = "0",
+            paramLabel = "CHECKPOINT",
+            description = "A run folder or a checkpoint file, also PyTorch's.")
     private Path checkpoint;
 
     @Option(
@@ -60,6 +62,9 @@ final class SolveCommand implements Callable<Integer> {
     private int steps;
 
     @Mixin
+    private ConfigOption settings;
+
+    @Mixin
     private DeviceOption device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
@@ -71,7 +76,7 @@ final class SolveCommand implements Callable<Integer> {
         int[] givens = givens();
         int side = Boards.side(givens.length);
         SafeTensors file = LoadedModel.file(checkpoint);
-        TrainConfig config = Checkpoint.config(file);
+        TrainConfig config = settings.of(file);
         DataShape shape = config.dataShape() != null ? config.dataShape() : shapeOf(file, config, givens.length);
         if (shape.seqLen() != givens.length) {
             throw new ParameterException(

@@ -40,6 +40,7 @@ public final class ConfigLoader {
             "ema",
             "ema_rate",
             "seed",
+            "load_checkpoint",
             "run_name",
             "dtype",
             "optimizer",
@@ -56,6 +57,9 @@ public final class ConfigLoader {
             "evaluators",
             "project_name",
             "checkpoint_every_eval",
+            "checkpoint_path",
+            "min_eval_interval",
+            "eval_save_outputs",
             "data_paths_test",
             "freeze_weights",
             "defaults",
@@ -86,6 +90,7 @@ public final class ConfigLoader {
 
     private static final Pattern OVERRIDE =
             Pattern.compile("(?:\\+\\+?)?([\\w-]+(?:\\.[\\w-]+)*)=(.*)", Pattern.DOTALL);
+    private static final String ARC_EVALUATOR = "arc@ARC";
     private static final String PUBLISHED_NAME = "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1";
 
     private ConfigLoader() {}
@@ -243,6 +248,7 @@ public final class ConfigLoader {
                 top.bool("ema", true),
                 top.number("ema_rate", 0.999),
                 top.longInteger("seed", 0),
+                top.stringOrNull("load_checkpoint"),
                 top.stringOrNull("run_name"),
                 top.string("optimizer", "adam_atan2"),
                 top.integer("checkpoint_every_steps", 1000),
@@ -273,9 +279,15 @@ public final class ConfigLoader {
 
     /** Keys of published files that have no effect here: accepted, with the values that ask for nothing more. */
     private static void readUnused(ConfigNode.Table root, ConfigReader top) {
-        top.requireEmptyList("evaluators");
+        checkEvaluators(top);
         top.requireEmptyList("data_paths_test");
+        top.requireEmptyList("eval_save_outputs");
         top.stringOrNull("project_name");
+        top.stringOrNull("checkpoint_path");
+        Integer firstEvaluation = top.integerOrNull("min_eval_interval");
+        if (firstEvaluation != null && firstEvaluation != 0) {
+            throw top.wrong("min_eval_interval", top.get("min_eval_interval"), "0: not supported by this version");
+        }
         top.bool("checkpoint_every_eval", false);
         if (top.bool("freeze_weights", false)) {
             throw top.wrong("freeze_weights", top.get("freeze_weights"), "false: not supported by this version");
@@ -298,6 +310,23 @@ public final class ConfigLoader {
                 throw top.wrong("defaults", defaults, "only 'arch: NAME' and '_self_' in it");
             }
         }
+    }
+
+    /** The published evaluator of ARC is used wherever the data are ARC's; there is no other. */
+    private static void checkEvaluators(ConfigReader top) {
+        ConfigNode node = top.get("evaluators");
+        if (node == null || node instanceof ConfigNode.Text text && text.isNull()) {
+            return;
+        }
+        if (node instanceof ConfigNode.Items list
+                && list.items().stream()
+                        .allMatch(item -> item instanceof ConfigNode.Table table
+                                && table.fields().size() == 1
+                                && table.fields().get("name") instanceof ConfigNode.Text name
+                                && name.value().equals(ARC_EVALUATOR))) {
+            return;
+        }
+        throw top.wrong("evaluators", node, "[] or [{name: " + ARC_EVALUATOR + "}]: not supported by this version");
     }
 
     private static ConfigReader inner(
@@ -482,6 +511,7 @@ public final class ConfigLoader {
         line(yaml, "ema", config.ema());
         line(yaml, "ema_rate", config.emaRate());
         line(yaml, "seed", config.seed());
+        line(yaml, "load_checkpoint", config.loadCheckpoint() == null ? null : quoted(config.loadCheckpoint()));
         line(yaml, "run_name", config.runName() == null ? null : quoted(config.runName()));
         line(yaml, "optimizer", config.optimizer());
         line(yaml, "checkpoint_every_steps", config.checkpointEverySteps());

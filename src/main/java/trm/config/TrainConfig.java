@@ -19,6 +19,7 @@ import java.util.List;
  * @param puzzleEmbWeightDecay of the rows of the puzzle table
  * @param ema keep a moving average of the weights and evaluate with it
  * @param emaRate share of the old average kept per step
+ * @param loadCheckpoint weights to begin with: a checkpoint or run folder, also PyTorch's; null for fresh ones
  * @param runName for the output directory; null to leave it to the program
  * @param optimizer {@code adam_atan2} or {@code adamw}
  * @param checkpointEverySteps steps between checkpoints, 0 for one at the end
@@ -51,6 +52,7 @@ public record TrainConfig(
         boolean ema,
         double emaRate,
         long seed,
+        String loadCheckpoint,
         String runName,
         String optimizer,
         int checkpointEverySteps,
@@ -105,6 +107,11 @@ public record TrainConfig(
         Check.notNegative("puzzle_emb_lr", puzzleEmbLr);
         Check.notNegative("puzzle_emb_weight_decay", puzzleEmbWeightDecay);
         Check.belowOne("ema_rate", emaRate);
+        Check.that(
+                loadCheckpoint == null || !loadCheckpoint.isBlank(),
+                "load_checkpoint",
+                loadCheckpoint,
+                "must not be empty");
         Check.that(runName == null || !runName.isBlank(), "run_name", runName, "must not be empty");
         Check.oneOf("optimizer", optimizer, List.of("adam_atan2", "adamw"));
         Check.atLeast("checkpoint_every_steps", checkpointEverySteps, 0);
@@ -150,6 +157,7 @@ public record TrainConfig(
                 ema,
                 emaRate,
                 seed,
+                loadCheckpoint,
                 runName,
                 optimizer,
                 checkpointEverySteps,

@@ -1,13 +1,13 @@
 package trm.data;
 
 import java.io.IOException;
-import java.nio.ByteBuffer;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.function.IntFunction;
 
 /**
  * Rewrites an expanded dataset folder in the compact form (docs/data.md) where examples are symmetries of the square of
@@ -95,25 +95,12 @@ public final class CompactBuilder {
         /** The first symmetry that makes inputs and labels of an example of those of another, or -1. */
         private static int symmetryOf(Dataset data, Augmentation[] symmetries, int from, int example) {
             for (int k = 0; k < symmetries.length; k++) {
-                if (makes(symmetries[k], data.inputBytes(), from, example)
-                        && makes(symmetries[k], data.labelBytes(), from, example)) {
+                if (Arrays.equals(symmetries[k].apply(data.inputRow(from)), data.inputRow(example))
+                        && Arrays.equals(symmetries[k].apply(data.labelRow(from)), data.labelRow(example))) {
                     return k;
                 }
             }
             return -1;
-        }
-
-        private static boolean makes(Augmentation symmetry, ByteBuffer rows, int from, int example) {
-            int length = symmetry.rows().length * symmetry.rows().length;
-            return Arrays.equals(symmetry.apply(tokens(rows, from, length)), tokens(rows, example, length));
-        }
-
-        private static int[] tokens(ByteBuffer rows, int row, int length) {
-            int[] tokens = new int[length];
-            for (int i = 0; i < length; i++) {
-                tokens[i] = rows.get(row * length + i) & 0xFF;
-            }
-            return tokens;
         }
 
         boolean saves() {
@@ -125,18 +112,18 @@ public final class CompactBuilder {
             String set = data.info().sets().get(0);
             copyFiles(dir, to, saves() ? List.of(set + "__inputs.npy", set + "__labels.npy") : List.of());
             if (saves()) {
-                rows(to.resolve(set + "__task_inputs.npy"), data.inputBytes());
-                rows(to.resolve(set + "__task_labels.npy"), data.labelBytes());
+                rows(to.resolve(set + "__task_inputs.npy"), data::inputRow);
+                rows(to.resolve(set + "__task_labels.npy"), data::labelRow);
                 Npy.write(to.resolve(set + "__origins.npy"), new int[] {data.examples(), 2}, origins);
                 records(to.resolve(set + "__augmentations.npy"));
             }
             return new Split(dir.getFileName().toString(), data.examples(), tasks.size(), bytes(dir), bytes(to));
         }
 
-        private void rows(Path path, ByteBuffer rows) throws IOException {
+        private void rows(Path path, IntFunction<int[]> rows) throws IOException {
             try (Npy.Writer writer = new Npy.Writer(path, "u1", tasks.size(), data.seqLen())) {
                 for (int task : tasks) {
-                    for (int token : tokens(rows, task, data.seqLen())) {
+                    for (int token : rows.apply(task)) {
                         writer.put(token);
                     }
                 }

@@ -5,13 +5,14 @@ import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 
 /**
- * One split of a dataset folder, checked in full and held in memory. A group is one task with all of its augmented
+ * One split of a dataset folder, checked in full. A group is one task with all of its augmented
  * copies, a puzzle one such copy, an example one row of tokens: puzzle p owns the examples
  * {@code puzzleIndices[p] .. puzzleIndices[p + 1] - 1}, group g the puzzles
- * {@code groupIndices[g] .. groupIndices[g + 1] - 1}. Tokens are kept at one byte each, outside the Java heap.
- * Immutable; the returned arrays and buffers are shared and must not be written.
+ * {@code groupIndices[g] .. groupIndices[g + 1] - 1}. Tokens have one byte each, outside the Java heap, and may
+ * exceed 2 GB. Immutable; the returned arrays and buffers are shared and must not be written.
  *
  * <p>In the compact form (docs/data.md) the rows that are stored are tasks, boards of side x side tokens, and example e is
  * task {@code origins[2 e]} changed by the {@link Augmentation} record {@code origins[2 e + 1]}. Everything that is asked
@@ -23,8 +24,9 @@ public final class Dataset {
 
     private final DatasetInfo info;
     private final int examples;
-    private final ByteBuffer inputs; // of the rows that are stored
-    private final ByteBuffer labels;
+    private final int storedRows;
+    private final TokenRows inputs; // of the rows that are stored
+    private final TokenRows labels;
     private final int[] origins; // null in the expanded form, as augmentations
     private final ByteBuffer augmentations;
     private final int[] puzzleIndices;
@@ -64,10 +66,10 @@ public final class Dataset {
             throw new DataException(labelsPath + ": found " + labelRows.shape()[0] + " rows, expected "
                     + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
         }
-        int tasks = rowsThatFit(inputsPath, inputRows);
+        storedRows = rowsThatFit(inputsPath, inputRows);
         Path originsPath = dir.resolve(set + "__origins.npy");
         Npy originRows = compact ? originRows(originsPath) : null;
-        examples = compact ? rowsThatFit(originsPath, originRows) : tasks;
+        examples = compact ? rowsThatFit(originsPath, originRows) : storedRows;
 
         puzzleIdentifiers = vector(identifiersPath);
         for (int p = 0; p < puzzleIdentifiers.length; p++) {
@@ -83,22 +85,22 @@ public final class Dataset {
             throw new DataException(infoPath + ": field 'total_groups': found " + info.totalGroups() + ", expected "
                     + (groupIndices.length - 1) + " as in " + groupsPath.getFileName());
         }
-        inputs = tokens(inputsPath, inputRows);
-        labels = tokens(labelsPath, labelRows);
+        inputs = TokenRows.of(inputsPath, inputRows, info.vocabSize());
+        labels = TokenRows.of(labelsPath, labelRows, info.vocabSize());
         if (compact && side() * side() != info.seqLen()) {
             throw new DataException(infoPath + ": field 'seq_len': found " + info.seqLen()
                     + ", expected the square of a side, as augmentations are of square boards");
         }
         Path augmentationsPath = dir.resolve(set + "__augmentations.npy");
         augmentations = compact ? Augmentation.readAll(augmentationsPath, side(), info.vocabSize()) : null;
-        origins = compact ? origins(originsPath, originRows, tasks, augmentations()) : null;
+        origins = compact ? origins(originsPath, originRows, storedRows, augmentations()) : null;
     }
 
-    /** Rows of a two-dimensional array whose elements an int can count. */
+    /** Rows of a two-dimensional array, as far as an int can count them. */
     static int rowsThatFit(Path path, Npy array) {
-        long elements = array.shape()[0] * array.shape()[1];
-        if (elements > Integer.MAX_VALUE) {
-            throw new DataException(path + ": found " + elements + " elements, expected at most " + Integer.MAX_VALUE);
+        if (array.shape()[0] > Integer.MAX_VALUE) {
+            throw new DataException(
+                    path + ": found " + array.shape()[0] + " rows, expected at most " + Integer.MAX_VALUE);
         }
         return (int) array.shape()[0];
     }
@@ -159,26 +161,6 @@ public final class Dataset {
         return values;
     }
 
-    private ByteBuffer tokens(Path path, Npy array) {
-        int width = info.seqLen();
-        int rows = (int) array.shape()[0];
-        ByteBuffer out = ByteBuffer.allocateDirect(rows * width).order(ByteOrder.LITTLE_ENDIAN);
-        int[] row = new int[width];
-        byte[] packed = new byte[width];
-        for (int r = 0; r < rows; r++) {
-            array.copyRow(r, row);
-            for (int i = 0; i < width; i++) {
-                if (row[i] < 0 || row[i] >= info.vocabSize()) {
-                    throw new DataException(path + ": row " + r + ", column " + i + ": found token " + row[i]
-                            + ", expected 0 .. " + (info.vocabSize() - 1));
-                }
-                packed[i] = (byte) row[i];
-            }
-            out.put(packed);
-        }
-        return out.flip();
-    }
-
     private static Npy originRows(Path path) {
         Npy array = Npy.open(path).requireNdim(2).requireDtype("i4");
         if (array.shape()[1] != 2) {
@@ -188,7 +170,7 @@ public final class Dataset {
     }
 
     private static int[] origins(Path path, Npy array, int tasks, int augmentations) {
-        int[] values = new int[2 * (int) array.shape()[0]];
+        int[] values = new int[Math.toIntExact(2 * array.shape()[0])];
         for (int i = 0; i < values.length; i++) {
             values[i] = (int) array.get(i);
             int count = i % 2 == 0 ? tasks : augmentations;
@@ -221,7 +203,7 @@ public final class Dataset {
 
     /** Rows that are stored: examples, or tasks in the compact form. */
     public int storedRows() {
-        return inputs.capacity() / info.seqLen();
+        return storedRows;
     }
 
     /** Records of {@link #augmentationBytes()}, 0 in the expanded form. */
@@ -239,14 +221,14 @@ public final class Dataset {
         return augmentations == null ? null : augmentations.duplicate().order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** Input tokens [storedRows, seqLen], u1, direct, little endian; a fresh view at position 0. */
-    public ByteBuffer inputBytes() {
-        return inputs.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    /** Input tokens [storedRows, seqLen], u1, one after the other: direct buffers, cut anywhere; fresh views. */
+    public List<ByteBuffer> inputChunks() {
+        return inputs.chunks();
     }
 
-    /** Label tokens as in the file (ignored ones keep {@code ignoreLabelId}), laid out as {@link #inputBytes()}. */
-    public ByteBuffer labelBytes() {
-        return labels.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    /** Label tokens as in the file (ignored ones keep {@code ignoreLabelId}), laid out as {@link #inputChunks()}. */
+    public List<ByteBuffer> labelChunks() {
+        return labels.chunks();
     }
 
     /** First example of each puzzle, and the number of examples: [puzzles + 1]. */
@@ -289,18 +271,14 @@ public final class Dataset {
         return row;
     }
 
-    private int[] row(ByteBuffer tokens, int example) {
+    private int[] row(TokenRows tokens, int example) {
         if (example < 0 || example >= examples) {
             throw new IndexOutOfBoundsException("example " + example + " of " + examples);
         }
-        int[] row = new int[info.seqLen()];
-        int stored = origins == null ? example : origins[2 * example];
-        for (int i = 0; i < row.length; i++) {
-            row[i] = tokens.get(stored * row.length + i) & 0xFF;
+        if (origins == null) {
+            return tokens.row(example);
         }
-        return origins == null
-                ? row
-                : Augmentation.read(augmentations, origins[2 * example + 1], side(), info.vocabSize())
-                        .apply(row);
+        return Augmentation.read(augmentations, origins[2 * example + 1], side(), info.vocabSize())
+                .apply(tokens.row(origins[2 * example]));
     }
 }

@@ -4,8 +4,6 @@ import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
-import java.math.BigDecimal;
-import java.math.MathContext;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -112,55 +110,15 @@ public record DatasetInfo(
         String json = "{\"pad_id\": " + padId + ", \"ignore_label_id\": " + ignoreLabelId
                 + ", \"blank_identifier_id\": " + blankIdentifierId + ", \"vocab_size\": " + vocabSize
                 + ", \"seq_len\": " + seqLen + ", \"num_puzzle_identifiers\": " + numPuzzleIdentifiers
-                + ", \"total_groups\": " + totalGroups + ", \"mean_puzzle_examples\": " + pythonRepr(meanPuzzleExamples)
+                + ", \"total_groups\": " + totalGroups + ", \"mean_puzzle_examples\": "
+                + PythonJson.number(meanPuzzleExamples)
                 + ", \"total_puzzles\": " + totalPuzzles
-                + ", \"sets\": " + sets.stream().map(DatasetInfo::quote).collect(Collectors.joining(", ", "[", "]"))
+                + ", \"sets\": " + sets.stream().map(PythonJson::quoted).collect(Collectors.joining(", ", "[", "]"))
                 + "}";
         try {
             Files.write(path, json.getBytes(StandardCharsets.US_ASCII));
         } catch (IOException e) {
             throw new DataException(path + ": cannot be written: " + e.getMessage(), e);
         }
-    }
-
-    /** The shortest decimal that reads back as the value, as Python's repr; Java 17's own is not always shortest. */
-    static String pythonRepr(double value) {
-        if (value == 0) {
-            return 1 / value < 0 ? "-0.0" : "0.0";
-        }
-        BigDecimal exact = new BigDecimal(value);
-        BigDecimal shortest = exact;
-        for (int digits = 1; digits <= 17; digits++) {
-            shortest = exact.round(new MathContext(digits));
-            if (shortest.doubleValue() == value) {
-                break;
-            }
-        }
-        shortest = shortest.stripTrailingZeros();
-        int exponent = shortest.precision() - shortest.scale() - 1;
-        if (exponent >= -4 && exponent < 16) {
-            return shortest.setScale(Math.max(1, shortest.scale())).toPlainString();
-        }
-        String digits = shortest.unscaledValue().abs().toString();
-        return (value < 0 ? "-" : "") + digits.charAt(0) + (digits.length() > 1 ? "." + digits.substring(1) : "") + "e"
-                + (exponent < 0 ? "-" : "+") + (Math.abs(exponent) < 10 ? "0" : "") + Math.abs(exponent);
-    }
-
-    /** A JSON string with everything outside printable ASCII escaped, as Python's json does by default. */
-    static String quote(String text) {
-        StringBuilder out = new StringBuilder("\"");
-        for (char c : text.toCharArray()) {
-            switch (c) {
-                case '"' -> out.append("\\\"");
-                case '\\' -> out.append("\\\\");
-                case '\n' -> out.append("\\n");
-                case '\r' -> out.append("\\r");
-                case '\t' -> out.append("\\t");
-                case '\b' -> out.append("\\b");
-                case '\f' -> out.append("\\f");
-                default -> out.append(c < 0x20 || c > 0x7e ? String.format("\\u%04x", (int) c) : String.valueOf(c));
-            }
-        }
-        return out.append('"').toString();
     }
 }

@@ -24,7 +24,7 @@ import java.util.regex.Pattern;
  * The data begin at a multiple of 64 bytes and may exceed 2 GB: they are mapped in segments. Safe for concurrent reads.
  */
 public final class Npy {
-    private static final int SEGMENT_BYTES = 1 << 30;
+    static final int SEGMENT_BYTES = 1 << 30;
     private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
     private static final Pattern HEADER = Pattern.compile(
             "\\{'descr': '([^']*)', 'fortran_order': (True|False), 'shape': \\(((?:\\d+, ?)*\\d*)\\), *\\} *\n");
@@ -161,6 +161,16 @@ public final class Npy {
             throw new DataException(path + ": found dtype " + dtype + ", expected " + expected);
         }
         return this;
+    }
+
+    /** The data as they lie in the file, in parts of {@link #segmentBytes()}; shared, not to be written or positioned. */
+    ByteBuffer[] segments() {
+        return segments;
+    }
+
+    /** Bytes of each segment but the last. */
+    int segmentBytes() {
+        return segmentBytes;
     }
 
     /** The element at a flat C-order index; u1 is unsigned. */

@@ -8,7 +8,7 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Streams one split of a dataset whose puzzles have one example each and all carry identifier 0, as Sudoku does: a task,
+ * Streams one split of a dataset whose puzzles have one example each and all carry identifier 0, as Sudoku and mazes do: a task,
  * then symmetries of it, for each group. Groups have equal sizes, so that every file's length is known before the first
  * row.
  */

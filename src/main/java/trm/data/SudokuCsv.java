@@ -1,23 +1,14 @@
 package trm.data;
 
-import java.io.BufferedReader;
-import java.io.IOException;
-import java.io.InputStream;
-import java.io.InputStreamReader;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.function.Consumer;
-import java.util.zip.GZIPInputStream;
 
 /**
- * Sudoku puzzles as CSV with the header {@code source,question,answer,rating}, plain or gzipped (by the name's ending
- * ".gz"). The question has 81 characters, '.' or '0' blank, row major; the answer 81 digits; the rating is an integer.
+ * Sudoku puzzles as CSV ({@link PuzzleCsv}). The question has 81 characters, '.' or '0' blank, row major; the answer 81 digits; the rating is an integer.
  */
 public final class SudokuCsv {
-    private static final String HEADER = "source,question,answer,rating";
     private static final int CELLS = 81;
 
     private SudokuCsv() {}
@@ -45,31 +36,10 @@ public final class SudokuCsv {
      * @throws DataException naming file:line, if the header or a row breaks the format or the rules of Sudoku
      */
     public static void read(Path path, Consumer<Row> sink) {
-        if (!Files.isRegularFile(path)) {
-            throw new DataException(path + ": file not found");
-        }
-        try (InputStream file = Files.newInputStream(path);
-                InputStream plain = path.toString().endsWith(".gz") ? new GZIPInputStream(file, 1 << 16) : file;
-                BufferedReader lines = new BufferedReader(new InputStreamReader(plain, StandardCharsets.UTF_8))) {
-            String header = lines.readLine();
-            if (!HEADER.equals(header)) {
-                throw new DataException(path + ":1: header: found "
-                        + (header == null ? "an empty file" : "'" + header + "'") + ", expected '" + HEADER + "'");
-            }
-            int number = 1;
-            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                sink.accept(row(line, path + ":" + ++number + ": "));
-            }
-        } catch (IOException e) {
-            throw new DataException(path + ": cannot be read: " + e.getMessage(), e);
-        }
+        PuzzleCsv.read(path, (where, fields) -> sink.accept(row(fields, where)));
     }
 
-    private static Row row(String line, String where) {
-        List<String> fields = fields(line);
-        if (fields.size() != 4) {
-            throw new DataException(where + "found " + fields.size() + " fields, expected 4 (" + HEADER + ")");
-        }
+    private static Row row(List<String> fields, String where) {
         int[] question = board(fields.get(1), 0, where + "question: ");
         int[] answer = board(fields.get(2), 1, where + "answer: ");
         for (int i = 0; i < CELLS; i++) {
@@ -125,28 +95,5 @@ public final class SudokuCsv {
             }
         }
         return true;
-    }
-
-    /** Splits at commas; a field in double quotes may hold commas, and "" for a quote. */
-    private static List<String> fields(String line) {
-        List<String> fields = new ArrayList<>(4);
-        StringBuilder field = new StringBuilder();
-        boolean quoted = false;
-        for (int i = 0; i < line.length(); i++) {
-            char c = line.charAt(i);
-            if (c == '"' && quoted && i + 1 < line.length() && line.charAt(i + 1) == '"') {
-                field.append('"');
-                i++;
-            } else if (c == '"' && (quoted || field.length() == 0)) {
-                quoted = !quoted;
-            } else if (c == ',' && !quoted) {
-                fields.add(field.toString());
-                field.setLength(0);
-            } else {
-                field.append(c);
-            }
-        }
-        fields.add(field.toString());
-        return fields;
     }
 }

@@ -25,6 +25,8 @@ import java.util.Map;
  * the data), and {@code __metadata__} to a table of strings. Reading is strict: every byte of the data belongs to
  * exactly one tensor, and each tensor has as many bytes as its shape and dtype say.
  *
+ * <p>Also what {@link TorchFile} has read from a file of its own format, which knows no offsets and no metadata.
+ *
  * <p>Instances are immutable and may be shared between threads. The mapping is released by the garbage collector.
  */
 public final class SafeTensors {
@@ -73,6 +75,11 @@ public final class SafeTensors {
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be read: " + FormatException.reason(e), e);
         }
+    }
+
+    /** Tensors read from a file of another format; each view is as large as its entry says. */
+    static SafeTensors of(Path file, Map<String, Entry> entries, Map<String, ByteBuffer> views) {
+        return new SafeTensors(file, entries, Map.of(), views);
     }
 
     private static Map<String, ByteBuffer> map(FileChannel channel, long size, Map<String, Entry> entries)

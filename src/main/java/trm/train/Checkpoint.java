@@ -4,7 +4,11 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.function.Consumer;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.data.LegacyRandom;
@@ -17,6 +21,7 @@ import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.io.SafeTensorsWriter;
+import trm.io.TorchFile;
 import trm.model.Parameters;
 
 /**
@@ -32,6 +37,8 @@ import trm.model.Parameters;
  * </pre>
  */
 public final class Checkpoint {
+    private static final String PUZZLES = Parameters.ROOT + "puzzle_emb.weights";
+
     private Checkpoint() {}
 
     /** The host's part of a run's state. */
@@ -82,7 +89,7 @@ public final class Checkpoint {
 
     private static void writeFixed(SafeTensorsWriter out, Backend backend, Parameters parameters) {
         if (parameters.puzzleTable() != null) {
-            put(out, backend, Parameters.ROOT + "puzzle_emb.weights", parameters.puzzleTable());
+            put(out, backend, PUZZLES, parameters.puzzleTable());
         }
         put(out, backend, Parameters.ROOT + "H_init", parameters.yInit());
         put(out, backend, Parameters.ROOT + "L_init", parameters.zInit());
@@ -98,13 +105,16 @@ public final class Checkpoint {
         out.add(name, t.dtype().name(), shape, bytes.rewind());
     }
 
-    /** The configuration that wrote a checkpoint. */
-    public static TrainConfig config(SafeTensors file) {
-        String yaml = file.metadata().get("config");
-        if (yaml == null) {
-            throw new FormatException(file.file() + ": metadata has no 'config'; expected a checkpoint of trm train");
-        }
-        return ConfigLoader.parse(yaml, file.file() + " (config)", List.of());
+    /** Opens a checkpoint of this program, an exported file or one of PyTorch's, or a run folder's newest valid one. */
+    public static SafeTensors open(Path runOrFile, Consumer<String> warn) {
+        Path file = find(runOrFile, warn);
+        return TorchFile.is(file) ? TorchFile.read(file) : SafeTensors.open(file);
+    }
+
+    /** The configuration that wrote a checkpoint, if it is in the file: PyTorch's have none. */
+    public static Optional<TrainConfig> config(SafeTensors file) {
+        return Optional.ofNullable(file.metadata().get("config"))
+                .map(yaml -> ConfigLoader.parse(yaml, file.file() + " (config)", List.of()));
     }
 
     /** Weights, moments and averages; everything must be there with the shapes of {@code parameters}. */
@@ -122,21 +132,91 @@ public final class Checkpoint {
 
     /**
      * Weights to evaluate with, into the master weights: the moving average of a training checkpoint when
-     * {@code averaged}, else the plain ones (an exported file has only those).
+     * {@code averaged}, else the plain ones (a file of others has only those).
+     *
+     * @throws FormatException if a tensor of the model is missing, has another shape, or is one too many
      */
     public static void readWeights(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
-        for (String name : parameters.names()) {
-            String prefix = averaged && file.contains("ema." + name) ? "ema." : Parameters.ROOT;
-            get(file, backend, prefix + name, parameters.shape(name), parameters.masterOf(name));
-        }
+        readDense(file, backend, parameters, averaged);
         readFixed(file, backend, parameters);
         parameters.refreshWorking();
     }
 
+    /**
+     * Weights to begin a training run with, as the published code loads them: those of {@link #readWeights}, which the
+     * moving average starts from, too. Where the file has a puzzle table of another number of rows, each row of the new
+     * table is the mean of that one's.
+     *
+     * @return whether the puzzle table was reset to the mean
+     */
+    static boolean readInitial(SafeTensors file, Backend backend, Parameters parameters) {
+        readDense(file, backend, parameters, config(file).map(TrainConfig::ema).orElse(false));
+        Tensor table = parameters.puzzleTable();
+        boolean reset = table != null
+                && file.contains(PUZZLES)
+                && file.entry(PUZZLES).shape().length == 2
+                && file.entry(PUZZLES).shape()[0] != table.shape().dims()[0];
+        if (reset) {
+            int width = (int) table.shape().dims()[1];
+            check(file, PUZZLES, new long[] {file.entry(PUZZLES).shape()[0], width}, table.dtype());
+            HostCopy.put(backend, table, repeated(meanRow(file.floats(PUZZLES), width), (int) table.count()));
+            readLatents(file, backend, parameters);
+        } else {
+            readFixed(file, backend, parameters);
+        }
+        backend.kernels().copy(parameters.master(), parameters.average());
+        parameters.refreshWorking();
+        return reset;
+    }
+
+    /** Mean of the rows [width] of a table [rows, width], summed in double. */
+    private static float[] meanRow(float[] table, int width) {
+        double[] sums = new double[width];
+        for (int i = 0; i < table.length; i++) {
+            sums[i % width] += table[i];
+        }
+        float[] mean = new float[width];
+        for (int i = 0; i < width; i++) {
+            mean[i] = (float) (sums[i] / (table.length / width));
+        }
+        return mean;
+    }
+
+    private static float[] repeated(float[] row, int count) {
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = row[i % row.length];
+        }
+        return values;
+    }
+
+    private static void readDense(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
+        for (String name : parameters.names()) {
+            String prefix = averaged && file.contains("ema." + name) ? "ema." : Parameters.ROOT;
+            get(file, backend, prefix + name, parameters.shape(name), parameters.masterOf(name));
+        }
+        Set<String> known = new HashSet<>(parameters.names());
+        known.addAll(List.of("H_init", "L_init"));
+        if (parameters.puzzleTable() != null) {
+            known.add(PUZZLES.substring(Parameters.ROOT.length()));
+        }
+        for (String name : file.names()) {
+            if (name.startsWith(Parameters.ROOT) && !known.contains(name.substring(Parameters.ROOT.length()))) {
+                throw new FormatException(file.file() + ": tensor " + name + " "
+                        + Arrays.toString(file.entry(name).shape())
+                        + " is not part of the model; is this a checkpoint of another architecture?");
+            }
+        }
+    }
+
     private static void readFixed(SafeTensors file, Backend backend, Parameters parameters) {
         if (parameters.puzzleTable() != null) {
-            get(file, backend, Parameters.ROOT + "puzzle_emb.weights", parameters.puzzleTable());
+            get(file, backend, PUZZLES, parameters.puzzleTable());
         }
+        readLatents(file, backend, parameters);
+    }
+
+    private static void readLatents(SafeTensors file, Backend backend, Parameters parameters) {
         get(file, backend, Parameters.ROOT + "H_init", parameters.yInit());
         get(file, backend, Parameters.ROOT + "L_init", parameters.zInit());
     }
@@ -180,16 +260,23 @@ public final class Checkpoint {
         get(file, backend, name, to.shape().dims(), to);
     }
 
-    private static void get(SafeTensors file, Backend backend, String name, long[] shape, Tensor to) {
+    /** Checks that a tensor is there with a shape. */
+    private static void check(SafeTensors file, String name, long[] shape, Dtype dtype) {
         if (!file.contains(name)) {
-            throw new FormatException(file.file() + ": no tensor " + name + ", expected " + to.dtype()
+            throw new FormatException(file.file() + ": no tensor " + name + ", expected " + dtype
                     + Arrays.toString(shape) + "; is this a checkpoint of another architecture?");
         }
         SafeTensors.Entry e = file.entry(name);
         if (!Arrays.equals(e.shape(), shape)) {
+            boolean rows = name.equals(PUZZLES) && e.shape().length == 2 && e.shape()[1] == shape[1];
             throw new FormatException(file.file() + ": tensor " + name + " has shape " + Arrays.toString(e.shape())
-                    + ", expected " + Arrays.toString(shape));
+                    + ", expected " + Arrays.toString(shape)
+                    + (rows ? ": it knows " + e.shape()[0] + " puzzle identifiers, the data have " + shape[0] : ""));
         }
+    }
+
+    private static void get(SafeTensors file, Backend backend, String name, long[] shape, Tensor to) {
+        check(file, name, shape, to.dtype());
         if (to.dtype() == Dtype.F32 || to.dtype() == Dtype.BF16) {
             HostCopy.put(backend, to, file.floats(name));
         } else if (to.dtype() == Dtype.F64) {
@@ -214,7 +301,7 @@ public final class Checkpoint {
     }
 
     /** The file itself, or the newest valid checkpoint of a run folder. */
-    public static Path find(Path runOrFile, java.util.function.Consumer<String> warn) {
+    public static Path find(Path runOrFile, Consumer<String> warn) {
         if (java.nio.file.Files.isRegularFile(runOrFile)) {
             return runOrFile;
         }

@@ -1,11 +1,14 @@
 package trm.train;
 
+import java.nio.ByteBuffer;
+import java.util.List;
 import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Tensor;
 
 /** Puts a data set into device memory, one byte a token, in the form in which it is stored. */
 public final class DeviceExamples {
@@ -60,8 +63,8 @@ public final class DeviceExamples {
 
     /** Fills memory that has the data set's size. */
     public static void upload(Backend backend, Dataset data, Kernels.Examples to) {
-        backend.upload(data.inputBytes().duplicate().rewind(), to.inputs());
-        backend.upload(data.labelBytes().duplicate().rewind(), to.labels());
+        upload(backend, data.inputChunks(), to.inputs());
+        upload(backend, data.labelChunks(), to.labels());
         int[] identifiers = new int[data.examples()];
         for (int i = 0; i < identifiers.length; i++) {
             identifiers[i] = data.identifierOf(i);
@@ -70,6 +73,14 @@ public final class DeviceExamples {
         if (to.origins() != null) {
             HostCopy.put(backend, to.origins(), data.origins());
             backend.upload(data.augmentationBytes(), to.augmentations());
+        }
+    }
+
+    private static void upload(Backend backend, List<ByteBuffer> chunks, Tensor to) {
+        long at = 0;
+        for (ByteBuffer chunk : chunks) {
+            backend.upload(chunk, to.view(at, chunk.remaining()));
+            at += chunk.remaining();
         }
     }
 }

@@ -21,6 +21,17 @@ public final class Evaluator implements AutoCloseable {
     /** What an evaluation found over {@code puzzles} samples with labels. */
     public record Result(long puzzles, double accuracy, double exactAccuracy, double qHaltAccuracy, double lmLoss) {}
 
+    /** Sees the answers to a batch after its last supervision step. */
+    @FunctionalInterface
+    public interface AnswerListener {
+        /**
+         * @param rows example of each lane, -1 for none
+         * @param predictions token of highest logit, lane by lane: [lanes, tokens]
+         * @param qHalt halting logits [lanes]
+         */
+        void answered(int[] rows, int[] predictions, float[] qHalt);
+    }
+
     /** Sees the lanes after each supervision step of a batch. */
     @FunctionalInterface
     public interface StepListener {
@@ -81,11 +92,16 @@ public final class Evaluator implements AutoCloseable {
 
     /** All of {@code examples}, or the first {@code limit}; a remainder fills its batch with empty lanes. */
     public Result evaluate(Kernels.Examples examples, long limit) {
-        return evaluate(examples, limit, () -> false).orElseThrow();
+        return evaluate(examples, limit, () -> false, null).orElseThrow();
     }
 
-    /** As {@link #evaluate(Kernels.Examples, long)}; empty if {@code stop} came true before the last batch was done. */
-    public Optional<Result> evaluate(Kernels.Examples examples, long limit, BooleanSupplier stop) {
+    /**
+     * As {@link #evaluate(Kernels.Examples, long)}; empty if {@code stop} came true before the last batch was done.
+     *
+     * @param answers sees the answers themselves, null for nobody
+     */
+    public Optional<Result> evaluate(
+            Kernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
         long count = Math.min(limit, examples.ids().count());
         int batch = (int) allHalted.count();
         kernels.zero(metrics);
@@ -98,6 +114,14 @@ public final class Evaluator implements AutoCloseable {
                 hostRows[b] = from + b < count ? (int) (from + b) : -1;
             }
             run(examples, hostRows, step -> {});
+            if (answers != null) {
+                float[] q = HostCopy.floats(backend, model.q());
+                float[] halt = new float[batch];
+                for (int b = 0; b < batch; b++) {
+                    halt[b] = q[2 * b];
+                }
+                answers.answered(hostRows, HostCopy.ints(backend, tokens.preds()), halt);
+            }
         }
         double[] m = HostCopy.doubles(backend, metrics);
         double n = Math.max(1, m[Kernels.Metric.COUNT.ordinal()]);

@@ -9,6 +9,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
+import trm.data.ArcVotes;
 import trm.data.Dataset;
 import trm.data.LegacyRandom;
 import trm.data.TrainLoader;
@@ -158,6 +159,7 @@ public final class Run {
                 say("resuming " + file.file() + " at step " + step + " of " + total);
             } else {
                 parameters.initialize(config.seed());
+                loadInitial(parameters);
                 loader.startPass();
             }
             Loop loop = new Loop(
@@ -170,9 +172,23 @@ public final class Run {
                     store,
                     csv,
                     events,
-                    total);
+                    total,
+                    test);
             return loop.run(step, evaluated);
         }
+    }
+
+    /** Weights of {@code load_checkpoint} in place of the fresh ones, if it is set. */
+    private void loadInitial(Parameters parameters) {
+        if (config.loadCheckpoint() == null) {
+            return;
+        }
+        SafeTensors file = Checkpoint.open(Path.of(config.loadCheckpoint()), this::warn);
+        boolean reset = Checkpoint.readInitial(file, backend, parameters);
+        say("initial weights from " + file.file()
+                + (reset
+                        ? "; it has other puzzle identifiers: every puzzle vector begins as the mean of its own"
+                        : ""));
     }
 
     private void say(String text) {
@@ -217,6 +233,7 @@ public final class Run {
         private final MetricsCsv csv;
         private final EventFile events;
         private final long total;
+        private final Dataset test; // null without a test split
         private long evaluated;
         private long saved = -1;
         private MetricsReading reading; // on its way, null while there is none
@@ -235,7 +252,8 @@ public final class Run {
                 CheckpointStore store,
                 MetricsCsv csv,
                 EventFile events,
-                long total) {
+                long total,
+                Dataset test) {
             this.parameters = parameters;
             this.supervision = supervision;
             this.evaluator = evaluator;
@@ -246,6 +264,7 @@ public final class Run {
             this.csv = csv;
             this.events = events;
             this.total = total;
+            this.test = test;
         }
 
         Outcome run(long from, long evaluatedBefore) {
@@ -336,7 +355,8 @@ public final class Run {
             long puzzles = testExamples.ids().count();
             LOG.info("evaluating {} puzzles at step {}", puzzles, step);
             listener.evaluating(step, puzzles);
-            Optional<Evaluator.Result> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop);
+            ArcVoting voting = ArcVoting.of(Path.of(config.dataPaths().get(0)), test);
+            Optional<Evaluator.Result> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop, voting);
             if (result.isEmpty()) {
                 return false;
             }
@@ -349,6 +369,9 @@ public final class Run {
                     .set(Column.EVAL_EXACT_ACCURACY, r.exactAccuracy())
                     .set(Column.ELAPSED_SECONDS, (System.nanoTime() - began) * 1e-9);
             record(row, "");
+            if (voting != null) {
+                say(ArcVoting.describe(voting.votes().pass(ArcVotes.PASS_K)));
+            }
             lastLogTime = System.nanoTime();
             return true;
         }

@@ -17,8 +17,10 @@ import java.util.List;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
+import trm.data.ArcBuilder;
 import trm.data.Dataset;
 import trm.data.LegacyRandom;
+import trm.data.MazeBuilder;
 import trm.data.PhiloxRandom;
 import trm.data.SudokuBuilder;
 import trm.data.TestBatches;
@@ -33,26 +35,14 @@ final class DataCases {
     /** A data set built from {@code folder/input} against {@code folder/expected}, byte for byte. */
     static CaseResult dataset(String name, Path folder, JsonNode head) throws IOException {
         String builder = head.path("builder").asText();
-        if (!builder.equals("sudoku")) {
+        if (!List.of("sudoku", "maze", "arc").contains(builder)) {
             return CaseResult.unsupported(name, "builder " + builder);
         }
-        JsonNode config = head.path("config");
         Path expected = folder.resolve("expected");
         Path temp = Files.createTempDirectory("trm-verify");
         try {
             Path built = temp.resolve(folder.getFileName().toString());
-            SudokuBuilder.build(
-                    folder.resolve("input/train.csv"),
-                    folder.resolve("input/test.csv"),
-                    built,
-                    config.hasNonNull("subsample_size")
-                            ? (Integer) config.get("subsample_size").intValue()
-                            : null,
-                    config.path("num_aug").intValue(),
-                    config.hasNonNull("min_difficulty")
-                            ? (Integer) config.get("min_difficulty").intValue()
-                            : null,
-                    head.path("seed").longValue());
+            build(builder, folder, built, head.path("config"), head.path("seed").longValue());
             List<String> wanted = files(expected);
             Comparison comparison = new Comparison(name, wanted);
             List<String> found = files(built);
@@ -73,6 +63,40 @@ final class DataCases {
         } finally {
             delete(temp);
         }
+    }
+
+    private static void build(String builder, Path folder, Path out, JsonNode config, long seed) {
+        Path train = folder.resolve("input/train.csv");
+        Path test = folder.resolve("input/test.csv");
+        Integer subsample = integerOrNull(config, "subsample_size");
+        int aug = config.path("num_aug").intValue();
+        switch (builder) {
+            case "sudoku" ->
+                SudokuBuilder.build(train, test, out, subsample, aug, integerOrNull(config, "min_difficulty"), seed);
+            case "maze" ->
+                MazeBuilder.build(
+                        train, test, out, subsample, config.path("aug").booleanValue(), seed, false);
+            default ->
+                ArcBuilder.build(
+                        folder.resolve(config.path("input_file_prefix").asText())
+                                .toString(),
+                        texts(config.path("subsets")),
+                        List.of(config.path("test_set_name").asText()),
+                        out,
+                        aug,
+                        seed,
+                        note -> {});
+        }
+    }
+
+    private static Integer integerOrNull(JsonNode config, String key) {
+        return config.hasNonNull(key) ? Integer.valueOf(config.get(key).intValue()) : null;
+    }
+
+    private static List<String> texts(JsonNode list) {
+        return StreamSupport.stream(list.spliterator(), false)
+                .map(JsonNode::asText)
+                .toList();
     }
 
     private static List<String> files(Path folder) throws IOException {

@@ -1,9 +1,11 @@
 package trm.verify;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.function.Consumer;
 import trm.config.ArchConfig;
 import trm.config.DataShape;
 import trm.config.LossType;
@@ -16,9 +18,11 @@ import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Tensor;
+import trm.io.TorchFile;
 import trm.model.Model;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
+import trm.train.Checkpoint;
 import trm.train.DeepSupervision;
 import trm.train.Evaluator;
 
@@ -109,6 +113,7 @@ final class ModelCases {
                 t.path("ema_rate").doubleValue(),
                 0,
                 null,
+                null,
                 t.path("optimizer").asText("adam_atan2"),
                 0,
                 1,
@@ -123,8 +128,8 @@ final class ModelCases {
     }
 
     /** Weights of the case as initial weights; the moving average, if there is one, starts equal to them. */
-    private void load(GoldenCase c, Parameters p, String prefix) {
-        String root = prefix + Parameters.ROOT;
+    private void load(GoldenCase c, Parameters p) {
+        String root = Parameters.ROOT;
         for (String name : p.names()) {
             HostCopy.put(backend, p.masterOf(name), c.floats(root + name));
         }
@@ -174,7 +179,7 @@ final class ModelCases {
                 training(training, sizes, head.path("global_batch_size").asInt(lanes));
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, true);
-            load(c, parameters, "");
+            load(c, parameters);
             Kernels.Examples data = examples(arena, sizes);
             try (DeepSupervision run = new DeepSupervision(
                     backend,
@@ -310,13 +315,25 @@ final class ModelCases {
         c.check(at + "puzzle_emb_lr", () -> new double[] {controls[2]});
     }
 
-    /** All supervision steps of one batch, forward only; the weights' names have a prefix. */
-    void evaluation(GoldenCase c, String prefix) {
+    /** All supervision steps of one batch, forward only. */
+    void evaluation(GoldenCase c) {
+        evaluation(c, parameters -> load(c, parameters));
+    }
+
+    /** The same with the weights of a published checkpoint, read from that file; the case tells what is in it. */
+    void checkpoint(GoldenCase c, Path file) {
+        evaluation(c, parameters -> {
+            Checkpoint.readWeights(TorchFile.read(file), backend, parameters, false);
+            checkContent(c, parameters);
+        });
+    }
+
+    private void evaluation(GoldenCase c, Consumer<Parameters> weights) {
         int lanes = (int) c.shape("batch.inputs")[0];
         ModelSizes sizes = sizes(c.head().path("model"), lanes);
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, false);
-            load(c, parameters, prefix);
+            weights.accept(parameters);
             Kernels.Examples data = examples(arena, sizes);
             fill(data, c, "batch.");
             try (Evaluator run = new Evaluator(
@@ -335,13 +352,12 @@ final class ModelCases {
                 c.check("final.z_H", backend, run.lanes().y());
                 c.check("final.z_L", backend, run.lanes().z());
             }
-            checkContent(c, parameters, prefix);
         }
     }
 
     /** The weights as the model holds them, for a case that expects the content of a file. */
-    private void checkContent(GoldenCase c, Parameters p, String prefix) {
-        String root = prefix + Parameters.ROOT;
+    private void checkContent(GoldenCase c, Parameters p) {
+        String root = "_orig_mod." + Parameters.ROOT;
         for (String name : p.names()) {
             c.check(root + name, backend, p.masterOf(name));
         }

@@ -102,6 +102,8 @@ public final class Verifier {
             guarded(name, sink, n -> tensors(n, path, head));
         } else if (head.has("builder")) {
             guarded(name, sink, n -> DataCases.dataset(n, directory(path), head));
+        } else if (head.has("pass_Ks")) {
+            guarded(name, sink, n -> VotingCases.voting(n, directory(path), head));
         } else if (path.getFileName().toString().equals("case.json")) {
             sink.accept(CaseResult.unsupported(name, "not a kind of case this version replays"));
         }
@@ -174,16 +176,13 @@ public final class Verifier {
             }
         }
         GoldenCase c = new GoldenCase(name, head, manifest.resolveSibling(twin), norms);
-        String note = "";
         switch (kind) {
             case "trajectory" -> models.trajectory(c);
-            case "evaluation" -> models.evaluation(c, "");
-            case "checkpoint" -> {
-                models.evaluation(c, "_orig_mod.");
-                note = "weights from the safetensors twin";
-            }
+            case "evaluation" -> models.evaluation(c);
+            case "checkpoint" ->
+                models.checkpoint(c, manifest.resolveSibling(head.path("file").asText()));
             default -> operations.run(c);
         }
-        return c.comparison().result(note);
+        return c.comparison().result("");
     }
 }

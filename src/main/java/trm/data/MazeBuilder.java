@@ -1,0 +1,121 @@
+package trm.data;
+
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Builds a maze dataset folder byte for byte as the published builder does, with its global generator seeded right before
+ * the training split. A maze is a square of the characters {@value #CELLS}: wall, free, start, goal, path; the token of a
+ * cell is its place in this list + 1.
+ */
+public final class MazeBuilder {
+    /** The characters of a maze, in the order of their tokens. */
+    public static final String CELLS = "# SGo";
+
+    /** Tokens, padding included. */
+    public static final int VOCABULARY = CELLS.length() + 1;
+
+    private record Maze(Grid question, Grid answer) {}
+
+    private MazeBuilder() {}
+
+    /**
+     * What was written.
+     *
+     * @param side rows and columns of a maze
+     * @param trainGroups training mazes
+     * @param trainExamples training rows, copies included
+     * @param testExamples test rows
+     */
+    public record Summary(Path out, int side, int trainGroups, int trainExamples, int testExamples) {}
+
+    /**
+     * Writes the folder.
+     *
+     * @param trainCsv  training mazes ({@link PuzzleCsv}); ratings are not used
+     * @param testCsv   test mazes of the same size
+     * @param subsample draws this many training mazes without replacement; null keeps all
+     * @param aug       each training maze in all of its eight rotations and reflections
+     * @param seed      of the legacy generator, 0 .. 2^32 - 1
+     * @param compact   writes the training split in its compact form (docs/data.md), with {@code aug} only
+     * @throws DataException if an argument or a row is wrong
+     */
+    public static Summary build(
+            Path trainCsv, Path testCsv, Path out, Integer subsample, boolean aug, long seed, boolean compact) {
+        if (compact && !aug) {
+            throw new IllegalArgumentException("there are no copies to be compact about");
+        }
+        if (subsample != null && subsample < 1) {
+            throw new DataException("subsample=" + subsample + ": expected at least 1");
+        }
+        LegacyRandom random = new LegacyRandom(seed);
+        List<Maze> train = read(trainCsv, 0);
+        int side = train.get(0).question.rows();
+        List<Maze> test = read(testCsv, side);
+        if (subsample != null && subsample < train.size()) {
+            List<Maze> drawn = new ArrayList<>();
+            for (int row : random.choice(train.size(), subsample)) {
+                drawn.add(train.get(row));
+            }
+            train = drawn;
+        }
+        int copies = aug ? Grid.TRANSFORMS : 1;
+        if ((long) train.size() * copies >= Integer.MAX_VALUE) {
+            throw new DataException(trainCsv + ": " + train.size() + " mazes are too many to augment");
+        }
+        try {
+            SingleExampleWriter.writeIdentifiers(out);
+            write(out.resolve("train"), train, copies, side, compact);
+            write(out.resolve("test"), test, 1, side, false);
+        } catch (IOException e) {
+            throw new DataException(out + ": cannot be written: " + e.getMessage(), e);
+        }
+        return new Summary(out, side, train.size(), train.size() * copies, test.size());
+    }
+
+    private static void write(Path dir, List<Maze> mazes, int copies, int side, boolean compact) throws IOException {
+        try (SingleExampleWriter writer = compact
+                ? SingleExampleWriter.compact(dir, mazes.size(), copies, side * side, VOCABULARY)
+                : SingleExampleWriter.expanded(dir, "u1", mazes.size(), copies, side * side, VOCABULARY)) {
+            for (Maze maze : mazes) {
+                writer.task(Boards.tokens(maze.question.values()), Boards.tokens(maze.answer.values()));
+                for (int k = 1; k < copies; k++) {
+                    writer.copy(Augmentation.dihedral(k, side, VOCABULARY));
+                }
+            }
+        }
+    }
+
+    /** @param side that the mazes must have, 0 for that of the first */
+    private static List<Maze> read(Path csv, int side) {
+        List<Maze> mazes = new ArrayList<>();
+        PuzzleCsv.read(csv, (where, fields) -> {
+            int wanted = mazes.isEmpty() ? side : mazes.get(0).question.rows();
+            Grid question = grid(fields.get(1), wanted, where + "question: ");
+            mazes.add(new Maze(question, grid(fields.get(2), question.rows(), where + "answer: ")));
+        });
+        if (mazes.isEmpty()) {
+            throw new DataException(csv + ": found no row, expected at least one");
+        }
+        return mazes;
+    }
+
+    private static Grid grid(String text, int wanted, String where) {
+        int side = wanted > 0 ? wanted : (int) Math.sqrt(text.length());
+        if (text.isEmpty() || text.length() != side * side) {
+            throw new DataException(where + "found " + text.length() + " characters, expected "
+                    + (wanted > 0 ? side * side + " as in the first maze" : "a square of them"));
+        }
+        byte[] cells = new byte[text.length()];
+        for (int i = 0; i < cells.length; i++) {
+            cells[i] = (byte) CELLS.indexOf(text.charAt(i));
+            if (cells[i] < 0) {
+                throw new DataException(where + "character " + (i + 1) + ": found '" + text.charAt(i)
+                        + "', expected one of '" + CELLS + "'");
+            }
+        }
+        return new Grid(side, side, cells);
+    }
+}

@@ -1,0 +1,187 @@
+package trm.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import trm.data.Dataset;
+import trm.data.MiniSudokuBuilder;
+
+/** The commands that make data sets and look into them; what they write has tests beside the builders. */
+class DataCommandTest {
+    private static final Path GOLDEN = Path.of("tests/golden/datasets");
+
+    @TempDir
+    private Path temp;
+
+    @Test
+    void maze() throws IOException {
+        Path input = GOLDEN.resolve("maze_small/input");
+        Path out = temp.resolve("out");
+        List<Object> args = new ArrayList<>(List.of(
+                "data",
+                "maze",
+                "--train",
+                input.resolve("train.csv"),
+                "--test",
+                input.resolve("test.csv"),
+                "--out",
+                out));
+        String said = Trm.execute(args.toArray()).assertDone().err();
+        assertTrue(said.contains("8 x 8 cells, 6 training examples (6 mazes), 4 test mazes"), said);
+        args.add("--aug");
+        Trm.execute(args.toArray()).assertDone();
+        assertEquals(48, Dataset.open(out, "train").examples());
+        args.addAll(List.of("--subsample", 0));
+        Trm.execute(args.toArray()).assertFails(2, "--subsample 0: expected at least 1");
+        Path bad = Files.writeString(temp.resolve("bad.csv"), "source,question,answer,rating\na,S.G#,SoG#,1\n");
+        Trm.execute("data", "maze", "--train", bad, "--test", bad, "--out", temp.resolve("none"))
+                .assertFails(1, bad + ":2: question: character 2: found '.', expected one of '# SGo'");
+        assertFalse(Files.exists(temp.resolve("none")));
+    }
+
+    @Test
+    void arc() throws IOException {
+        Path out = temp.resolve("out");
+        Object[] args = {
+            "data",
+            "arc",
+            "--prefix",
+            GOLDEN.resolve("arc_edge/input/arc"),
+            "--subsets",
+            "made,evaluation2",
+            "--test-set",
+            "evaluation2",
+            "--aug",
+            "3",
+            "--seed",
+            "5",
+            "--out",
+            out
+        };
+        String said = Trm.execute(args).assertDone().err();
+        assertTrue(said.contains("the fewest, 1, has zero0001"), said);
+        assertTrue(said.contains("3 tasks, 11 puzzle identifiers, 32 training examples, 4 test examples"), said);
+        args[9] = "-1";
+        Trm.execute(args).assertFails(2, "--aug -1: expected at least 0");
+        args[9] = "3";
+        args[7] = "evaluation";
+        Trm.execute(args).assertFails(2, "--test-set [evaluation]: expected names among --subsets [made, evaluation2]");
+        args[5] = "training,training";
+        Trm.execute(args).assertFails(2, "--subsets [training, training]: found a name twice");
+        args[5] = "training";
+        args[7] = "training";
+        Trm.execute(args).assertFails(1, "arc_training_challenges.json: file not found, nor with .gz");
+    }
+
+    @Test
+    void csv() throws IOException {
+        Path file = Files.writeString(temp.resolve("own.csv"), "start,end\n..X,OXX\n");
+        Object[] args = {
+            "data",
+            "csv",
+            "--train",
+            file,
+            "--test",
+            file,
+            "--question",
+            "start",
+            "--answer",
+            "end",
+            "--out",
+            temp.resolve("out")
+        };
+        String said = Trm.execute(args).assertDone().err();
+        assertTrue(said.contains("1 training and 1 test puzzles of 3 cells, 4 tokens"), said);
+        assertTrue(said.contains("those of '.OX' in this order"), said);
+        args[7] = "begin";
+        Trm.execute(args).assertFails(1, file + ":1: header: found 'start,end', expected columns 'begin' and 'end'");
+    }
+
+    @Test
+    void inspect() throws IOException {
+        Trm.Result result = Trm.execute("data", "inspect", GOLDEN.resolve("maze_small/expected"), "--json");
+        assertTrue(result.assertDone().out().contains("train: 48 examples, 48 puzzles"), result.out());
+        assertTrue(
+                result.out().contains("also trained on up to rotation and reflection of the question: 0 of 4"),
+                result.out());
+        JsonNode json = result.json();
+        assertEquals("maze", json.get("kind").asText());
+        assertEquals(48, json.get("train").get("examples").asInt());
+        assertEquals(4, json.get("test").get("info").get("totalGroups").asInt());
+        assertEquals(0, json.get("leaked_originals").asInt());
+        List<String> lines = result.out().lines().toList();
+        int at = lines.indexOf(lines.stream()
+                .filter(line -> line.matches("train example \\d+, question and answer:"))
+                .findFirst()
+                .orElseThrow());
+        assertTrue(String.join("", lines.subList(at + 1, at + 9)).contains("S"), result.out());
+        String again = Trm.execute("data", "inspect", GOLDEN.resolve("maze_small/expected"), "--seed", "2")
+                .assertDone()
+                .out();
+        assertFalse(again.isEmpty());
+        Trm.execute("data", "inspect", temp).assertFails(1, temp + ": found neither train nor test");
+        Trm.execute("data", "inspect").assertFails(2, "DIR");
+    }
+
+    /** A model's answers to ARC's test copies are put to the vote, and the first two of each are written for Kaggle. */
+    @Test
+    void arcEvaluation() throws IOException {
+        Path data = GOLDEN.resolve("arc_tiny/expected");
+        Path config = Trm.tinyConfig(temp.resolve("tiny.yaml"), data);
+        Path run = temp.resolve("run");
+        Trm.Result trained = Trm.execute(
+                        "train",
+                        config,
+                        "arch.puzzle_emb_ndim=32",
+                        "arch.puzzle_emb_len=1",
+                        "arch.expansion=1",
+                        "arch.halt_max_steps=2",
+                        "max_steps=1",
+                        "global_batch_size=4",
+                        "--run",
+                        run,
+                        "--device",
+                        "cpu")
+                .assertDone();
+        Path submission = temp.resolve("submission.json");
+        Trm.Result result = Trm.execute("eval", run, "--json", "--submission", submission, "--device", "cpu");
+        JsonNode json = result.assertDone().json();
+        assertEquals(15, json.get("puzzles").asInt());
+        for (int k : new int[] {1, 2, 5, 10, 100, 1000}) {
+            double score = json.get("ARC/pass@" + k).asDouble();
+            assertTrue(score >= 0 && score <= 1, result.out());
+        }
+        String line = result.out()
+                .lines()
+                .filter(text -> text.startsWith("ARC, share of tasks"))
+                .findFirst()
+                .orElseThrow();
+        assertTrue(trained.err().contains(line), trained.err()); // the run's own evaluation has voted, too
+        JsonNode tasks = new ObjectMapper().readTree(submission.toFile());
+        JsonNode expected =
+                new ObjectMapper().readTree(data.resolve("test_puzzles.json").toFile());
+        assertEquals(expected.size(), tasks.size());
+        expected.fieldNames().forEachRemaining(task -> {
+            assertEquals(expected.get(task).get("test").size(), tasks.get(task).size());
+            tasks.get(task).forEach(pair -> assertTrue(pair.has("attempt_1") && pair.has("attempt_2")));
+        });
+        Trm.execute("eval", run, "--split", "train", "--submission", submission)
+                .assertFails(2, "--submission is for the test split of ARC data; " + data + " (train) is none");
+        Path nowhere = temp.resolve("none/submission.json");
+        Trm.execute("eval", run, "--limit", "1", "--submission", nowhere, "--device", "cpu")
+                .assertFails(1, nowhere + ": cannot be written: no such file or folder");
+        MiniSudokuBuilder.build(temp.resolve("mini"), 4, 4, 4, 1, 8);
+        Trm.execute("eval", run, "--data", temp.resolve("mini"), "--submission", submission)
+                .assertFails(2, "--submission is for the test split of ARC data");
+    }
+}
