@@ -32,7 +32,7 @@ class ConfigLoaderTest {
         TrainConfig config = parse(DATA);
         assertEquals(
                 new ArchConfig(
-                        "trm",
+                        Architecture.TRM,
                         512,
                         8,
                         4,
@@ -44,6 +44,9 @@ class ConfigLoaderTest {
                         0,
                         3,
                         6,
+                        1,
+                        false,
+                        GradientSpan.LAST_CYCLE,
                         512,
                         16,
                         true,
@@ -87,7 +90,7 @@ class ConfigLoaderTest {
                   mlp_t: False
                   no_ACT_continue: True
                 """);
-        assertEquals("trm", config.arch().name());
+        assertEquals(Architecture.TRM, config.arch().name());
         assertEquals(LossType.SOFTMAX, config.arch().lossType());
         assertEquals(128, config.arch().puzzleEmbNdim());
         assertEquals(1.0, config.weightDecay());
@@ -184,7 +187,8 @@ class ConfigLoaderTest {
                 "evaluators: [arc] | x.yaml:2: evaluators is a list; expected []: not supported by this version",
                 "freeze_weights: true | x.yaml:2: freeze_weights is true; expected false: not supported by this version",
                 "defaults: [arch: trm, db: x] | x.yaml:2: defaults is a list; expected only 'arch: NAME' and '_self_' in it",
-                "arch: hrm | x.yaml:2: arch.name is 'hrm': not supported by this version; supported: trm",
+                "arch: urm | x.yaml:2: arch.name is urm; expected one of trm, trm_singlez, trm_hier6, hrm,"
+                        + " transformers_baseline",
                 "arch: {pos_encodings: sin} | x.yaml:2: arch.pos_encodings is sin; expected rope, learned or none",
                 "arch: {loss: mse} | x.yaml:2: arch.loss.loss_type is mse; expected stablemax_cross_entropy or softmax_cross",
                 "arch: {loss: {name: other}} | x.yaml:2: arch.loss.name is 'other': must be one of losses@ACTLossHead",
@@ -219,7 +223,8 @@ class ConfigLoaderTest {
                 "data_paths=[a,[b]] | data_paths is a list; expected a list of strings, but it contains a list",
                 "data_paths=[] | override 'data_paths=[]': data_paths is []: must name at least one dataset directory",
                 "arch.num_heads=-1 | override 'arch.num_heads=-1': arch.num_heads is -1: must be at least 1",
-                "arch=hrm | override 'arch=hrm': arch.name is 'hrm': not supported",
+                "arch=urm | override 'arch=urm': arch.name is urm; expected one of trm, trm_singlez, trm_hier6, hrm,"
+                        + " transformers_baseline",
                 "eval_interval=7 | override 'eval_interval=7': eval_interval is 7: must divide epochs, which is 50000",
             })
     void errorsNameTheOverride(String override, String expected) {
@@ -308,7 +313,7 @@ class ConfigLoaderTest {
         DataShape shape = new DataShape(81, 11, 1);
         for (boolean mlp : new boolean[] {true, false}) {
             ArchConfig arch = new ArchConfig(
-                    "trm",
+                    Architecture.TRM,
                     512,
                     8,
                     4,
@@ -320,6 +325,9 @@ class ConfigLoaderTest {
                     0,
                     3,
                     6,
+                    1,
+                    false,
+                    GradientSpan.LAST_CYCLE,
                     512,
                     16,
                     true,

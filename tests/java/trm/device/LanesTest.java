@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.TreeSet;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -55,8 +56,7 @@ class LanesTest extends KernelTest {
                 ints("inputs", inputs, lanes, length),
                 ints("labels", labels, lanes, length),
                 ints("ids", ids, lanes),
-                put("y", dtype, y, lanes, positions, d),
-                put("z", dtype, z, lanes, positions, d));
+                List.of(put("y", dtype, y, lanes, positions, d), put("z", dtype, z, lanes, positions, d)));
         int[] ringRows = new int[ring * lanes];
         Arrays.fill(ringRows, 2);
         System.arraycopy(rows, 0, ringRows, (int) (step % ring) * lanes, lanes);
@@ -66,8 +66,7 @@ class LanesTest extends KernelTest {
                 ints("rows", ringRows, ring, lanes),
                 ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
                 new Kernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
-                put("y_init", Dtype.F32, yInit, d),
-                put("z_init", Dtype.F32, zInit, d),
+                List.of(put("y_init", Dtype.F32, yInit, d), put("z_init", Dtype.F32, zInit, d)),
                 t);
         for (int b = 0; b < lanes; b++) {
             if (halted[b] == 0) {
@@ -91,7 +90,7 @@ class LanesTest extends KernelTest {
         assertArrayEquals(labels, HostCopy.ints(backend, t.labels()));
         assertArrayEquals(ids, HostCopy.ints(backend, t.ids()));
         assertArrayEquals(y, read(t.y()));
-        assertArrayEquals(z, read(t.z()));
+        assertArrayEquals(z, read(t.latents().get(1)));
     }
 
     @Test
@@ -100,10 +99,10 @@ class LanesTest extends KernelTest {
         Tensor x = put("x", Dtype.F32, new double[1], 1, 1, 1);
         Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
         Tensor one = i.view(0, 1);
-        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, x, x);
+        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, List.of(x));
         String message = assertThrows(
                         DeviceException.class,
-                        () -> kernels.admit(i, null, new Kernels.Examples(bytes, bytes, one, -1), x, x, lanes))
+                        () -> kernels.admit(i, null, new Kernels.Examples(bytes, bytes, one, -1), List.of(x), lanes))
                 .getMessage();
         assertTrue(message.contains("admit: ring=2 with controls NULL"), message);
     }

@@ -143,8 +143,9 @@ public class GraphTest {
         into.put("inputs", bits(lanes.inputs()));
         into.put("labels", bits(lanes.labels()));
         into.put("ids", bits(lanes.ids()));
-        into.put("y", bits(lanes.y()));
-        into.put("z", bits(lanes.z()));
+        for (Tensor latent : lanes.latents()) {
+            into.put(latent.storage().name(), bits(latent));
+        }
     }
 
     /** What {@link #STEPS} steps leave behind. Nothing waits for the device but the reading of metrics taken before. */

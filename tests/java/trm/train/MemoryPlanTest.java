@@ -341,7 +341,7 @@ class MemoryPlanTest {
                 assertEquals(plan.totalBytes(), arena.totalBytes());
                 assertEquals(plan.parts(), arena.bytesByPurpose());
                 assertEquals(plan.arenaBytes(), arena.layout().totalBytes());
-                assertEquals(0, tensors.supervision().lanes().z().address() % Layout.ALIGNMENT);
+                assertEquals(0, tensors.supervision().lanes().latents().get(1).address() % Layout.ALIGNMENT);
             }
             // the very same figures come from a plan for a device that is not here, what it takes besides apart
             PlanningBackend absent = PlanningBackend.ofAbsent(Map.of());

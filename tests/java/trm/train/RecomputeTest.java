@@ -181,8 +181,9 @@ public class RecomputeTest {
             put(all, "ema", p.average());
             put(all, "puzzles", p.puzzleTable());
             Kernels.Lanes lanes = tensors.supervision().lanes();
-            put(all, "y", lanes.y());
-            put(all, "z", lanes.z());
+            for (Tensor latent : lanes.latents()) {
+                put(all, latent.storage().name(), latent);
+            }
             put(all, "steps", lanes.steps());
             put(all, "halted", lanes.halted());
             put(all, "inputs", lanes.inputs());
