@@ -65,7 +65,18 @@ class VerifyTest {
         Map<String, CaseResult> byName =
                 results.stream().collect(Collectors.toMap(CaseResult::name, Function.identity()));
         for (String name : List.of(
-                "trm_mlp_t", "trm_att_rope", "trm_att_learned", "trm_att_softmax", "trm_continue", "trm_eval16")) {
+                "trm_mlp_t",
+                "trm_att_rope",
+                "trm_att_learned",
+                "trm_att_softmax",
+                "trm_continue",
+                "trm_eval16",
+                "trm_separate",
+                "trm_singlez",
+                "trm_hier6",
+                "trm_one_step",
+                "hrm",
+                "baseline")) {
             assertNotNull(byName.get(name), name);
         }
         assertTrue(results.stream().filter(r -> r.name().startsWith("op_")).count() >= 16);
