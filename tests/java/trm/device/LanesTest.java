@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.TreeSet;
@@ -91,6 +92,49 @@ class LanesTest extends KernelTest {
         assertArrayEquals(ids, HostCopy.ints(backend, t.ids()));
         assertArrayEquals(y, read(t.y()));
         assertArrayEquals(z, read(t.latents().get(1)));
+    }
+
+    /** A system's latents, one or more than the operation takes at once, each begin with their own. */
+    @ParameterizedTest(name = "{0} {1} latents")
+    @CsvSource({"F32,1", "F32,3", "F32,7", "BF16,1", "BF16,4"})
+    void admitAnyNumberOfLatents(Dtype dtype, int count) {
+        int lanes = 3;
+        int positions = 5;
+        int d = 19;
+        int[] halted = {1, 0, 1};
+        List<Tensor> latents = new ArrayList<>();
+        List<Tensor> inits = new ArrayList<>();
+        double[][] expected = new double[count][];
+        for (int i = 0; i < count; i++) {
+            double[] init = values(Dtype.F32, d, 1);
+            expected[i] = values(dtype, lanes * positions * d, 1);
+            latents.add(put("z" + i, dtype, expected[i], lanes, positions, d));
+            inits.add(put("init" + i, Dtype.F32, init, d));
+            for (int j = 0; j < expected[i].length; j++) {
+                if (halted[j / (positions * d)] != 0) {
+                    expected[i][j] = round(dtype, init[j % d]);
+                }
+            }
+        }
+        Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
+        HostCopy.put(backend, bytes, new int[] {7});
+        Tensor ids = ints("ids", new int[] {9}, 1);
+        Kernels.Lanes t = new Kernels.Lanes(
+                ints("halted", halted, lanes),
+                ints("steps", new int[] {4, 4, 4}, lanes),
+                ints("inputs", new int[] {1, 2, 3}, lanes, 1),
+                ints("labels", new int[] {1, 2, 3}, lanes, 1),
+                ints("ids", new int[] {4, 5, 6}, lanes),
+                latents);
+        kernels.admit(
+                ints("rows", new int[lanes], 1, lanes), null, new Kernels.Examples(bytes, bytes, ids, -1), inits, t);
+        for (int i = 0; i < count; i++) {
+            assertArrayEquals(expected[i], read(latents.get(i)), "latent " + i);
+        }
+        assertArrayEquals(halted, HostCopy.ints(backend, t.halted()));
+        assertArrayEquals(new int[] {0, 4, 0}, HostCopy.ints(backend, t.steps()));
+        assertArrayEquals(new int[] {7, 2, 7}, HostCopy.ints(backend, t.inputs()));
+        assertArrayEquals(new int[] {9, 5, 9}, HostCopy.ints(backend, t.ids()));
     }
 
     @Test

@@ -9,12 +9,15 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import trm.Systems;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
@@ -66,7 +69,12 @@ class DeepSupervisionTest {
             this(mlp, true, HALT_MAX);
         }
 
-        Frozen(boolean mlp, boolean noContinue, int haltMax) {
+        /** With attention; a system without a continue loss is given one where it can have it. */
+        static Frozen of(String system, boolean noContinue) {
+            return new Frozen(false, noContinue, HALT_MAX, Systems.overrides(system));
+        }
+
+        Frozen(boolean mlp, boolean noContinue, int haltMax, String... overrides) {
             String yaml = String.join(
                     "\n",
                     "data_paths: ['" + temp + "']",
@@ -84,7 +92,7 @@ class DeepSupervisionTest {
                     "  forward_dtype: float32",
                     "global_batch_size: " + LANES,
                     "");
-            TrainConfig config = ConfigLoader.parse(yaml, "test", List.of());
+            TrainConfig config = ConfigLoader.parse(yaml, "test", List.of(overrides));
             DataShape shape = new DataShape(
                     data.seqLen(), data.info().vocabSize(), data.info().numPuzzleIdentifiers());
             ModelSizes sizes = new ModelSizes(config.arch(), shape, LANES);
@@ -105,6 +113,14 @@ class DeepSupervisionTest {
             supervision.advance();
             supervision.forwardBackward();
             backend.kernels().zero(parameters.gradient());
+        }
+
+        /** A step after which no lane halts but after its last. */
+        void goOn(int step, int... rows) {
+            step(rows);
+            if (step < HALT_MAX) {
+                halt(new int[LANES]);
+            }
         }
 
         void halt(int... flags) {
@@ -142,18 +158,33 @@ class DeepSupervisionTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void refilledLanesKeepNoTrace(boolean mlp) {
-        try (Frozen first = new Frozen(mlp);
-                Frozen second = new Frozen(mlp);
-                Frozen fresh = new Frozen(mlp)) {
+        refilledLanesKeepNoTrace(new Frozen(mlp), new Frozen(mlp), new Frozen(mlp));
+    }
+
+    private static Stream<String> systems() {
+        return Systems.NAMES.stream();
+    }
+
+    /** None of a system's latents is left over. */
+    @ParameterizedTest
+    @MethodSource("systems")
+    void refilledLanesOfEverySystemKeepNoTrace(String system) {
+        refilledLanesKeepNoTrace(Frozen.of(system, true), Frozen.of(system, true), Frozen.of(system, true));
+    }
+
+    private static void refilledLanesKeepNoTrace(Frozen one, Frozen other, Frozen third) {
+        try (Frozen first = one;
+                Frozen second = other;
+                Frozen fresh = third) {
             for (int step = 1; step <= HALT_MAX; step++) {
-                first.step(0, 1, 2, 3, 4);
-                second.step(10, 11, 12, 13, 14);
+                first.goOn(step, 0, 1, 2, 3, 4);
+                second.goOn(step, 10, 11, 12, 13, 14);
                 assertEquals(step, first.steps()[0]);
             }
             assertFalse(Arrays.equals(first.logits()[0], second.logits()[0]));
             for (int step = 1; step <= HALT_MAX; step++) {
                 for (Frozen f : List.of(first, second, fresh)) {
-                    f.step(20, 21, 22, 23, 24);
+                    f.goOn(step, 20, 21, 22, 23, 24);
                     assertEquals(step, f.steps()[0]);
                 }
                 for (int b = 0; b < LANES; b++) {
@@ -196,17 +227,24 @@ class DeepSupervisionTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void nextPassIsTheNextStep(boolean mlp) {
-        try (Frozen continued = new Frozen(mlp, false, HALT_MAX);
-                Frozen plain = new Frozen(mlp)) {
+        nextPassIsTheNextStep(new Frozen(mlp, false, HALT_MAX), new Frozen(mlp));
+    }
+
+    /** All latents go into the further pass, and come out of it as they were. HRM cannot do without it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"separate", "single_z", "several_z", "hrm"})
+    void nextPassOfEverySystemIsTheNextStep(String system) {
+        nextPassIsTheNextStep(Frozen.of(system, false), Frozen.of(system, !system.equals("hrm")));
+    }
+
+    private static void nextPassIsTheNextStep(Frozen with, Frozen without) {
+        try (Frozen continued = with;
+                Frozen plain = without) {
             float[] promised = null;
             float[] before = null;
             for (int step = 1; step <= HALT_MAX; step++) {
-                for (Frozen f : List.of(continued, plain)) {
-                    f.step(0, 1, 2, 3, 4);
-                    if (step < HALT_MAX) {
-                        f.halt(0, 0, 0, 0, 0);
-                    }
-                }
+                continued.goOn(step, 0, 1, 2, 3, 4);
+                plain.goOn(step, 0, 1, 2, 3, 4);
                 for (int b = 0; b < LANES; b++) {
                     assertArrayEquals(plain.logits()[b], continued.logits()[b]);
                 }

@@ -17,13 +17,16 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import trm.Systems;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.data.MiniSudokuBuilder;
@@ -101,7 +104,7 @@ class RunTest {
             case "mlp" -> new String[0];
             case "rope" -> new String[] {"arch.mlp_t=false", "arch.pos_encodings=rope"};
             case "bf16" -> new String[] {"dtype=bfloat16"};
-            default -> throw new IllegalArgumentException(name);
+            default -> Systems.overrides(name);
         };
     }
 
@@ -248,6 +251,17 @@ class RunTest {
         assertEquals(row, recorder.rows.size());
         assertEquals(ROWS - row, finish(config, temp, true).rows.size());
         assertSameEnd(straight, temp);
+    }
+
+    private static Stream<String> systems() {
+        return Systems.NAMES.stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("systems")
+    void everySystemStopsAndResumes(String system) throws IOException {
+        stopAndResume(system, 3);
+        lossFalls(system);
     }
 
     /** An evaluation is given up, its row is missing, and the run that continues repeats it. */

@@ -98,6 +98,14 @@ public final class RecursionSchedule {
         return new RecursionSchedule(List.copyOf(cycle), arch.cycles(), two ? 2 : cycle.size());
     }
 
+    /** Blocks that a forward pass applies one after the other: n_layers (n + 1) T where all updates share a network. */
+    public static int depth(ArchConfig arch) {
+        RecursionSchedule schedule = of(arch);
+        return IntStream.range(0, schedule.updates)
+                .map(k -> arch.networks().get(schedule.update(k).network()).layers())
+                .sum();
+    }
+
     /** Updates of a forward pass. */
     public int updates() {
         return updates;
