@@ -308,6 +308,55 @@ class ConfigLoaderTest {
         assertEquals(name.contains("mlp") || name.equals("demo"), config.arch().mlpT());
     }
 
+    /** An ablation's file is that of TRM but for what it ablates. */
+    @ParameterizedTest
+    @CsvSource({
+        "sudoku-act, arch.no_ACT_continue=false",
+        "sudoku-separate, arch.separate_nets=true arch.H_layers=2",
+        "sudoku-singlez, arch=trm_singlez",
+        "sudoku-hier6, arch=trm_hier6 arch.num_scales=6",
+        "sudoku-one-step, arch.gradient=one_step",
+        "sudoku-4layers, arch.L_layers=4 arch.L_cycles=3",
+        "sudoku-no-ema, ema=false",
+        "sudoku-no-supervision, arch.halt_max_steps=1",
+    })
+    void ablationsDifferInOneThing(String name, String difference) {
+        TrainConfig expected = ConfigLoader.load(Path.of("configs", "sudoku-mlp.yaml"), List.of(difference.split(" ")));
+        TrainConfig found = ConfigLoader.load(Path.of("configs", name + ".yaml"), List.of());
+        assertEquals(expected, found);
+        assertEquals(found, parse(ConfigLoader.toYaml(found)));
+    }
+
+    /** Reference section 11. */
+    @ParameterizedTest
+    @CsvSource({
+        "sudoku-hrm, 20000, 2000, 1.0, 1e-4",
+        "maze-hrm, 20000, 2000, 1.0, 1e-4",
+        "arc-hrm, 100000, 10000, 0.1, 1e-2",
+    })
+    void hrmFilesHoldThePublishedSettings(String name, int epochs, int interval, double decay, double puzzleLr) {
+        TrainConfig c = ConfigLoader.load(Path.of("configs", name + ".yaml"), List.of());
+        assertEquals(c, parse(ConfigLoader.toYaml(c)));
+        TrainConfig defaults = parse(
+                DATA,
+                "arch=hrm",
+                "data_paths=[" + c.dataPaths().get(0) + "]",
+                "epochs=" + epochs,
+                "eval_interval=" + interval,
+                "weight_decay=" + decay,
+                "puzzle_emb_weight_decay=" + decay,
+                "puzzle_emb_lr=" + puzzleLr,
+                "data_shape={seq_len: " + c.dataShape().seqLen() + ", vocab_size: "
+                        + c.dataShape().vocabSize() + ", num_puzzle_identifiers: "
+                        + c.dataShape().numPuzzleIdentifiers() + "}");
+        assertEquals(defaults, c);
+        assertFalse(c.ema());
+        assertEquals(
+                List.of(new ArchConfig.Network("H_level", 4), new ArchConfig.Network("L_level", 4)),
+                c.arch().networks());
+        assertEquals(List.of(2, 2), List.of(c.arch().cycles(), c.arch().latentSteps()));
+    }
+
     @Test
     void sudokuFilesHoldThePublishedSettings() {
         DataShape shape = new DataShape(81, 11, 1);

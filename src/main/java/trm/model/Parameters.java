@@ -250,6 +250,14 @@ public final class Parameters {
         return ROOT + sizes.arch().latents().get(latent) + "_init";
     }
 
+    /** Number of trained values of the networks' blocks: {@link #trainedCount()} but for embeddings and heads. */
+    public long networkCount() {
+        return entries.values().stream()
+                .filter(e -> e.name.contains(".layers."))
+                .mapToLong(Entry::count)
+                .sum();
+    }
+
     /** Number of trained values, puzzle table and initial latents apart. */
     public long trainedCount() {
         return entries.values().stream().mapToLong(Entry::count).sum();
