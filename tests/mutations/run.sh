@@ -186,6 +186,7 @@ mutate correction-inside-atan2 $ops/adam.cpp \
     's|atan2_v(first, root)|(float) controls[TRM_CTRL_CORRECTION1] * atan2_v(first / (float) controls[TRM_CTRL_CORRECTION1], root)|'
 mutate second-correction-lacks-root $ops/adam.cpp \
     's|1 / ::sqrt(controls\[TRM_CTRL_CORRECTION2\])|1 / controls[TRM_CTRL_CORRECTION2]|'
+mutate clips-below-limit $ops/grad_norm.cpp 's|if (!(c < 1)) return TRM_OK;||'
 mutate adamw-epsilon-sign $ops/adam.cpp 's|first / (root + epsilon)|first / (root - epsilon)|'
 mutate adamw-epsilon-inside-root $ops/adam.cpp 's|first / (root + epsilon)|first / sqrt_v(root * root + epsilon)|'
 mutate adamw-epsilon-before-correction $ops/adam.cpp 's|first / (root + epsilon)|first / (root + epsilon * widen_v)|'

@@ -1203,6 +1203,19 @@ public final class Kernels {
                 g.bytes());
     }
 
+    /** g *= max / (norm + 1e-6) where that is below 1; norm [1] of {@link #gradNorm}. */
+    public void clipGradient(Tensor g, Tensor norm, double max) {
+        check(
+                table.clip_gradient(
+                        ptr(g, Dtype.F32, g.count(), "clip_gradient: g"),
+                        ptr(norm, Dtype.F64, 1, "clip_gradient: norm"),
+                        max,
+                        g.count(),
+                        stream()),
+                "clip_gradient",
+                2 * g.bytes());
+    }
+
     /** Constants of the dense optimizer. */
     public record Adam(double beta1, double beta2, double weightDecay, double eps, double emaRate, boolean atan2) {}
 
