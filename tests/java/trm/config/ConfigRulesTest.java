@@ -53,6 +53,7 @@ class ConfigRulesTest {
                 "weight_decay=-1 | weight_decay is -1.0: must be a finite number, at least 0",
                 "puzzle_emb_lr=-1 | puzzle_emb_lr is -1.0: must be a finite number, at least 0",
                 "puzzle_emb_weight_decay=-1 | puzzle_emb_weight_decay is -1.0: must be a finite number, at least 0",
+                "max_grad_norm=-1 | max_grad_norm is -1.0: must be a finite number, at least 0",
                 "ema_rate=1 | ema_rate is 1.0: must be at least 0 and below 1",
                 "run_name=\"\" | run_name is '': must not be empty",
                 "checkpoint_every_steps=-1 | checkpoint_every_steps is -1: must be at least 0",
@@ -144,6 +145,18 @@ class ConfigRulesTest {
         assertEquals(
                 "override 'arch.puzzle_emb_len=2': arch.puzzle_emb_len is 2: must be 0 when puzzle_emb_ndim is 0",
                 assertThrows(ConfigException.class, () -> parse("arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=2"))
+                        .getMessage());
+    }
+
+    @Test
+    void frozenWeightsLeavePuzzleVectorsToTrain() {
+        assertEquals(
+                "override 'freeze_weights=true': freeze_weights is true: leaves nothing to train, as puzzle_emb_ndim is 0",
+                assertThrows(ConfigException.class, () -> parse("freeze_weights=true", "arch.puzzle_emb_ndim=0"))
+                        .getMessage());
+        assertEquals(
+                "override 'max_grad_norm=1': max_grad_norm is 1.0: leaves nothing to clip, as freeze_weights is true",
+                assertThrows(ConfigException.class, () -> parse("freeze_weights=true", "max_grad_norm=1"))
                         .getMessage());
     }
 

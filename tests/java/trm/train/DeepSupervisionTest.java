@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
@@ -27,6 +28,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -289,6 +291,56 @@ class DeepSupervisionTest {
                     assertArrayEquals(expected[order[b]], found[b], (float) MOVED, "lane " + b);
                     assertEquals(plain.q()[2 * order[b]], moved.q()[2 * b], MOVED);
                 }
+            }
+        }
+    }
+
+    private static float[] puzzles(Frozen f) {
+        return HostCopy.floats(backend, f.parameters.puzzleTable());
+    }
+
+    /** Frozen weights are those of a run whose learning rate is 0: the puzzle table moves alike, nothing else does. */
+    @Test
+    void frozenWeightsTrainThePuzzleTableOnly() {
+        String[] puzzle = {"arch.puzzle_emb_ndim=32", "arch.puzzle_emb_len=1", "puzzle_emb_lr=1e-2"};
+        List<String> frozen = new ArrayList<>(List.of(puzzle));
+        frozen.add("freeze_weights=true");
+        List<String> still = new ArrayList<>(List.of(puzzle));
+        still.add("lr=0");
+        try (Frozen a = new Frozen(true, true, HALT_MAX, frozen.toArray(String[]::new));
+                Frozen b = new Frozen(true, true, HALT_MAX, still.toArray(String[]::new))) {
+            float[] weights = HostCopy.floats(backend, a.parameters.master());
+            float[] average = HostCopy.floats(backend, a.parameters.average());
+            for (int step = 0; step < 3; step++) {
+                float[] before = puzzles(a);
+                a.supervision.step(new int[] {0, 1, 2, 3, 4});
+                b.supervision.step(new int[] {0, 1, 2, 3, 4});
+                assertFalse(Arrays.equals(before, puzzles(a)));
+                assertArrayEquals(puzzles(b), puzzles(a));
+                for (Tensor t : List.of(a.parameters.moment1(), a.parameters.moment2(), a.parameters.gradient())) {
+                    assertArrayEquals(new float[weights.length], HostCopy.floats(backend, t));
+                }
+                assertArrayEquals(weights, HostCopy.floats(backend, a.parameters.master()));
+                assertArrayEquals(average, HostCopy.floats(backend, a.parameters.average()));
+            }
+        }
+    }
+
+    /** Of one step: the moments are those of a gradient scaled to the limit, and of the gradient itself below it. */
+    @ParameterizedTest
+    @ValueSource(doubles = {1e-3, 1e6})
+    void gradientsAreClipped(double max) {
+        try (Frozen clipped = new Frozen(true, true, HALT_MAX, "max_grad_norm=" + max);
+                Frozen plain = new Frozen(true)) {
+            clipped.supervision.step(new int[LANES]);
+            plain.supervision.step(new int[LANES]);
+            double norm = HostCopy.doubles(backend, plain.supervision.gradNorm())[0];
+            assertEquals(norm, HostCopy.doubles(backend, clipped.supervision.gradNorm())[0], "the norm before");
+            double c = Math.min(1, max / (norm + 1e-6));
+            float[] expected = HostCopy.floats(backend, plain.parameters.moment1());
+            float[] found = HostCopy.floats(backend, clipped.parameters.moment1());
+            for (int i = 0; i < expected.length; i++) {
+                assertEquals(c * expected[i], found[i], c < 1 ? 0x1p-21 * Math.abs(c * expected[i]) : 0);
             }
         }
     }

@@ -37,12 +37,14 @@ public final class ConfigLoader {
             "weight_decay",
             "puzzle_emb_lr",
             "puzzle_emb_weight_decay",
+            "freeze_weights",
             "ema",
             "ema_rate",
             "seed",
             "run_name",
             "dtype",
             "optimizer",
+            "max_grad_norm",
             "checkpoint_every_steps",
             "checkpoint_keep",
             "max_steps",
@@ -57,7 +59,6 @@ public final class ConfigLoader {
             "project_name",
             "checkpoint_every_eval",
             "data_paths_test",
-            "freeze_weights",
             "defaults",
             "hydra");
     private static final List<String> ARCH = List.of(
@@ -245,11 +246,13 @@ public final class ConfigLoader {
                 top.number("weight_decay", 1.0),
                 top.number("puzzle_emb_lr", 1e-4),
                 top.number("puzzle_emb_weight_decay", 1.0),
+                top.bool("freeze_weights", false),
                 top.bool("ema", arch.name() != Architecture.HRM),
                 top.number("ema_rate", 0.999),
                 top.longInteger("seed", 0),
                 top.stringOrNull("run_name"),
                 top.string("optimizer", "adam_atan2"),
+                top.number("max_grad_norm", 0),
                 top.integer("checkpoint_every_steps", 1000),
                 top.integer("checkpoint_keep", 3),
                 top.integer("max_steps", 0),
@@ -282,9 +285,6 @@ public final class ConfigLoader {
         top.requireEmptyList("data_paths_test");
         top.stringOrNull("project_name");
         top.bool("checkpoint_every_eval", false);
-        if (top.bool("freeze_weights", false)) {
-            throw top.wrong("freeze_weights", top.get("freeze_weights"), "false: not supported by this version");
-        }
         ConfigNode defaults = top.get("defaults");
         if (defaults == null) {
             return;
@@ -497,11 +497,13 @@ public final class ConfigLoader {
         line(yaml, "weight_decay", config.weightDecay());
         line(yaml, "puzzle_emb_lr", config.puzzleEmbLr());
         line(yaml, "puzzle_emb_weight_decay", config.puzzleEmbWeightDecay());
+        line(yaml, "freeze_weights", config.freezeWeights());
         line(yaml, "ema", config.ema());
         line(yaml, "ema_rate", config.emaRate());
         line(yaml, "seed", config.seed());
         line(yaml, "run_name", config.runName() == null ? null : quoted(config.runName()));
         line(yaml, "optimizer", config.optimizer());
+        line(yaml, "max_grad_norm", config.maxGradNorm());
         line(yaml, "checkpoint_every_steps", config.checkpointEverySteps());
         line(yaml, "checkpoint_keep", config.checkpointKeep());
         line(yaml, "max_steps", config.maxSteps());

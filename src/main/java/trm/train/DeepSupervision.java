@@ -215,10 +215,29 @@ public final class DeepSupervision implements AutoCloseable {
                 scale);
     }
 
-    /** The gradient's norm, both optimizers and the moving average; gradients become zero. */
+    /** The gradient's norm and limit, both optimizers and the moving average; gradients become zero. */
     public void update() {
         kernels.phase("update");
         kernels.gradNorm(parameters.gradient(), partials, gradNorm, metrics);
+        if (config.freezeWeights()) {
+            kernels.zero(parameters.gradient());
+        } else {
+            updateWeights();
+        }
+        if (parameters.puzzleTable() != null) {
+            kernels.signSgd(
+                    parameters.puzzleTable(),
+                    lanes.ids(),
+                    model.puzzleRowGradients(),
+                    controls,
+                    config.puzzleEmbWeightDecay());
+        }
+    }
+
+    private void updateWeights() {
+        if (config.maxGradNorm() > 0) {
+            kernels.clipGradient(parameters.gradient(), gradNorm, config.maxGradNorm());
+        }
         kernels.adam(
                 parameters.master(),
                 parameters.gradient(),
@@ -228,14 +247,6 @@ public final class DeepSupervision implements AutoCloseable {
                 parameters.working(),
                 controls,
                 adam);
-        if (parameters.puzzleTable() != null) {
-            kernels.signSgd(
-                    parameters.puzzleTable(),
-                    lanes.ids(),
-                    model.puzzleRowGradients(),
-                    controls,
-                    config.puzzleEmbWeightDecay());
-        }
     }
 
     /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */
