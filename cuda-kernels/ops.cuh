@@ -42,6 +42,7 @@ TRM_OPERATION(continue_loss);
 TRM_OPERATION(metrics);
 TRM_OPERATION(advance);
 TRM_OPERATION(grad_norm);
+TRM_OPERATION(clip_gradient);
 TRM_OPERATION(adam);
 TRM_OPERATION(sign_sgd);
 #undef TRM_OPERATION

@@ -99,6 +99,7 @@ trm_backend build() {
     table.metrics = ops::metrics;
     table.advance = ops::advance;
     table.grad_norm = ops::grad_norm;
+    table.clip_gradient = ops::clip_gradient;
     table.adam = ops::adam;
     table.sign_sgd = ops::sign_sgd;
     choose_fusion(&table);

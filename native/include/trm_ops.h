@@ -285,6 +285,8 @@ typedef struct trm_backend {
     /** norm [1] = sqrt(sum of squares) of the flat gradient g [count], float64; total [1] += norm, unless it is NULL.
      *  partials [TRM_NORM_PARTIALS] float64: room for sums on the way. */
     int (*grad_norm)(const float* g, double* partials, double* norm, double* total, int64_t count, trm_stream stream);
+    /** After grad_norm: with c = max / (norm + 1e-6), g [count] *= c (rounded to float32) if c < 1, else g is left alone. */
+    int (*clip_gradient)(float* g, const double* norm, double max, int64_t count, trm_stream stream);
 
     /** One pass over the flat parameter buffer [count]: moments, update with decoupled decay, moving average
      *  (ema or NULL), bf16 working copy (or NULL), gradient set to zero.

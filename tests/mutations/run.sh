@@ -95,19 +95,28 @@ if ! verify; then
     exit 1
 fi
 
-mutate one-cycle-less $java/model/LatentRecursion.java \
-    's|cycles = sizes.arch().cycles();|cycles = Math.max(1, sizes.arch().cycles() - 1);|'
-mutate one-latent-update-less $java/model/LatentRecursion.java \
-    's|n = sizes.arch().latentSteps();|n = Math.max(1, sizes.arch().latentSteps() - 1);|'
+mutate one-cycle-less $java/model/RecursionSchedule.java \
+    's|updates = cycle.size() \* cycles;|updates = cycle.size() * Math.max(1, cycles - 1);|'
+mutate one-latent-update-less $java/model/RecursionSchedule.java \
+    's|int n = arch.latentSteps();|int n = Math.max(1, arch.latentSteps() - 1);|'
+mutate one-step-is-three $java/model/RecursionSchedule.java 's|two ? 2 : cycle.size()|two ? 3 : cycle.size()|'
+mutate one-network-for-both $java/model/RecursionSchedule.java \
+    's|cycle.add(new Update(0, 0, y, z, false));|cycle.add(new Update(netZ, 0, y, z, false));|'
+mutate single-z-reads-x-again $java/model/RecursionSchedule.java \
+    's|new Update(0, 0, y, none, false)|new Update(0, 0, y, none, true)|'
 mutate dx-lacks-first-share $java/model/LatentRecursion.java \
-    's|kernels.addInto(d, dx);|if (i > 0) kernels.addInto(d, dx);|'
-mutate answer-from-question $java/model/LatentRecursion.java \
-    's|step.forward(slot(n, record), null, y, null, record);|kernels.copy(xy, slot(n, record).u()); &|'
+    's|if (schedule.update(k).withInput()) {|if (schedule.update(k).withInput() \&\& k > recordedFrom) {|'
+mutate answer-from-question $java/model/LatentRecursion.java 's|latents.get(then.own().get(0))|x|'
+mutate sum-not-formed-again $java/model/LatentRecursion.java 's|^            injected = null;||'
+mutate gradients-of-one-reader $java/model/LatentRecursion.java 's|kernels.add(d, dRead, d);||'
+mutate two-latents-admitted $java/device/Kernels.java 's|i <= last; i += 2|i < 2; i += 2|'
+mutate transformer-halts-by-sign $java/config/ArchConfig.java \
+    's|return noActContinue \&\& name != Architecture.TRANSFORMER;|return noActContinue;|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
     's|continueLoss(part, index, maxSteps, 0\.5 \* scale);|continueLoss(part, index, maxSteps, scale);|'
 mutate continue-from-old-latents $java/train/DeepSupervision.java \
-    's|^        kernels.copy(part.lanes().y(), part.nextLanes().y());||'
+    's|for (int i = 0; i < part.lanes().latents().size(); i++) {|for (int i = 1; i < part.lanes().latents().size(); i++) {|'
 mutate replay-lacks-an-input $java/model/RecursionStep.java \
     's|^            for (int i = 0; i < last; i++) {|            for (int i = 0; i < last - 1; i++) {|'
 mutate replay-of-last-block-only $java/model/RecursionStep.java \
@@ -178,6 +187,7 @@ mutate correction-inside-atan2 $ops/adam.cpp \
     's|atan2_v(first, root)|(float) controls[TRM_CTRL_CORRECTION1] * atan2_v(first / (float) controls[TRM_CTRL_CORRECTION1], root)|'
 mutate second-correction-lacks-root $ops/adam.cpp \
     's|1 / ::sqrt(controls\[TRM_CTRL_CORRECTION2\])|1 / controls[TRM_CTRL_CORRECTION2]|'
+mutate clips-below-limit $ops/grad_norm.cpp 's|if (!(c < 1)) return TRM_OK;||'
 mutate adamw-epsilon-sign $ops/adam.cpp 's|first / (root + epsilon)|first / (root - epsilon)|'
 mutate adamw-epsilon-inside-root $ops/adam.cpp 's|first / (root + epsilon)|first / sqrt_v(root * root + epsilon)|'
 mutate adamw-epsilon-before-correction $ops/adam.cpp 's|first / (root + epsilon)|first / (root + epsilon * widen_v)|'

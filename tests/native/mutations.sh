@@ -123,8 +123,12 @@ mutate loss-gradient-rounded-twice token_loss.cu token_loss 's@f = __uint_as_flo
 mutate stablemax-slope token_loss.cu token_loss 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
 mutate loss-over-all-tokens token_loss.cu token_loss 's|share = 1.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
 mutate warm-up-one-late schedule.cu advance 's|factor = t / (w > 1|factor = (t - 1) / (w > 1|'
-mutate norm-of-one-stride grad_norm.cu grad_norm 's|at += static_cast<int64_t>(gridDim.x) \* THREADS \* PACK|at += count|'
+mutate norm-of-one-stride grad_norm.cu grad_norm \
+    '/squares_kernel/,/^}/s|at += static_cast<int64_t>(gridDim.x) \* THREADS \* PACK|at += count|'
 mutate norm-lacks-root grad_norm.cu grad_norm 's|\*norm = sqrt(sum);|*norm = sum;|'
+mutate clips-below-limit grad_norm.cu clip_gradient 's|if (!(c < 1)) return;||'
+mutate clip-of-one-stride grad_norm.cu clip_gradient \
+    '/clip_kernel/,/^}/s|at += static_cast<int64_t>(gridDim.x) \* THREADS \* PACK|at += count|'
 mutate adam-lacks-barrier adam.cu adam 's|^    __syncthreads();||'
 mutate adam-keeps-gradient adam.cu adam 's|store_pack(g + at, zeros, n, wide);|store_pack(g + at, count < 0 ? zeros : grad, n, wide);|'
 mutate sign-of-zero sign_sgd.cu sign_sgd 's|(sum > 0) - (sum < 0)|(sum >= 0) - (sum < 0)|'

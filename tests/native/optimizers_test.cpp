@@ -132,6 +132,24 @@ void grad_norm_matches(int64_t n, int shift, bool adds) {
         "n=%lld shift=%d adds=%d", static_cast<long long>(n), shift, adds);
 }
 
+// c is rounded to float, so is the product.
+void clip_gradient_matches(int64_t n, int shift, double norm_of, double max) {
+    each_case(
+        [=](Random& random) {
+            Buffer<float> g("g", n, shift);
+            Buffer<double> norm("norm", 1);
+            random.fill(g, 1.0, false);
+            norm[0] = norm_of;
+            norm.freeze();
+            const double c = std::min(1.0, max / (norm_of + 1e-6));
+            Doubles want(n);
+            for (int64_t i = 0; i < n; i++) want[i] = c * g[i];
+            succeeded(ops().clip_gradient(g, norm, max, n, nullptr));
+            near(g, want, [&](int64_t i) { return U32 * std::fabs(want[i]); });
+        },
+        "n=%lld shift=%d norm=%g max=%g", static_cast<long long>(n), shift, norm_of, max);
+}
+
 }  // namespace
 
 TEST(advance) {
@@ -203,4 +221,18 @@ TEST(grad_norm) {
     Buffer<double> d("d", TRM_NORM_PARTIALS);
     refused(ops().grad_norm(g, d, nullptr, nullptr, 8, nullptr), "NULL");
     refused(ops().grad_norm(g, d, d, d, 0, nullptr), "count=0");
+}
+
+TEST(clip_gradient) {
+    for (const int64_t n : {1, 7, 8, 9, 2047, 2049, 5003}) clip_gradient_matches(n, 0, 3, 0.5);
+    clip_gradient_matches(37, 4, 3, 0.5);
+    clip_gradient_matches(37, 0, 0.25, 0.5);
+    clip_gradient_matches(37, 0, 0.5, 0.5);  // c = 1 / (1 + 2e-6): below 1
+    clip_gradient_matches(37, 0, 0, 0.5);
+    clip_gradient_matches(2048LL * 256 * 8 + 67, 0, 3, 0.5);  // more than one stride
+    Buffer<float> g("g", 8);
+    Buffer<double> norm("norm", 1);
+    refused(ops().clip_gradient(g, nullptr, 1, 8, nullptr), "NULL");
+    refused(ops().clip_gradient(g, norm, 0, 8, nullptr), "max=0");
+    refused(ops().clip_gradient(g, norm, 1, 0, nullptr), "count=0");
 }

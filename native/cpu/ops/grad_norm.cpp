@@ -1,8 +1,10 @@
-// grad_norm.cpp: the Euclidean norm of the flat gradient, sqrt(sum of squares).
+// grad_norm.cpp: the Euclidean norm of the flat gradient, sqrt(sum of squares), and clipping by it.
+//
+//   clip   c = max / (norm + 1e-6), as torch.nn.utils.clip_grad_norm_ has it;  g = c g if c < 1
 //
 // numerics  float64: the square of a float is exact. 16 sums a task, added in order, then the tasks in order; their
 //           number, at most TRM_NORM_PARTIALS, follows from count alone
-// cost      4 bytes a parameter, memory-bound, one pass
+// cost      4 bytes a parameter, memory-bound, one pass; clipping 8 more where it changes something
 #include <math.h>
 
 #include "ops.h"
@@ -32,6 +34,20 @@ int grad_norm(const float* g, double* partials, double* norm, double* total, int
     for (int64_t task = 0; task < tasks; task++) sum += partials[task];
     *norm = ::sqrt(sum);
     if (total != nullptr) *total += *norm;
+    return TRM_OK;
+}
+
+int clip_gradient(float* g, const double* norm, double max, int64_t count, trm_stream) {
+    TRM_REQUIRE(g != nullptr && norm != nullptr, "clip_gradient: g or norm is NULL");
+    TRM_REQUIRE(count > 0 && max > 0, "clip_gradient: count=%lld max=%g must be positive", (long long) count, max);
+    const double c = max / (*norm + 1e-6);
+    if (!(c < 1)) return TRM_OK;
+    const float factor = (float) c;
+    parallel_for(divide_up(count, CHUNK), 0.1 * CHUNK, [=](int64_t task) {
+        float* x = g + task * CHUNK;
+        const int64_t n = least(CHUNK, count - task * CHUNK);
+        for (int64_t i = 0; i < n; i++) x[i] *= factor;
+    });
     return TRM_OK;
 }
 

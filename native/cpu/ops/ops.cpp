@@ -42,6 +42,7 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->metrics = TRM_ISA::metrics;
     table->advance = TRM_ISA::advance;
     table->grad_norm = TRM_ISA::grad_norm;
+    table->clip_gradient = TRM_ISA::clip_gradient;
     table->adam = TRM_ISA::adam;
     table->sign_sgd = TRM_ISA::sign_sgd;
 }

@@ -73,6 +73,7 @@ int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const 
 int advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
             double beta1, double beta2, trm_stream stream);
 int grad_norm(const float* g, double* partials, double* norm, double* total, int64_t count, trm_stream stream);
+int clip_gradient(float* g, const double* norm, double max, int64_t count, trm_stream stream);
 int adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls, int64_t count,
          double beta1, double beta2, double weight_decay, double eps, double ema_rate, int32_t kind, trm_stream stream);
 int sign_sgd(float* table, const int32_t* ids, const float* d_rows, const double* controls, int64_t B, int32_t E,

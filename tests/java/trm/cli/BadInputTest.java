@@ -205,7 +205,10 @@ class BadInputTest {
                         + " | arch.puzzle_emb_ndim is 33: | at most puzzle_emb_len x hidden_size, 1 x 32 = 32",
                 "arch.puzzle_emb_ndim=0 arch.puzzle_emb_len=2"
                         + " | arch.puzzle_emb_len is 2: | must be 0 when puzzle_emb_ndim is 0",
-                "arch.name=trm_hier6 | arch.name | trm_hier6",
+                "arch.name=urm | arch.name is urm | expected one of trm, trm_singlez, trm_hier6, hrm, transformers_baseline",
+                "arch=trm_hier6 arch.L_cycles=7 | override 'arch.L_cycles=7' | must be at most num_scales, which is 6",
+                "arch=hrm arch.no_ACT_continue=true | arch.no_ACT_continue is true | hrm always learns when to continue",
+                "arch=transformers_baseline | arch.L_layers is 1 | one network (H_layers) applied once; leave it out, or 0",
                 "arch.H_cycels=3 | arch.H_cycels | arch.H_cycles",
                 "global_batch_size=many | global_batch_size | many",
                 "lr | override 'lr' | expected key=value",

@@ -10,6 +10,9 @@ import java.nio.file.Path;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import trm.data.MiniSudokuBuilder;
 
 /** What {@code trm info} prints; the look-up of CUDA has a test of its own. */
 class InfoCommandTest {
@@ -65,6 +68,11 @@ class InfoCommandTest {
         long layer = 3 * 16 * 256 + 3 * 32 * 256;
         long parameters = 2 * 6 * 32 + 2 * 32 + 2 + 2 * layer;
         assertEquals(parameters, json.get("parameters").asLong());
+        assertEquals(2 * layer, json.get("network_parameters").asLong());
+        assertEquals(2 * 6 * 32 + 2 * 32 + 2, json.get("embedding_parameters").asLong());
+        assertEquals(2 * (2 + 1) * 2, json.get("depth").asInt());
+        assertEquals(1, json.get("forward_passes").asInt());
+        assertTrue(json.get("steps").isNull() && json.get("flops").isNull());
         assertEquals(0, json.get("puzzle_embedding_values").asLong());
         assertEquals(16, json.get("batch").asInt());
         // 6 evaluations forward and 3 backward, which count twice; heads forward once and backward twice
@@ -80,6 +88,52 @@ class InfoCommandTest {
             sum += bytes.asLong();
         }
         assertEquals(sum, json.get("model_bytes").asLong());
+    }
+
+    /** Published figures: 5 and 7 million parameters of TRM, 27 million of HRM and the transformer, and their depths. */
+    @ParameterizedTest
+    @CsvSource({
+        "sudoku-mlp, 5.0e6, 42, 1, 65104",
+        "sudoku-att, 6.8e6, 42, 1, 65104",
+        "sudoku-hrm, 27.3e6, 24, 2, 26041",
+        "sudoku-transformer, 27.1e6, 8, 1, 65104",
+    })
+    void publishedSystems(String name, double parameters, int depth, int passes, long steps) throws IOException {
+        Path file = Path.of("configs", name + ".yaml");
+        Trm.Result result =
+                Trm.execute("info", file, "--groups", 1000, "--json").assertDone();
+        JsonNode json = result.json();
+        assertEquals(parameters, json.get("network_parameters").asDouble(), 0.05e6);
+        assertEquals(depth, json.get("depth").asInt());
+        assertEquals(passes, json.get("forward_passes").asInt());
+        assertEquals(steps, json.get("steps").asLong()); // floor(epochs 1000 / 768)
+        assertEquals(
+                steps * json.get("flops_per_step").asDouble(), json.get("flops").asDouble());
+        assertTrue(result.out().contains("of depth " + depth), result.out());
+    }
+
+    /** Steps: of the data where it is there; without it at most max_steps, or nothing is said. */
+    @Test
+    void stepsOfTheRun(@TempDir Path temp) throws IOException {
+        Path data = temp.resolve("data");
+        Path file = Trm.tinyConfig(temp.resolve("tiny.yaml"), data);
+        Files.writeString(
+                file,
+                "data_shape: {seq_len: 16, vocab_size: 6, num_puzzle_identifiers: 1}\n",
+                java.nio.file.StandardOpenOption.APPEND);
+        assertTrue(Trm.execute("info", file).assertDone().out().contains("steps unknown without the data"));
+        assertEquals(5, steps(file, "max_steps=5"));
+        assertEquals(6, steps(file, "--groups", "100"));
+        MiniSudokuBuilder.build(data, 4, 200, 10, 1, 8);
+        assertEquals(12, steps(file, "--groups", "100"));
+        assertEquals(5, steps(file, "max_steps=5"));
+        Trm.execute("info", file, "--groups", "-1").assertFails(2, "--groups", "-1");
+    }
+
+    private static long steps(Path file, String... more) throws IOException {
+        List<Object> args = new java.util.ArrayList<>(List.of("info", file, "--json"));
+        args.addAll(List.of(more));
+        return Trm.execute(args.toArray()).assertDone().json().get("steps").asLong();
     }
 
     /** A plan's memory is what a benchmark of the same model allocates, its samples apart. */

@@ -32,7 +32,7 @@ class ConfigLoaderTest {
         TrainConfig config = parse(DATA);
         assertEquals(
                 new ArchConfig(
-                        "trm",
+                        Architecture.TRM,
                         512,
                         8,
                         4,
@@ -44,6 +44,9 @@ class ConfigLoaderTest {
                         0,
                         3,
                         6,
+                        1,
+                        false,
+                        GradientSpan.LAST_CYCLE,
                         512,
                         16,
                         true,
@@ -87,7 +90,7 @@ class ConfigLoaderTest {
                   mlp_t: False
                   no_ACT_continue: True
                 """);
-        assertEquals("trm", config.arch().name());
+        assertEquals(Architecture.TRM, config.arch().name());
         assertEquals(LossType.SOFTMAX, config.arch().lossType());
         assertEquals(128, config.arch().puzzleEmbNdim());
         assertEquals(1.0, config.weightDecay());
@@ -187,9 +190,10 @@ class ConfigLoaderTest {
                 "optimizer: sgd | x.yaml:2: optimizer is 'sgd': must be one of adam_atan2, adamw",
                 "evaluators: [arc] | x.yaml:2: evaluators is a list; expected [] or [{name: arc@ARC}]: not supported",
                 "min_eval_interval: 3 | x.yaml:2: min_eval_interval is 3; expected 0: not supported by this version",
-                "freeze_weights: true | x.yaml:2: freeze_weights is true; expected false: not supported by this version",
+                "freeze_weights: 2 | x.yaml:2: freeze_weights is 2; expected true or false",
                 "defaults: [arch: trm, db: x] | x.yaml:2: defaults is a list; expected only 'arch: NAME' and '_self_' in it",
-                "arch: hrm | x.yaml:2: arch.name is 'hrm': not supported by this version; supported: trm",
+                "arch: urm | x.yaml:2: arch.name is urm; expected one of trm, trm_singlez, trm_hier6, hrm,"
+                        + " transformers_baseline",
                 "arch: {pos_encodings: sin} | x.yaml:2: arch.pos_encodings is sin; expected rope, learned or none",
                 "arch: {loss: mse} | x.yaml:2: arch.loss.loss_type is mse; expected stablemax_cross_entropy or softmax_cross",
                 "arch: {loss: {name: other}} | x.yaml:2: arch.loss.name is 'other': must be one of losses@ACTLossHead",
@@ -224,7 +228,8 @@ class ConfigLoaderTest {
                 "data_paths=[a,[b]] | data_paths is a list; expected a list of strings, but it contains a list",
                 "data_paths=[] | override 'data_paths=[]': data_paths is []: must name at least one dataset directory",
                 "arch.num_heads=-1 | override 'arch.num_heads=-1': arch.num_heads is -1: must be at least 1",
-                "arch=hrm | override 'arch=hrm': arch.name is 'hrm': not supported",
+                "arch=urm | override 'arch=urm': arch.name is urm; expected one of trm, trm_singlez, trm_hier6, hrm,"
+                        + " transformers_baseline",
                 "eval_interval=7 | override 'eval_interval=7': eval_interval is 7: must divide epochs, which is 50000",
             })
     void errorsNameTheOverride(String override, String expected) {
@@ -310,12 +315,61 @@ class ConfigLoaderTest {
         assertEquals(name.contains("mlp") || name.equals("demo"), config.arch().mlpT());
     }
 
+    /** An ablation's file is that of TRM but for what it ablates. */
+    @ParameterizedTest
+    @CsvSource({
+        "sudoku-act, arch.no_ACT_continue=false",
+        "sudoku-separate, arch.separate_nets=true arch.H_layers=2",
+        "sudoku-singlez, arch=trm_singlez",
+        "sudoku-hier6, arch=trm_hier6 arch.num_scales=6",
+        "sudoku-one-step, arch.gradient=one_step",
+        "sudoku-4layers, arch.L_layers=4 arch.L_cycles=3",
+        "sudoku-no-ema, ema=false",
+        "sudoku-no-supervision, arch.halt_max_steps=1",
+    })
+    void ablationsDifferInOneThing(String name, String difference) {
+        TrainConfig expected = ConfigLoader.load(Path.of("configs", "sudoku-mlp.yaml"), List.of(difference.split(" ")));
+        TrainConfig found = ConfigLoader.load(Path.of("configs", name + ".yaml"), List.of());
+        assertEquals(expected, found);
+        assertEquals(found, parse(ConfigLoader.toYaml(found)));
+    }
+
+    /** Reference section 11. */
+    @ParameterizedTest
+    @CsvSource({
+        "sudoku-hrm, 20000, 2000, 1.0, 1e-4",
+        "maze-hrm, 20000, 2000, 1.0, 1e-4",
+        "arc-hrm, 100000, 10000, 0.1, 1e-2",
+    })
+    void hrmFilesHoldThePublishedSettings(String name, int epochs, int interval, double decay, double puzzleLr) {
+        TrainConfig c = ConfigLoader.load(Path.of("configs", name + ".yaml"), List.of());
+        assertEquals(c, parse(ConfigLoader.toYaml(c)));
+        TrainConfig defaults = parse(
+                DATA,
+                "arch=hrm",
+                "data_paths=[" + c.dataPaths().get(0) + "]",
+                "epochs=" + epochs,
+                "eval_interval=" + interval,
+                "weight_decay=" + decay,
+                "puzzle_emb_weight_decay=" + decay,
+                "puzzle_emb_lr=" + puzzleLr,
+                "data_shape={seq_len: " + c.dataShape().seqLen() + ", vocab_size: "
+                        + c.dataShape().vocabSize() + ", num_puzzle_identifiers: "
+                        + c.dataShape().numPuzzleIdentifiers() + "}");
+        assertEquals(defaults, c);
+        assertFalse(c.ema());
+        assertEquals(
+                List.of(new ArchConfig.Network("H_level", 4), new ArchConfig.Network("L_level", 4)),
+                c.arch().networks());
+        assertEquals(List.of(2, 2), List.of(c.arch().cycles(), c.arch().latentSteps()));
+    }
+
     @Test
     void sudokuFilesHoldThePublishedSettings() {
         DataShape shape = new DataShape(81, 11, 1);
         for (boolean mlp : new boolean[] {true, false}) {
             ArchConfig arch = new ArchConfig(
-                    "trm",
+                    Architecture.TRM,
                     512,
                     8,
                     4,
@@ -327,6 +381,9 @@ class ConfigLoaderTest {
                     0,
                     3,
                     6,
+                    1,
+                    false,
+                    GradientSpan.LAST_CYCLE,
                     512,
                     16,
                     true,
@@ -349,12 +406,14 @@ class ConfigLoaderTest {
                     1.0,
                     1e-4,
                     1.0,
+                    false,
                     true,
                     0.999,
                     0,
                     null,
                     null,
                     "adam_atan2",
+                    0,
                     1000,
                     3,
                     0,

@@ -53,6 +53,7 @@ class ConfigRulesTest {
                 "weight_decay=-1 | weight_decay is -1.0: must be a finite number, at least 0",
                 "puzzle_emb_lr=-1 | puzzle_emb_lr is -1.0: must be a finite number, at least 0",
                 "puzzle_emb_weight_decay=-1 | puzzle_emb_weight_decay is -1.0: must be a finite number, at least 0",
+                "max_grad_norm=-1 | max_grad_norm is -1.0: must be a finite number, at least 0",
                 "ema_rate=1 | ema_rate is 1.0: must be at least 0 and below 1",
                 "run_name=\"\" | run_name is '': must not be empty",
                 "checkpoint_every_steps=-1 | checkpoint_every_steps is -1: must be at least 0",
@@ -73,11 +74,89 @@ class ConfigRulesTest {
         assertEquals("override '" + override + "': " + expected, e.getMessage());
     }
 
+    /** What a system's own rules leave no choice in. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "arch=trm_hier6 | arch.L_cycles=7 | arch.L_cycles is 7: must be at most num_scales, which is 6: each"
+                        + " update has a latent of its own",
+                "arch=trm_hier6 | arch.num_scales=0 | arch.num_scales is 0: must be at least 1",
+                "arch=trm | arch.num_scales=6 | arch.num_scales is 6: only trm_hier6 has several latents z; must be 1",
+                "arch=trm_singlez | arch.separate_nets=true | arch.separate_nets is true: only trm and trm_hier6 have a"
+                        + " choice; trm_singlez has one network",
+                "arch=hrm | arch.separate_nets=true | arch.separate_nets is true: only trm and trm_hier6 have a choice;"
+                        + " hrm has two networks anyway",
+                "arch.separate_nets=true | arch.H_layers=0 | arch.H_layers is 0: must be at least 1",
+                "arch=hrm | arch.H_layers=0 | arch.H_layers is 0: must be at least 1",
+                "arch=hrm | arch.gradient=last_cycle | arch.gradient is 'last_cycle': hrm differentiates its last two"
+                        + " updates only; must be one_step",
+                "arch=hrm | arch.no_ACT_continue=true | arch.no_ACT_continue is true: hrm always learns when to continue;"
+                        + " leave it out, or false",
+                "arch=hrm | arch.puzzle_emb_len=16 | arch.puzzle_emb_len is 16: hrm always has as few positions as hold"
+                        + " the puzzle vector; leave it out, or 0",
+                "arch=transformers_baseline | arch.H_layers=0 | arch.H_layers is 0: must be at least 1",
+                "arch=transformers_baseline | arch.L_layers=2 | arch.L_layers is 2: transformers_baseline is one network"
+                        + " (H_layers) applied once; leave it out, or 0",
+                "arch=transformers_baseline | arch.H_cycles=3 | arch.H_cycles is 3: transformers_baseline is one network"
+                        + " (H_layers) applied once; leave it out, or 1",
+                "arch=transformers_baseline | arch.L_cycles=6 | arch.L_cycles is 6: transformers_baseline is one network"
+                        + " (H_layers) applied once; leave it out, or 0",
+                "arch=transformers_baseline | arch.gradient=one_step | arch.gradient is 'one_step': transformers_baseline"
+                        + " is one network (H_layers) applied once; must be last_cycle",
+                "arch=transformers_baseline | arch.no_ACT_continue=false | arch.no_ACT_continue is false:"
+                        + " transformers_baseline has no continue loss; leave it out, or true",
+                "arch=trm | arch.gradient=all | arch.gradient is all; expected last_cycle or one_step",
+            },
+            quoteCharacter = '`')
+    void systemsRefuseWhatTheyCannotBe(String system, String override, String expected) {
+        ConfigException e = assertThrows(ConfigException.class, () -> parse(system, override));
+        assertEquals("override '" + override + "': " + expected, e.getMessage());
+    }
+
+    /** Names of published classes, and what keys left out are in the published file of a system. */
+    @Test
+    void systemsHaveTheirPublishedSizes() {
+        ArchConfig hrm = parse("arch.name=recursive_reasoning.hrm@HierarchicalReasoningModel_ACTV1");
+        assertEquals(Architecture.HRM, hrm.name());
+        assertEquals(
+                List.of(new ArchConfig.Network("H_level", 4), new ArchConfig.Network("L_level", 4)), hrm.networks());
+        assertEquals(List.of(2, 2), List.of(hrm.cycles(), hrm.latentSteps()));
+        assertEquals(List.of(true, false), List.of(hrm.hasContinueLoss(), hrm.haltsOnSign()));
+        assertEquals(1, hrm.prefixLen());
+        ArchConfig plain = parse("arch=transformers_baseline");
+        assertEquals(List.of(new ArchConfig.Network("H_level", 8)), plain.networks());
+        assertEquals(List.of(12, 42), List.of(plain.heads(), plain.headWidth()));
+        assertEquals(List.of(false, false), List.of(plain.hasContinueLoss(), plain.haltsOnSign()));
+        ArchConfig separate = parse("arch.separate_nets=true", "arch.L_layers=3");
+        assertEquals(
+                List.of(new ArchConfig.Network("H_level", 3), new ArchConfig.Network("L_level", 3)),
+                separate.networks());
+        assertEquals(
+                List.of("H", "L1", "L2"),
+                parse("arch=trm_hier6", "arch.num_scales=2", "arch.L_cycles=1").latents());
+        assertEquals(
+                List.of(true, true),
+                List.of(parse().haltsOnSign(), parse("arch=trm_singlez").haltsOnSign()));
+    }
+
     @Test
     void puzzlePositionsNeedPuzzleVectors() {
         assertEquals(
                 "override 'arch.puzzle_emb_len=2': arch.puzzle_emb_len is 2: must be 0 when puzzle_emb_ndim is 0",
                 assertThrows(ConfigException.class, () -> parse("arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=2"))
+                        .getMessage());
+    }
+
+    @Test
+    void frozenWeightsLeavePuzzleVectorsToTrain() {
+        assertEquals(
+                "override 'freeze_weights=true': freeze_weights is true: leaves nothing to train, as puzzle_emb_ndim is 0",
+                assertThrows(ConfigException.class, () -> parse("freeze_weights=true", "arch.puzzle_emb_ndim=0"))
+                        .getMessage());
+        assertEquals(
+                "override 'max_grad_norm=1': max_grad_norm is 1.0: leaves nothing to clip, as freeze_weights is true",
+                assertThrows(ConfigException.class, () -> parse("freeze_weights=true", "max_grad_norm=1"))
                         .getMessage());
     }
 

@@ -5,7 +5,9 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import java.util.TreeSet;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
@@ -56,8 +58,7 @@ class LanesTest extends KernelTest {
                 ints("inputs", inputs, lanes, length),
                 ints("labels", labels, lanes, length),
                 ints("ids", ids, lanes),
-                put("y", dtype, y, lanes, positions, d),
-                put("z", dtype, z, lanes, positions, d));
+                List.of(put("y", dtype, y, lanes, positions, d), put("z", dtype, z, lanes, positions, d)));
         int[] ringRows = new int[ring * lanes];
         Arrays.fill(ringRows, 2);
         System.arraycopy(rows, 0, ringRows, (int) (step % ring) * lanes, lanes);
@@ -67,8 +68,7 @@ class LanesTest extends KernelTest {
                 ints("rows", ringRows, ring, lanes),
                 ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
                 new Kernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
-                put("y_init", Dtype.F32, yInit, d),
-                put("z_init", Dtype.F32, zInit, d),
+                List.of(put("y_init", Dtype.F32, yInit, d), put("z_init", Dtype.F32, zInit, d)),
                 t);
         for (int b = 0; b < lanes; b++) {
             if (halted[b] == 0) {
@@ -92,7 +92,50 @@ class LanesTest extends KernelTest {
         assertArrayEquals(labels, HostCopy.ints(backend, t.labels()));
         assertArrayEquals(ids, HostCopy.ints(backend, t.ids()));
         assertArrayEquals(y, read(t.y()));
-        assertArrayEquals(z, read(t.z()));
+        assertArrayEquals(z, read(t.latents().get(1)));
+    }
+
+    /** A system's latents, one or more than the operation takes at once, each begin with their own. */
+    @ParameterizedTest(name = "{0} {1} latents")
+    @CsvSource({"F32,1", "F32,3", "F32,7", "BF16,1", "BF16,4"})
+    void admitAnyNumberOfLatents(Dtype dtype, int count) {
+        int lanes = 3;
+        int positions = 5;
+        int d = 19;
+        int[] halted = {1, 0, 1};
+        List<Tensor> latents = new ArrayList<>();
+        List<Tensor> inits = new ArrayList<>();
+        double[][] expected = new double[count][];
+        for (int i = 0; i < count; i++) {
+            double[] init = values(Dtype.F32, d, 1);
+            expected[i] = values(dtype, lanes * positions * d, 1);
+            latents.add(put("z" + i, dtype, expected[i], lanes, positions, d));
+            inits.add(put("init" + i, Dtype.F32, init, d));
+            for (int j = 0; j < expected[i].length; j++) {
+                if (halted[j / (positions * d)] != 0) {
+                    expected[i][j] = round(dtype, init[j % d]);
+                }
+            }
+        }
+        Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
+        HostCopy.put(backend, bytes, new int[] {7});
+        Tensor ids = ints("ids", new int[] {9}, 1);
+        Kernels.Lanes t = new Kernels.Lanes(
+                ints("halted", halted, lanes),
+                ints("steps", new int[] {4, 4, 4}, lanes),
+                ints("inputs", new int[] {1, 2, 3}, lanes, 1),
+                ints("labels", new int[] {1, 2, 3}, lanes, 1),
+                ints("ids", new int[] {4, 5, 6}, lanes),
+                latents);
+        kernels.admit(
+                ints("rows", new int[lanes], 1, lanes), null, new Kernels.Examples(bytes, bytes, ids, -1), inits, t);
+        for (int i = 0; i < count; i++) {
+            assertArrayEquals(expected[i], read(latents.get(i)), "latent " + i);
+        }
+        assertArrayEquals(halted, HostCopy.ints(backend, t.halted()));
+        assertArrayEquals(new int[] {0, 4, 0}, HostCopy.ints(backend, t.steps()));
+        assertArrayEquals(new int[] {7, 2, 7}, HostCopy.ints(backend, t.inputs()));
+        assertArrayEquals(new int[] {9, 5, 9}, HostCopy.ints(backend, t.ids()));
     }
 
     private int[] permutation(int count) {
@@ -134,8 +177,9 @@ class LanesTest extends KernelTest {
                 ints("inputs", new int[lanes * length], lanes, length),
                 ints("labels", new int[lanes * length], lanes, length),
                 ints("ids", new int[lanes], lanes),
-                put("y", Dtype.F32, new double[lanes * length], lanes, length, 1),
-                put("z", Dtype.F32, new double[lanes * length], lanes, length, 1));
+                List.of(
+                        put("y", Dtype.F32, new double[lanes * length], lanes, length, 1),
+                        put("z", Dtype.F32, new double[lanes * length], lanes, length, 1)));
         kernels.admit(
                 ints("rows", rows, 1, lanes),
                 null,
@@ -146,8 +190,7 @@ class LanesTest extends KernelTest {
                         ignore,
                         ints("data.origins", origins, 3, 2),
                         bytes("data.augmentations", table, records, width)),
-                put("y_init", Dtype.F32, new double[1], 1),
-                put("z_init", Dtype.F32, new double[1], 1),
+                List.of(put("y_init", Dtype.F32, new double[1], 1), put("z_init", Dtype.F32, new double[1], 1)),
                 t);
         int[] wantInputs = new int[lanes * length];
         int[] wantLabels = new int[lanes * length];
@@ -189,7 +232,7 @@ class LanesTest extends KernelTest {
         Tensor board = tensor("board", Dtype.U8, 1, 5);
         Tensor record = tensor("record", Dtype.U8, 1, 8);
         Tensor init = x.view(0, 1);
-        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i, i, one, x, x);
+        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i, i, one, List.of(x, x));
         assertRefused("admit: L=5 side=2 V=3", one, board, i.view(0, 1, 2), record, init, lanes);
         assertRefused("admit: origins and augmentations, one is NULL", one, board, null, record, init, lanes);
         assertRefused("admit: origins is", one, board, one, record, init, lanes);
@@ -199,7 +242,8 @@ class LanesTest extends KernelTest {
             String part, Tensor one, Tensor board, Tensor origins, Tensor record, Tensor init, Kernels.Lanes lanes) {
         Kernels.Examples data = new Kernels.Examples(board, board, one, -1, origins, record);
         String message = assertThrows(
-                        DeviceException.class, () -> kernels.admit(one.view(0, 1, 1), null, data, init, init, lanes))
+                        DeviceException.class,
+                        () -> kernels.admit(one.view(0, 1, 1), null, data, List.of(init, init), lanes))
                 .getMessage();
         assertTrue(message.contains(part), message);
     }
@@ -210,10 +254,10 @@ class LanesTest extends KernelTest {
         Tensor x = put("x", Dtype.F32, new double[1], 1, 1, 1);
         Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
         Tensor one = i.view(0, 1);
-        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, x, x);
+        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, List.of(x));
         String message = assertThrows(
                         DeviceException.class,
-                        () -> kernels.admit(i, null, new Kernels.Examples(bytes, bytes, one, -1), x, x, lanes))
+                        () -> kernels.admit(i, null, new Kernels.Examples(bytes, bytes, one, -1), List.of(x), lanes))
                 .getMessage();
         assertTrue(message.contains("admit: ring=2 with controls NULL"), message);
     }

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
+import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
@@ -261,8 +262,7 @@ class LossTest extends KernelTest {
                 null,
                 null,
                 null,
-                null,
-                null);
+                List.of());
     }
 
     @ParameterizedTest(name = "{0} max_steps={1}")
@@ -384,7 +384,7 @@ class LossTest extends KernelTest {
                         ints("hits", hits, n),
                         ints("labelled", labelled, n)),
                 new Kernels.HaltResults(ints("exact", exact, n), put("halt_loss", Dtype.F64, halt, n), null),
-                new Kernels.Lanes(ints("halted", halted, n), ints("steps", steps, n), null, null, null, null, null),
+                new Kernels.Lanes(ints("halted", halted, n), ints("steps", steps, n), null, null, null, List.of()),
                 withContinue ? put("continue_loss", Dtype.F64, goOn, n) : null,
                 sums);
         close(want, read(sums), WIDE);

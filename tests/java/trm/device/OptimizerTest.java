@@ -61,6 +61,21 @@ class OptimizerTest extends KernelTest {
         assertArrayEquals(g, read(gradient));
     }
 
+    /** The factor is rounded to float32, so is each product: 2 units of 2^-24. Below the limit nothing changes. */
+    @ParameterizedTest(name = "count={0} norm={1}")
+    @CsvSource({"1,3", "17,3", "8193,3", "40009,3", "17,0.5", "17,0.25", "17,0"})
+    void clipGradient(int count, double norm) {
+        double max = 0.5;
+        double[] g = values(Dtype.F32, count, 3);
+        Tensor gradient = put("g", Dtype.F32, g, count);
+        kernels.clipGradient(gradient, put("norm", Dtype.F64, new double[] {norm}, 1), max);
+        double c = max / (norm + 1e-6);
+        double[] got = read(gradient);
+        for (int i = 0; i < count; i++) {
+            assertEquals(Math.min(1, c) * g[i], got[i], c < 1 ? 0x1p-23 * Math.abs(g[i]) : 0, "element " + i);
+        }
+    }
+
     @ParameterizedTest(name = "atan2={0} count={1} eps={2}")
     @CsvSource({
         "true,1,0.1", "true,15,0.1", "true,17,0.1", "true,33,0.1", "true,8209,0.1",

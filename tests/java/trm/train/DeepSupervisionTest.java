@@ -7,14 +7,18 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import trm.Systems;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
@@ -24,6 +28,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -66,7 +71,12 @@ class DeepSupervisionTest {
             this(mlp, true, HALT_MAX);
         }
 
-        Frozen(boolean mlp, boolean noContinue, int haltMax) {
+        /** With attention; a system without a continue loss is given one where it can have it. */
+        static Frozen of(String system, boolean noContinue) {
+            return new Frozen(false, noContinue, HALT_MAX, Systems.overrides(system));
+        }
+
+        Frozen(boolean mlp, boolean noContinue, int haltMax, String... overrides) {
             String yaml = String.join(
                     "\n",
                     "data_paths: ['" + temp + "']",
@@ -84,7 +94,7 @@ class DeepSupervisionTest {
                     "  forward_dtype: float32",
                     "global_batch_size: " + LANES,
                     "");
-            TrainConfig config = ConfigLoader.parse(yaml, "test", List.of());
+            TrainConfig config = ConfigLoader.parse(yaml, "test", List.of(overrides));
             DataShape shape = new DataShape(
                     data.seqLen(), data.info().vocabSize(), data.info().numPuzzleIdentifiers());
             ModelSizes sizes = new ModelSizes(config.arch(), shape, LANES);
@@ -105,6 +115,14 @@ class DeepSupervisionTest {
             supervision.advance();
             supervision.forwardBackward();
             backend.kernels().zero(parameters.gradient());
+        }
+
+        /** A step after which no lane halts but after its last. */
+        void goOn(int step, int... rows) {
+            step(rows);
+            if (step < HALT_MAX) {
+                halt(new int[LANES]);
+            }
         }
 
         void halt(int... flags) {
@@ -142,18 +160,33 @@ class DeepSupervisionTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void refilledLanesKeepNoTrace(boolean mlp) {
-        try (Frozen first = new Frozen(mlp);
-                Frozen second = new Frozen(mlp);
-                Frozen fresh = new Frozen(mlp)) {
+        refilledLanesKeepNoTrace(new Frozen(mlp), new Frozen(mlp), new Frozen(mlp));
+    }
+
+    private static Stream<String> systems() {
+        return Systems.NAMES.stream();
+    }
+
+    /** None of a system's latents is left over. */
+    @ParameterizedTest
+    @MethodSource("systems")
+    void refilledLanesOfEverySystemKeepNoTrace(String system) {
+        refilledLanesKeepNoTrace(Frozen.of(system, true), Frozen.of(system, true), Frozen.of(system, true));
+    }
+
+    private static void refilledLanesKeepNoTrace(Frozen one, Frozen other, Frozen third) {
+        try (Frozen first = one;
+                Frozen second = other;
+                Frozen fresh = third) {
             for (int step = 1; step <= HALT_MAX; step++) {
-                first.step(0, 1, 2, 3, 4);
-                second.step(10, 11, 12, 13, 14);
+                first.goOn(step, 0, 1, 2, 3, 4);
+                second.goOn(step, 10, 11, 12, 13, 14);
                 assertEquals(step, first.steps()[0]);
             }
             assertFalse(Arrays.equals(first.logits()[0], second.logits()[0]));
             for (int step = 1; step <= HALT_MAX; step++) {
                 for (Frozen f : List.of(first, second, fresh)) {
-                    f.step(20, 21, 22, 23, 24);
+                    f.goOn(step, 20, 21, 22, 23, 24);
                     assertEquals(step, f.steps()[0]);
                 }
                 for (int b = 0; b < LANES; b++) {
@@ -196,17 +229,24 @@ class DeepSupervisionTest {
     @ParameterizedTest
     @ValueSource(booleans = {true, false})
     void nextPassIsTheNextStep(boolean mlp) {
-        try (Frozen continued = new Frozen(mlp, false, HALT_MAX);
-                Frozen plain = new Frozen(mlp)) {
+        nextPassIsTheNextStep(new Frozen(mlp, false, HALT_MAX), new Frozen(mlp));
+    }
+
+    /** All latents go into the further pass, and come out of it as they were. HRM cannot do without it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"separate", "single_z", "several_z", "hrm"})
+    void nextPassOfEverySystemIsTheNextStep(String system) {
+        nextPassIsTheNextStep(Frozen.of(system, false), Frozen.of(system, !system.equals("hrm")));
+    }
+
+    private static void nextPassIsTheNextStep(Frozen with, Frozen without) {
+        try (Frozen continued = with;
+                Frozen plain = without) {
             float[] promised = null;
             float[] before = null;
             for (int step = 1; step <= HALT_MAX; step++) {
-                for (Frozen f : List.of(continued, plain)) {
-                    f.step(0, 1, 2, 3, 4);
-                    if (step < HALT_MAX) {
-                        f.halt(0, 0, 0, 0, 0);
-                    }
-                }
+                continued.goOn(step, 0, 1, 2, 3, 4);
+                plain.goOn(step, 0, 1, 2, 3, 4);
                 for (int b = 0; b < LANES; b++) {
                     assertArrayEquals(plain.logits()[b], continued.logits()[b]);
                 }
@@ -251,6 +291,56 @@ class DeepSupervisionTest {
                     assertArrayEquals(expected[order[b]], found[b], (float) MOVED, "lane " + b);
                     assertEquals(plain.q()[2 * order[b]], moved.q()[2 * b], MOVED);
                 }
+            }
+        }
+    }
+
+    private static float[] puzzles(Frozen f) {
+        return HostCopy.floats(backend, f.parameters.puzzleTable());
+    }
+
+    /** Frozen weights are those of a run whose learning rate is 0: the puzzle table moves alike, nothing else does. */
+    @Test
+    void frozenWeightsTrainThePuzzleTableOnly() {
+        String[] puzzle = {"arch.puzzle_emb_ndim=32", "arch.puzzle_emb_len=1", "puzzle_emb_lr=1e-2"};
+        List<String> frozen = new ArrayList<>(List.of(puzzle));
+        frozen.add("freeze_weights=true");
+        List<String> still = new ArrayList<>(List.of(puzzle));
+        still.add("lr=0");
+        try (Frozen a = new Frozen(true, true, HALT_MAX, frozen.toArray(String[]::new));
+                Frozen b = new Frozen(true, true, HALT_MAX, still.toArray(String[]::new))) {
+            float[] weights = HostCopy.floats(backend, a.parameters.master());
+            float[] average = HostCopy.floats(backend, a.parameters.average());
+            for (int step = 0; step < 3; step++) {
+                float[] before = puzzles(a);
+                a.supervision.step(new int[] {0, 1, 2, 3, 4});
+                b.supervision.step(new int[] {0, 1, 2, 3, 4});
+                assertFalse(Arrays.equals(before, puzzles(a)));
+                assertArrayEquals(puzzles(b), puzzles(a));
+                for (Tensor t : List.of(a.parameters.moment1(), a.parameters.moment2(), a.parameters.gradient())) {
+                    assertArrayEquals(new float[weights.length], HostCopy.floats(backend, t));
+                }
+                assertArrayEquals(weights, HostCopy.floats(backend, a.parameters.master()));
+                assertArrayEquals(average, HostCopy.floats(backend, a.parameters.average()));
+            }
+        }
+    }
+
+    /** Of one step: the moments are those of a gradient scaled to the limit, and of the gradient itself below it. */
+    @ParameterizedTest
+    @ValueSource(doubles = {1e-3, 1e6})
+    void gradientsAreClipped(double max) {
+        try (Frozen clipped = new Frozen(true, true, HALT_MAX, "max_grad_norm=" + max);
+                Frozen plain = new Frozen(true)) {
+            clipped.supervision.step(new int[LANES]);
+            plain.supervision.step(new int[LANES]);
+            double norm = HostCopy.doubles(backend, plain.supervision.gradNorm())[0];
+            assertEquals(norm, HostCopy.doubles(backend, clipped.supervision.gradNorm())[0], "the norm before");
+            double c = Math.min(1, max / (norm + 1e-6));
+            float[] expected = HostCopy.floats(backend, plain.parameters.moment1());
+            float[] found = HostCopy.floats(backend, clipped.parameters.moment1());
+            for (int i = 0; i < expected.length; i++) {
+                assertEquals(c * expected[i], found[i], c < 1 ? 0x1p-21 * Math.abs(c * expected[i]) : 0);
             }
         }
     }

@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -24,7 +25,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import trm.Systems;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
@@ -86,7 +89,7 @@ public class GraphTest {
         arena.close();
     }
 
-    private static TrainConfig config(boolean mlp, boolean noContinue, String dtype) {
+    private static TrainConfig config(boolean mlp, boolean noContinue, String dtype, String... overrides) {
         String yaml = String.join(
                 "\n",
                 "data_paths: ['" + temp + "']",
@@ -108,7 +111,7 @@ public class GraphTest {
                 "lr: 1e-3",
                 "lr_warmup_steps: 7",
                 "");
-        return ConfigLoader.parse(yaml, "test", List.of());
+        return ConfigLoader.parse(yaml, "test", List.of(overrides));
     }
 
     private static ModelSizes sizes(TrainConfig config) {
@@ -143,8 +146,9 @@ public class GraphTest {
         into.put("inputs", bits(lanes.inputs()));
         into.put("labels", bits(lanes.labels()));
         into.put("ids", bits(lanes.ids()));
-        into.put("y", bits(lanes.y()));
-        into.put("z", bits(lanes.z()));
+        for (Tensor latent : lanes.latents()) {
+            into.put(latent.storage().name(), bits(latent));
+        }
     }
 
     /** What {@link #STEPS} steps leave behind. Nothing waits for the device but the reading of metrics taken before. */
@@ -215,7 +219,20 @@ public class GraphTest {
         "false, false, bfloat16"
     })
     void replayedStepsAreTheSteps(boolean mlp, boolean noContinue, String dtype) {
-        TrainConfig config = config(mlp, noContinue, dtype);
+        assertReplayed(config(mlp, noContinue, dtype));
+    }
+
+    private static Stream<String> systems() {
+        return Systems.NAMES.stream();
+    }
+
+    @ParameterizedTest
+    @MethodSource("systems")
+    void replayedStepsOfEverySystem(String system) {
+        assertReplayed(config(false, true, "float32", Systems.overrides(system)));
+    }
+
+    private static void assertReplayed(TrainConfig config) {
         Map<String, ByteBuffer> eager = train(config, false);
         Map<String, ByteBuffer> replayed = train(config, true);
         eager.forEach((name, expected) -> assertEquals(expected, replayed.get(name), name));

@@ -17,6 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import trm.Systems;
 import trm.config.ConfigLoader;
 import trm.config.Recompute;
 import trm.config.TrainConfig;
@@ -322,9 +323,15 @@ class MemoryPlanTest {
                         Arguments.of(kind, List.of("global_batch_size=1", "arch.hidden_size=64", "arch.L_cycles=12"))));
     }
 
+    private static Stream<Arguments> systems() {
+        return Systems.NAMES.stream()
+                .map(name -> Arguments.of(
+                        "att", List.of(Systems.overrides(name, "global_batch_size=4", "arch.hidden_size=64"))));
+    }
+
     /** At sizes that this machine can hold, a plan is what is allocated: one region that lasts, one of the turns. */
     @ParameterizedTest
-    @MethodSource("small")
+    @MethodSource({"small", "systems"})
     void planIsWhatIsAllocated(String kind, List<String> overrides) {
         TrainConfig config = published(kind, overrides);
         for (Recompute mode : MODES) {
@@ -342,7 +349,7 @@ class MemoryPlanTest {
                 assertEquals(plan.totalBytes(), arena.totalBytes());
                 assertEquals(plan.parts(), arena.bytesByPurpose());
                 assertEquals(plan.arenaBytes(), arena.layout().totalBytes());
-                assertEquals(0, tensors.supervision().lanes().z().address() % Layout.ALIGNMENT);
+                assertEquals(0, tensors.supervision().lanes().y().address() % Layout.ALIGNMENT);
             }
             // the very same figures come from a plan for a device that is not here, what it takes besides apart
             PlanningBackend absent = PlanningBackend.ofAbsent(Map.of());

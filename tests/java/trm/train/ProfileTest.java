@@ -6,8 +6,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import java.util.stream.Stream;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import trm.Systems;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
@@ -29,6 +32,25 @@ class ProfileTest {
     @ParameterizedTest(name = "mlp_t {0}")
     @ValueSource(booleans = {true, false})
     void countsEveryProductOfAStep(boolean mlp) {
+        assertEquals(
+                List.of("admit, embed", "unrecorded cycles", "recorded cycle", "heads, losses", "backward", "update"),
+                countsEveryProduct(mlp));
+    }
+
+    private static Stream<String> systems() {
+        return Stream.concat(
+                Systems.NAMES.stream().map(name -> String.join(" ", Systems.overrides(name))),
+                Stream.of("arch.no_ACT_continue=false"));
+    }
+
+    @ParameterizedTest
+    @MethodSource("systems")
+    void countsEveryProductOfEverySystem(String overrides) {
+        countsEveryProduct(false, overrides.split(" "));
+    }
+
+    /** Compares the products of a step with the formula; the phases that a step has. */
+    private static List<String> countsEveryProduct(boolean mlp, String... overrides) {
         String yaml = String.join(
                 "\n",
                 "data_paths: [none]",
@@ -45,7 +67,7 @@ class ProfileTest {
                 "  forward_dtype: float32",
                 "global_batch_size: " + LANES,
                 "");
-        TrainConfig config = ConfigLoader.parse(yaml, "test", List.of());
+        TrainConfig config = ConfigLoader.parse(yaml, "test", List.of(overrides));
         ModelSizes sizes = new ModelSizes(config.arch(), new DataShape(9, 7, 1), LANES);
         Profile profile = new Profile();
         try (Backend backend = new CpuBackend(1);
@@ -81,10 +103,9 @@ class ProfileTest {
             assertEquals(0, tally.calls() % STEPS, key.toString());
             assertTrue(tally.nanos() > 0, key.toString());
         }
-        double haltHead = 3.0 * LANES * 2 * 2 * 32; // no product of its own: forward and twice backward
+        // no product of its own: forward and twice backward, and once more for the continue loss
+        double haltHead = (config.arch().hasContinueLoss() ? 4.0 : 3.0) * LANES * 2 * 2 * 32;
         assertEquals(STEPS * (sizes.flops(true) - haltHead), flops);
-        assertEquals(
-                List.of("admit, embed", "unrecorded cycles", "recorded cycle", "heads, losses", "backward", "update"),
-                List.copyOf(phases));
+        return List.copyOf(phases);
     }
 }

@@ -19,6 +19,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import trm.Systems;
 import trm.config.ConfigLoader;
 import trm.config.Recompute;
 import trm.config.TrainConfig;
@@ -73,8 +74,15 @@ public class RecomputeTest {
                         new String[] {"arch.mlp_t=false", "arch.hidden_size=24", "arch.pos_encodings=learned"});
     }
 
-    /** Kinds of networks: by mixing, type, and whether the backend fuses halves of a block (widths of 16 in float32). */
+    /** TRM with each kind of network, and every other system with attention. */
     private static Stream<String[]> allNetworks() {
+        return Stream.concat(
+                kindsOfNetworks(),
+                Systems.NAMES.stream().map(name -> Systems.overrides(name, "arch.mlp_t=false", "arch.hidden_size=24")));
+    }
+
+    /** Kinds of networks: by mixing, type, and whether the backend fuses halves of a block (widths of 16 in float32). */
+    private static Stream<String[]> kindsOfNetworks() {
         return Stream.of(
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=32"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24"},
@@ -181,8 +189,9 @@ public class RecomputeTest {
             put(all, "ema", p.average());
             put(all, "puzzles", p.puzzleTable());
             Kernels.Lanes lanes = tensors.supervision().lanes();
-            put(all, "y", lanes.y());
-            put(all, "z", lanes.z());
+            for (Tensor latent : lanes.latents()) {
+                put(all, latent.storage().name(), latent);
+            }
             put(all, "steps", lanes.steps());
             put(all, "halted", lanes.halted());
             put(all, "inputs", lanes.inputs());

@@ -17,12 +17,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
@@ -96,6 +98,26 @@ class RunTest {
         return ConfigLoader.parse(yaml, "test", List.of(overrides));
     }
 
+    /** A variant of the settings above, or shipped ones for as short a run on the same data. */
+    private static TrainConfig configOf(String name) {
+        if (!name.startsWith("mini-")) {
+            return config(variant(name));
+        }
+        return ConfigLoader.load(
+                Path.of("configs", "cpu", name + ".yaml"),
+                List.of(
+                        "data_paths=['" + shared.resolve("data") + "']",
+                        "global_batch_size=16",
+                        "epochs=3",
+                        "eval_interval=1",
+                        "max_steps=" + STEPS,
+                        "checkpoint_every_steps=7",
+                        "checkpoint_keep=20",
+                        "log_every_steps=4",
+                        "lr=3e-3",
+                        "lr_warmup_steps=5"));
+    }
+
     private static String[] variant(String name) {
         return switch (name) {
             case "mlp" -> new String[0];
@@ -161,8 +183,7 @@ class RunTest {
         return STRAIGHT.computeIfAbsent(variant, name -> {
             Path folder = shared.resolve("straight-" + name);
             try {
-                assertEquals(
-                        ROWS, finish(config(variant(name)), folder, false).rows.size());
+                assertEquals(ROWS, finish(configOf(name), folder, false).rows.size());
             } catch (DeviceException e) {
                 abort("this processor cannot run " + name + ": " + e.getMessage());
             }
@@ -242,12 +263,31 @@ class RunTest {
     @CsvSource({"mlp,1", "mlp,4", "mlp,5", "mlp,6", "mlp,9", "rope,3", "rope,5", "bf16,3", "bf16,5"})
     void stopAndResume(String variant, int row) throws IOException {
         Path straight = straight(variant);
-        TrainConfig config = config(variant(variant));
+        TrainConfig config = configOf(variant);
         Recorder recorder = new Recorder();
         assertEquals(Run.Outcome.STOPPED, run(backend, config, temp, false, row, recorder));
         assertEquals(row, recorder.rows.size());
         assertEquals(ROWS - row, finish(config, temp, true).rows.size());
         assertSameEnd(straight, temp);
+    }
+
+    /** The shipped settings of every system for puzzles of side 4. */
+    private static Stream<String> shipped() throws IOException {
+        try (Stream<Path> files = Files.list(Path.of("configs", "cpu"))) {
+            return files
+                    .map(file -> file.getFileName().toString().replace(".yaml", ""))
+                    .filter(name -> name.startsWith("mini-"))
+                    .sorted()
+                    .toList()
+                    .stream();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("shipped")
+    void shippedSettingsStopResumeAndLearn(String name) throws IOException {
+        stopAndResume(name, 3);
+        lossFalls(name);
     }
 
     /** An evaluation is given up, its row is missing, and the run that continues repeats it. */

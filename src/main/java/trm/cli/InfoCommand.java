@@ -11,11 +11,14 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
+import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
@@ -24,8 +27,10 @@ import trm.device.NativeBuild;
 import trm.device.PlanningBackend;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
+import trm.model.RecursionSchedule;
 import trm.train.DeepSupervision;
 import trm.train.Devices;
+import trm.train.Run;
 
 /** {@code trm info}: versions, what this machine offers, and what a configuration asks of it. */
 @Command(
@@ -33,12 +38,13 @@ import trm.train.Devices;
         mixinStandardHelpOptions = true,
         description = {
             "Prints versions and what this machine offers: processor, memory, CUDA.",
-            "With a configuration also the size of its model and the work of a step; needs no data."
+            "With a configuration also the size of its model, the work of a step and of the whole run. Needs no data, but",
+            "then the run's steps follow from --groups."
         },
         footer = {
             "",
             "Example: trm info --json",
-            "         trm info configs/sudoku-mlp.yaml global_batch_size=128",
+            "         trm info configs/sudoku-mlp.yaml global_batch_size=128 --groups 1000",
         })
 final class InfoCommand implements Callable<Integer> {
     @Parameters(
@@ -47,11 +53,22 @@ final class InfoCommand implements Callable<Integer> {
             description = "Configuration, with data_shape, and values that replace its own.")
     private List<String> arguments = List.of();
 
+    @Spec
+    private CommandSpec spec;
+
+    @Option(
+            names = "--groups",
+            paramLabel = "N",
+            defaultValue = "0",
+            description = "Groups of training puzzles, one example of each an epoch, where data_paths is not there.")
+    private long groups;
+
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
 
     @Override
     public Integer call() {
+        Cli.atLeast(spec, "--groups", groups, 0);
         TrainConfig config = arguments.isEmpty()
                 ? null
                 : ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()));
@@ -126,7 +143,7 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     /** What a training step of the model takes, data set and evaluation apart. */
-    private static Map<String, Object> plan(TrainConfig config) {
+    private Map<String, Object> plan(TrainConfig config) {
         ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
         Map<String, Object> plan = new LinkedHashMap<>();
         try (Backend device = Devices.open("auto", 0, MatmulPrecision.FLOAT32, line -> {});
@@ -137,13 +154,33 @@ final class InfoCommand implements Callable<Integer> {
             Tensor table = parameters.puzzleTable();
             plan.put("batch", sizes.lanes());
             plan.put("dtype", config.arch().dtype());
+            plan.put("arch", config.arch().name().key());
             plan.put("parameters", parameters.trainedCount());
+            plan.put("network_parameters", parameters.networkCount());
+            plan.put("embedding_parameters", parameters.trainedCount() - parameters.networkCount());
             plan.put("puzzle_embedding_values", table == null ? 0 : table.count());
+            plan.put("depth", RecursionSchedule.depth(config.arch()));
+            plan.put("forward_passes", config.arch().hasContinueLoss() ? 2 : 1);
             plan.put("flops_per_step", sizes.flops(true));
+            Long steps = steps(config);
+            plan.put("steps", steps);
+            plan.put("flops", steps == null ? null : steps * sizes.flops(true));
             plan.put("model_bytes", arena.totalBytes());
             plan.put("model_bytes_by_purpose", arena.bytesByPurpose());
         }
         return plan;
+    }
+
+    /** Optimizer steps of the run: by its data, else by {@code --groups}, else at most max_steps; null if nothing tells. */
+    private Long steps(TrainConfig config) {
+        Path folder = Path.of(config.dataPaths().get(0));
+        if (Files.isDirectory(folder.resolve("train"))) {
+            return Run.totalSteps(config, Dataset.open(folder, "train"));
+        }
+        if (groups > 0) {
+            return Run.totalSteps(config, groups, 1);
+        }
+        return config.maxSteps() > 0 ? (long) config.maxSteps() : null;
     }
 
     private static void print(Map<String, Object> result, CudaInstallation cuda) {
@@ -180,17 +217,29 @@ final class InfoCommand implements Callable<Integer> {
                 "model",
                 String.format(
                         Locale.ROOT,
-                        "%,d parameters, puzzle embedding %,d values",
+                        "%s, %,d parameters: %,d in its networks, %,d in embeddings and heads; puzzle embedding %,d",
+                        plan.get("arch"),
                         (long) plan.get("parameters"),
+                        (long) plan.get("network_parameters"),
+                        (long) plan.get("embedding_parameters"),
                         ((Number) plan.get("puzzle_embedding_values")).longValue()));
         line(
                 "training step",
                 String.format(
                         Locale.ROOT,
-                        "%.1f GFLOP, batch %d, %s",
+                        "%.1f GFLOP, batch %d, %s; %d forward %s of depth %d",
                         (double) plan.get("flops_per_step") * 1e-9,
                         (int) plan.get("batch"),
-                        plan.get("dtype")));
+                        plan.get("dtype"),
+                        (int) plan.get("forward_passes"),
+                        plan.get("forward_passes").equals(1) ? "pass" : "passes",
+                        (int) plan.get("depth")));
+        line(
+                "whole run",
+                plan.get("steps") == null
+                        ? "steps unknown without the data; --groups N says how many groups of puzzles it has"
+                        : String.format(Locale.ROOT, "%,d steps, %.3g FLOP", (long) plan.get("steps"), (double)
+                                plan.get("flops")));
         List<String> parts = new ArrayList<>();
         ((Map<?, ?>) plan.get("model_bytes_by_purpose"))
                 .forEach((purpose, bytes) -> parts.add(purpose + " " + bytes((long) bytes)));

@@ -1,21 +1,25 @@
 package trm.config;
 
+import java.util.ArrayList;
 import java.util.List;
 
 /**
  * The model. Names of the published configuration are given where they differ.
  *
- * @param name {@code trm}, the only model of this version
+ * @param name which of the papers' systems
  * @param hiddenSize channels, D
  * @param heads attention heads, {@code num_heads}; need not divide the channels
  * @param expansion of the feed-forward layers, before 2/3 and rounding up to 256
  * @param mlpT a feed-forward layer over positions in place of attention, {@code mlp_t}
  * @param ropeTheta base of the rotary angles
  * @param rmsNormEps added to the mean square
- * @param layers blocks of the network, {@code L_layers}
- * @param hLayers {@code H_layers}, without effect in this model
+ * @param layers blocks of the network that updates z, and y unless that has its own, {@code L_layers}
+ * @param hLayers blocks of the network that updates y, {@code H_layers}; without effect where one network does both
  * @param cycles T, {@code H_cycles}
  * @param latentSteps n, {@code L_cycles}
+ * @param numScales latents z: one for each of the n updates in {@code trm_hier6}, else 1
+ * @param separateNets a network for z and one for y, in {@code trm} and {@code trm_hier6}
+ * @param gradient updates that are differentiated
  * @param puzzleEmbNdim width of the puzzle vectors, 0 for none
  * @param puzzleEmbLen positions in front of the tokens, 0 for as few as hold the puzzle vector
  * @param noActContinue no continue loss, {@code no_ACT_continue}; with it a lane halts when q_halt &gt; q_continue
@@ -25,7 +29,7 @@ import java.util.List;
  * @param dtype compute type, {@code float32} or {@code bfloat16}; {@code forward_dtype}
  */
 public record ArchConfig(
-        String name,
+        Architecture name,
         int hiddenSize,
         int heads,
         double expansion,
@@ -37,6 +41,9 @@ public record ArchConfig(
         int hLayers,
         int cycles,
         int latentSteps,
+        int numScales,
+        boolean separateNets,
+        GradientSpan gradient,
         int puzzleEmbNdim,
         int puzzleEmbLen,
         boolean noActContinue,
@@ -45,25 +52,35 @@ public record ArchConfig(
         LossType lossType,
         String dtype) {
 
+    /** A network f: its name in checkpoints, and how many blocks it has. */
+    public record Network(String name, int layers) {}
+
     /**
      * @throws ConfigException if a value breaks a rule
      */
     public ArchConfig {
-        Check.that("trm".equals(name), "arch.name", name, "not supported by this version; supported: trm");
+        Check.present("arch.name", name);
         Check.atLeast("arch.hidden_size", hiddenSize, 1);
         Check.atLeast("arch.num_heads", heads, 1);
         Check.positive("arch.expansion", expansion);
         Check.present("arch.pos_encodings", posEncodings);
         Check.positive("arch.rope_theta", ropeTheta);
         Check.positive("arch.rms_norm_eps", rmsNormEps);
-        Check.atLeast("arch.L_layers", layers, 1);
-        Check.atLeast("arch.H_layers", hLayers, 0);
-        Check.atLeast("arch.H_cycles", cycles, 1);
-        Check.atLeast("arch.L_cycles", latentSteps, 1);
+        checkRecursion(name, layers, hLayers, cycles, latentSteps, numScales, separateNets, gradient);
         Check.atLeast("arch.puzzle_emb_ndim", puzzleEmbNdim, 0);
         Check.atLeast("arch.puzzle_emb_len", puzzleEmbLen, 0);
         Check.atLeast("arch.halt_max_steps", haltMaxSteps, 1);
         Check.fraction("arch.halt_exploration_prob", haltExplorationProb);
+        Check.that(
+                name != Architecture.HRM || !noActContinue,
+                "arch.no_ACT_continue",
+                noActContinue,
+                "hrm always learns when to continue; leave it out, or false");
+        Check.that(
+                name != Architecture.TRANSFORMER || noActContinue,
+                "arch.no_ACT_continue",
+                noActContinue,
+                "transformers_baseline has no continue loss; leave it out, or true");
         Check.present("arch.loss.loss_type", lossType);
         Check.oneOf("arch.forward_dtype", dtype, List.of("float32", "bfloat16"));
         if (!mlpT) {
@@ -86,6 +103,11 @@ public record ArchConfig(
                 puzzleEmbLen,
                 "must be 0 when puzzle_emb_ndim is 0");
         Check.that(
+                puzzleEmbLen == 0 || !name.packsPuzzleVector(),
+                "arch.puzzle_emb_len",
+                puzzleEmbLen,
+                name.key() + " always has as few positions as hold the puzzle vector; leave it out, or 0");
+        Check.that(
                 puzzleEmbLen == 0 || puzzleEmbNdim <= (long) puzzleEmbLen * hiddenSize,
                 "arch.puzzle_emb_ndim",
                 puzzleEmbNdim,
@@ -100,9 +122,92 @@ public record ArchConfig(
                         + (1 << 24));
     }
 
+    private static void checkRecursion(
+            Architecture name,
+            int layers,
+            int hLayers,
+            int cycles,
+            int latentSteps,
+            int numScales,
+            boolean separateNets,
+            GradientSpan gradient) {
+        Check.present("arch.gradient", gradient);
+        if (name == Architecture.TRANSFORMER) {
+            String single = name.key() + " is one network (H_layers) applied once; ";
+            Check.that(layers == 0, "arch.L_layers", layers, single + "leave it out, or 0");
+            Check.that(cycles == 1, "arch.H_cycles", cycles, single + "leave it out, or 1");
+            Check.that(latentSteps == 0, "arch.L_cycles", latentSteps, single + "leave it out, or 0");
+            Check.that(
+                    gradient == GradientSpan.LAST_CYCLE,
+                    "arch.gradient",
+                    gradient.key(),
+                    single + "must be last_cycle");
+        } else {
+            Check.atLeast("arch.L_layers", layers, 1);
+            Check.atLeast("arch.H_cycles", cycles, 1);
+            Check.atLeast("arch.L_cycles", latentSteps, 1);
+        }
+        Check.that(
+                !separateNets || name == Architecture.TRM || name == Architecture.MULTI_SCALE,
+                "arch.separate_nets",
+                separateNets,
+                "only trm and trm_hier6 have a choice; " + name.key() + " has "
+                        + (name == Architecture.HRM ? "two networks anyway" : "one network"));
+        boolean second = separateNets || name == Architecture.HRM || name == Architecture.TRANSFORMER;
+        Check.atLeast("arch.H_layers", hLayers, second ? 1 : 0);
+        if (name == Architecture.MULTI_SCALE) {
+            Check.atLeast("arch.num_scales", numScales, 1);
+            Check.that(
+                    latentSteps <= numScales,
+                    "arch.L_cycles",
+                    latentSteps,
+                    "must be at most num_scales, which is " + numScales + ": each update has a latent of its own");
+        } else {
+            Check.that(numScales == 1, "arch.num_scales", numScales, "only trm_hier6 has several latents z; must be 1");
+        }
+        Check.that(
+                name != Architecture.HRM || gradient == GradientSpan.ONE_STEP,
+                "arch.gradient",
+                gradient.key(),
+                "hrm differentiates its last two updates only; must be one_step");
+    }
+
+    /** The networks, in the order of their tensors. */
+    public List<Network> networks() {
+        List<Network> networks = new ArrayList<>();
+        if (separateNets || name == Architecture.HRM || name == Architecture.TRANSFORMER) {
+            networks.add(new Network("H_level", hLayers));
+        }
+        if (name != Architecture.TRANSFORMER) {
+            networks.add(new Network("L_level", layers));
+        }
+        return networks;
+    }
+
+    /** Names of the latents as checkpoints have them. The first is the answer, which the heads read. */
+    public List<String> latents() {
+        return switch (name) {
+            case TRM, HRM -> List.of("H", "L");
+            case SINGLE_Z -> List.of("L");
+            case TRANSFORMER -> List.of("H");
+            case MULTI_SCALE -> {
+                List<String> latents = new ArrayList<>(List.of("H"));
+                for (int i = 1; i <= numScales; i++) {
+                    latents.add("L" + i);
+                }
+                yield latents;
+            }
+        };
+    }
+
     /** Whether training has the continue loss: not where every sample halts at its first step anyway. */
     public boolean hasContinueLoss() {
         return !noActContinue && haltMaxSteps > 1;
+    }
+
+    /** Whether a lane halts at q_halt &gt; 0; else at q_halt &gt; q_continue (reference section 6, 3). */
+    public boolean haltsOnSign() {
+        return noActContinue && name != Architecture.TRANSFORMER;
     }
 
     /** Positions in front of the tokens, P. */

@@ -19,7 +19,7 @@ import java.util.regex.Pattern;
  *
  * <p>A few keys have a second name: {@code dtype} for {@code arch.forward_dtype}, {@code arch: trm} for
  * {@code arch.name}, {@code arch.loss} and {@code arch.loss_type} for {@code arch.loss.loss_type}. Keys left out take
- * the published values; {@code data_paths} must be given.
+ * the values published with that system; {@code data_paths} must be given.
  */
 public final class ConfigLoader {
     private static final List<String> TOP = List.of(
@@ -37,6 +37,7 @@ public final class ConfigLoader {
             "weight_decay",
             "puzzle_emb_lr",
             "puzzle_emb_weight_decay",
+            "freeze_weights",
             "ema",
             "ema_rate",
             "seed",
@@ -44,6 +45,7 @@ public final class ConfigLoader {
             "run_name",
             "dtype",
             "optimizer",
+            "max_grad_norm",
             "checkpoint_every_steps",
             "checkpoint_keep",
             "max_steps",
@@ -61,7 +63,6 @@ public final class ConfigLoader {
             "min_eval_interval",
             "eval_save_outputs",
             "data_paths_test",
-            "freeze_weights",
             "defaults",
             "hydra");
     private static final List<String> ARCH = List.of(
@@ -77,6 +78,9 @@ public final class ConfigLoader {
             "L_cycles",
             "H_layers",
             "L_layers",
+            "num_scales",
+            "separate_nets",
+            "gradient",
             "puzzle_emb_ndim",
             "puzzle_emb_len",
             "no_ACT_continue",
@@ -88,10 +92,11 @@ public final class ConfigLoader {
     private static final List<String> LOSS = List.of("name", "loss_type");
     private static final List<String> SHAPE = List.of("seq_len", "vocab_size", "num_puzzle_identifiers");
 
+    private static final int PUBLISHED_SCALES = 6;
+
     private static final Pattern OVERRIDE =
             Pattern.compile("(?:\\+\\+?)?([\\w-]+(?:\\.[\\w-]+)*)=(.*)", Pattern.DOTALL);
     private static final String ARC_EVALUATOR = "arc@ARC";
-    private static final String PUBLISHED_NAME = "recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1";
 
     private ConfigLoader() {}
 
@@ -230,8 +235,9 @@ public final class ConfigLoader {
         checkNames(root, "", TOP);
         ConfigReader top = new ConfigReader(root, root, "");
         readUnused(root, top);
+        ArchConfig arch = arch(root, top);
         return new TrainConfig(
-                arch(root, top),
+                arch,
                 top.strings("data_paths"),
                 shape(root, top),
                 top.integer("global_batch_size", 768),
@@ -245,12 +251,14 @@ public final class ConfigLoader {
                 top.number("weight_decay", 1.0),
                 top.number("puzzle_emb_lr", 1e-4),
                 top.number("puzzle_emb_weight_decay", 1.0),
-                top.bool("ema", true),
+                top.bool("freeze_weights", false),
+                top.bool("ema", arch.name() != Architecture.HRM),
                 top.number("ema_rate", 0.999),
                 top.longInteger("seed", 0),
                 top.stringOrNull("load_checkpoint"),
                 top.stringOrNull("run_name"),
                 top.string("optimizer", "adam_atan2"),
+                top.number("max_grad_norm", 0),
                 top.integer("checkpoint_every_steps", 1000),
                 top.integer("checkpoint_keep", 3),
                 top.integer("max_steps", 0),
@@ -289,9 +297,6 @@ public final class ConfigLoader {
             throw top.wrong("min_eval_interval", top.get("min_eval_interval"), "0: not supported by this version");
         }
         top.bool("checkpoint_every_eval", false);
-        if (top.bool("freeze_weights", false)) {
-            throw top.wrong("freeze_weights", top.get("freeze_weights"), "false: not supported by this version");
-        }
         ConfigNode defaults = top.get("defaults");
         if (defaults == null) {
             return;
@@ -345,27 +350,37 @@ public final class ConfigLoader {
     private static ArchConfig arch(ConfigNode.Table root, ConfigReader top) {
         ConfigReader arch = inner(root, top, "arch", "arch", ARCH);
         ConfigReader loss = inner(root, arch, "loss", "arch.loss", LOSS);
-        String name = arch.string("name", "trm");
+        Architecture name = arch.word(
+                "name", Architecture.TRM, "one of " + String.join(", ", Architecture.keys()), Architecture::of);
         String lossName = loss.string("name", "losses@ACTLossHead");
         Check.oneOf("arch.loss.name", lossName, List.of("losses@ACTLossHead"));
         int hidden = arch.integer("hidden_size", 512);
         int puzzleEmbNdim = arch.integer("puzzle_emb_ndim", hidden);
+        int layers = arch.integer("L_layers", name.publishedLayers());
+        boolean separateNets = arch.bool("separate_nets", false);
         return new ArchConfig(
-                name.equals(PUBLISHED_NAME) ? "trm" : name,
+                name,
                 hidden,
-                arch.integer("num_heads", 8),
+                arch.integer("num_heads", name.publishedHeads()),
                 arch.number("expansion", 4),
                 arch.bool("mlp_t", false),
                 arch.word("pos_encodings", PosEncodings.ROPE, "rope, learned or none", ConfigLoader::positions),
                 arch.number("rope_theta", 10000),
                 arch.number("rms_norm_eps", 1e-5),
-                arch.integer("L_layers", 2),
-                arch.integer("H_layers", 0),
-                arch.integer("H_cycles", 3),
-                arch.integer("L_cycles", 6),
+                layers,
+                arch.integer("H_layers", separateNets ? layers : name.publishedHLayers()),
+                arch.integer("H_cycles", name.publishedCycles()),
+                arch.integer("L_cycles", name.publishedLatentSteps()),
+                arch.integer("num_scales", name == Architecture.MULTI_SCALE ? PUBLISHED_SCALES : 1),
+                separateNets,
+                arch.word(
+                        "gradient",
+                        name == Architecture.HRM ? GradientSpan.ONE_STEP : GradientSpan.LAST_CYCLE,
+                        "last_cycle or one_step",
+                        GradientSpan::of),
                 puzzleEmbNdim,
-                arch.integer("puzzle_emb_len", puzzleEmbNdim == 0 ? 0 : 16),
-                arch.bool("no_ACT_continue", true),
+                arch.integer("puzzle_emb_len", puzzleEmbNdim == 0 || name.packsPuzzleVector() ? 0 : 16),
+                arch.bool("no_ACT_continue", name != Architecture.HRM),
                 arch.integer("halt_max_steps", 16),
                 arch.number("halt_exploration_prob", 0.1),
                 loss.word(
@@ -465,7 +480,7 @@ public final class ConfigLoader {
     public static String toYaml(TrainConfig config) {
         ArchConfig arch = config.arch();
         StringBuilder yaml = new StringBuilder("arch:\n");
-        line(yaml, "  name", arch.name());
+        line(yaml, "  name", arch.name().key());
         line(yaml, "  hidden_size", arch.hiddenSize());
         line(yaml, "  num_heads", arch.heads());
         line(yaml, "  expansion", arch.expansion());
@@ -477,6 +492,9 @@ public final class ConfigLoader {
         line(yaml, "  H_layers", arch.hLayers());
         line(yaml, "  H_cycles", arch.cycles());
         line(yaml, "  L_cycles", arch.latentSteps());
+        line(yaml, "  num_scales", arch.numScales());
+        line(yaml, "  separate_nets", arch.separateNets());
+        line(yaml, "  gradient", arch.gradient().key());
         line(yaml, "  puzzle_emb_ndim", arch.puzzleEmbNdim());
         line(yaml, "  puzzle_emb_len", arch.puzzleEmbLen());
         line(yaml, "  no_ACT_continue", arch.noActContinue());
@@ -508,12 +526,14 @@ public final class ConfigLoader {
         line(yaml, "weight_decay", config.weightDecay());
         line(yaml, "puzzle_emb_lr", config.puzzleEmbLr());
         line(yaml, "puzzle_emb_weight_decay", config.puzzleEmbWeightDecay());
+        line(yaml, "freeze_weights", config.freezeWeights());
         line(yaml, "ema", config.ema());
         line(yaml, "ema_rate", config.emaRate());
         line(yaml, "seed", config.seed());
         line(yaml, "load_checkpoint", config.loadCheckpoint() == null ? null : quoted(config.loadCheckpoint()));
         line(yaml, "run_name", config.runName() == null ? null : quoted(config.runName()));
         line(yaml, "optimizer", config.optimizer());
+        line(yaml, "max_grad_norm", config.maxGradNorm());
         line(yaml, "checkpoint_every_steps", config.checkpointEverySteps());
         line(yaml, "checkpoint_keep", config.checkpointKeep());
         line(yaml, "max_steps", config.maxSteps());

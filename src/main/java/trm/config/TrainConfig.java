@@ -17,11 +17,13 @@ import java.util.List;
  * @param weightDecay of the trained tensors
  * @param puzzleEmbLr base learning rate of the puzzle table
  * @param puzzleEmbWeightDecay of the rows of the puzzle table
+ * @param freezeWeights train the puzzle table only
  * @param ema keep a moving average of the weights and evaluate with it
  * @param emaRate share of the old average kept per step
  * @param loadCheckpoint weights to begin with: a checkpoint or run folder, also PyTorch's; null for fresh ones
  * @param runName for the output directory; null to leave it to the program
  * @param optimizer {@code adam_atan2} or {@code adamw}
+ * @param maxGradNorm gradients of a larger norm are scaled down to it, 0 for no limit
  * @param checkpointEverySteps steps between checkpoints, 0 for one at the end
  * @param checkpointKeep newest checkpoints kept
  * @param maxSteps last step, 0 to derive it from the epochs
@@ -49,12 +51,14 @@ public record TrainConfig(
         double weightDecay,
         double puzzleEmbLr,
         double puzzleEmbWeightDecay,
+        boolean freezeWeights,
         boolean ema,
         double emaRate,
         long seed,
         String loadCheckpoint,
         String runName,
         String optimizer,
+        double maxGradNorm,
         int checkpointEverySteps,
         int checkpointKeep,
         int maxSteps,
@@ -106,6 +110,11 @@ public record TrainConfig(
         Check.notNegative("weight_decay", weightDecay);
         Check.notNegative("puzzle_emb_lr", puzzleEmbLr);
         Check.notNegative("puzzle_emb_weight_decay", puzzleEmbWeightDecay);
+        Check.that(
+                !freezeWeights || arch.puzzleEmbNdim() > 0,
+                "freeze_weights",
+                freezeWeights,
+                "leaves nothing to train, as puzzle_emb_ndim is 0");
         Check.belowOne("ema_rate", emaRate);
         Check.that(
                 loadCheckpoint == null || !loadCheckpoint.isBlank(),
@@ -114,6 +123,12 @@ public record TrainConfig(
                 "must not be empty");
         Check.that(runName == null || !runName.isBlank(), "run_name", runName, "must not be empty");
         Check.oneOf("optimizer", optimizer, List.of("adam_atan2", "adamw"));
+        Check.notNegative("max_grad_norm", maxGradNorm);
+        Check.that(
+                maxGradNorm == 0 || !freezeWeights,
+                "max_grad_norm",
+                maxGradNorm,
+                "leaves nothing to clip, as freeze_weights is true");
         Check.atLeast("checkpoint_every_steps", checkpointEverySteps, 0);
         Check.atLeast("checkpoint_keep", checkpointKeep, 1);
         Check.atLeast("max_steps", maxSteps, 0);
@@ -154,12 +169,14 @@ public record TrainConfig(
                 weightDecay,
                 puzzleEmbLr,
                 puzzleEmbWeightDecay,
+                freezeWeights,
                 ema,
                 emaRate,
                 seed,
                 loadCheckpoint,
                 runName,
                 optimizer,
+                maxGradNorm,
                 checkpointEverySteps,
                 checkpointKeep,
                 maxSteps,

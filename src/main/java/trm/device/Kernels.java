@@ -951,8 +951,17 @@ public final class Kernels {
                 "embed_bwd");
     }
 
-    /** The lanes of a batch: all [B] or [B, ...] tensors that {@link #admit} may refill. */
-    public record Lanes(Tensor halted, Tensor steps, Tensor inputs, Tensor labels, Tensor ids, Tensor y, Tensor z) {}
+    /**
+     * The lanes of a batch: all [B] or [B, ...] tensors that {@link #admit} may refill.
+     *
+     * @param latents [B, S, D] each, the answer y first
+     */
+    public record Lanes(Tensor halted, Tensor steps, Tensor inputs, Tensor labels, Tensor ids, List<Tensor> latents) {
+        /** The answer, which the heads read. */
+        public Tensor y() {
+            return latents.get(0);
+        }
+    }
 
     /**
      * A device-resident data set: ids [examples] int32; inputs and labels [examples, L] uint8 as they are, or with
@@ -973,10 +982,21 @@ public final class Kernels {
 
     /**
      * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one) of rows [ring, B]; the step is
-     * that of {@code controls}, which may be null for a ring of one.
+     * that of {@code controls}, which may be null for a ring of one. The operation takes two latents; where there are
+     * more it runs again, with the same effect on the rest, and a single one is given as both.
+     *
+     * @param inits [D] float32, a lane's first latents at every position
      */
-    public void admit(Tensor rows, Tensor controls, Examples data, Tensor yInit, Tensor zInit, Lanes lanes) {
-        Tensor y = lanes.y();
+    public void admit(Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes) {
+        int last = inits.size() - 1;
+        for (int i = 0; i <= last; i += 2) {
+            admit(rows, controls, data, inits, lanes, i, Math.min(i + 1, last));
+        }
+    }
+
+    private void admit(
+            Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes, int first, int second) {
+        Tensor y = lanes.latents().get(first);
         long n = y.shape().dim(0);
         int ring = size(rows, 0);
         int length = size(lanes.inputs(), 1);
@@ -993,15 +1013,15 @@ public final class Kernels {
                         optional(data.origins(), Dtype.I32, 2 * data.ids().count(), "admit: origins"),
                         ptr(records),
                         data.ignoreLabel(),
-                        ptr(yInit, Dtype.F32, size(y, 2), "admit: y_init"),
-                        ptr(zInit, Dtype.F32, size(y, 2), "admit: z_init"),
+                        ptr(inits.get(first), Dtype.F32, size(y, 2), "admit: y_init"),
+                        ptr(inits.get(second), Dtype.F32, size(y, 2), "admit: z_init"),
                         ptr(lanes.halted(), Dtype.I32, n, "admit: halted"),
                         ptr(lanes.steps(), Dtype.I32, n, "admit: steps"),
                         ptr(lanes.inputs()),
                         ptr(lanes.labels()),
                         ptr(lanes.ids(), Dtype.I32, n, "admit: ids"),
                         ptr(y),
-                        ptr(lanes.z(), y.dtype(), y.count(), "admit: z"),
+                        ptr(lanes.latents().get(second), y.dtype(), y.count(), "admit: z"),
                         n,
                         length,
                         size(y, 1),
@@ -1202,6 +1222,19 @@ public final class Kernels {
                         stream()),
                 "grad_norm",
                 g.bytes());
+    }
+
+    /** g *= max / (norm + 1e-6) where that is below 1; norm [1] of {@link #gradNorm}. */
+    public void clipGradient(Tensor g, Tensor norm, double max) {
+        check(
+                table.clip_gradient(
+                        ptr(g, Dtype.F32, g.count(), "clip_gradient: g"),
+                        ptr(norm, Dtype.F64, 1, "clip_gradient: norm"),
+                        max,
+                        g.count(),
+                        stream()),
+                "clip_gradient",
+                2 * g.bytes());
     }
 
     /** Constants of the dense optimizer. */

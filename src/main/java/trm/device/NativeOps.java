@@ -583,6 +583,13 @@ public final class NativeOps {
                 @Cast("int64_t") long count,
                 @Cast("trm_stream") long stream);
 
+        public native int clip_gradient(
+                @Cast("float*") long g,
+                @Cast("const double*") long norm,
+                double max,
+                @Cast("int64_t") long count,
+                @Cast("trm_stream") long stream);
+
         public native int adam(
                 @Cast("float*") long p,
                 @Cast("float*") long g,

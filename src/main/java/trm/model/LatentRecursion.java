@@ -7,76 +7,157 @@ import trm.device.Dtype;
 import trm.device.Kernels;
 import trm.device.Layout;
 import trm.device.Tensor;
+import trm.model.RecursionSchedule.Link;
+import trm.model.RecursionSchedule.Update;
 
 /**
- * T cycles of n updates z <- f(z + (y + x)) and one y <- f(y + z) (TRM paper, figure 3; reference section 4). Only the
- * last cycle is recorded for the backward pass.
+ * Runs the updates of a {@link RecursionSchedule}, forward and backward. In TRM these are T cycles of n updates
+ * z <- f(z + (y + x)) and one y <- f(y + z) (TRM paper, figure 3), of which the last cycle is recorded.
  */
 public final class LatentRecursion {
     private final Kernels kernels;
+    private final RecursionSchedule schedule;
     private final RecursionStep step;
-    private final int cycles;
-    private final int n;
-    private final boolean training;
-    private final List<RecursionStep.Slot> slots = new ArrayList<>();
-    private final Tensor xy;
+    private final int updates;
+    private final int recordedFrom; // update that is recorded first; as many as there are when nothing is
+    private final List<RecursionStep.Slot> recorded = new ArrayList<>();
+    private final RecursionStep.Slot[] unrecorded; // of each network
+    private final Tensor injection;
     private final Tensor dx;
+    private final Tensor dRead; // gradient of the latents that recorded updates have in common, null without such
+    private Update injected; // whose sum injection holds, null when it holds none
 
     public LatentRecursion(Kernels kernels, Arena arena, ModelSizes sizes, RecursionStep step, boolean training) {
         this.kernels = kernels;
         this.step = step;
-        this.training = training;
-        cycles = sizes.arch().cycles();
-        n = sizes.arch().latentSteps();
-        for (int i = 0; i < (training ? n + 1 : 1); i++) {
-            slots.add(step.slot(arena, "evaluation" + i));
+        schedule = RecursionSchedule.of(sizes.arch());
+        updates = schedule.updates();
+        recordedFrom = training ? updates - schedule.recorded() : updates;
+        unrecorded = new RecursionStep.Slot[sizes.arch().networks().size()];
+        for (int k = recordedFrom; k < updates; k++) {
+            int network = schedule.update(k).network();
+            RecursionStep.Slot slot = step.slot(arena, "evaluation" + recorded.size(), network);
+            recorded.add(slot);
+            unrecorded[network] = unrecorded[network] == null ? slot : unrecorded[network];
         }
-        xy = arena.tensor(Layout.SCRATCH, "x+y", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
-        dx = training
-                ? arena.tensor(Layout.SCRATCH, "dx", Dtype.F32, sizes.lanes(), sizes.positions(), sizes.width())
-                : null;
+        for (int network = 0; network < unrecorded.length; network++) {
+            if (unrecorded[network] == null) {
+                unrecorded[network] = step.slot(arena, "evaluation" + network, network);
+            }
+        }
+        boolean sums = false;
+        for (int k = 0; k < updates; k++) {
+            sums |= !schedule.update(k).injectsOne() && schedule.link(k) != Link.SAME;
+        }
+        injection = sums ? state(arena, sizes, "x+y", sizes.dtype()) : null;
+        dx = training ? state(arena, sizes, "dx", Dtype.F32) : null;
+        dRead = training && schedule.readsAllRecorded() ? state(arena, sizes, "dz", sizes.dtype()) : null;
     }
 
-    /** x, y, z [B, S, D]; y and z are replaced by the state after T cycles. */
-    public void forward(Tensor x, Tensor y, Tensor z) {
-        for (int t = 0; t < cycles; t++) {
-            boolean record = training && t == cycles - 1;
-            kernels.phase(record ? "recorded cycle" : "unrecorded cycles");
-            cycle(x, y, z, record);
+    private static Tensor state(Arena arena, ModelSizes sizes, String name, Dtype dtype) {
+        return arena.tensor(Layout.SCRATCH, name, dtype, sizes.lanes(), sizes.positions(), sizes.width());
+    }
+
+    /** x and the latents [B, S, D]; these are replaced by their state after all updates. */
+    public void forward(Tensor x, List<Tensor> latents) {
+        injected = null;
+        kernels.phase("unrecorded cycles");
+        for (int k = 0; k < updates; k++) {
+            if (k == recordedFrom) {
+                kernels.phase("recorded cycle");
+            }
+            if (schedule.link(k) == Link.SUM) {
+                sum(schedule.update(k), x, latents, slot(k).u());
+            }
+            update(k, x, latents);
         }
     }
 
-    private void cycle(Tensor x, Tensor y, Tensor z, boolean record) {
-        kernels.add(y, x, xy); // constant within the cycle
-        kernels.add(z, xy, slot(0, record).u());
-        for (int i = 0; i < n; i++) {
-            boolean last = i == n - 1;
-            // what the next evaluation starts from: z + (y + x), or y + z for the answer's update
-            Tensor next = slot(i + 1, record).u();
-            step.forward(slot(i, record), last ? y : xy, latent(i, z, record), next, record);
+    /** Update k from its input; where the next one's is a sum with what this puts out, forms that too. */
+    private void update(int k, Tensor x, List<Tensor> latents) {
+        Tensor inject = null;
+        Tensor next = null;
+        Link link = k + 1 < updates ? schedule.link(k + 1) : Link.SUM;
+        if (link == Link.ADD_INJECTED || link == Link.ADD_OWN) {
+            Update then = schedule.update(k + 1);
+            inject = link == Link.ADD_OWN ? latents.get(then.own().get(0)) : injection(then, x, latents);
+            next = slot(k + 1).u();
         }
-        step.forward(slot(n, record), null, y, null, record);
+        step.forward(slot(k), inject, out(k, latents), next, k >= recordedFrom);
+        if (injected != null && injected.injected().contains(schedule.update(k).target())) {
+            injected = null;
+        }
     }
 
-    private RecursionStep.Slot slot(int i, boolean record) {
-        return slots.get(record ? i : 0);
+    /** into = own + injected. */
+    private void sum(Update u, Tensor x, List<Tensor> latents, Tensor into) {
+        Tensor injection = injection(u, x, latents);
+        Tensor own = latents.get(u.own().get(0));
+        for (int i = 1; i < u.own().size(); i++) {
+            kernels.add(own, latents.get(u.own().get(i)), into);
+            own = into;
+        }
+        kernels.add(own, injection, into);
     }
 
-    /** Where the z after update i lies: the lanes' own for the last, its slot when the backward pass may need it. */
-    private Tensor latent(int i, Tensor z, boolean record) {
-        return i == n - 1 || !record ? z : slots.get(i).out();
+    /** What an update injects: one of the tensors there are, or a sum, formed again only when a term has changed. */
+    private Tensor injection(Update u, Tensor x, List<Tensor> latents) {
+        if (u.injectsOne()) {
+            return u.withInput() ? x : latents.get(u.injected().get(0));
+        }
+        if (injected == null || !injected.injectsSameAs(u)) {
+            Tensor sum = latents.get(u.injected().get(0));
+            for (int i = 1; i < u.injected().size(); i++) {
+                kernels.add(sum, latents.get(u.injected().get(i)), injection);
+                sum = injection;
+            }
+            if (u.withInput()) {
+                kernels.add(sum, x, injection);
+            }
+            injected = u;
+        }
+        return injection;
+    }
+
+    private RecursionStep.Slot slot(int k) {
+        return k >= recordedFrom
+                ? recorded.get(k - recordedFrom)
+                : unrecorded[schedule.update(k).network()];
     }
 
     /**
-     * Backward through the last cycle, whose results y and z still hold. d: in the gradient of y; used up. The y and z
-     * that the cycle began with are constants, so no gradient is formed for either.
+     * Where what update k puts out lies: the lanes' own latent, but for a value that only the next update reads where that
+     * takes it as its input, or where the backward pass needs it.
      */
-    public void backward(Tensor y, Tensor z, Tensor d) {
+    private Tensor out(int k, List<Tensor> latents) {
+        if (k + 1 < updates && schedule.link(k + 1) == Link.SAME) {
+            return slot(k + 1).u();
+        }
+        return k >= recordedFrom && schedule.overwritten(k)
+                ? slot(k).out()
+                : latents.get(schedule.update(k).target());
+    }
+
+    /**
+     * Backward through the recorded updates, whose results the latents still hold. d: in the gradient of the answer; used
+     * up. What the recorded updates began with are constants, so no gradient is formed for them.
+     *
+     * <p>The gradient of an update's input is that of each of its terms: of what the update before it put out, and a share
+     * of dx. Where it also has the results of earlier updates as terms, theirs sum up in {@code dRead}.
+     */
+    public void backward(List<Tensor> latents, Tensor d) {
         kernels.zero(dx);
-        step.backward(slots.get(n), y, d); // gradient of (y + z): for z it is exactly d
-        for (int i = n - 1; i >= 0; i--) {
-            step.backward(slots.get(i), latent(i, z, true), d); // gradient of (z + xy): the next dz, and a share of dx
-            kernels.addInto(d, dx);
+        for (int k = updates - 1; k >= recordedFrom; k--) {
+            step.backward(slot(k), out(k, latents), d);
+            if (schedule.update(k).withInput()) {
+                kernels.addInto(d, dx);
+            }
+            if (dRead != null && k > recordedFrom) {
+                if (k < updates - 1) {
+                    kernels.add(d, dRead, d);
+                }
+                kernels.copy(d, dRead);
+            }
         }
     }
 

@@ -14,8 +14,8 @@ import trm.ops.Scratch;
 import trm.ops.SelfAttention;
 
 /**
- * The Tiny Recursive Model of one batch size: input injection, latent recursion, answer head and halt head, and the
- * backward pass through all of them. One instance reads either the weights or their moving average.
+ * A recursive model of one batch size: input injection, latent recursion, answer head and halt head, and the backward
+ * pass through all of them. One instance reads either the weights or their moving average.
  *
  * <p>The lanes may come in equal parts, one after the other: only q and the puzzle vectors' gradients are then kept for
  * all of them, everything else is as large as a part.
@@ -172,7 +172,7 @@ public final class Model {
         forward(lanes, 0);
     }
 
-    /** One supervision step's forward pass on a part's samples; replaces their y and z; fills logits and its q. */
+    /** One supervision step's forward pass on a part's samples; replaces their latents; fills logits and its q. */
     public void forward(Kernels.Lanes lanes, int part) {
         forwardHalting(lanes, part);
         kernels.linear(lanes.y(), lmHead, logits);
@@ -181,7 +181,7 @@ public final class Model {
     /** {@link #forward(Kernels.Lanes, int)} without the logits. */
     public void forwardHalting(Kernels.Lanes lanes, int part) {
         kernels.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
-        recursion.forward(x, lanes.y(), lanes.z());
+        recursion.forward(x, lanes.latents());
         kernels.phase("heads, losses");
         kernels.haltHead(lanes.y(), qHead, qBias, qParts[part]);
     }
@@ -202,7 +202,7 @@ public final class Model {
         kernels.linearBwdX(dLogits, lmHead, dy, false);
         kernels.linearBwdW(dLogits, y, gradients.lmHead());
         kernels.haltHeadBwd(dq, y, qHead, dy, gradients.qHead(), gradients.qBias());
-        recursion.backward(y, lanes.z(), dy);
+        recursion.backward(lanes.latents(), dy);
         kernels.embedBwd(
                 recursion.dx(), lanes.inputs(), gradients.embedTokens(), gradients.embedPositions(), dRowsParts[part]);
     }

@@ -64,9 +64,27 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
 
     /**
      * Floating-point operations of the matrix products of one supervision step, multiply and add counted apart
-     * (reference section 9): all evaluations forward, and twice that again for those with gradient.
+     * (reference section 9): all updates forward, and twice that again for those with gradient. In training the continue
+     * loss adds a forward pass without logits.
      */
     public double flops(boolean training) {
+        RecursionSchedule schedule = RecursionSchedule.of(arch);
+        double recursion = 0;
+        double recorded = 0;
+        for (int k = 0; k < schedule.updates(); k++) {
+            double update = evaluationFlops(schedule.update(k).network());
+            recursion += update;
+            recorded += k >= schedule.updates() - schedule.recorded() ? update : 0;
+        }
+        double haltHead = 2.0 * width() * 2;
+        double heads = 2.0 * width() * positions() * vocabulary() + haltHead;
+        double forward = recursion + heads;
+        double further = arch.hasContinueLoss() ? recursion + haltHead : 0;
+        return lanes * (training ? forward + 2 * (recorded + heads) + further : forward);
+    }
+
+    /** Of one lane, in one application of a network. */
+    private double evaluationFlops(int network) {
         BlockSizes b = block();
         double s = positions();
         double d = width();
@@ -74,10 +92,6 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
         layer += arch.mlpT()
                 ? 3 * d * s * b.mixInner()
                 : 4 * s * d * b.attentionWidth() + 2 * s * s * b.attentionWidth();
-        double evaluation = 2 * layer * arch.layers();
-        double heads = 2 * d * (s * vocabulary() + 2);
-        int cycle = arch.latentSteps() + 1;
-        double forward = evaluation * cycle * arch.cycles() + heads;
-        return lanes * (training ? forward + 2 * (evaluation * cycle + heads) : forward);
+        return 2 * layer * arch.networks().get(network).layers();
     }
 }

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import trm.config.ArchConfig;
 import trm.config.PosEncodings;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -40,8 +41,7 @@ public final class Parameters {
     private final Tensor working;
     private final Tensor averageWorking;
     private final Tensor puzzleTable;
-    private final Tensor yInit;
-    private final Tensor zInit;
+    private final List<Tensor> latentInits;
 
     /** @param training whether gradients, moments and the moving average are needed */
     public Parameters(Backend backend, Arena arena, ModelSizes sizes, boolean training) {
@@ -61,8 +61,9 @@ public final class Parameters {
                 ? null
                 : arena.tensor(
                         "parameters", "puzzle_emb", Dtype.F32, sizes.data().numPuzzleIdentifiers(), width);
-        yInit = arena.tensor("parameters", "H_init", Dtype.F32, sizes.width());
-        zInit = arena.tensor("parameters", "L_init", Dtype.F32, sizes.width());
+        latentInits = sizes.arch().latents().stream()
+                .map(name -> arena.tensor("parameters", name + "_init", Dtype.F32, sizes.width()))
+                .toList();
     }
 
     private long layOut() {
@@ -77,22 +78,29 @@ public final class Parameters {
         if (sizes.arch().posEncodings() == PosEncodings.LEARNED) {
             at = put(at, "embed_pos.embedding_weight", sizes.positions(), d, embedding, 0);
         }
-        for (int i = 0; i < sizes.arch().layers(); i++) {
-            String layer = "L_level.layers." + i + ".";
-            if (sizes.arch().mlpT()) {
-                int s = sizes.positions();
-                int inner = sizes.block().mixInner();
-                at = putLinear(at, layer + "mlp_t.gate_up_proj.weight", 2 * inner, s);
-                at = putLinear(at, layer + "mlp_t.down_proj.weight", s, inner);
-            } else {
-                int w = sizes.block().attentionWidth();
-                at = putLinear(at, layer + "self_attn.qkv_proj.weight", 3 * w, d);
-                at = putLinear(at, layer + "self_attn.o_proj.weight", d, w);
+        for (ArchConfig.Network network : sizes.arch().networks()) {
+            for (int i = 0; i < network.layers(); i++) {
+                at = putBlock(at, network.name() + ".layers." + i + ".");
             }
-            int inner = sizes.block().inner();
-            at = putLinear(at, layer + "mlp.gate_up_proj.weight", 2 * inner, d);
-            at = putLinear(at, layer + "mlp.down_proj.weight", d, inner);
         }
+        return at;
+    }
+
+    private long putBlock(long at, String layer) {
+        int d = sizes.width();
+        if (sizes.arch().mlpT()) {
+            int s = sizes.positions();
+            int inner = sizes.block().mixInner();
+            at = putLinear(at, layer + "mlp_t.gate_up_proj.weight", 2 * inner, s);
+            at = putLinear(at, layer + "mlp_t.down_proj.weight", s, inner);
+        } else {
+            int w = sizes.block().attentionWidth();
+            at = putLinear(at, layer + "self_attn.qkv_proj.weight", 3 * w, d);
+            at = putLinear(at, layer + "self_attn.o_proj.weight", d, w);
+        }
+        int inner = sizes.block().inner();
+        at = putLinear(at, layer + "mlp.gate_up_proj.weight", 2 * inner, d);
+        at = putLinear(at, layer + "mlp.down_proj.weight", d, inner);
         return at;
     }
 
@@ -121,8 +129,9 @@ public final class Parameters {
             index++;
         }
         long latents = seed * 0x5851F42D4C957F2DL + 1000;
-        HostCopy.put(backend, yInit, new TruncatedNormal(latents).sample(sizes.width(), 1));
-        HostCopy.put(backend, zInit, new TruncatedNormal(latents + 1).sample(sizes.width(), 1));
+        for (int i = 0; i < latentInits.size(); i++) {
+            HostCopy.put(backend, latentInits.get(i), new TruncatedNormal(latents + i).sample(sizes.width(), 1));
+        }
         if (average != null) {
             backend.kernels().copy(master, average);
         }
@@ -231,12 +240,22 @@ public final class Parameters {
         return puzzleTable;
     }
 
-    public Tensor yInit() {
-        return yInit;
+    /** [D] float32 each: what a lane's latents begin with at every position, that of the answer first. */
+    public List<Tensor> latentInits() {
+        return latentInits;
     }
 
-    public Tensor zInit() {
-        return zInit;
+    /** Name of an initial latent in a checkpoint. */
+    public String latentInitName(int latent) {
+        return ROOT + sizes.arch().latents().get(latent) + "_init";
+    }
+
+    /** Number of trained values of the networks' blocks: {@link #trainedCount()} but for embeddings and heads. */
+    public long networkCount() {
+        return entries.values().stream()
+                .filter(e -> e.name.contains(".layers."))
+                .mapToLong(Entry::count)
+                .sum();
     }
 
     /** Number of trained values, puzzle table and initial latents apart. */

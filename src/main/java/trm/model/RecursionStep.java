@@ -2,6 +2,7 @@ package trm.model;
 
 import java.util.ArrayList;
 import java.util.List;
+import trm.config.ArchConfig;
 import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Kernels;
@@ -14,8 +15,8 @@ import trm.ops.Scratch;
 import trm.ops.SelfAttention;
 
 /**
- * One application of the network f, forward and backward, composed from the primitives: the blocks in order, no final
- * norm. A fused implementation replaces this class under the same contract and is checked against it.
+ * One application of a network f, forward and backward, composed from the primitives: its blocks in order, no final norm.
+ * It knows all networks of a system; a slot belongs to one of them. A fused implementation replaces this class under the same contract and is checked against it.
  *
  * <p>What an evaluation saves, besides its input u, is up to {@link Recompute}: everything; all but gate and up; the
  * input of each block; nothing more. Backward forms the rest again by the operations that formed it first, on the same
@@ -34,10 +35,12 @@ public final class RecursionStep {
     /** What one evaluation saves. Its input u is written by whoever runs it. */
     public static final class Slot {
         private final Tensor u;
+        private final int first; // of the network's blocks among those of all networks
         private final List<BlockTape> blocks;
 
-        private Slot(Tensor u, List<BlockTape> blocks) {
+        private Slot(Tensor u, int first, List<BlockTape> blocks) {
             this.u = u;
+            this.first = first;
             this.blocks = blocks;
         }
 
@@ -57,7 +60,7 @@ public final class RecursionStep {
     private final List<SelfAttention> attentions = new ArrayList<>();
     private final List<PositionMlp> mixers = new ArrayList<>();
     private final List<ChannelMlp> mlps = new ArrayList<>();
-    private final List<String> layers = new ArrayList<>();
+    private final List<String> layers = new ArrayList<>(); // of all networks, one after the other, as the four around
     private final List<Tensor[]> gradients = new ArrayList<>();
     private final Scratch scratch;
     private final Recompute recompute;
@@ -81,9 +84,12 @@ public final class RecursionStep {
         this.scratch = scratch;
         this.recompute = recompute;
         BlockSizes block = sizes.block();
-        for (int i = 0; i < sizes.arch().layers(); i++) {
-            String at = "L_level.layers." + i + ".";
-            layers.add(at);
+        for (ArchConfig.Network network : sizes.arch().networks()) {
+            for (int i = 0; i < network.layers(); i++) {
+                layers.add(network.name() + ".layers." + i + ".");
+            }
+        }
+        for (String at : layers) {
             String[] mixing = sizes.arch().mlpT()
                     ? new String[] {at + "mlp_t.gate_up_proj.weight", at + "mlp_t.down_proj.weight"}
                     : new String[] {at + "self_attn.qkv_proj.weight", at + "self_attn.o_proj.weight"};
@@ -104,16 +110,26 @@ public final class RecursionStep {
         }
     }
 
-    /** Memory for what one evaluation saves. */
-    public Slot slot(Arena arena, String name) {
-        List<BlockTape> blocks = new ArrayList<>();
-        for (int i = 0; i < layers.size(); i++) {
-            blocks.add(tape(arena, name + "." + layers.get(i), i));
+    /**
+     * Memory for what one evaluation saves.
+     *
+     * @param network an index of {@link ArchConfig#networks()}
+     */
+    public Slot slot(Arena arena, String name, int network) {
+        List<ArchConfig.Network> networks = sizes.arch().networks();
+        int first = 0;
+        for (int i = 0; i < network; i++) {
+            first += networks.get(i).layers();
         }
-        return new Slot(state(arena, name + ".u"), blocks);
+        int count = networks.get(network).layers();
+        List<BlockTape> blocks = new ArrayList<>();
+        for (int i = 0; i < count; i++) {
+            blocks.add(tape(arena, name + "." + layers.get(first + i), i, i == count - 1));
+        }
+        return new Slot(state(arena, name + ".u"), first, blocks);
     }
 
-    private BlockTape tape(Arena arena, String at, int layer) {
+    private BlockTape tape(Arena arena, String at, int layer, boolean last) {
         boolean training = !gradients.isEmpty();
         if (training && !replays()) {
             return allocate(arena, at);
@@ -121,7 +137,7 @@ public final class RecursionStep {
         if (shared == null) {
             shared = allocate(arena, "block.");
         }
-        if (!training || layer == layers.size() - 1) {
+        if (!training || last) {
             return shared;
         }
         if (recompute == Recompute.LAYERS) {
@@ -160,7 +176,7 @@ public final class RecursionStep {
      * @param record whether a backward pass follows
      */
     public void forward(Slot slot, Tensor inject, Tensor out, Tensor next, boolean record) {
-        int last = layers.size() - 1;
+        int last = slot.blocks.size() - 1;
         boolean keep = record && !replays();
         for (int i = 0; i < last; i++) {
             block(slot, i, null, slot.blocks.get(i).out, null, keep);
@@ -171,12 +187,13 @@ public final class RecursionStep {
     /** Block i of an evaluation from its input: its tape, and u = out + c unless c is null. */
     private void block(Slot slot, int i, Tensor c, Tensor out, Tensor u, boolean keep) {
         BlockTape t = slot.blocks.get(i);
+        int layer = slot.first + i;
         if (t.mixer != null) {
-            mixers.get(i).forward(input(slot, i), t.mixer, t.mid);
+            mixers.get(layer).forward(input(slot, i), t.mixer, t.mid);
         } else {
-            attentions.get(i).forward(input(slot, i), t.attention, t.mid);
+            attentions.get(layer).forward(input(slot, i), t.attention, t.mid);
         }
-        mlps.get(i).forward(t.mid, t.mlp, c, out, u, keep);
+        mlps.get(layer).forward(t.mid, t.mlp, c, out, u, keep);
     }
 
     private static Tensor input(Slot slot, int i) {
@@ -185,7 +202,7 @@ public final class RecursionStep {
 
     /** d: in the gradient of {@code out}, out that of u. Adds to the weight gradients; uses up the slot. */
     public void backward(Slot slot, Tensor out, Tensor d) {
-        int last = layers.size() - 1;
+        int last = slot.blocks.size() - 1;
         if (recompute == Recompute.EVALUATIONS) {
             for (int i = 0; i < last; i++) {
                 block(slot, i, null, slot.blocks.get(i).out, null, false);
@@ -196,13 +213,14 @@ public final class RecursionStep {
             if (replays()) {
                 block(slot, i, null, t.out, null, true);
             }
-            Tensor[] g = gradients.get(i);
+            int layer = slot.first + i;
+            Tensor[] g = gradients.get(layer);
             Tensor in = input(slot, i);
-            mlps.get(i).backward(t.mid, t.mlp, i == last && !replays() ? out : t.out, d, g[2], g[3]);
+            mlps.get(layer).backward(t.mid, t.mlp, i == last && !replays() ? out : t.out, d, g[2], g[3]);
             if (t.mixer != null) {
-                mixers.get(i).backward(in, t.mixer, t.mid, d, g[0], g[1]);
+                mixers.get(layer).backward(in, t.mixer, t.mid, d, g[0], g[1]);
             } else {
-                attentions.get(i).backward(in, t.attention, t.mid, d, g[0], g[1]);
+                attentions.get(layer).backward(in, t.attention, t.mid, d, g[0], g[1]);
             }
         }
     }

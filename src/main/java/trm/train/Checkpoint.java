@@ -30,7 +30,7 @@ import trm.model.Parameters;
  * <pre>
  *   model.inner.*      raw weights under the reference's names, puzzle table, initial latents   F32
  *   ema.* m.* v.*      moving average and moments of the trained tensors                        F32
- *   lanes.*            z_H, z_L, steps, halted, inputs, labels, puzzle_identifiers
+ *   lanes.*            the latents (z_H, z_L), steps, halted, inputs, labels, puzzle_identifiers
  *   state.controls     step number, rates (F64);  state.metrics: sums since the last log row (F64)
  *   state.loader, state.philox, state.legacy    position of the training loader (I64, I64, I32)
  *   metadata           config: the resolved YAML;  step;  evaluated_step
@@ -64,8 +64,10 @@ public final class Checkpoint {
             put(out, backend, "v." + name, parameters.shape(name), parameters.moment2Of(name));
         }
         Kernels.Lanes lanes = supervision.lanes();
-        put(out, backend, "lanes.z_H", lanes.y());
-        put(out, backend, "lanes.z_L", lanes.z());
+        List<String> latents = config.arch().latents();
+        for (int i = 0; i < latents.size(); i++) {
+            put(out, backend, "lanes.z_" + latents.get(i), lanes.latents().get(i));
+        }
         put(out, backend, "lanes.steps", lanes.steps());
         put(out, backend, "lanes.halted", lanes.halted());
         put(out, backend, "lanes.inputs", lanes.inputs());
@@ -91,8 +93,13 @@ public final class Checkpoint {
         if (parameters.puzzleTable() != null) {
             put(out, backend, PUZZLES, parameters.puzzleTable());
         }
-        put(out, backend, Parameters.ROOT + "H_init", parameters.yInit());
-        put(out, backend, Parameters.ROOT + "L_init", parameters.zInit());
+        for (int i = 0; i < parameters.latentInits().size(); i++) {
+            put(
+                    out,
+                    backend,
+                    parameters.latentInitName(i),
+                    parameters.latentInits().get(i));
+        }
     }
 
     private static void put(SafeTensorsWriter out, Backend backend, String name, Tensor t) {
@@ -217,14 +224,21 @@ public final class Checkpoint {
     }
 
     private static void readLatents(SafeTensors file, Backend backend, Parameters parameters) {
-        get(file, backend, Parameters.ROOT + "H_init", parameters.yInit());
-        get(file, backend, Parameters.ROOT + "L_init", parameters.zInit());
+        for (int i = 0; i < parameters.latentInits().size(); i++) {
+            get(
+                    file,
+                    backend,
+                    parameters.latentInitName(i),
+                    parameters.latentInits().get(i));
+        }
     }
 
     static HostState readState(SafeTensors file, Backend backend, DeepSupervision supervision) {
         Kernels.Lanes lanes = supervision.lanes();
-        get(file, backend, "lanes.z_H", lanes.y());
-        get(file, backend, "lanes.z_L", lanes.z());
+        List<String> latents = supervision.model().sizes().arch().latents();
+        for (int i = 0; i < latents.size(); i++) {
+            get(file, backend, "lanes.z_" + latents.get(i), lanes.latents().get(i));
+        }
         get(file, backend, "lanes.steps", lanes.steps());
         get(file, backend, "lanes.halted", lanes.halted());
         get(file, backend, "lanes.inputs", lanes.inputs());

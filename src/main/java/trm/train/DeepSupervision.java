@@ -12,7 +12,7 @@ import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * Deep supervision of a batch of lanes (reference section 6). A lane carries its sample, y, z, step count and halted
+ * Deep supervision of a batch of lanes (reference section 6). A lane carries its sample, latents, step count and halted
  * flag; a halted lane takes the next sample. One {@link #step} is: admit, forward, losses, halting, backward, update;
  * with the continue loss, a further forward pass whose latents are dropped. Forward to backward may go part by part
  * ({@link MicroBatch}).
@@ -162,7 +162,7 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
-        kernels.admit(ring.rows(), controls, data, parameters.yInit(), parameters.zInit(), lanes);
+        kernels.admit(ring.rows(), controls, data, parameters.latentInits(), lanes);
         for (int i = 0; i < parts.length; i++) {
             forwardBackward(parts[i], i);
         }
@@ -180,7 +180,7 @@ public final class DeepSupervision implements AutoCloseable {
     private void forwardBackward(MicroBatch part, int index) {
         double scale = 1.0 / config.globalBatchSize();
         int maxSteps = config.arch().haltMaxSteps();
-        Kernels.HaltRule rule = next == null ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
+        Kernels.HaltRule rule = config.arch().haltsOnSign() ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
         model.forward(part.lanes(), index);
         model.tokenLoss(part.lanes(), part.tokens(), scale);
         kernels.halt(
@@ -200,8 +200,10 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** What q_continue should have said, by one more forward pass from the new latents (reference section 6, 4). */
     private void continueLoss(MicroBatch part, int index, int maxSteps, double scale) {
-        kernels.copy(part.lanes().y(), part.nextLanes().y());
-        kernels.copy(part.lanes().z(), part.nextLanes().z());
+        for (int i = 0; i < part.lanes().latents().size(); i++) {
+            kernels.copy(
+                    part.lanes().latents().get(i), part.nextLanes().latents().get(i));
+        }
         next.model().forwardHalting(part.nextLanes(), index);
         kernels.continueLoss(
                 model.q(index),
@@ -213,10 +215,29 @@ public final class DeepSupervision implements AutoCloseable {
                 scale);
     }
 
-    /** The gradient's norm, both optimizers and the moving average; gradients become zero. */
+    /** The gradient's norm and limit, both optimizers and the moving average; gradients become zero. */
     public void update() {
         kernels.phase("update");
         kernels.gradNorm(parameters.gradient(), partials, gradNorm, metrics);
+        if (config.freezeWeights()) {
+            kernels.zero(parameters.gradient());
+        } else {
+            updateWeights();
+        }
+        if (parameters.puzzleTable() != null) {
+            kernels.signSgd(
+                    parameters.puzzleTable(),
+                    lanes.ids(),
+                    model.puzzleRowGradients(),
+                    controls,
+                    config.puzzleEmbWeightDecay());
+        }
+    }
+
+    private void updateWeights() {
+        if (config.maxGradNorm() > 0) {
+            kernels.clipGradient(parameters.gradient(), gradNorm, config.maxGradNorm());
+        }
         kernels.adam(
                 parameters.master(),
                 parameters.gradient(),
@@ -226,14 +247,6 @@ public final class DeepSupervision implements AutoCloseable {
                 parameters.working(),
                 controls,
                 adam);
-        if (parameters.puzzleTable() != null) {
-            kernels.signSgd(
-                    parameters.puzzleTable(),
-                    lanes.ids(),
-                    model.puzzleRowGradients(),
-                    controls,
-                    config.puzzleEmbWeightDecay());
-        }
     }
 
     /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */

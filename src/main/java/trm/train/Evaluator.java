@@ -152,7 +152,7 @@ public final class Evaluator implements AutoCloseable {
 
     /** The operations of a supervision step, the same in every one. */
     private void enqueue() {
-        kernels.admit(ring.rows(), null, data, parameters.yInit(), parameters.zInit(), lanes);
+        kernels.admit(ring.rows(), null, data, parameters.latentInits(), lanes);
         model.forward(lanes);
         model.tokenLoss(lanes, tokens, 1);
         kernels.halt(model.q(), tokens, minSteps, lanes, halts, steps, Kernels.HaltRule.LAST, 1);

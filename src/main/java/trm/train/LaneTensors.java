@@ -1,6 +1,7 @@
 package trm.train;
 
 import java.util.Arrays;
+import java.util.List;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
@@ -17,16 +18,21 @@ final class LaneTensors {
 
     private LaneTensors() {}
 
-    /** @param latents purpose of y and z: they last, or live within a turn */
-    static Kernels.Lanes lanes(Arena arena, ModelSizes s, String latents) {
+    /** @param purpose of the latents: they last, or live within a turn */
+    static Kernels.Lanes lanes(Arena arena, ModelSizes s, String purpose) {
         return new Kernels.Lanes(
                 ints(arena, "halted", s.lanes()),
                 ints(arena, "steps", s.lanes()),
                 ints(arena, "inputs", s.lanes(), s.tokens()),
                 ints(arena, "labels", s.lanes(), s.tokens()),
                 ints(arena, "puzzle_identifiers", s.lanes()),
-                arena.tensor(latents, "z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
-                arena.tensor(latents, "z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
+                latents(arena, s, purpose, "z_"));
+    }
+
+    private static List<Tensor> latents(Arena arena, ModelSizes s, String purpose, String prefix) {
+        return s.arch().latents().stream()
+                .map(name -> arena.tensor(purpose, prefix + name, s.dtype(), s.lanes(), s.positions(), s.width()))
+                .toList();
     }
 
     static Kernels.TokenResults tokenResults(Arena arena, ModelSizes s) {
@@ -58,8 +64,7 @@ final class LaneTensors {
                 lanes.inputs(),
                 lanes.labels(),
                 lanes.ids(),
-                arena.tensor(Layout.SCRATCH, "next.z_H", s.dtype(), s.lanes(), s.positions(), s.width()),
-                arena.tensor(Layout.SCRATCH, "next.z_L", s.dtype(), s.lanes(), s.positions(), s.width()));
+                latents(arena, s, Layout.SCRATCH, "next.z_"));
     }
 
     private static Tensor ints(Arena arena, String name, long... dims) {

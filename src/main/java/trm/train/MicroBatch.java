@@ -34,8 +34,7 @@ record MicroBatch(
                 lanes.inputs().part(i, parts),
                 lanes.labels().part(i, parts),
                 lanes.ids().part(i, parts),
-                lanes.y().part(i, parts),
-                lanes.z().part(i, parts));
+                lanes.latents().stream().map(latent -> latent.part(i, parts)).toList());
         return new MicroBatch(
                 own,
                 new Kernels.TokenResults(
@@ -56,8 +55,7 @@ record MicroBatch(
                                 own.inputs(),
                                 own.labels(),
                                 own.ids(),
-                                nextLatents.y(),
-                                nextLatents.z()),
+                                nextLatents.latents()),
                 next == null
                         ? null
                         : new Kernels.ContinueResults(

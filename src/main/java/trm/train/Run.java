@@ -73,9 +73,12 @@ public final class Run {
 
     /** Optimizer steps of the whole run: floor(epochs * groups * mean examples / batch), or max_steps if smaller. */
     public static long totalSteps(TrainConfig config, Dataset train) {
-        double samples = (double) config.epochs()
-                * train.info().totalGroups()
-                * train.info().meanPuzzleExamples();
+        return totalSteps(config, train.info().totalGroups(), train.info().meanPuzzleExamples());
+    }
+
+    /** As {@link #totalSteps(TrainConfig, Dataset)}, for data that is not there. */
+    public static long totalSteps(TrainConfig config, long groups, double meanExamples) {
+        double samples = (double) config.epochs() * groups * meanExamples;
         long all = (long) (samples / config.globalBatchSize());
         return config.maxSteps() > 0 ? Math.min(config.maxSteps(), all) : all;
     }

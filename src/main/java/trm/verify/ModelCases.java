@@ -7,7 +7,9 @@ import java.util.List;
 import java.util.Locale;
 import java.util.function.Consumer;
 import trm.config.ArchConfig;
+import trm.config.Architecture;
 import trm.config.DataShape;
+import trm.config.GradientSpan;
 import trm.config.LossType;
 import trm.config.PosEncodings;
 import trm.config.Recompute;
@@ -42,18 +44,22 @@ final class ModelCases {
 
     /** Why this version cannot run the case's model; null when it can. */
     static String reasonAgainst(JsonNode model) {
-        if (!model.path("arch").asText().equals("trm")) {
-            return "arch " + model.path("arch").asText();
-        }
-        if (model.path("separate_nets").asBoolean()) {
-            return "separate_nets";
-        }
-        if (!model.path("gradient").asText("last_cycle").equals("last_cycle")) {
-            return "gradient " + model.path("gradient").asText();
-        }
-        return null;
+        return architecture(model) == null ? "arch " + model.path("arch").asText() : null;
     }
 
+    /** By the manifests' names (reference section 10); null for another. */
+    private static Architecture architecture(JsonNode model) {
+        return switch (model.path("arch").asText()) {
+            case "trm" -> Architecture.TRM;
+            case "singlez" -> Architecture.SINGLE_Z;
+            case "hier" -> Architecture.MULTI_SCALE;
+            case "hrm" -> Architecture.HRM;
+            case "baseline" -> Architecture.TRANSFORMER;
+            default -> null;
+        };
+    }
+
+    /** A manifest says all of a model, also what its architecture pays no heed to. */
     private ArchConfig arch(JsonNode m) {
         LossType loss =
                 switch (m.path("loss_type").asText()) {
@@ -61,8 +67,12 @@ final class ModelCases {
                     case "softmax_cross_entropy" -> LossType.SOFTMAX;
                     default -> throw new IllegalArgumentException("loss_type " + m.path("loss_type"));
                 };
+        Architecture name = architecture(m);
+        boolean hrm = name == Architecture.HRM;
+        boolean transformer = name == Architecture.TRANSFORMER;
+        boolean oneStep = m.path("gradient").asText("last_cycle").equals("one_step");
         return new ArchConfig(
-                "trm",
+                name,
                 m.path("hidden_size").intValue(),
                 m.path("num_heads").intValue(),
                 m.path("expansion").doubleValue(),
@@ -70,13 +80,16 @@ final class ModelCases {
                 PosEncodings.valueOf(m.path("pos_encodings").asText().toUpperCase(Locale.ROOT)),
                 m.path("rope_theta").doubleValue(),
                 m.path("rms_norm_eps").doubleValue(),
-                m.path("L_layers").intValue(),
+                transformer ? 0 : m.path("L_layers").intValue(),
                 m.path("H_layers").intValue(),
-                m.path("H_cycles").intValue(),
-                m.path("L_cycles").intValue(),
+                transformer ? 1 : m.path("H_cycles").intValue(),
+                transformer ? 0 : m.path("L_cycles").intValue(),
+                name == Architecture.MULTI_SCALE ? m.path("num_scales").intValue() : 1,
+                m.path("separate_nets").asBoolean(),
+                hrm || oneStep && !transformer ? GradientSpan.ONE_STEP : GradientSpan.LAST_CYCLE,
                 m.path("puzzle_emb_ndim").intValue(),
-                m.path("puzzle_emb_len").intValue(),
-                m.path("no_ACT_continue").asBoolean(true),
+                hrm || transformer ? 0 : m.path("puzzle_emb_len").intValue(),
+                !hrm && (transformer || m.path("no_ACT_continue").asBoolean(true)),
                 m.path("halt_max_steps").intValue(),
                 m.path("halt_exploration_prob").doubleValue(),
                 loss,
@@ -109,12 +122,14 @@ final class ModelCases {
                 t.path("weight_decay").doubleValue(),
                 t.path("puzzle_emb_lr").doubleValue(),
                 t.path("puzzle_emb_weight_decay").doubleValue(),
+                false,
                 true,
                 t.path("ema_rate").doubleValue(),
                 0,
                 null,
                 null,
                 t.path("optimizer").asText("adam_atan2"),
+                0,
                 0,
                 1,
                 0,
@@ -133,8 +148,9 @@ final class ModelCases {
         for (String name : p.names()) {
             HostCopy.put(backend, p.masterOf(name), c.floats(root + name));
         }
-        HostCopy.put(backend, p.yInit(), c.floats(root + "H_init"));
-        HostCopy.put(backend, p.zInit(), c.floats(root + "L_init"));
+        for (int i = 0; i < p.latentInits().size(); i++) {
+            HostCopy.put(backend, p.latentInits().get(i), c.floats(p.latentInitName(i)));
+        }
         if (p.puzzleTable() != null) {
             HostCopy.put(backend, p.puzzleTable(), c.floats(root + "puzzle_emb.weights"));
         }
@@ -189,7 +205,7 @@ final class ModelCases {
                     config,
                     training.path("total_steps").longValue(),
                     data)) {
-                setCarry(c, run.lanes());
+                setCarry(c, sizes.arch().latents(), run.lanes());
                 for (int step = 1; step <= head.path("steps").intValue(); step++) {
                     String at = "step" + step + ".";
                     fill(data, c, at + "batch.");
@@ -209,9 +225,10 @@ final class ModelCases {
         }
     }
 
-    private void setCarry(GoldenCase c, Kernels.Lanes lanes) {
-        HostCopy.put(backend, lanes.y(), c.floats("carry0.z_H"));
-        HostCopy.put(backend, lanes.z(), c.floats("carry0.z_L"));
+    private void setCarry(GoldenCase c, List<String> latents, Kernels.Lanes lanes) {
+        for (int i = 0; i < latents.size(); i++) {
+            HostCopy.put(backend, lanes.latents().get(i), c.floats("carry0.z_" + latents.get(i)));
+        }
         HostCopy.put(backend, lanes.steps(), c.ints("carry0.steps"));
         HostCopy.put(backend, lanes.halted(), c.ints("carry0.halted"));
         HostCopy.put(backend, lanes.inputs(), c.ints("carry0.inputs"));
@@ -254,13 +271,18 @@ final class ModelCases {
         c.check(at + "loss.lm_loss", () -> new double[] {lmLoss});
         c.check(at + "loss.q_halt_loss", () -> new double[] {haltLoss});
         c.check(at + "loss.total", () -> new double[] {lmLoss + 0.5 * (haltLoss + continueLoss)});
-        c.check(at + "carry.z_H", backend, lanes.y());
-        c.check(at + "carry.z_L", backend, lanes.z());
+        checkLatents(c, at + "carry.z_", model.sizes().arch().latents(), lanes);
         c.check(at + "carry.steps", backend, lanes.steps());
         c.check(at + "carry.halted", backend, lanes.halted());
         c.check(at + "carry.inputs", backend, lanes.inputs());
         c.check(at + "carry.labels", backend, lanes.labels());
         c.check(at + "carry.puzzle_identifiers", backend, lanes.ids());
+    }
+
+    private void checkLatents(GoldenCase c, String at, List<String> latents, Kernels.Lanes lanes) {
+        for (int i = 0; i < latents.size(); i++) {
+            c.check(at + latents.get(i), backend, lanes.latents().get(i));
+        }
     }
 
     /** Logits without those of the prefix, which mean nothing: [B, L, V]. */
@@ -349,20 +371,21 @@ final class ModelCases {
                         step -> checkAnswers(
                                 c, "step" + step + ".", run.model(), run.tokens(), run.halts(), run.lanes(), 0));
                 checkMetrics(c, "final.metric.", run.metrics());
-                c.check("final.z_H", backend, run.lanes().y());
-                c.check("final.z_L", backend, run.lanes().z());
+                checkLatents(c, "final.z_", sizes.arch().latents(), run.lanes());
             }
         }
     }
 
     /** The weights as the model holds them, for a case that expects the content of a file. */
     private void checkContent(GoldenCase c, Parameters p) {
-        String root = "_orig_mod." + Parameters.ROOT;
+        String prefix = "_orig_mod.";
+        String root = prefix + Parameters.ROOT;
         for (String name : p.names()) {
             c.check(root + name, backend, p.masterOf(name));
         }
-        c.check(root + "H_init", backend, p.yInit());
-        c.check(root + "L_init", backend, p.zInit());
+        for (int i = 0; i < p.latentInits().size(); i++) {
+            c.check(prefix + p.latentInitName(i), backend, p.latentInits().get(i));
+        }
         if (p.puzzleTable() != null) {
             c.check(root + "puzzle_emb.weights", backend, p.puzzleTable());
         }

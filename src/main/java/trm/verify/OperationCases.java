@@ -3,9 +3,12 @@ package trm.verify;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import trm.config.ArchConfig;
+import trm.config.Architecture;
 import trm.config.DataShape;
+import trm.config.GradientSpan;
 import trm.config.LossType;
 import trm.config.PosEncodings;
 import trm.config.Recompute;
@@ -240,7 +243,7 @@ final class OperationCases {
         HostCopy.put(backend, tokens.hits(), c.ints("exact"));
         HostCopy.put(backend, tokens.labelled(), labels);
         Kernels.Lanes state = new Kernels.Lanes(
-                ints(arena, "halted", lanes), ints(arena, "steps", lanes), null, null, null, null, null);
+                ints(arena, "halted", lanes), ints(arena, "steps", lanes), null, null, null, List.of());
         Kernels.HaltResults out = new Kernels.HaltResults(
                 ints(arena, "exact", lanes),
                 arena.tensor("case", "halt_loss", Dtype.F64, lanes),
@@ -289,7 +292,7 @@ final class OperationCases {
         Kernels.HaltResults halt = new Kernels.HaltResults(
                 ints(arena, "one.exact", 1), arena.tensor("case", "one.halt_loss", Dtype.F64, 1), null);
         Kernels.Lanes lane = new Kernels.Lanes(
-                ints(arena, "one.halted", 1), ints(arena, "one.steps", 1), null, null, null, null, null);
+                ints(arena, "one.halted", 1), ints(arena, "one.steps", 1), null, null, null, List.of());
         HostCopy.put(backend, lane.halted(), new int[] {1});
         HostCopy.put(backend, token.labelled(), new int[] {1});
         double[] right = new double[steps.length];
@@ -441,7 +444,7 @@ final class OperationCases {
         int heads = c.head().path("heads").intValue();
         double theta = c.head().path("rope_theta").asDouble(10000);
         ArchConfig arch = new ArchConfig(
-                "trm",
+                Architecture.TRM,
                 (int) shape[2],
                 heads,
                 c.head().path("expansion").asDouble(4),
@@ -453,6 +456,9 @@ final class OperationCases {
                 0,
                 1,
                 1,
+                1,
+                false,
+                GradientSpan.LAST_CYCLE,
                 0,
                 0,
                 true,
@@ -475,7 +481,7 @@ final class OperationCases {
         Scratch scratch = Scratch.allocate(kernels, arena, sizes.block(), mlpT, true, false);
         RecursionStep f =
                 new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch, Recompute.NONE);
-        RecursionStep.Slot slot = f.slot(arena, "f");
+        RecursionStep.Slot slot = f.slot(arena, "f", 0);
         Tensor y = floats(arena, "y", shape);
         HostCopy.put(backend, slot.u(), c.floats("h"));
         f.forward(slot, null, y, null, true);

@@ -4,7 +4,9 @@ import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
 import trm.config.ArchConfig;
+import trm.config.Architecture;
 import trm.config.DataShape;
+import trm.config.GradientSpan;
 import trm.config.LossType;
 import trm.config.PosEncodings;
 import trm.device.Arena;
@@ -32,7 +34,7 @@ final class RotaryTables {
     static SelfAttention.Rotary of(
             Backend backend, Arena arena, int positions, int heads, int headWidth, double theta) {
         ArchConfig arch = new ArchConfig(
-                "trm",
+                Architecture.TRM,
                 heads * headWidth,
                 heads,
                 1,
@@ -44,6 +46,9 @@ final class RotaryTables {
                 0,
                 1,
                 1,
+                1,
+                false,
+                GradientSpan.LAST_CYCLE,
                 0,
                 0,
                 true,
