@@ -5,9 +5,7 @@ import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashSet;
-import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
@@ -93,7 +91,8 @@ public final class Checkpoint {
         if (parameters.puzzleTable() != null) {
             put(out, backend, PUZZLES, parameters.puzzleTable());
         }
-        latents(parameters).forEach((name, latent) -> put(out, backend, name, latent));
+        put(out, backend, Parameters.ROOT + "H_init", parameters.yInit());
+        put(out, backend, Parameters.ROOT + "L_init", parameters.zInit());
     }
 
     private static void put(SafeTensorsWriter out, Backend backend, String name, Tensor t) {
@@ -196,13 +195,13 @@ public final class Checkpoint {
             String prefix = averaged && file.contains("ema." + name) ? "ema." : Parameters.ROOT;
             get(file, backend, prefix + name, parameters.shape(name), parameters.masterOf(name));
         }
-        Set<String> known = new HashSet<>(latents(parameters).keySet());
-        parameters.names().forEach(name -> known.add(Parameters.ROOT + name));
+        Set<String> known = new HashSet<>(parameters.names());
+        known.addAll(List.of("H_init", "L_init"));
         if (parameters.puzzleTable() != null) {
-            known.add(PUZZLES);
+            known.add(PUZZLES.substring(Parameters.ROOT.length()));
         }
         for (String name : file.names()) {
-            if (name.startsWith(Parameters.ROOT) && !known.contains(name)) {
+            if (name.startsWith(Parameters.ROOT) && !known.contains(name.substring(Parameters.ROOT.length()))) {
                 throw new FormatException(file.file() + ": tensor " + name + " "
                         + Arrays.toString(file.entry(name).shape())
                         + " is not part of the model; is this a checkpoint of another architecture?");
@@ -218,15 +217,8 @@ public final class Checkpoint {
     }
 
     private static void readLatents(SafeTensors file, Backend backend, Parameters parameters) {
-        latents(parameters).forEach((name, latent) -> get(file, backend, name, latent));
-    }
-
-    /** Initial latents by their names in a file, in order. */
-    private static Map<String, Tensor> latents(Parameters parameters) {
-        Map<String, Tensor> latents = new LinkedHashMap<>();
-        latents.put(Parameters.ROOT + "H_init", parameters.yInit());
-        latents.put(Parameters.ROOT + "L_init", parameters.zInit());
-        return latents;
+        get(file, backend, Parameters.ROOT + "H_init", parameters.yInit());
+        get(file, backend, Parameters.ROOT + "L_init", parameters.zInit());
     }
 
     static HostState readState(SafeTensors file, Backend backend, DeepSupervision supervision) {
