@@ -135,5 +135,10 @@ class OwnPuzzlesTest {
                 grids,
                 null,
                 "found 301 different cells, expected at most 255");
+        assertFails(
+                file("b.json", "[{\"question\": [[1]], \"answer\": [[2147483647]]}]"),
+                grids,
+                null,
+                "found 2147483648 different cells");
     }
 }

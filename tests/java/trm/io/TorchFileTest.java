@@ -164,6 +164,10 @@ class TorchFileTest {
         assertReadFails(pickled("}(K\u0001K\u0002u."), "its entry '1' is 2; expected tensors only, a state_dict");
         assertReadFails(pickled("}(]K\u0002u."), "a table has the key a list; expected a string or a number");
         assertReadFails(pickled("X\u0000\u0000\u0000\u007fx."), "a string of 2130706432 bytes, where 2 are left");
+        String huge = "\u008a\u0009" + "\u0000".repeat(8) + "\u0001"; // 2^64
+        assertReadFails(pickled(ONE.replace("<K\u0000>", huge)), "damaged pickle: ");
+        assertReadFails(
+                pickled(ONE.replace("K\u0006tQ", huge + "tQ")), "a reference to (storage, 'torch.FloatStorage', 0");
         assertReadFails(pickled("tR."), "damaged pickle: ");
         assertReadFails(pickled(ONE.substring(0, 60)), "damaged pickle: ");
     }
@@ -251,7 +255,7 @@ class TorchFileTest {
         byte[] pickle = records.get("tensors/data.pkl");
         Random random = new Random(5);
         int refused = 0;
-        for (int i = 0; i < 1500; i++) {
+        for (int i = 0; i < 500; i++) {
             byte[] changed = pickle.clone();
             for (int n = 1 + random.nextInt(3); n > 0; n--) {
                 changed[random.nextInt(changed.length)] = (byte) random.nextInt(256);
@@ -265,7 +269,7 @@ class TorchFileTest {
                 refused++;
             }
         }
-        assertTrue(refused > 500, "refused " + refused);
+        assertTrue(refused > 150, "refused " + refused);
     }
 
     /** The pickle that this class writes by hand is the one of PyTorch's own file, instruction for instruction. */

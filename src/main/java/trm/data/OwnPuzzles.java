@@ -62,9 +62,9 @@ public final class OwnPuzzles {
         int length = training.get(0).question.length;
         List<Puzzle> testing = read(test, question, answer, numbers, length);
         String letters = numbers ? null : alphabet != null ? alphabet : text(distinct(training));
-        int values = numbers
-                ? 1 + Math.max(distinct(training).last(), distinct(testing).last())
-                : (int) letters.codePoints().count();
+        long values = numbers
+                ? 1L + Math.max(distinct(training).last(), distinct(testing).last())
+                : letters.codePoints().count();
         if (values > MOST_CELL_VALUES) {
             throw new DataException(
                     train + ": found " + values + " different cells, expected at most " + MOST_CELL_VALUES);
@@ -74,14 +74,15 @@ public final class OwnPuzzles {
         }
         toValues(train, training, letters);
         toValues(test, testing, letters);
+        int vocabulary = (int) values + 1;
         try {
             SingleExampleWriter.writeIdentifiers(out);
-            write(out.resolve("train"), training, length, values + 1);
-            write(out.resolve("test"), testing, length, values + 1);
+            write(out.resolve("train"), training, length, vocabulary);
+            write(out.resolve("test"), testing, length, vocabulary);
         } catch (IOException e) {
             throw new DataException(out + ": cannot be written: " + e.getMessage(), e);
         }
-        return new Summary(out, length, letters, values + 1, training.size(), testing.size());
+        return new Summary(out, length, letters, vocabulary, training.size(), testing.size());
     }
 
     private static boolean isJson(Path path) {

@@ -201,18 +201,18 @@ final class TensorUnpickler extends Unpickler {
             }
             case PARAMETER -> arguments[0];
             default ->
-                new View(
-                        (Storage) arguments[0],
-                        ((Number) arguments[1]).longValue(),
-                        integers(arguments[2]),
-                        integers(arguments[3]));
+                new View((Storage) arguments[0], integer(arguments[1]), integers(arguments[2]), integers(arguments[3]));
         };
     }
 
     private static long[] integers(Object tuple) {
         return Arrays.stream((Object[]) tuple)
-                .mapToLong(value -> ((Number) value).longValue())
+                .mapToLong(TensorUnpickler::integer)
                 .toArray();
+    }
+
+    private static long integer(Object value) {
+        return value instanceof Integer small ? small : (Long) value; // a larger one is no size of anything
     }
 
     /** A reference to something outside the pickle: ("storage", type, key, device, elements). */
@@ -224,8 +224,8 @@ final class TensorUnpickler extends Unpickler {
                 && parts[1] instanceof Global type
                 && STORAGES.containsKey(type.name)
                 && parts[2] instanceof String key
-                && parts[4] instanceof Number elements) {
-            return new Storage(key, STORAGES.get(type.name), elements.longValue());
+                && (parts[4] instanceof Integer || parts[4] instanceof Long)) {
+            return new Storage(key, STORAGES.get(type.name), integer(parts[4]));
         }
         throw refused("a reference to " + shown(id));
     }
