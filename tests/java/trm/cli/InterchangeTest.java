@@ -16,6 +16,8 @@ import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 import trm.data.MiniSudokuBuilder;
 import trm.io.CheckpointStore;
 import trm.io.SafeTensors;
@@ -199,6 +201,30 @@ class InterchangeTest {
 
     private SafeTensors checkpoint(Path folder) {
         return SafeTensors.open(new CheckpointStore(folder.resolve("checkpoints"), 1).path(1));
+    }
+
+    /** Of every system: what it writes it reads, in each form, and begins another run with. */
+    @ParameterizedTest
+    @ValueSource(strings = {"hrm", "hier6", "singlez", "separate", "transformer"})
+    void everySystem(String name) throws IOException {
+        Path yaml = Path.of("configs/cpu/mini-" + name + ".yaml");
+        List<Object> args = new ArrayList<>(List.of("train", yaml, "--device", "cpu"));
+        args.addAll(List.of("data_paths=['" + shared.resolve("data") + "']", "max_steps=1", "global_batch_size=8"));
+        List<Object> first = new ArrayList<>(args);
+        first.addAll(List.of("--run", temp.resolve("first")));
+        Trm.execute(first.toArray()).assertDone();
+        Path out = temp.resolve("weights.pt");
+        Trm.execute("export", temp.resolve("first"), "--out", out).assertDone();
+        Path yamlOfRun = temp.resolve("first/config.yaml");
+        assertEquals(accuracy(temp.resolve("first")), accuracy(out, "--config", yamlOfRun));
+        args.addAll(
+                List.of("--run", temp.resolve("second"), "load_checkpoint='" + out + "'", "lr=0", "puzzle_emb_lr=0"));
+        Trm.execute(args.toArray()).assertDone();
+        SafeTensors loaded = TorchFile.read(out);
+        SafeTensors found = checkpoint(temp.resolve("second"));
+        for (String tensor : loaded.names()) {
+            assertEquals(loaded.bytes(tensor), found.bytes(tensor), tensor);
+        }
     }
 
     /** A run without a learning rate keeps what it has loaded: weights, average, puzzle table and latents. */

@@ -202,13 +202,16 @@ public final class Checkpoint {
             String prefix = averaged && file.contains("ema." + name) ? "ema." : Parameters.ROOT;
             get(file, backend, prefix + name, parameters.shape(name), parameters.masterOf(name));
         }
-        Set<String> known = new HashSet<>(parameters.names());
-        known.addAll(List.of("H_init", "L_init"));
+        Set<String> known = new HashSet<>();
+        parameters.names().forEach(name -> known.add(Parameters.ROOT + name));
+        for (int i = 0; i < parameters.latentInits().size(); i++) {
+            known.add(parameters.latentInitName(i));
+        }
         if (parameters.puzzleTable() != null) {
-            known.add(PUZZLES.substring(Parameters.ROOT.length()));
+            known.add(PUZZLES);
         }
         for (String name : file.names()) {
-            if (name.startsWith(Parameters.ROOT) && !known.contains(name.substring(Parameters.ROOT.length()))) {
+            if (name.startsWith(Parameters.ROOT) && !known.contains(name)) {
                 throw new FormatException(file.file() + ": tensor " + name + " "
                         + Arrays.toString(file.entry(name).shape())
                         + " is not part of the model; is this a checkpoint of another architecture?");
