@@ -1,7 +1,9 @@
 // fused_attention.cu: long attention of cuda-kernels/attention_sm90.cu on a Hopper GPU, against attention_mma.cu, which has
 // tests of its own; then the time of both.
 //
-//   fused_attention check | quick | time        built by bench/gpu.sh
+//   fused_attention check | quick | time | head        built by bench/gpu.sh
+//
+// head: the same, with the gradient, for attention_head.cu, a candidate.
 //
 // Both round q, k and p to bf16 and sum in float32, in another order and with another shift of the exponentials, so a
 // bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8. Every run is
@@ -12,6 +14,7 @@
 #include <string>
 
 #include "attention.cuh"
+#include "attention_head.cuh"
 #include "gpu_check.cuh"
 
 namespace {
@@ -95,6 +98,57 @@ void compare_call(int B, int S, int A, bool rotated, float scale) {
     running = "between calls";
 }
 
+/** Part `part` of three of each row of dqkv. */
+std::vector<bf16> part_of(const std::vector<bf16>& dqkv, size_t width, size_t part) {
+    std::vector<bf16> values;
+    for (size_t row = 0; row < dqkv.size(); row += 3 * width)
+        values.insert(values.end(), dqkv.begin() + row + part * width, dqkv.begin() + row + (part + 1) * width);
+    return values;
+}
+
+void compare_head(int B, int S, int A, bool rotated, float scale) {
+    char call[96];
+    snprintf(call, sizeof call, "head B=%d S=%d A=%d %s scale %g", B, S, A, rotated ? "rotated" : "plain", scale);
+    running = call;
+    alarm(20);
+    Inputs in(B, S, A, rotated, scale);
+    const trm::Attention& H = in.H;
+    const size_t n = in.qkv.count / 3, width = size_t(A) * 64;
+    Buffer<bf16> o(n), want_o(n), d_o(n), dqkv(3 * n), want_dqkv(3 * n);
+    Buffer<float> lse(size_t(B) * A * S), want_lse(lse.count);
+    fill<<<unsigned((n + 255) / 256), 256>>>(d_o.data, n, 1.0f, 2);
+    check(trm::attention_mma(H, in.qkv.data, want_o.data, want_lse.data, nullptr));
+    check(trm::attention_mma_bwd(H, in.qkv.data, want_o.data, want_lse.data, d_o.data, want_dqkv.data, nullptr));
+    check(cudaDeviceSynchronize(), "attention_mma");
+    std::vector<bf16> first_o, first_dqkv;
+    for (int run = 0; run < 3; run++) {
+        check(cudaMemset(o.data, 0xff, n * sizeof(bf16)), "cudaMemset");
+        check(cudaMemset(dqkv.data, 0xff, 3 * n * sizeof(bf16)), "cudaMemset");
+        check(trm::attention_head(H, in.qkv.data, o.data, lse.data, nullptr));
+        check(cudaDeviceSynchronize(), "attention_head");
+        check(trm::attention_head_bwd(H, in.qkv.data, want_o.data, want_lse.data, d_o.data, dqkv.data, nullptr));
+        check(cudaDeviceSynchronize(), "attention_head_bwd");
+        const auto now_o = o.host(), now_dqkv = dqkv.host();
+        if (run == 0) {
+            first_o = now_o;
+            first_dqkv = now_dqkv;
+            compare(call, "o", now_o, want_o.host());
+            compare(call, "lse", lse.host(), want_lse.host());
+            const auto want = want_dqkv.host();
+            const char* names[] = {"dq", "dk", "dv"};
+            for (size_t i = 0; i < 3; i++) compare(call, names[i], part_of(now_dqkv, width, i), part_of(want, width, i));
+        } else if (memcmp(now_o.data(), first_o.data(), n * 2) != 0 || memcmp(now_dqkv.data(), first_dqkv.data(), 6 * n) != 0) {
+            printf("FAILED  %s: other bits in run %d\n", call, run + 1);
+            failures++;
+        }
+    }
+    o.guards("o");
+    lse.guards("lse");
+    dqkv.guards("dqkv");
+    alarm(0);
+    running = "between calls";
+}
+
 template <typename F>
 void time(const char* name, double flop, F run) {
     cudaEvent_t from, to;
@@ -125,6 +179,21 @@ void time_all(int B, int S, int A) {
     time("attention_sm90", flop, [&] { return trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr); });
 }
 
+void time_head(int B, int S, int A) {
+    Inputs in(B, S, A, true, 1.0f);
+    const trm::Attention& H = in.H;
+    const size_t n = in.qkv.count / 3;
+    Buffer<bf16> o(n), d_o(n), dqkv(3 * n);
+    Buffer<float> lse(size_t(B) * A * S);
+    fill<<<unsigned((n + 255) / 256), 256>>>(d_o.data, n, 1.0f, 2);
+    const double flop = 4.0 * B * A * S * S * 64;
+    time("attention_head", flop, [&] { return trm::attention_head(H, in.qkv.data, o.data, lse.data, nullptr); });
+    time("attention_mma_bwd", 2.5 * flop,
+         [&] { return trm::attention_mma_bwd(H, in.qkv.data, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
+    time("attention_head_bwd", 2.5 * flop,
+         [&] { return trm::attention_head_bwd(H, in.qkv.data, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -134,6 +203,16 @@ int main(int argc, char** argv) {
     if (what == "time") {
         time_all(192, 916, 8);
         return 0;
+    }
+    if (what == "head") {
+        for (const bool rotated : {false, true})
+            for (const int S : {129, 191, 193, 320, 916, 960}) compare_head(2, S, 3, rotated, 1.0f);
+        compare_head(40, 916, 8, true, 1.0f);
+        compare_head(2, 900, 2, true, 3.0f);
+        time_all(192, 916, 8);
+        time_head(192, 916, 8);
+        printf("%d failures\n", failures);
+        return failures > 0;
     }
     if (what == "quick") {
         compare_call(1, 193, 2, true, 1.0f);
