@@ -25,6 +25,7 @@ import trm.io.SafeTensors;
 import trm.train.ArcVoting;
 import trm.train.DeviceExamples;
 import trm.train.Evaluator;
+import trm.train.Score;
 
 /** Evaluates a checkpoint. */
 @Command(
@@ -101,7 +102,7 @@ final class EvalCommand implements Callable<Integer> {
                         model.parameters().weights(),
                         depth)) {
             Kernels.Examples examples = DeviceExamples.upload(backend, model.arena(), dataset);
-            Evaluator.Result r =
+            Score r =
                     evaluator.evaluate(examples, limit, () -> false, voting).orElseThrow();
             double seconds = (System.nanoTime() - began) * 1e-9;
             System.out.printf(
