@@ -15,7 +15,8 @@ import trm.model.Parameters;
  * without exploration: the published code keeps that for training and its evaluations take all the steps. A lane that has
  * halted hands over its answer and takes the next sample, so that no lane waits for the slowest of a batch.
  *
- * <p>What becomes of a sample depends on nothing but the sample, so scores are the same for any number of lanes.
+ * <p>What becomes of a sample depends on nothing but the sample, so scores are the same for any number of lanes, on a device
+ * whose products are (the CPU; a GPU may choose another algorithm for another batch, which rounds differently).
  */
 public final class AdaptiveEvaluator implements Evaluation {
     private final EvaluationLanes evaluation;

@@ -16,7 +16,8 @@ import trm.model.Parameters;
 /**
  * Several tries at each sample, of which one answer is chosen: from other first latents, with noise (scaling by breadth,
  * beside depth, the number of steps), or on symmetric copies of the sample, whose answers are turned back. Tries run in the
- * lanes side by side, sample after sample; the answers are the same for any number of lanes.
+ * lanes side by side, sample after sample; the answers are the same for any number of lanes, as in {@link
+ * AdaptiveEvaluator}.
  */
 public final class BreadthEvaluator implements Evaluation {
     /**
