@@ -175,7 +175,7 @@ mutate ring-slot-of-next-step $ops/lanes.cpp 's|(int64_t) controls\[TRM_CTRL_STE
 mutate augmentation-not-transposed $ops/lanes.cpp 's/return record\[0\] == 0 ? r \* side + c : c \* side + r;/return record[0] <= 1 ? r * side + c : c * side + r;/'
 mutate ring-slot-from-host $java/train/DeepSupervision.java 's|admit(ring.rows(), controls,|admit(ring.rows().view(offered % RING * lanes.ids().count(), 1, lanes.ids().count()), null,|'
 mutate record-may-wait $java/device/cpu/CpuBackend.java 's|kernels.recording().refuse("synchronize");||'
-mutate record-of-other-examples $java/train/Evaluator.java 's|repeated.forget();||'
+mutate record-of-other-examples $java/train/EvaluationLanes.java 's|repeated.forget();||'
 mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate halt-after-minimum $ops/halt.cpp 's|step >= min_steps\[b\]|step > min_steps[b]|'

@@ -284,7 +284,18 @@ class MainTest {
         JsonNode json = result.json();
         Set<String> keys = new TreeSet<>();
         json.fieldNames().forEachRemaining(keys::add);
-        assertEquals(Set.of("accuracy", "exact_accuracy", "puzzles", "steps", "seconds"), keys);
+        assertEquals(
+                Set.of(
+                        "accuracy",
+                        "exact_accuracy",
+                        "exact_accuracy_low",
+                        "exact_accuracy_high",
+                        "valid",
+                        "puzzles",
+                        "steps",
+                        "mean_steps",
+                        "seconds"),
+                keys);
         assertEquals(20, json.get("puzzles").asInt());
         assertEquals(3, json.get("steps").asInt());
         assertTrue(json.get("accuracy").isNumber() && json.get("accuracy").asDouble() > 0);

@@ -113,7 +113,7 @@ class CompactRunTest {
         assertEquals(evaluate(Dataset.open(expanded, "train")), evaluate(Dataset.open(compact, "train")));
     }
 
-    private static Evaluator.Result evaluate(Dataset data) {
+    private static Score evaluate(Dataset data) {
         TrainConfig config = config(Path.of("none"), "float32");
         DataShape shape = new DataShape(
                 data.seqLen(), data.info().vocabSize(), data.info().numPuzzleIdentifiers());
@@ -124,8 +124,7 @@ class CompactRunTest {
             parameters.initialize(3);
             parameters.refreshWorking();
             try (Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), 2)) {
-                Evaluator.Result result =
-                        evaluator.evaluate(DeviceExamples.upload(backend, arena, data), Long.MAX_VALUE);
+                Score result = evaluator.evaluate(DeviceExamples.upload(backend, arena, data), Long.MAX_VALUE);
                 assertEquals(data.examples(), result.puzzles());
                 return result;
             }

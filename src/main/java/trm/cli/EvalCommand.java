@@ -7,6 +7,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -17,14 +18,22 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.TrainConfig;
 import trm.data.ArcVotes;
+import trm.data.Augmentation;
+import trm.data.DataException;
 import trm.data.Dataset;
+import trm.data.Symmetry;
 import trm.device.Backend;
 import trm.device.Kernels;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
+import trm.train.AdaptiveEvaluator;
 import trm.train.ArcVoting;
+import trm.train.BreadthEvaluator;
 import trm.train.DeviceExamples;
+import trm.train.Evaluation;
 import trm.train.Evaluator;
+import trm.train.Score;
+import trm.train.Validity;
 
 /** Evaluates a checkpoint. */
 @Command(
@@ -32,9 +41,15 @@ import trm.train.Evaluator;
         mixinStandardHelpOptions = true,
         description = {
             "Evaluates the moving average of a run or checkpoint on a whole split.",
-            "On the test split of ARC the answers to a task's augmented copies vote, as in the published evaluation."
+            "On the test split of ARC the answers to a task's augmented copies vote, as in the published evaluation.",
+            "Beyond the papers: --adaptive, --breadth, --choose, --noise, --vote."
         },
-        footer = {"", "Example: trm eval runs/demo --split test --json"})
+        footer = {
+            "",
+            "Example: trm eval runs/demo --split test --json",
+            "         trm eval runs/demo --adaptive",
+            "         trm eval runs/demo --steps 32 --breadth 8 --choose majority"
+        })
 final class EvalCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
@@ -66,6 +81,21 @@ final class EvalCommand implements Callable<Integer> {
             description = "For ARC: write the first two answers to each test input in the form of a Kaggle submission.")
     private Path submission;
 
+    @Option(
+            names = "--adaptive",
+            description = "A puzzle takes no further step once its halt head says so; another takes its lane.")
+    private boolean adaptive;
+
+    @Option(
+            names = "--vote",
+            defaultValue = "1",
+            paramLabel = "N",
+            description = "Also try N - 1 symmetric copies of each Sudoku or maze (default ${DEFAULT-VALUE}).")
+    private int vote;
+
+    @Mixin
+    private TriesOption tries;
+
     @Mixin
     private ConfigOption settings;
 
@@ -77,61 +107,121 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Cli.atLeast(spec, "--limit", limit, 1);
-        Cli.atLeast(spec, "--steps", steps, 0);
-        Cli.atLeast(spec, "--batch", batch, 0);
-        if (!List.of("train", "test").contains(split)) {
-            throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
-        }
+        checkOptions();
         SafeTensors file = LoadedModel.file(checkpoint);
         TrainConfig config = settings.of(file);
         Path folder = data != null ? data : Path.of(config.dataPaths().get(0));
         Dataset dataset = Dataset.open(folder, split);
+        List<Augmentation> symmetries = symmetries(folder, dataset);
         ArcVoting voting = voting(folder, dataset);
+        Optional<Validity> validity = Validity.of(dataset);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
+        Score score;
         try (Backend backend = device.open(config);
                 LoadedModel model = LoadedModel.load(backend, file, config, LoadedModel.shapeOf(dataset), lanes);
-                Evaluator evaluator = new Evaluator(
-                        backend,
-                        model.arena(),
-                        model.sizes(),
-                        model.parameters(),
-                        model.parameters().weights(),
-                        depth)) {
-            Kernels.Examples examples = DeviceExamples.upload(backend, model.arena(), dataset);
-            Evaluator.Result r =
-                    evaluator.evaluate(examples, limit, () -> false, voting).orElseThrow();
-            double seconds = (System.nanoTime() - began) * 1e-9;
-            System.out.printf(
-                    Locale.ROOT,
-                    "%s %s: %d puzzles, %d steps, accuracy %.4f, exact accuracy %.4f, %.1f s%n",
-                    file.file(),
-                    split,
-                    r.puzzles(),
-                    depth,
-                    r.accuracy(),
-                    r.exactAccuracy(),
-                    seconds);
-            Map<Integer, Double> pass =
-                    voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
-            if (voting != null) {
-                System.out.println(ArcVoting.describe(pass));
-                writeSubmission(voting.votes());
-            }
-            if (json) {
-                Map<String, Object> result = new LinkedHashMap<>();
-                result.put("accuracy", r.accuracy());
-                result.put("exact_accuracy", r.exactAccuracy());
-                result.put("puzzles", r.puzzles());
-                result.put("steps", depth);
-                result.put("seconds", seconds);
-                pass.forEach((k, score) -> result.put("ARC/pass@" + k, score));
-                Cli.json(result);
-            }
+                Evaluation evaluation = evaluation(model, depth, symmetries)) {
+            Kernels.Examples examples = vote == 1
+                    ? DeviceExamples.upload(backend, model.arena(), dataset)
+                    : DeviceExamples.uploadCopies(
+                            backend, model.arena(), dataset, (int) Math.min(limit, dataset.examples()), symmetries);
+            score = evaluation
+                    .evaluate(examples, limit, () -> false, (rows, predictions, qHalt) -> {
+                        if (voting != null) {
+                            voting.answered(rows, predictions, qHalt);
+                        }
+                        validity.ifPresent(v -> v.answered(rows, predictions, qHalt));
+                    })
+                    .orElseThrow();
         }
+        double seconds = (System.nanoTime() - began) * 1e-9;
+        report(file.file(), depth, score, validity, seconds, voting);
         return 0;
+    }
+
+    private void checkOptions() {
+        Cli.atLeast(spec, "--limit", limit, 1);
+        Cli.atLeast(spec, "--steps", steps, 0);
+        Cli.atLeast(spec, "--batch", batch, 0);
+        Cli.atLeast(spec, "--vote", vote, 1);
+        tries.check(spec);
+        if (!List.of("train", "test").contains(split)) {
+            throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
+        }
+        if (adaptive && (vote > 1 || !tries.plain())) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--adaptive with --breadth, --noise or --vote: tries are compared after equally many steps,"
+                            + " expected one of the two");
+        }
+    }
+
+    /** None without {@code --vote}. */
+    private List<Augmentation> symmetries(Path folder, Dataset dataset) {
+        if (vote == 1) {
+            return List.of();
+        }
+        try {
+            return Symmetry.of(dataset).symmetries(vote, dataset.seqLen(), tries.seed());
+        } catch (DataException e) {
+            throw new ParameterException(
+                    spec.commandLine(), "--vote " + vote + ": " + folder + ": " + e.getMessage(), e);
+        }
+    }
+
+    private Evaluation evaluation(LoadedModel model, int depth, List<Augmentation> symmetries) {
+        Backend backend = model.backend();
+        trm.model.Parameters parameters = model.parameters();
+        trm.model.Parameters.WeightSet weights = parameters.weights();
+        if (adaptive) {
+            return new AdaptiveEvaluator(backend, model.arena(), model.sizes(), parameters, weights, depth);
+        }
+        if (vote == 1 && tries.plain()) {
+            return new Evaluator(backend, model.arena(), model.sizes(), parameters, weights, depth);
+        }
+        return new BreadthEvaluator(
+                backend, model.arena(), model.sizes(), parameters, weights, depth, tries.of(symmetries));
+    }
+
+    private void report(
+            Path file, int depth, Score score, Optional<Validity> validity, double seconds, ArcVoting voting) {
+        Score.Interval interval = score.exactInterval();
+        System.out.printf(
+                Locale.ROOT,
+                "%s %s: %d puzzles, %s, accuracy %.4f, exact accuracy %.4f (95 %%: %.4f to %.4f)%s, %.1f s%n",
+                file,
+                split,
+                score.puzzles(),
+                adaptive
+                        ? String.format(Locale.ROOT, "%.2f steps of at most %d", score.steps(), depth)
+                        : depth + " steps",
+                score.accuracy(),
+                score.exactAccuracy(),
+                interval.low(),
+                interval.high(),
+                validity.map(v -> String.format(Locale.ROOT, ", valid %.4f", v.share()))
+                        .orElse(""),
+                seconds);
+        Map<Integer, Double> pass = voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
+        if (voting != null) {
+            System.out.println(ArcVoting.describe(pass));
+            writeSubmission(voting.votes());
+        }
+        if (json) {
+            Map<String, Object> result = new LinkedHashMap<>();
+            result.put("accuracy", score.accuracy());
+            result.put("exact_accuracy", score.exactAccuracy());
+            result.put("exact_accuracy_low", interval.low());
+            result.put("exact_accuracy_high", interval.high());
+            validity.ifPresent(v -> result.put("valid", v.share()));
+            result.put("puzzles", score.puzzles());
+            result.put("steps", depth);
+            result.put("mean_steps", score.steps());
+            result.put("seconds", seconds);
+            pass.forEach((k, value) -> result.put("ARC/pass@" + k, value));
+            Cli.json(result);
+        }
     }
 
     /** For the test split of ARC data; null for anything else. */

@@ -2,7 +2,6 @@ package trm.cli;
 
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -32,8 +31,13 @@ import trm.io.SafeTensors;
 @Command(
         name = "solve",
         mixinStandardHelpOptions = true,
-        description = "Solves one Sudoku with a trained model and shows every supervision step.",
-        footer = {"", "Example: trm solve runs/demo --puzzle 1..4.2....3.3..2"})
+        description =
+                "Solves one Sudoku with a trained model and shows every supervision step, of several tries the chosen one's.",
+        footer = {
+            "",
+            "Example: trm solve runs/demo --puzzle 1..4.2....3.3..2",
+            "         trm solve runs/demo --puzzle 1..4.2....3.3..2 --breadth 8 --choose halt"
+        })
 final class SolveCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
@@ -62,6 +66,9 @@ final class SolveCommand implements Callable<Integer> {
     private int steps;
 
     @Mixin
+    private TriesOption tries;
+
+    @Mixin
     private ConfigOption settings;
 
     @Mixin
@@ -73,6 +80,7 @@ final class SolveCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Cli.atLeast(spec, "--steps", steps, 1);
+        tries.check(spec);
         int[] givens = givens();
         int side = Boards.side(givens.length);
         SafeTensors file = LoadedModel.file(checkpoint);
@@ -91,14 +99,7 @@ final class SolveCommand implements Callable<Integer> {
         SolveTrace.Solution solution;
         try (Backend backend = device.open(config);
                 LoadedModel model = LoadedModel.load(backend, file, config, shape, 1)) {
-            solution = SolveTrace.run(
-                            model,
-                            unlabelled(model, givens),
-                            new int[] {0},
-                            List.of(givens),
-                            Collections.singletonList(null),
-                            steps)
-                    .get(0);
+            solution = SolveTrace.chosen(model, unlabelled(model, givens), givens, steps, tries.of(List.of()));
         }
         report(solution, file.file());
         return 0;
@@ -115,7 +116,7 @@ final class SolveCommand implements Callable<Integer> {
     private void report(SolveTrace.Solution solution, Path file) {
         int[] answer = solution.last();
         boolean keeps = keepsGivens(solution.puzzle(), answer);
-        boolean legal = keeps && Boards.legal(answer);
+        boolean legal = Boards.solves(solution.puzzle(), answer);
         print(solution, file, keeps, legal);
         if (json) {
             Map<String, Object> out = new LinkedHashMap<>();

@@ -7,6 +7,8 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.train.BreadthEvaluator;
+import trm.train.BreadthEvaluator.Tries;
 import trm.train.Evaluator;
 
 /** Watches a model solve boards: its answer and halt probability after each supervision step. */
@@ -97,7 +99,6 @@ final class SolveTrace {
             List<int[]> answers,
             int steps) {
         Backend backend = model.backend();
-        int length = model.sizes().tokens();
         List<Solution> solutions = new ArrayList<>();
         for (int i = 0; i < rows.length; i++) {
             solutions.add(new Solution(puzzles.get(i), answers.get(i), new ArrayList<>(), new double[steps]));
@@ -110,17 +111,41 @@ final class SolveTrace {
                         model.parameters(),
                         model.parameters().weights(),
                         steps)) {
-            evaluator.run(examples, rows, step -> {
-                int[] tokens = HostCopy.ints(backend, evaluator.tokens().preds());
-                float[] logits = HostCopy.floats(backend, evaluator.model().q());
-                for (int b = 0; b < rows.length; b++) {
-                    int[] board = digits(Arrays.copyOfRange(tokens, b * length, (b + 1) * length));
-                    solutions.get(b).boards.add(board);
-                    solutions.get(b).haltProbabilities[step - 1] = 1 / (1 + Math.exp(-logits[2 * b]));
-                }
-            });
+            evaluator.run(examples, rows, step -> add(step, backend, evaluator, solutions));
         }
         return solutions;
+    }
+
+    /** The chosen one of several tries at the puzzle that is example 0. */
+    static Solution chosen(LoadedModel model, Kernels.Examples examples, int[] puzzle, int steps, Tries tries) {
+        Backend backend = model.backend();
+        List<Solution> solutions = new ArrayList<>();
+        for (int i = 0; i < tries.count(); i++) {
+            solutions.add(new Solution(puzzle, null, new ArrayList<>(), new double[steps]));
+        }
+        try (Arena arena = new Arena(backend);
+                BreadthEvaluator breadth = new BreadthEvaluator(
+                        backend,
+                        arena,
+                        model.sizes().withLanes(tries.count()),
+                        model.parameters(),
+                        model.parameters().weights(),
+                        steps,
+                        tries)) {
+            return solutions.get(breadth.solve(examples, step -> add(step, backend, breadth.evaluator(), solutions)));
+        }
+    }
+
+    /** What the lanes say after a step, one solution a lane. */
+    private static void add(int step, Backend backend, Evaluator evaluator, List<Solution> solutions) {
+        int[] tokens = HostCopy.ints(backend, evaluator.tokens().preds());
+        float[] logits = HostCopy.floats(backend, evaluator.model().q());
+        int length = tokens.length / solutions.size();
+        for (int b = 0; b < solutions.size(); b++) {
+            int[] board = digits(Arrays.copyOfRange(tokens, b * length, (b + 1) * length));
+            solutions.get(b).boards.add(board);
+            solutions.get(b).haltProbabilities[step - 1] = 1 / (1 + Math.exp(-logits[2 * b]));
+        }
     }
 
     /** Board of a row of tokens; padding reads as blank. */

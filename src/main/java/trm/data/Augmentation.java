@@ -52,11 +52,32 @@ public record Augmentation(boolean transpose, int[] rows, int[] columns, int[] t
         int[] out = new int[board.length];
         for (int r = 0; r < side; r++) {
             for (int c = 0; c < side; c++) {
-                int from = transpose ? columns[c] * side + rows[r] : rows[r] * side + columns[c];
-                out[r * side + c] = tokens[board[from]];
+                out[r * side + c] = tokens[board[place(r, c)]];
             }
         }
         return out;
+    }
+
+    /** The board that {@link #apply} makes {@code changed} of. */
+    public int[] undo(int[] changed) {
+        int side = rows.length;
+        int[] names = new int[tokens.length];
+        for (int token = 0; token < tokens.length; token++) {
+            names[tokens[token]] = token;
+        }
+        int[] board = new int[changed.length];
+        for (int r = 0; r < side; r++) {
+            for (int c = 0; c < side; c++) {
+                board[place(r, c)] = names[changed[r * side + c]];
+            }
+        }
+        return board;
+    }
+
+    /** Where the token comes from that {@link #apply} puts at row r, column c. */
+    private int place(int r, int c) {
+        int side = rows.length;
+        return transpose ? columns[c] * side + rows[r] : rows[r] * side + columns[c];
     }
 
     /**
@@ -106,8 +127,8 @@ public record Augmentation(boolean transpose, int[] rows, int[] columns, int[] t
         return values;
     }
 
-    /** This as a record, one value a byte. */
-    int[] record() {
+    /** This as a record, one value a byte: [1 + 2 side + vocabulary]. */
+    public int[] record() {
         int[] record = new int[bytes(rows.length, tokens.length)];
         record[0] = transpose ? 1 : 0;
         System.arraycopy(rows, 0, record, 1, rows.length);

@@ -48,6 +48,16 @@ public final class Boards {
         return Arrays.stream(digits).allMatch(d -> d >= 1 && d <= side) && conflicts(digits).length == 0;
     }
 
+    /** True if the board is legal and has each of the puzzle's digits in its place. */
+    public static boolean solves(int[] puzzle, int[] digits) {
+        for (int i = 0; i < puzzle.length; i++) {
+            if (puzzle[i] != 0 && puzzle[i] != digits[i]) {
+                return false;
+            }
+        }
+        return legal(digits);
+    }
+
     /** True if no two filled cells break a rule; blanks are allowed. */
     public static boolean consistent(int[] digits) {
         return conflicts(digits).length == 0;

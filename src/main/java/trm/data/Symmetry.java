@@ -37,6 +37,78 @@ public enum Symmetry {
         return token <= 0 ? ' ' : token <= all.length() ? all.charAt(token - 1) : '?';
     }
 
+    /**
+     * The first so many symmetries of its boards, the identity first: those of the square for mazes, drawn ones for Sudokus.
+     * Both keep token 0 where it is.
+     *
+     * @param cells of a board
+     * @throws DataException if there are none or not so many
+     */
+    public List<Augmentation> symmetries(int count, int cells, long seed) {
+        int side = (int) Math.round(Math.sqrt(cells));
+        if (this != SUDOKU && this != MAZE) {
+            throw new DataException(
+                    "found neither Sudokus nor mazes, expected one of them, whose symmetries are known");
+        }
+        if (this == MAZE && count > Augmentation.DIHEDRAL) {
+            throw new DataException("mazes have " + Augmentation.DIHEDRAL + " symmetries, not " + count);
+        }
+        PhiloxRandom random = new PhiloxRandom(seed);
+        List<Augmentation> symmetries = new ArrayList<>();
+        for (int k = 0; k < count; k++) {
+            symmetries.add(
+                    this == MAZE
+                            ? Augmentation.dihedral(k, side, MazeBuilder.VOCABULARY)
+                            : k == 0 ? Augmentation.dihedral(0, side, side + 2) : drawn(side, random));
+        }
+        return symmetries;
+    }
+
+    /** Bands and the rows in them, stacks and their columns, digits; transposed at times, where boxes are square. */
+    private static Augmentation drawn(int side, PhiloxRandom random) {
+        int boxRows = Boards.boxRows(side);
+        int boxColumns = Boards.boxColumns(side);
+        int[] digits = random.permutation(side);
+        int[] tokens = new int[side + 2];
+        tokens[1] = 1;
+        for (int d = 0; d < side; d++) {
+            tokens[d + 2] = digits[d] + 2;
+        }
+        boolean transpose = boxRows == boxColumns && random.integers(0, 2) == 1;
+        return new Augmentation(transpose, lines(side, boxRows, random), lines(side, boxColumns, random), tokens);
+    }
+
+    private static int[] lines(int side, int size, PhiloxRandom random) {
+        int[] lines = new int[side];
+        int at = 0;
+        for (int group : random.permutation(side / size)) {
+            for (int line : random.permutation(size)) {
+                lines[at++] = size * group + line;
+            }
+        }
+        return lines;
+    }
+
+    /** Whether {@link #solves} can tell. */
+    public boolean hasRules() {
+        return this == SUDOKU || this == MAZE;
+    }
+
+    /**
+     * Whether an answer keeps the rules, whatever the label: a Sudoku's givens are kept and its rows, columns and boxes hold
+     * each digit once; a maze is unchanged but for a path of free cells that joins start and goal, and none is shorter.
+     *
+     * @param input tokens
+     * @param answer tokens
+     */
+    public boolean solves(int[] input, int[] answer) {
+        return switch (this) {
+            case SUDOKU -> Boards.solves(values(input), values(answer));
+            case MAZE -> MazePath.solves(input, answer);
+            default -> throw new IllegalStateException(this + " has no rules");
+        };
+    }
+
     /** The kind of a split's puzzles: its sizes, and the rules that its first example keeps. */
     public static Symmetry of(Dataset data) {
         int cells = data.seqLen();

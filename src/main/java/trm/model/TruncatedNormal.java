@@ -8,15 +8,30 @@ public final class TruncatedNormal {
     private static final double MASS = 0.9544997361036416; // P(|N(0, 1)| < 2)
     private static final double DEVIATION = 0.87962566103423978; // of N(0, 1) cut to ±2
 
+    private static final long GAMMA = 0x9E3779B97F4A7C15L; // SplitMix64's, 2^64 over the golden ratio, odd
+
     private long state;
 
     public TruncatedNormal(long seed) {
         state = seed;
     }
 
+    /** A sequence of its own for each tuple of coordinates, so that draws need not be in any order. */
+    public static TruncatedNormal at(long... coordinates) {
+        long key = 0;
+        for (long coordinate : coordinates) {
+            key = mixed(key + coordinate + GAMMA);
+        }
+        return new TruncatedNormal(key);
+    }
+
     private long next() {
-        state += 0x9E3779B97F4A7C15L;
-        long v = state;
+        state += GAMMA;
+        return mixed(state);
+    }
+
+    private static long mixed(long bits) {
+        long v = bits;
         v = (v ^ (v >>> 30)) * 0xBF58476D1CE4E5B9L;
         v = (v ^ (v >>> 27)) * 0x94D049BB133111EBL;
         return v ^ (v >>> 31);
@@ -26,9 +41,23 @@ public final class TruncatedNormal {
     public float[] sample(int count, double std) {
         float[] values = new float[count];
         for (int i = 0; i < count; i++) {
-            values[i] = (float) (std * quantile(((next() >>> 11) + 0.5) * 0x1.0p-53));
+            values[i] = (float) (std * quantile(uniform()));
         }
         return values;
+    }
+
+    /** {@code count} independent values of N(0, std^2), not cut. */
+    public float[] sampleWhole(int count, double std) {
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = (float) (std * normalQuantile(uniform() - 0.5));
+        }
+        return values;
+    }
+
+    /** Of (0, 1), neither end included. */
+    private double uniform() {
+        return ((next() >>> 11) + 0.5) * 0x1.0p-53;
     }
 
     /** The value of deviation 1 below which a draw falls with probability {@code p}, 0 < p < 1. */

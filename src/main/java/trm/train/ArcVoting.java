@@ -8,7 +8,7 @@ import trm.data.ArcVotes;
 import trm.data.Dataset;
 
 /** Puts the answers of an evaluation on ARC's test split to the vote, one vote for each augmented copy of a task. */
-public final class ArcVoting implements Evaluator.AnswerListener {
+public final class ArcVoting implements AnswerListener {
     private final Dataset data;
     private final ArcVotes votes;
 

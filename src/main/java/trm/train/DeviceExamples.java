@@ -1,7 +1,9 @@
 package trm.train;
 
 import java.nio.ByteBuffer;
+import java.util.Arrays;
 import java.util.List;
+import trm.data.Augmentation;
 import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -58,6 +60,46 @@ public final class DeviceExamples {
     public static Kernels.Examples upload(Backend backend, Arena arena, Dataset data) {
         Kernels.Examples to = allocate(arena, Size.of(data), data.seqLen());
         upload(backend, data, to);
+        return to;
+    }
+
+    /**
+     * Symmetric copies of the first {@code count} examples, which the device makes as it admits them: example i changed by
+     * symmetry k is number i * symmetries + k. The data set may have either form.
+     *
+     * @param symmetries one or more; they keep the token of labels that are ignored
+     */
+    public static Kernels.Examples uploadCopies(
+            Backend backend, Arena arena, Dataset data, int count, List<Augmentation> symmetries) {
+        int copies = symmetries.size();
+        int length = data.seqLen();
+        int ignored = Size.of(data).ignoreLabel();
+        int[] inputs = new int[count * length];
+        int[] labels = new int[count * length];
+        int[] ids = new int[count * copies];
+        int[] origins = new int[2 * count * copies];
+        for (int i = 0; i < count; i++) {
+            System.arraycopy(data.inputRow(i), 0, inputs, i * length, length);
+            int[] label = data.labelRow(i);
+            for (int j = 0; j < length; j++) {
+                labels[i * length + j] = label[j] == Dataset.IGNORED ? ignored : label[j];
+            }
+            for (int k = 0; k < copies; k++) {
+                int copy = i * copies + k;
+                ids[copy] = data.identifierOf(i);
+                origins[2 * copy] = i;
+                origins[2 * copy + 1] = k;
+            }
+        }
+        int[] records =
+                symmetries.stream().flatMapToInt(s -> Arrays.stream(s.record())).toArray();
+        Size size = new Size(ids.length, count, copies, records.length / copies, ignored);
+        Kernels.Examples to = allocate(arena, size, length);
+        HostCopy.put(backend, to.inputs(), inputs);
+        HostCopy.put(backend, to.labels(), labels);
+        HostCopy.put(backend, to.ids(), ids);
+        HostCopy.put(backend, to.origins(), origins);
+        HostCopy.put(backend, to.augmentations(), records);
         return to;
     }
 

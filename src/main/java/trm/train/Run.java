@@ -359,11 +359,11 @@ public final class Run {
             LOG.info("evaluating {} puzzles at step {}", puzzles, step);
             listener.evaluating(step, puzzles);
             ArcVoting voting = ArcVoting.of(Path.of(config.dataPaths().get(0)), test);
-            Optional<Evaluator.Result> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop, voting);
+            Optional<Score> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop, voting);
             if (result.isEmpty()) {
                 return false;
             }
-            Evaluator.Result r = result.get();
+            Score r = result.get();
             evaluated = step;
             saved = -1; // what a checkpoint of this step says has changed
             MetricsRow row = new MetricsRow(step)

@@ -1,0 +1,69 @@
+package trm.cli;
+
+import java.util.List;
+import java.util.Locale;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
+import trm.data.Augmentation;
+import trm.train.BreadthEvaluator.Tries;
+import trm.train.Choice;
+
+/** The options of {@code eval} and {@code solve} that try a puzzle several times and choose an answer. */
+final class TriesOption {
+    @Option(
+            names = "--breadth",
+            defaultValue = "1",
+            paramLabel = "B",
+            description =
+                    "Tries at each puzzle, all but the first from random y and z, unless there is noise (default 1).")
+    private int breadth;
+
+    @Option(
+            names = "--choose",
+            defaultValue = "majority",
+            paramLabel = "RULE",
+            description = "Which try counts: halt (surest halt head), change (least change of y in the last step),"
+                    + " majority (commonest answer; default).")
+    private String choose;
+
+    @Option(
+            names = "--noise",
+            defaultValue = "0",
+            paramLabel = "SIGMA",
+            description = "Deviation of Gaussian noise that is added to z before each step of every try (default 0).")
+    private double noise;
+
+    @Option(
+            names = "--seed",
+            defaultValue = "0",
+            paramLabel = "N",
+            description = "Of random starts, noise and drawn symmetries (default ${DEFAULT-VALUE}).")
+    private long seed;
+
+    /** @throws ParameterException if an option is out of its range */
+    void check(CommandSpec spec) {
+        Cli.atLeast(spec, "--breadth", breadth, 1);
+        Cli.atLeast(spec, "--seed", seed, 0);
+        if (!(noise >= 0 && noise < Double.POSITIVE_INFINITY)) {
+            throw new ParameterException(spec.commandLine(), "--noise " + noise + ": expected a number from 0 on");
+        }
+        if (List.of(Choice.values()).stream().noneMatch(c -> c.key().equals(choose))) {
+            throw new ParameterException(
+                    spec.commandLine(), "--choose " + choose + ": expected halt, change or majority");
+        }
+    }
+
+    long seed() {
+        return seed;
+    }
+
+    /** Whether a single try would do without: no random start, no noise. */
+    boolean plain() {
+        return breadth == 1 && noise == 0;
+    }
+
+    Tries of(List<Augmentation> symmetries) {
+        return new Tries(breadth, symmetries, Choice.valueOf(choose.toUpperCase(Locale.ROOT)), noise, seed);
+    }
+}

@@ -1,0 +1,139 @@
+package trm.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+import trm.data.MiniSudokuBuilder;
+
+/** Adaptive evaluation, tries and votes on the command line; what they compute is the matter of EvaluationsTest. */
+class EvaluationOptionsTest {
+    private static final Path MAZES = Path.of("tests/golden/datasets/maze_small/expected");
+    private static final String PUZZLE = "1..4.2....3.3..2";
+
+    @TempDir
+    private static Path temp;
+
+    private static Path run;
+
+    @BeforeAll
+    static void train() throws IOException {
+        MiniSudokuBuilder.build(temp.resolve("data"), 4, 64, 20, 1, 8);
+        Path config = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("data"));
+        run = temp.resolve("run");
+        Trm.execute("train", config, "epochs=40", "lr=5e-3", "lr_warmup_steps=5", "--run", run, "--device", "cpu")
+                .assertDone();
+    }
+
+    private static Trm.Result eval(String options) {
+        List<Object> args = new ArrayList<>(List.of("eval", run, "--device", "cpu", "--json"));
+        args.addAll(List.of(options.split(" ")));
+        return Trm.execute(args.toArray());
+    }
+
+    /** All but the time that it took. */
+    private static JsonNode json(String options) throws IOException {
+        ObjectNode json = (ObjectNode) eval(options).assertDone().json();
+        json.remove("seconds");
+        return json;
+    }
+
+    @ParameterizedTest
+    @ValueSource(
+            strings = {
+                "--adaptive",
+                "--breadth 3",
+                "--breadth 3 --choose halt --noise 0.2",
+                "--breadth 2 --vote 3 --choose change",
+                "--vote 4 --limit 13"
+            })
+    void sameForAnyBatch(String options) throws IOException {
+        JsonNode one = json(options + " --batch 1");
+        assertEquals(one, json(options + " --batch 7"));
+        assertEquals(one, json(options));
+        assertEquals(options.contains("13") ? 13 : 20, one.get("puzzles").asInt());
+        assertEquals(3, one.get("steps").asInt());
+        assertTrue(one.get("mean_steps").asDouble() <= 3);
+        double exact = one.get("exact_accuracy").asDouble();
+        assertTrue(one.get("exact_accuracy_low").asDouble() <= exact);
+        assertTrue(one.get("exact_accuracy_high").asDouble() >= exact);
+        assertTrue(one.get("valid").asDouble() >= exact, "what is exact keeps the rules");
+    }
+
+    /** Options that change nothing where there is a single try, and ones that do. */
+    @Test
+    void whatAnOptionChanges() throws IOException {
+        JsonNode plain = json("--steps 4");
+        assertEquals(plain, json("--steps 4 --choose halt --seed 3"));
+        assertNotEquals(plain, json("--steps 4 --breadth 5"));
+        assertNotEquals(json("--steps 4 --breadth 5"), json("--steps 4 --breadth 5 --seed 1"));
+        assertNotEquals(plain, json("--steps 4 --vote 5"));
+        assertNotEquals(plain, json("--steps 4 --noise 0.5"));
+    }
+
+    @Test
+    void line() {
+        String line = eval("--adaptive").assertDone().out();
+        assertTrue(line.contains(" steps of at most 3, accuracy 0."), line);
+        assertTrue(line.contains(" (95 %: 0."), line);
+        assertTrue(line.contains(", valid 0."), line);
+    }
+
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "--breadth 0 | --breadth 0: expected at least 1",
+                "--vote 0 | --vote 0: expected at least 1",
+                "--seed -1 | --seed -1: expected at least 0",
+                "--noise -0.5 | --noise -0.5: expected a number from 0 on",
+                "--noise NaN | --noise NaN: expected a number from 0 on",
+                "--choose best | --choose best: expected halt, change or majority",
+                "--adaptive --breadth 2 | --adaptive with --breadth, --noise or --vote: ",
+                "--adaptive --vote 2 | --adaptive with --breadth, --noise or --vote: ",
+                "--adaptive --noise 1 | --adaptive with --breadth, --noise or --vote: ",
+            })
+    void wrongUsage(String options, String message) {
+        eval(options).assertFails(2, message);
+    }
+
+    @Test
+    void votesNeedSymmetries() {
+        eval("--vote 9 --data " + MAZES).assertFails(2, "--vote 9: " + MAZES + ": mazes have 8 symmetries, not 9");
+        Path arc = Path.of("tests/golden/datasets/arc_tiny/expected");
+        eval("--vote 2 --data " + arc)
+                .assertFails(2, "--vote 2: " + arc + ": found neither Sudokus nor mazes, expected one of them");
+    }
+
+    @Test
+    void solveByTries() throws IOException {
+        JsonNode one = solve();
+        JsonNode chosen = solve("--breadth", 6, "--choose", "halt");
+        assertEquals(3, chosen.get("halt_probability").size());
+        assertTrue(chosen.get("halt_probability").get(2).asDouble()
+                >= one.get("halt_probability").get(2).asDouble());
+        assertNotEquals(
+                solve("--noise", 1).get("halt_probability"),
+                solve("--noise", 1, "--seed", 1).get("halt_probability"));
+        Trm.execute("solve", run, "--puzzle", PUZZLE, "--breadth", 0)
+                .assertFails(2, "--breadth 0: expected at least 1");
+    }
+
+    private static JsonNode solve(Object... more) throws IOException {
+        List<Object> args = new ArrayList<>(List.of("solve", run, "--puzzle", PUZZLE, "--steps", 3, "--json"));
+        args.addAll(List.of(more));
+        return Trm.execute(args.toArray()).assertDone().json();
+    }
+}
