@@ -100,6 +100,7 @@ class ArchitectureTest {
             .resideInAnyPackage(
                     "trm.cli..",
                     "trm.verify..",
+                    "trm.reproduce..",
                     "trm.train..",
                     "trm.model..",
                     "trm.ops..",

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -90,6 +91,16 @@ class MetricsCsvTest {
         String message = assertThrows(FormatException.class, () -> new MetricsCsv(dir, COLUMNS))
                 .getMessage();
         assertTrue(message.startsWith(dir + ": cannot be opened for writing"), message);
+    }
+
+    @Test
+    void rowsAreReadByColumn() throws IOException {
+        Path file = Files.writeString(dir.resolve("m.csv"), "step,loss,count\n1,0.5,\n2,,7\n3,0.2");
+        assertEquals(
+                List.of(Map.of("step", 1.0, "loss", 0.5), Map.of("step", 2.0, "count", 7.0)), MetricsCsv.read(file));
+        Path none = dir.resolve("none.csv");
+        FormatException e = assertThrows(FormatException.class, () -> MetricsCsv.read(none));
+        assertEquals(none + ": cannot be read: no such file or folder", e.getMessage());
     }
 
     @Test

@@ -2,7 +2,11 @@ package trm.cli;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 
@@ -13,6 +17,14 @@ final class Cli {
     /** A line for people. */
     static void message(String text) {
         System.err.println(text);
+    }
+
+    /** A file or folder of the project in the installation, else in the current folder. */
+    static Optional<Path> installed(Path relative) {
+        return Stream.of(System.getProperty("trm.home", ""), "")
+                .map(home -> Path.of(home).resolve(relative))
+                .filter(Files::exists)
+                .findFirst();
     }
 
     /** What went wrong. */

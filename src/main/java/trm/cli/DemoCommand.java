@@ -6,13 +6,13 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.DirectoryStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
@@ -104,9 +104,8 @@ final class DemoCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Path dataFolder = run.resolve("data");
-        String quotedData = "\"" + dataFolder.toString().replace("\\", "\\\\").replace("\"", "\\\"") + "\"";
         TrainConfig config =
-                config(List.of("data_paths=[" + quotedData + "]", "eval_interval=1", "run_name=" + RUN_NAME));
+                config(List.of(ConfigLoader.dataPath(dataFolder), "eval_interval=1", "run_name=" + RUN_NAME));
         try (Backend backend = device.open(config)) {
             removeOldRun();
             prepareData(dataFolder);
@@ -127,17 +126,14 @@ final class DemoCommand implements Callable<Integer> {
 
     /** The file in the installation or the current folder, else the copy in the jar. */
     private static TrainConfig config(List<String> overrides) {
-        Path home = Path.of(System.getProperty("trm.home", ""));
-        for (Path folder : List.of(home, Path.of(""))) {
-            Path file = folder.resolve("configs").resolve("demo.yaml");
-            if (Files.isRegularFile(file)) {
-                return ConfigLoader.load(file, overrides);
-            }
+        Optional<Path> file = Cli.installed(Path.of("configs", "demo.yaml"));
+        if (file.isPresent()) {
+            return ConfigLoader.load(file.get(), overrides);
         }
         try (InputStream in = DemoCommand.class.getResourceAsStream("/trm/demo.yaml")) {
             if (in == null) {
                 throw new FormatException(
-                        "configs/demo.yaml: not found in " + home.toAbsolutePath() + ", the current folder or the jar");
+                        "configs/demo.yaml: not found in the installation, the current folder or the jar");
             }
             return ConfigLoader.parse(new String(in.readAllBytes(), StandardCharsets.UTF_8), "demo.yaml", overrides);
         } catch (IOException e) {
@@ -175,20 +171,12 @@ final class DemoCommand implements Callable<Integer> {
         }
     }
 
-    /** Makes the puzzles under another name first, so that an interrupted demo leaves no half of a data set. */
-    private void prepareData(Path folder) {
-        if (Files.isDirectory(folder)) {
-            return;
+    private static void prepareData(Path folder) {
+        if (!Files.isDirectory(folder)) {
+            Cli.message(
+                    "making " + TRAIN_PUZZLES + " puzzles to train on and " + UNSEEN_PUZZLES + " others in " + folder);
         }
-        Cli.message("making " + TRAIN_PUZZLES + " puzzles to train on and " + UNSEEN_PUZZLES + " others in " + folder);
-        Path partial = run.resolve("data.partial");
-        try {
-            Files.createDirectories(partial);
-            MiniSudokuBuilder.build(partial, SIDE, TRAIN_PUZZLES, UNSEEN_PUZZLES, DATA_SEED, MIN_BLANKS);
-            Files.move(partial, folder, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            throw new FormatException(folder + ": cannot be written: " + e, e);
-        }
+        MiniSudokuBuilder.buildOnce(folder, SIDE, TRAIN_PUZZLES, UNSEEN_PUZZLES, DATA_SEED, MIN_BLANKS);
     }
 
     /** A puzzle as two checkpoints of the run solve it: the first that it kept, and its last. */

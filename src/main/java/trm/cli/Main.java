@@ -28,6 +28,7 @@ import trm.io.FormatException;
             DataCommand.class,
             ExportCommand.class,
             PlanCommand.class,
+            ReproduceCommand.class,
             BenchCommand.class,
             VerifyCommand.class,
             InfoCommand.class

@@ -1,6 +1,7 @@
 package trm.cli;
 
 import java.util.concurrent.CountDownLatch;
+import trm.train.Run;
 
 /**
  * SIGINT and SIGTERM while a command runs: the command is asked to stop, and the process ends once it has. The exit
@@ -14,7 +15,7 @@ final class StopSignal {
     private volatile int code;
 
     /** From now on, until closed, a signal calls {@code stop}; one at a time. */
-    StopSignal(Runnable stop) {
+    private StopSignal(Runnable stop) {
         hook = new Thread(() -> {
             stop.run();
             awaitEnd();
@@ -24,6 +25,16 @@ final class StopSignal {
         });
         current = this;
         Runtime.getRuntime().addShutdownHook(hook);
+    }
+
+    /** Runs to the end, or until a signal asks to stop. */
+    static Run.Outcome run(Run training, boolean resume) {
+        StopSignal signal = new StopSignal(training::requestStop);
+        try {
+            return training.run(resume);
+        } finally {
+            signal.close();
+        }
     }
 
     /** The command has ended and said all it had to say. */
@@ -44,7 +55,7 @@ final class StopSignal {
     }
 
     /** Signals end the process at once again, unless one has already come. */
-    void close() {
+    private void close() {
         try {
             Runtime.getRuntime().removeShutdownHook(hook);
             current = null;

@@ -88,14 +88,7 @@ final class TrainCommand implements Callable<Integer> {
     private int train(TrainConfig config, Path folder) {
         try (Backend backend = device.open(config);
                 ProgressPrinter progress = new ProgressPrinter()) {
-            Run training = new Run(backend, config, folder, progress);
-            Run.Outcome outcome;
-            StopSignal signal = new StopSignal(training::requestStop);
-            try {
-                outcome = training.run(resume != null);
-            } finally {
-                signal.close();
-            }
+            Run.Outcome outcome = StopSignal.run(new Run(backend, config, folder, progress), resume != null);
             if (json) {
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("run", folder.toString());

@@ -551,6 +551,11 @@ public final class ConfigLoader {
         into.append(key).append(": ").append(value).append('\n');
     }
 
+    /** The override that makes one folder the data set. */
+    public static String dataPath(Path folder) {
+        return "data_paths=[" + quoted(folder.toString()) + "]";
+    }
+
     /** A double-quoted YAML scalar in ASCII. */
     private static String quoted(String text) {
         StringBuilder quoted = new StringBuilder("\"");

@@ -1,7 +1,9 @@
 package trm.data;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -68,6 +70,24 @@ public final class MiniSudokuBuilder {
             throw new DataException(out + ": cannot be written: " + e.getMessage(), e);
         }
         return new Summary(out, train, test, distinctGrids(trainPuzzles), distinctGrids(testPuzzles));
+    }
+
+    /**
+     * As {@link #build}, unless the folder is there already. The puzzles are made under another name first, so that no half
+     * of a data set is left behind.
+     */
+    public static void buildOnce(Path out, int side, int train, int test, long seed, int minBlanks) {
+        if (Files.isDirectory(out)) {
+            return;
+        }
+        Path partial = out.resolveSibling(out.getFileName() + ".partial");
+        try {
+            Files.createDirectories(partial);
+            build(partial, side, train, test, seed, minBlanks);
+            Files.move(partial, out, StandardCopyOption.ATOMIC_MOVE);
+        } catch (IOException e) {
+            throw new DataException(out + ": cannot be written: " + e, e);
+        }
     }
 
     private record Puzzle(int[] question, int[] answer) {}

@@ -7,7 +7,10 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.stream.Collectors;
 
 /**
@@ -69,6 +72,46 @@ public final class MetricsCsv implements AutoCloseable {
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }
+    }
+
+    /**
+     * The rows of a table, each as its cells that are not empty, by column. An unfinished last row is left out.
+     *
+     * @throws FormatException if the file cannot be read or a cell is not a number
+     */
+    public static List<Map<String, Double>> read(Path file) {
+        String text;
+        try {
+            text = Files.readString(file);
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be read: " + FormatException.reason(e), e);
+        }
+        List<String> lines =
+                text.substring(0, text.lastIndexOf('\n') + 1).lines().toList();
+        List<Map<String, Double>> rows = new ArrayList<>();
+        for (int i = 1; i < lines.size(); i++) {
+            rows.add(row(file, i + 1, lines.get(0).split(",", -1), lines.get(i).split(",", -1)));
+        }
+        return rows;
+    }
+
+    private static Map<String, Double> row(Path file, int line, String[] titles, String[] cells) {
+        if (cells.length != titles.length) {
+            throw new FormatException(
+                    file + ":" + line + ": found " + cells.length + " cells, expected " + titles.length);
+        }
+        Map<String, Double> row = new HashMap<>();
+        for (int c = 0; c < cells.length; c++) {
+            try {
+                if (!cells[c].isEmpty()) {
+                    row.put(titles[c], Double.parseDouble(cells[c]));
+                }
+            } catch (NumberFormatException e) {
+                throw new FormatException(
+                        file + ":" + line + ": " + titles[c] + " is '" + cells[c] + "'; expected a number", e);
+            }
+        }
+        return row;
     }
 
     private static boolean isWhole(Number value) {

@@ -33,7 +33,7 @@ import trm.model.Parameters;
  *   lanes.*            the latents (z_H, z_L), steps, halted, inputs, labels, puzzle_identifiers
  *   state.controls     step number, rates (F64);  state.metrics: sums since the last log row (F64)
  *   state.loader, state.philox, state.legacy    position of the training loader (I64, I64, I32)
- *   metadata           config: the resolved YAML;  step;  evaluated_step
+ *   metadata           config: the resolved YAML;  step;  evaluated_step;  total_steps of the whole run
  * </pre>
  */
 public final class Checkpoint {
@@ -48,12 +48,14 @@ public final class Checkpoint {
             SafeTensorsWriter out,
             Backend backend,
             TrainConfig config,
+            long totalSteps,
             Parameters parameters,
             DeepSupervision supervision,
             HostState host) {
         out.metadata("config", ConfigLoader.toYaml(config));
         out.metadata("step", Long.toString(host.step));
         out.metadata("evaluated_step", Long.toString(host.evaluatedStep));
+        out.metadata("total_steps", Long.toString(totalSteps));
         for (String name : parameters.names()) {
             put(out, backend, Parameters.ROOT + name, parameters.shape(name), parameters.masterOf(name));
         }
@@ -311,6 +313,34 @@ public final class Checkpoint {
     /** Optimizer steps done when a checkpoint was written. */
     public static long step(SafeTensors file) {
         return Long.parseLong(file.metadata().get("step"));
+    }
+
+    /**
+     * How far a run had come when a checkpoint was written.
+     *
+     * @param step optimizer steps done
+     * @param evaluatedStep step of the last evaluation, 0 before the first
+     * @param totalSteps of the whole run
+     */
+    public record Progress(long step, long evaluatedStep, long totalSteps) {
+        /** Whether the last step was done and evaluated. */
+        public boolean finished() {
+            return step == totalSteps && evaluatedStep == step;
+        }
+    }
+
+    /** @throws FormatException if the file does not say, as an exported one or that of an earlier version */
+    public static Progress progress(SafeTensors file) {
+        return new Progress(count(file, "step"), count(file, "evaluated_step"), count(file, "total_steps"));
+    }
+
+    private static long count(SafeTensors file, String key) {
+        String value = file.metadata().get(key);
+        if (value == null || !value.matches("\\d{1,18}")) {
+            throw new FormatException(file.file() + ": metadata '" + key + "' is "
+                    + (value == null ? "missing" : "'" + value + "'") + ", expected a number of steps");
+        }
+        return Long.parseLong(value);
     }
 
     static HostState host(long step, long evaluatedStep, TrainLoader loader, LegacyRandom legacy) {

@@ -23,6 +23,8 @@ public final class MetricsRow {
         EVAL_PUZZLES,
         EVAL_ACCURACY,
         EVAL_EXACT_ACCURACY,
+        /** On ARC: share of tasks solved by one of the two answers with most votes. */
+        EVAL_PASS_2,
         ELAPSED_SECONDS,
         SAMPLES_PER_SECOND;
 

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -310,7 +311,7 @@ public final class Run {
             log(true);
             if (saved != step) {
                 Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
-                store.save(step, out -> Checkpoint.write(out, backend, config, parameters, supervision, host));
+                store.save(step, out -> Checkpoint.write(out, backend, config, total, parameters, supervision, host));
                 saved = step;
             }
         }
@@ -371,9 +372,14 @@ public final class Run {
                     .set(Column.EVAL_ACCURACY, r.accuracy())
                     .set(Column.EVAL_EXACT_ACCURACY, r.exactAccuracy())
                     .set(Column.ELAPSED_SECONDS, (System.nanoTime() - began) * 1e-9);
+            Map<Integer, Double> pass =
+                    voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
+            if (voting != null) {
+                row.set(Column.EVAL_PASS_2, pass.get(ArcVotes.ATTEMPTS));
+            }
             record(row, "");
             if (voting != null) {
-                say(ArcVoting.describe(voting.votes().pass(ArcVotes.PASS_K)));
+                say(ArcVoting.describe(pass));
             }
             lastLogTime = System.nanoTime();
             return true;

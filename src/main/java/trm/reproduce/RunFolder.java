@@ -1,0 +1,157 @@
+package trm.reproduce;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import trm.config.ConfigLoader;
+import trm.config.TrainConfig;
+import trm.io.CheckpointStore;
+import trm.io.FormatException;
+import trm.io.MetricsCsv;
+import trm.io.RunLog;
+import trm.io.SafeTensors;
+import trm.train.Checkpoint;
+import trm.train.MetricsRow.Column;
+
+/** What the folder of one run says about it: settings, metrics, newest checkpoint, log. Nothing is kept beside these. */
+public final class RunFolder {
+    private static final Pattern DEVICE = Pattern.compile(" device (\\S+) \\(");
+
+    private final Path folder;
+    private final TrainConfig config;
+    private final Checkpoint.Progress progress; // null before the first checkpoint
+    private final List<Map<String, Double>> rows;
+
+    private RunFolder(Path folder) {
+        this.folder = folder;
+        config = ConfigLoader.load(folder.resolve("config.yaml"), List.of());
+        List<Path> checkpoints = new CheckpointStore(folder.resolve("checkpoints"), 1).list();
+        progress = checkpoints.isEmpty()
+                ? null
+                : Checkpoint.progress(SafeTensors.open(checkpoints.get(checkpoints.size() - 1)));
+        Path metrics = folder.resolve("metrics.csv");
+        rows = Files.exists(metrics) ? MetricsCsv.read(metrics) : List.of();
+    }
+
+    /**
+     * Empty if no run has begun there.
+     *
+     * @throws FormatException if a file of the run cannot be read
+     */
+    public static Optional<RunFolder> open(Path folder) {
+        return Files.isRegularFile(folder.resolve("config.yaml"))
+                ? Optional.of(new RunFolder(folder))
+                : Optional.empty();
+    }
+
+    /** Whether there is a checkpoint to go on from. */
+    public boolean begun() {
+        return progress != null;
+    }
+
+    /** Whether the last step was done, evaluated and kept. */
+    public boolean finished() {
+        return progress != null && progress.finished();
+    }
+
+    /** Optimizer steps in the newest checkpoint. */
+    public long step() {
+        return progress == null ? 0 : progress.step();
+    }
+
+    /** Optimizer steps of the run as it is meant to end; 0 before the first checkpoint. */
+    public long totalSteps() {
+        return progress == null ? 0 : progress.totalSteps();
+    }
+
+    /**
+     * Settings to go on with: those expected, in as many micro-batches as the run began with.
+     *
+     * @throws FormatException if the run has other settings, the place of the data apart
+     */
+    public TrainConfig resumed(TrainConfig expected) {
+        TrainConfig goal = expected.with(expected.recompute(), config.microBatches());
+        List<String> wanted = ConfigLoader.toYaml(goal).lines().toList();
+        List<String> found = ConfigLoader.toYaml(config).lines().toList();
+        for (int i = 0; i < Math.min(wanted.size(), found.size()); i++) {
+            if (!wanted.get(i).equals(found.get(i)) && !wanted.get(i).startsWith("data_paths: ")) {
+                throw new FormatException(folder.resolve("config.yaml") + ": found '"
+                        + found.get(i).strip() + "', expected '" + wanted.get(i).strip()
+                        + "': a run of another scale or of other settings; use another --out folder");
+            }
+        }
+        return goal;
+    }
+
+    /** Per cent solved in the last evaluation; of ARC's tasks, with two answers. NaN before the first evaluation. */
+    public double percent() {
+        return lastEvaluation()
+                .map(row -> 100
+                        * row.getOrDefault(
+                                Column.EVAL_PASS_2.title(), row.getOrDefault(Column.EVAL_EXACT_ACCURACY.title(), 0.0)))
+                .orElse(Double.NaN);
+    }
+
+    /** Step of the last evaluation, 0 before the first. */
+    public long evaluatedStep() {
+        return lastEvaluation()
+                .map(row -> row.get(Column.STEP.title()).longValue())
+                .orElse(0L);
+    }
+
+    private Optional<Map<String, Double>> lastEvaluation() {
+        return rows.stream()
+                .filter(row -> row.containsKey(Column.EVAL_PUZZLES.title()))
+                .reduce((first, second) -> second);
+    }
+
+    /** Hours of training and evaluation; the clock of a resumed run begins anew, so its parts are added. */
+    public double hours() {
+        double total = 0;
+        double last = 0;
+        for (Map<String, Double> row : rows) {
+            double elapsed = row.getOrDefault(Column.ELAPSED_SECONDS.title(), last);
+            total += elapsed >= last ? elapsed - last : elapsed;
+            last = elapsed;
+        }
+        return total / 3600;
+    }
+
+    /** Optimizer steps a second of training, evaluations apart; NaN before the first row of metrics. */
+    public double stepsPerSecond() {
+        double steps = 0;
+        double seconds = 0;
+        double last = 0;
+        for (Map<String, Double> row : rows) {
+            Double rate = row.get(Column.SAMPLES_PER_SECOND.title());
+            if (rate != null) {
+                double step = row.get(Column.STEP.title());
+                steps += step - last;
+                seconds += (step - last) * config.globalBatchSize() / rate;
+                last = step;
+            }
+        }
+        return steps / seconds;
+    }
+
+    /** Name of the device that the run, or its last part, ran on; empty if the log does not say. */
+    public String device() {
+        Path log = folder.resolve(RunLog.FILE);
+        if (!Files.exists(log)) {
+            return "";
+        }
+        try (var lines = Files.lines(log)) {
+            return lines.map(DEVICE::matcher)
+                    .filter(Matcher::find)
+                    .map(matcher -> matcher.group(1))
+                    .reduce("", (first, second) -> second);
+        } catch (IOException e) {
+            throw new FormatException(log + ": cannot be read: " + FormatException.reason(e), e);
+        }
+    }
+}

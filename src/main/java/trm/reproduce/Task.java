@@ -1,0 +1,59 @@
+package trm.reproduce;
+
+import java.util.List;
+
+/** What a published value was measured on: the folder of the data set, what makes it, and what the paper's text has. */
+public enum Task {
+    SUDOKU(
+            "Sudoku-Extreme",
+            "sudoku-extreme-1k-aug-1000",
+            "trm data sudoku --train train.csv --test test.csv --subsample 1000 --aug 1000 --compact",
+            List.of("epochs=60000", "eval_interval=6000")),
+    MAZE(
+            "Maze-Hard",
+            "maze-30x30-hard-1k",
+            "trm data maze --train train.csv --test test.csv --aug",
+            List.of("epochs=60000", "eval_interval=6000", "arch.L_cycles=6")),
+    ARC_1(
+            "ARC-AGI-1",
+            "arc1concept-aug-1000",
+            "trm data arc --prefix kaggle/combined/arc-agi --subsets training,evaluation,concept --test-set evaluation",
+            List.of("arch.L_cycles=6")),
+    ARC_2(
+            "ARC-AGI-2",
+            "arc2concept-aug-1000",
+            "trm data arc --prefix kaggle/combined/arc-agi --subsets training2,evaluation2,concept"
+                    + " --test-set evaluation2",
+            List.of("arch.L_cycles=6"));
+
+    private final String title;
+    private final String folder;
+    private final String command;
+    private final List<String> paper;
+
+    Task(String title, String folder, String command, List<String> paper) {
+        this.title = title;
+        this.folder = folder;
+        this.command = command;
+        this.paper = paper;
+    }
+
+    public String title() {
+        return title;
+    }
+
+    /** Name of the data-set folder, as in the published settings. */
+    public String folder() {
+        return folder;
+    }
+
+    /** The command that makes it, without {@code --out}. */
+    public String command() {
+        return command;
+    }
+
+    /** Where the paper's text differs from its published code, for TRM; the optimizer apart (reference section 11). */
+    public List<String> paper() {
+        return paper;
+    }
+}
