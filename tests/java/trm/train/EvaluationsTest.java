@@ -41,7 +41,7 @@ import trm.model.TruncatedNormal;
 
 /**
  * Evaluations beyond the papers. Oracle: the evaluation of fixed steps, read after every step, and what a rule makes of
- * that when it is spelt out here. Bound: none. Runs on the CPU, and through {@link TestDevice} on a GPU.
+ * that when it is spelt out here. Bound: none.
  */
 public class EvaluationsTest {
     private static final int STEPS = 5;
