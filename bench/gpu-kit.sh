@@ -49,7 +49,7 @@ TRM_JAVA_OPTS=-Dorg.bytedeco.javacpp.cachedir=$work/cache "$work/kit/trm" info >
 "$work/kit/runtime/bin/java" -cp "$work/kit/junit/*" org.junit.platform.console.ConsoleLauncher engines >/dev/null
 rm -rf "$work/cache"
 
-tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner -cf - kit | xz -6 -T1 >"$work/kit.tar.xz"
+tar -C "$work" --sort=name --owner=0 --group=0 --numeric-owner -cf - kit | xz -T1 --x86 --lzma2=preset=6,dict=64MiB >"$work/kit.tar.xz"
 rm -rf "$work/kit"
 tree=$(git ls-files -z | xargs -0 cat | wc -c)
 size=$(stat -c %s "$work/kit.tar.xz")

@@ -18,15 +18,17 @@ import java.util.zip.ZipOutputStream;
 /**
  * Copies a jar and the jars of its manifest's class path, for bench/bundle.sh: entries uncompressed, sorted and of one
  * date, so that xz sees the bytes themselves and equal inputs give equal files. Left behind are native libraries of
- * other machines, oneDNN's JNI library, which the trainer never loads, and what only a C++ build needs.
+ * other machines, JNI libraries that the trainer never loads (oneDNN's, and CUDA's but for the runtime, cuBLAS, cuDNN and
+ * NCCL), and what only a C++ build needs.
  *
  * <p>Arguments: the jar, the folder to write to, JavaCPP's name of the machine (linux-x86_64).
  */
 public final class StoredJars {
     private static final LocalDateTime DATE = LocalDateTime.of(2026, 1, 1, 0, 0);
     private static final Pattern NATIVE = Pattern.compile(".*\\.(so(\\.\\d+)*|a|dll|dylib|jnilib)");
-    private static final Pattern UNUSED =
-            Pattern.compile("org/bytedeco/[^/]+/[^/]+/(include|lib)/.*|.*/libjnidnnl\\.so|META-INF/native-image/.*");
+    private static final Pattern UNUSED = Pattern.compile("org/bytedeco/[^/]+/[^/]+/(include|lib)/.*"
+            + "|.*/libjni(dnnl|npp.*|nv.*|cu(fft.*|file|pti|rand|solver|sparse))\\.so"
+            + "|META-INF/native-image/.*");
 
     public static void main(String[] arguments) throws IOException {
         Path jar = Path.of(arguments[0]);
