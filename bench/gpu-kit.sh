@@ -6,7 +6,7 @@
 # reference to measure beside: a folder with bench_peer.py and trm_reference.py. JAVA_HOME as for bundle.sh.
 set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-limit=$((60 << 20))
+limit=$((62 << 20))
 # bundle.sh's, and what JUnit and the tests need.
 modules=java.base,java.logging,java.management,java.naming,java.xml,jdk.unsupported,jdk.management
 platform=linux-x86_64
