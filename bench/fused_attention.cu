@@ -1,9 +1,7 @@
-// fused_attention.cu: long attention of cuda-kernels/attention_sm90.cu on a Hopper GPU, against attention_mma.cu, which has
-// tests of its own; then the time of both.
+// fused_attention.cu: long attention of cuda-kernels/attention_sm90*.cu on a Hopper GPU, forward and gradient, against
+// attention_mma*.cu, which have tests of their own; then the time of both.
 //
-//   fused_attention check | quick | time | head        built by bench/gpu.sh
-//
-// head: the same, with the gradient, for attention_head.cu, a candidate.
+//   fused_attention check | quick | time        built by bench/gpu.sh
 //
 // Both round q, k and p to bf16 and sum in float32, in another order and with another shift of the exponentials, so a
 // bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8. Every run is
@@ -14,7 +12,6 @@
 #include <string>
 
 #include "attention.cuh"
-#include "attention_head.cuh"
 #include "gpu_check.cuh"
 
 namespace {
@@ -61,43 +58,6 @@ struct Inputs {
     }
 };
 
-void compare_call(int B, int S, int A, bool rotated, float scale) {
-    char call[96];
-    snprintf(call, sizeof call, "B=%d S=%d A=%d %s scale %g", B, S, A, rotated ? "rotated" : "plain", scale);
-    running = call;
-    alarm(20);
-    Inputs in(B, S, A, rotated, scale);
-    const trm::Attention& H = in.H;
-    const size_t n = in.qkv.count / 3;
-    Buffer<bf16> o(n), want_o(n);
-    Buffer<float> lse(size_t(B) * A * S), want_lse(lse.count);
-    check(trm::attention_mma(H, in.qkv.data, want_o.data, want_lse.data, nullptr));
-    check(cudaDeviceSynchronize(), "attention_mma");
-    std::vector<bf16> first_o;
-    std::vector<float> first_lse;
-    for (int run = 0; run < 3; run++) {
-        check(cudaMemset(o.data, 0xff, n * sizeof(bf16)), "cudaMemset");
-        check(cudaMemset(lse.data, 0xff, lse.count * sizeof(float)), "cudaMemset");
-        check(trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr));
-        check(cudaDeviceSynchronize(), "attention_sm90");
-        const auto now_o = o.host();
-        const auto now_lse = lse.host();
-        if (run == 0) {
-            first_o = now_o;
-            first_lse = now_lse;
-            compare(call, "o", now_o, want_o.host());
-            compare(call, "lse", now_lse, want_lse.host());
-        } else if (memcmp(now_o.data(), first_o.data(), n * 2) != 0 || memcmp(now_lse.data(), first_lse.data(), lse.count * 4) != 0) {
-            printf("FAILED  %s: other bits in run %d\n", call, run + 1);
-            failures++;
-        }
-    }
-    o.guards("o");
-    lse.guards("lse");
-    alarm(0);
-    running = "between calls";
-}
-
 /** Part `part` of three of each row of dqkv. */
 std::vector<bf16> part_of(const std::vector<bf16>& dqkv, size_t width, size_t part) {
     std::vector<bf16> values;
@@ -106,9 +66,9 @@ std::vector<bf16> part_of(const std::vector<bf16>& dqkv, size_t width, size_t pa
     return values;
 }
 
-void compare_head(int B, int S, int A, bool rotated, float scale) {
+void compare_call(int B, int S, int A, bool rotated, float scale) {
     char call[96];
-    snprintf(call, sizeof call, "head B=%d S=%d A=%d %s scale %g", B, S, A, rotated ? "rotated" : "plain", scale);
+    snprintf(call, sizeof call, "B=%d S=%d A=%d %s scale %g", B, S, A, rotated ? "rotated" : "plain", scale);
     running = call;
     alarm(20);
     Inputs in(B, S, A, rotated, scale);
@@ -124,10 +84,10 @@ void compare_head(int B, int S, int A, bool rotated, float scale) {
     for (int run = 0; run < 3; run++) {
         check(cudaMemset(o.data, 0xff, n * sizeof(bf16)), "cudaMemset");
         check(cudaMemset(dqkv.data, 0xff, 3 * n * sizeof(bf16)), "cudaMemset");
-        check(trm::attention_head(H, in.qkv.data, o.data, lse.data, nullptr));
-        check(cudaDeviceSynchronize(), "attention_head");
-        check(trm::attention_head_bwd(H, in.qkv.data, want_o.data, want_lse.data, d_o.data, dqkv.data, nullptr));
-        check(cudaDeviceSynchronize(), "attention_head_bwd");
+        check(trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr));
+        check(cudaDeviceSynchronize(), "attention_sm90");
+        check(trm::attention_sm90_bwd(H, in.qkv.data, want_o.data, want_lse.data, d_o.data, dqkv.data, nullptr));
+        check(cudaDeviceSynchronize(), "attention_sm90_bwd");
         const auto now_o = o.host(), now_dqkv = dqkv.host();
         if (run == 0) {
             first_o = now_o;
@@ -171,27 +131,19 @@ void time(const char* name, double flop, F run) {
 void time_all(int B, int S, int A) {
     Inputs in(B, S, A, true, 1.0f);
     const trm::Attention& H = in.H;
-    Buffer<bf16> o(in.qkv.count / 3);
-    Buffer<float> lse(size_t(B) * A * S);
-    printf("B=%d S=%d A=%d d=64\n", B, S, A);
-    const double flop = 4.0 * B * A * S * S * 64;
-    time("attention_mma", flop, [&] { return trm::attention_mma(H, in.qkv.data, o.data, lse.data, nullptr); });
-    time("attention_sm90", flop, [&] { return trm::attention_sm90(H, in.qkv.data, o.data, lse.data, nullptr); });
-}
-
-void time_head(int B, int S, int A) {
-    Inputs in(B, S, A, true, 1.0f);
-    const trm::Attention& H = in.H;
     const size_t n = in.qkv.count / 3;
     Buffer<bf16> o(n), d_o(n), dqkv(3 * n);
     Buffer<float> lse(size_t(B) * A * S);
     fill<<<unsigned((n + 255) / 256), 256>>>(d_o.data, n, 1.0f, 2);
+    printf("B=%d S=%d A=%d d=64\n", B, S, A);
     const double flop = 4.0 * B * A * S * S * 64;
-    time("attention_head", flop, [&] { return trm::attention_head(H, in.qkv.data, o.data, lse.data, nullptr); });
+    const bf16* const qkv = in.qkv.data;
+    time("attention_mma", flop, [&] { return trm::attention_mma(H, qkv, o.data, lse.data, nullptr); });
+    time("attention_sm90", flop, [&] { return trm::attention_sm90(H, qkv, o.data, lse.data, nullptr); });
     time("attention_mma_bwd", 2.5 * flop,
-         [&] { return trm::attention_mma_bwd(H, in.qkv.data, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
-    time("attention_head_bwd", 2.5 * flop,
-         [&] { return trm::attention_head_bwd(H, in.qkv.data, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
+         [&] { return trm::attention_mma_bwd(H, qkv, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
+    time("attention_sm90_bwd", 2.5 * flop,
+         [&] { return trm::attention_sm90_bwd(H, qkv, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
 }
 
 }  // namespace
@@ -204,25 +156,15 @@ int main(int argc, char** argv) {
         time_all(192, 916, 8);
         return 0;
     }
-    if (what == "head") {
-        for (const bool rotated : {false, true})
-            for (const int S : {129, 191, 193, 320, 916, 960}) compare_head(2, S, 3, rotated, 1.0f);
-        compare_head(40, 916, 8, true, 1.0f);
-        compare_head(2, 900, 2, true, 3.0f);
-        time_all(192, 916, 8);
-        time_head(192, 916, 8);
-        printf("%d failures\n", failures);
-        return failures > 0;
-    }
     if (what == "quick") {
         compare_call(1, 193, 2, true, 1.0f);
         return failures > 0;
     }
     for (const bool rotated : {false, true})
-        for (const int S : {129, 160, 191, 192, 193, 320, 916}) compare_call(2, S, 3, rotated, 1.0f);
+        for (const int S : {129, 160, 191, 192, 193, 320, 916, 960}) compare_call(2, S, 3, rotated, 1.0f);
     compare_call(1, 129, 1, true, 1.0f);
     compare_call(40, 916, 8, true, 1.0f);
-    compare_call(2, 1000, 2, true, 3.0f);  // sharp weights: the shift is raised often
+    compare_call(2, 900, 2, true, 3.0f);  // sharp weights: the shift is raised often
     printf("%d failures\n", failures);
     return failures > 0;
 }

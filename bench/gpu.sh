@@ -17,7 +17,6 @@
 #   bench      `trm bench` of the four shapes in bfloat16, with the table of operations: steps, evaluation, steps unfused
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
 #   inference  the reference's 16 steps without gradient; only when named, or with --full
-#   candidate  kernels that are only tried so far, against those in use, and their time; only when named
 #
 # FOLDER (default target/gpu/out) gets gpu-DEVICE.md and .json and logs.tar.gz, again after every timed stage. A stage that
 # fails or passes its limit is recorded, the others still run, and the exit status is 1. --full takes longer for each
@@ -34,9 +33,9 @@ device=${GPU_DEVICE:-cuda:0}
 IFS=, read -r -a peer_modes <<<"${GPU_PEER_MODES:-train}"
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
 checks=(info kernels sanitize fused junit verify agreement)
-timed=(rates fusedtime candidate cudnn bench compile peer inference)
+timed=(rates fusedtime cudnn bench compile peer inference)
 declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=150 [junit]=200 [verify]=120 [agreement]=150 [compile]=300
-    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240 [candidate]=60)
+    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240)
 skipped=77
 
 # ---- stages ----------------------------------------------------------------------------------------------------------
@@ -87,7 +86,6 @@ build() {
     local name program
     for name in fused_linear fused_mixer fused_attention; do # with the kernels that were compiled for the tests
         program=("$root/bench/$name.cu" "$work"/kernel_tests/*.cu.o)
-        [ "$name" != fused_attention ] || program+=("$root/bench/attention_head.cu")
         nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_90a,code=sm_90a -I "$root/native/include" \
             -I "$root/cuda-kernels" -o "$work/$name" "${program[@]}" &
     done
@@ -183,11 +181,6 @@ stage_fused() {
 stage_fusedtime() {
     has_hopper || return $skipped
     "$work/fused_linear" time && "$work/fused_mixer" && "$work/fused_attention" time
-}
-
-stage_candidate() {
-    has_hopper || return $skipped
-    "$work/fused_attention" head
 }
 
 stage_junit() {
@@ -473,7 +466,6 @@ while [ $# -gt 0 ]; do
 done
 if [ ${#wanted[@]} = 0 ]; then
     wanted=("${checks[@]}" "${timed[@]}")
-    wanted=("${wanted[@]/candidate/}")
     [ "$full" = 1 ] || wanted=("${wanted[@]/inference/}")
 fi
 is_wanted() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
@@ -483,7 +475,7 @@ if is_wanted peer || is_wanted inference; then wanted+=(compile); fi
 rm -rf "$work/run"
 prepare
 begin=$SECONDS
-if is_wanted kernels || is_wanted sanitize || is_wanted fused || is_wanted rates || is_wanted fusedtime || is_wanted candidate; then
+if is_wanted kernels || is_wanted sanitize || is_wanted fused || is_wanted rates || is_wanted fusedtime; then
     if build >"$work/run/build.log" 2>&1; then echo "build: $((SECONDS - begin)) s"; else
         echo "build: FAILED" && tail -n 20 "$work/run/build.log"
         printf 'build\t1\t%s\n' $((SECONDS - begin)) >>"$work/run/stages.tsv"

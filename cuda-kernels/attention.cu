@@ -364,6 +364,8 @@ int ops::attention_bwd(const void* qkv, const float* cos, const float* sin, cons
     TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention_bwd: d=%d must be even for rotary positions", d);
     TRM_REQUIRE_DTYPE("attention_bwd", dtype);
     const Attention H = call(B, S, A, d, cos, sin);
+    if (attention_sm90_bwd_fits(H, dtype, qkv, o, d_o, dqkv))
+        return attention_sm90_bwd(H, qkv, o, lse, d_o, dqkv, stream);
     if (attention_mma_bwd_fits(H, dtype, qkv, o, d_o, dqkv))
         return attention_mma_bwd(H, qkv, o, lse, d_o, dqkv, stream);
     if (attention_short_fits(H, dtype, true)) return attention_short_bwd(H, qkv, o, lse, d_o, dqkv, dtype, stream);

@@ -42,8 +42,13 @@ int attention_mma(const Attention& H, const void* qkv, void* o, float* lse, trm_
 int attention_mma_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
                       trm_stream stream);
 
-/** Whether attention_sm90.cu takes the call, forward: Hopper, bf16, d 64, more than 128 positions, 16-byte aligned pointers. */
+/** Whether attention_sm90.cu and attention_sm90_bwd.cu take the call: Hopper, bf16, d 64, 129 to 960 positions, 16-byte
+ *  aligned pointers. */
 bool attention_sm90_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o);
+bool attention_sm90_bwd_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o, const void* d_o,
+                             const void* dqkv);
 int attention_sm90(const Attention& H, const void* qkv, void* o, float* lse, trm_stream stream);
+int attention_sm90_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
+                       trm_stream stream);
 
 }  // namespace trm

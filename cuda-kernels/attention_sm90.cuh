@@ -1,5 +1,11 @@
-// attention_sm90.cuh: what attention on Hopper is made of: a tile rotated where it lies, rows of a head in registers, the
-// products between them. One warpgroup feeds the others: its first warp copies, its other three (the turners) rotate.
+// attention_sm90.cuh: what attention on Hopper is made of, for heads of at most MOST positions with d = 64.
+//
+// A block takes a head at a time, one run of its rows after the other. The side that is rotated (the keys; where keys are
+// owned, the queries) comes once a head, is rotated where it lies and stays in shared memory for all runs; the other side
+// streams through a ring. A resident tile is replaced by the next head's as soon as the last run has used it.
+//
+// One warpgroup feeds the others, which multiply: its first warp copies, its other three (the turners) rotate. A multiplying
+// thread holds parts of two rows, t and t + 8, of the 64 that its warpgroup owns in a run.
 #pragma once
 
 #include "attention.cuh"
@@ -8,7 +14,42 @@
 namespace trm {
 namespace attention_hopper {
 
-constexpr int D = 64;  // of a head: a row of a tile is 128 bytes
+constexpr int D = 64;        // of a head: a row of a tile is 128 bytes
+constexpr int MOST = 960;    // positions
+constexpr int STREAMED = 5;  // tiles in the ring
+
+/** Shared memory of a block with tiles of ROWS positions: resident tiles, the ring, then this. */
+template <int ROWS>
+struct Head {
+    static constexpr int TILES = MOST / ROWS, TILE_BYTES = ROWS * D * 2;
+    float cos[ROWS][D / 2], sin[ROWS][D / 2];      // of the resident tile that is rotated now
+    float shift[TILES][ROWS], delta[TILES][ROWS];  // of a resident position, in the gradient where keys are owned
+    uint64_t came[TILES];    // a resident tile as it is in device memory, and its rows of the tables
+    uint64_t turned[TILES];  // it is rotated, and what else the turners make is there
+    uint64_t free[TILES];    // the last run has used it
+    uint64_t full[STREAMED], empty[STREAMED];
+};
+
+template <int ROWS>
+constexpr size_t shared_bytes() {
+    using R = Head<ROWS>;
+    static_assert(MOST % ROWS == 0 && ROWS % 8 == 0, "tiles divide it, and begin where the swizzle does");
+    constexpr size_t bytes = 1024 + (R::TILES + STREAMED) * R::TILE_BYTES + sizeof(R);
+    static_assert(bytes <= 232448, "more than a block has");
+    return bytes;
+}
+
+/** Describes qkv [B, S, 3 A d] or o [B, S, A d], of `row` elements a position, in boxes of `rows` positions of a head. */
+inline int head_map(CUtensorMap* map, const void* address, const Attention& H, int64_t row, uint32_t rows) {
+    const uint64_t width = static_cast<uint64_t>(row), S = static_cast<uint64_t>(H.S), B = static_cast<uint64_t>(H.B);
+    return sm90::tensor_map("attention", map, address, {{width, S, B}, {1, width, width * S}, {D, rows, 1}});
+}
+
+/** As many blocks as there are heads, or multiprocessors. */
+inline int blocks_for(const Attention& H) {
+    const int64_t heads = H.B * H.A, most = sm90::multiprocessors();
+    return static_cast<int>(heads < most ? heads : most);
+}
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 using namespace sm90;
@@ -46,19 +87,17 @@ __device__ __forceinline__ void store_pairs(Shared to, const uint32_t (&r)[2]) {
     asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(to), "r"(r[0]), "r"(r[1]) : "memory");
 }
 
-/** Rotates a tile of ROWS positions in place, position `first` in its row 0, by all turners: every 24th row is a thread's,
- *  a pack of 8 channels and the one it is rotated with, 64 bytes further or less. */
-template <int ROWS>
-__device__ __forceinline__ void turn_rows(Shared tile, const Attention& H, int first) {
-    const int thread = turner(), row = thread / 4;
-    const int end = (first + ROWS < H.S ? first + ROWS : H.S) * (D / 2);
-    Shared at = tile + swizzled(row, thread % 4);
+/** Rotates a tile in place, rows [0, rows), by all turners: every 24th row is a thread's, eight channels and the eight they
+ *  are rotated with, 64 bytes further or less. Row 0 of the tables is the tile's. */
+__device__ __forceinline__ void turn_rows(Shared tile, const float (*cos)[D / 2], const float (*sin)[D / 2], int rows) {
+    const int thread = turner();
+    Shared at = tile + swizzled(thread / 4, thread % 4);
 #pragma unroll 1
-    for (int table = (first + row) * (D / 2) + thread % 4 * 8; table < end; table += TURNERS / 4 * (D / 2)) {
+    for (int row = thread / 4; row < rows; row += TURNERS / 4) {
 #pragma unroll 1
         for (int half = 0; half < 8; half += 4) {
-            const float4 c = __ldg(reinterpret_cast<const float4*>(H.cos + table + half));
-            const float4 s = __ldg(reinterpret_cast<const float4*>(H.sin + table + half));
+            const float4 c = *reinterpret_cast<const float4*>(&cos[row][thread % 4 * 8 + half]);
+            const float4 s = *reinterpret_cast<const float4*>(&sin[row][thread % 4 * 8 + half]);
             uint32_t a[2], b[2];
             load_pairs(a, at + half * 2);
             load_pairs(b, (at ^ 64) + half * 2);
@@ -86,20 +125,47 @@ __device__ __forceinline__ void load_factor(uint32_t (&q)[4][4], const bf16* fro
     }
 }
 
+/** Entries of a table for the channels of a thread's rows t and t + 8: of two quarters of the lower half. */
+__device__ __forceinline__ void load_table(float2 (&x)[4][2], const float* table, int S, int t, int quad) {
+#pragma unroll
+    for (int r = 0; r < 4; r++) {
+        const int at = t + r % 2 * 8 < S ? t + r % 2 * 8 : S - 1;
+        const float* row = table + at * (D / 2) + r / 2 * 8 + 2 * quad;
+#pragma unroll
+        for (int k = 0; k < 2; k++) x[r][k] = __ldg(reinterpret_cast<const float2*>(row + 16 * k));
+    }
+}
+
 /** Rotates what load_factor gave. */
 __device__ __forceinline__ void turn_factor(uint32_t (&q)[4][4], const Attention& H, int t, int quad) {
     if (H.cos == nullptr) return;
+    float2 c[4][2], s[4][2];
+    load_table(c, H.cos, H.S, t, quad);
+    load_table(s, H.sin, H.S, t, quad);
 #pragma unroll
-    for (int r = 0; r < 4; r++) {
-        const int at = t + r % 2 * 8;
-        if (at >= H.S) continue;
+    for (int r = 0; r < 4; r++)
 #pragma unroll
-        for (int k = 0; k < 2; k++) {
-            const int64_t i = static_cast<int64_t>(at) * (D / 2) + 16 * k + r / 2 * 8 + 2 * quad;
-            rotate(q[k][r], q[k + 2][r], __ldg(reinterpret_cast<const float2*>(H.cos + i)),
-                   __ldg(reinterpret_cast<const float2*>(H.sin + i)));
+        for (int k = 0; k < 2; k++) rotate(q[k][r], q[k + 2][r], c[r][k], s[r][k]);
+}
+
+/** Rotates a thread's gradients by -t. */
+__device__ __forceinline__ void turn_back(float (&x)[D / 2], const Attention& H, int t, int quad) {
+    if (H.cos == nullptr) return;
+    float2 c[4][2], s[4][2];
+    load_table(c, H.cos, H.S, t, quad);
+    load_table(s, H.sin, H.S, t, quad);
+#pragma unroll
+    for (int r = 0; r < 4; r++)
+#pragma unroll
+        for (int k = 0; k < 2; k++) {  // channels 16 k + 8 (r / 2) + 2 quad of row r % 2
+            float* a = x + 8 * k + 4 * (r / 2) + 2 * (r % 2);
+            float* b = a + D / 4;
+            const float a0 = a[0] * c[r][k].x + b[0] * s[r][k].x, a1 = a[1] * c[r][k].y + b[1] * s[r][k].y;
+            b[0] = b[0] * c[r][k].x - a[0] * s[r][k].x;
+            b[1] = b[1] * c[r][k].y - a[1] * s[r][k].y;
+            a[0] = a0;
+            a[1] = a1;
         }
-    }
 }
 
 /** s [64, 2 N] = (rows in registers) (rows of a tile)^T, over channels. */
@@ -137,6 +203,7 @@ __device__ __forceinline__ void store_result(bf16* to, int64_t stride, const flo
         if (t < S) store_row(to + static_cast<int64_t>(t) * stride + 32 * c + 8 * quad, pairs);
     }
 }
+
 /** What a thread knows of its rows t and t + 8. */
 struct Rows {
     float shift[2], sum[2];  // m log2(e) / sqrt(d); this lane's share of the sum
@@ -178,6 +245,100 @@ __device__ __forceinline__ bool exponentials(float (&s)[N], Rows& w, float (&shr
         w.sum[i % 4 / 2] += s[i];
     }
     return raised;
+}
+
+// ---- a block's heads ----------------------------------------------------------------------------------------------
+
+template <int ROWS>
+__device__ __forceinline__ void init(Head<ROWS>& head, int users) {
+    if (threadIdx.x == 0) {
+        for (int j = 0; j < Head<ROWS>::TILES; j++) {
+            barrier_init(&head.came[j], 1);
+            barrier_init(&head.turned[j], TURNERS);
+            barrier_init(&head.free[j], users);
+        }
+        for (int s = 0; s < STREAMED; s++) {
+            barrier_init(&head.full[s], 1);
+            barrier_init(&head.empty[s], users);
+        }
+        barrier_init_done();
+    }
+    __syncthreads();
+}
+
+/** How many heads this block has of `heads`: every gridDim.x-th. */
+__device__ __forceinline__ int own_heads(int heads) {
+    const int blocks = static_cast<int>(gridDim.x);
+    return (heads - static_cast<int>(blockIdx.x) + blocks - 1) / blocks;
+}
+
+/** All copies of a block, by one thread: `resident` and `streamed` are the first channels of head 0. At the beginning of a
+ *  run, prefetch(head, run) is called with the one that follows it. */
+template <int ROWS, typename Prefetch>
+__device__ __forceinline__ void copy_all(uint8_t* tiles_at, Head<ROWS>& head, const CUtensorMap* resident_map, int resident,
+                                         const CUtensorMap* streamed_map, int streamed, const Attention& H, int heads,
+                                         int runs, Prefetch prefetch) {
+    using R = Head<ROWS>;
+    const int tiles = (H.S + ROWS - 1) / ROWS;
+    uint8_t* const ring = tiles_at + R::TILES * R::TILE_BYTES;
+    RingPlace<STREAMED> at;
+    uint32_t phase = 0;
+    for (int h = static_cast<int>(blockIdx.x); h < heads; h += static_cast<int>(gridDim.x), phase ^= 1) {
+        const int b = h / H.A, channel = h % H.A * D;
+        for (int run = 0; run < runs; run++) {
+            if (run + 1 < runs) prefetch(h, run + 1);
+            else if (h + static_cast<int>(gridDim.x) < heads) prefetch(h + static_cast<int>(gridDim.x), 0);
+#pragma unroll 1
+            for (int j = 0; j < tiles; j++) {
+                if (run == 0) {
+                    const int rows = H.S - j * ROWS < ROWS ? H.S - j * ROWS : ROWS;
+                    const uint32_t table = H.cos == nullptr ? 0 : static_cast<uint32_t>(rows * D * 2);  // bytes of each
+                    barrier_wait(&head.free[j], phase ^ 1);
+                    if (j > 0) barrier_wait(&head.turned[j - 1], phase);  // the tables are free
+                    else barrier_wait(&head.turned[tiles - 1], phase ^ 1);
+                    barrier_expect(&head.came[j], R::TILE_BYTES + 2 * table);
+                    copy_box(tiles_at + j * R::TILE_BYTES, resident_map, &head.came[j], resident + channel, j * ROWS, b);
+                    if (table > 0) {
+                        copy_bytes(head.cos, H.cos + j * ROWS * (D / 2), table, &head.came[j]);
+                        copy_bytes(head.sin, H.sin + j * ROWS * (D / 2), table, &head.came[j]);
+                    }
+                }
+                barrier_wait(&head.empty[at.slot], at.phase ^ 1);
+                barrier_expect(&head.full[at.slot], R::TILE_BYTES);
+                copy_box(ring + at.slot * R::TILE_BYTES, streamed_map, &head.full[at.slot], streamed + channel, j * ROWS, b);
+                at.next();
+            }
+        }
+    }
+}
+
+/** The turners' part where keys stay. */
+template <int ROWS>
+__device__ __forceinline__ void turn_all(uint8_t* tiles_at, Head<ROWS>& head, const Attention& H, int heads) {
+    int first = 0;
+    uint32_t phase = 0;
+#pragma unroll 1
+    for (int left = own_heads(heads) * ((H.S + ROWS - 1) / ROWS); left > 0; left--) {
+        const int j = first / ROWS;
+        barrier_wait(&head.came[j], phase);
+        if (H.cos != nullptr) {
+            turn_rows(shared_address(tiles_at) + j * Head<ROWS>::TILE_BYTES, head.cos, head.sin,
+                      H.S - first < ROWS ? H.S - first : ROWS);
+            fence_async();
+        }
+        barrier_arrive(&head.turned[j]);
+        first = first + ROWS < H.S ? first + ROWS : 0;
+        if (first == 0) phase ^= 1;
+    }
+}
+
+/** The first of a multiplying warp's sixteen rows in the block's run; the first of a thread's two. */
+__device__ __forceinline__ int warp_row() {
+    return static_cast<int>(threadIdx.x) / 128 * 64 - 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16;
+}
+
+__device__ __forceinline__ int own_row() {
+    return warp_row() + static_cast<int>(threadIdx.x) % WARP / 4;
 }
 #endif
 

@@ -169,6 +169,14 @@ __device__ __forceinline__ void prefetch_map(const CUtensorMap* map) {
     asm volatile("prefetch.tensormap [%0];" ::"l"(map) : "memory");
 }
 
+/** `bytes` of device memory, a multiple of 16, between addresses that are multiples of 16. */
+__device__ __forceinline__ void copy_bytes(void* to, const void* from, uint32_t bytes, uint64_t* barrier) {
+    asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(
+                     shared_address(to)),
+                 "l"(from), "r"(bytes), "r"(shared_address(barrier))
+                 : "memory");
+}
+
 /** A box whose first element is (x, y, z). */
 __device__ __forceinline__ void copy_box(void* to, const CUtensorMap* map, uint64_t* barrier, int x, int y, int z) {
     asm volatile(
