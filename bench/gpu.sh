@@ -17,6 +17,7 @@
 #   bench      `trm bench` of the four shapes in bfloat16, with the table of operations: steps, evaluation, steps unfused
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
 #   inference  the reference's 16 steps without gradient; only when named, or with --full
+#   curve      a training of Sudoku at the published settings, stopped and resumed, beside the reference's; only when named
 #
 # FOLDER (default target/gpu/out) gets gpu-DEVICE.md and .json and logs.tar.gz, again after every timed stage. A stage that
 # fails or passes its limit is recorded, the others still run, and the exit status is 1. --full takes longer for each
@@ -25,6 +26,7 @@
 #   GPU_DEVICE   default cuda:0; with cpu the stages verify, agreement and bench show that they work, without a GPU
 #   GPU_ARCH     nvcc's target, default that of the GPU
 #   GPU_CASES    of sudoku-mlp,sudoku-att,maze,arc: what bench, peer and inference take
+#   GPU_CURVE    steps of ours and of the reference, default 1000,700
 set -uo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 work=$root/target/gpu
@@ -33,9 +35,9 @@ device=${GPU_DEVICE:-cuda:0}
 IFS=, read -r -a peer_modes <<<"${GPU_PEER_MODES:-train}"
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
 checks=(info kernels sanitize fused junit verify agreement)
-timed=(rates fusedtime cudnn bench compile peer inference)
+timed=(rates fusedtime cudnn bench compile peer inference curve)
 declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=150 [junit]=200 [verify]=120 [agreement]=150 [compile]=300
-    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240)
+    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240 [curve]=560)
 skipped=77
 
 # ---- stages ----------------------------------------------------------------------------------------------------------
@@ -371,6 +373,41 @@ stage_inference() {
     time_peer infer
 }
 
+# From the same first weights, on the same batches: the reference compiles while ours trains, then trains itself.
+stage_curve() {
+    has_peer || return $skipped
+    local run=$work/curve ours theirs failed=0 settings options=(--device "$device" --json) peer which
+    IFS=, read -r ours theirs <<<"${GPU_CURVE:-1000,700}"
+    rm -rf "$run" && mkdir -p "$run"
+    trm data sudoku --train "$root/data/sudoku/train.csv" --test "$root/data/sudoku/test.csv" --subsample 1000 --aug 1000 \
+        --seed 0 --out "$run/data" || return
+    "$python" "$root/bench/gpu_curve.py" "$kit/peer" "$run/data" "$run/peer" "$theirs" >"$run/peer.log" 2>&1 &
+    peer=$!
+    until [ -e "$run/peer.init.pt" ] || ! kill -0 $peer 2>/dev/null; do sleep 0.2; done
+    sleep 1 # until it is written
+    settings=("$root/configs/sudoku-mlp.yaml" "data_paths=[$run/data]" "load_checkpoint=$run/peer.init.pt" "max_steps=$ours"
+        log_every_steps=10 "checkpoint_every_steps=$theirs" checkpoint_keep=9)
+    [ "$device" != cpu ] || { settings+=(arch.hidden_size=64 arch.num_heads=1 global_batch_size=8) && options+=(--limit 8); }
+    "$kit/trm" train "${settings[@]}" --device "$device" --run "$run/ours" & # becomes Java: the signal is for it
+    which=$!
+    until [ "$(cat "$run/ours/metrics.csv" 2>/dev/null | wc -l)" -gt $((ours / 20)) ] || ! kill -0 $which 2>/dev/null; do sleep 0.1; done
+    kill -TERM $which
+    wait $which
+    echo "stopped at $(ls "$run/ours/checkpoints" | tail -n 1)"
+    trm train --resume "$run/ours" --device "$device" || failed=1
+    until [ -e "$run/peer.ready" ] || ! kill -0 $peer 2>/dev/null; do sleep 0.2; done
+    touch "$run/peer.go"
+    while kill -0 $peer 2>/dev/null; do sleep 0.2; done
+    tail -n 3 "$run/peer.log"
+    trm eval "$run/ours" "${options[@]}" >"$run/eval-ours.txt" &
+    trm eval "$run/ours/checkpoints/step-$(printf %08d "$theirs").safetensors" "${options[@]}" >"$run/eval-ours-at.txt" &
+    trm eval "$run/peer.pt" --config "$run/ours/config.yaml" --data "$run/data" "${options[@]}" >"$run/eval-peer.txt" &
+    wait
+    tail -n 1 "$run"/eval-*.txt | tee "$work/run/curve-eval.txt"
+    cp "$run/ours/metrics.csv" "$work/run/curve-ours.csv" && cp "$run/peer.csv" "$work/run/curve-peer.csv" || failed=1
+    return $failed
+}
+
 # ---- what stages use -------------------------------------------------------------------------------------------------
 
 trm() {
@@ -466,6 +503,7 @@ while [ $# -gt 0 ]; do
 done
 if [ ${#wanted[@]} = 0 ]; then
     wanted=("${checks[@]}" "${timed[@]}")
+    wanted=("${wanted[@]/curve/}")
     [ "$full" = 1 ] || wanted=("${wanted[@]/inference/}")
 fi
 is_wanted() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
