@@ -36,7 +36,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     init(head, (THREADS - 128) / WARP);
     if (threadIdx.x < 128) {
         fewer_registers<COPYING>();
-        if (threadIdx.x == 0) 
+        if (threadIdx.x == 0)
             copy_all(tiles_at, head, &map, H.A * D, &map, 2 * H.A * D, H, heads, runs, [&](int h, int run) {
                 for (int t = run * QUERIES; t < (run + 1) * QUERIES; t += KEYS) prefetch_box(&map, h % H.A * D, t, h / H.A);
             });

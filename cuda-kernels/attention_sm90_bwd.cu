@@ -50,7 +50,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     init(head, (THREADS - 128) / WARP);
     if (threadIdx.x < 128) {
         fewer_registers<COPYING>();
-        if (threadIdx.x == 0) 
+        if (threadIdx.x == 0)
             copy_all(tiles_at, head, &map, H.A * D, &map, 2 * H.A * D, H, heads, runs, [&](int h, int run) {
                 for (int t = run * RUN; t < (run + 1) * RUN; t += QUERIES) {
                     prefetch_box(&map_o, h % H.A * D, t, h / H.A);
@@ -153,7 +153,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     init(head, (THREADS - 128) / WARP);
     if (threadIdx.x < 128) {
         fewer_registers<COPYING>();
-        if (threadIdx.x == 0) 
+        if (threadIdx.x == 0)
             copy_all(tiles_at, head, &map_q, 0, &map_d_o, 0, H, heads, runs, [&](int h, int run) {
                 for (int t = run * RUN; t < (run + 1) * RUN; t += QUERIES) {
                     prefetch_box(&map_q, (H.A + h % H.A) * D, t, h / H.A);

@@ -232,7 +232,8 @@ final class BenchCommand implements Callable<Integer> {
             double[] measured = Arrays.copyOf(ms, n);
             double busy = within / Arrays.stream(measured).sum();
             Arrays.sort(measured);
-            int hostSteps = (int) Math.max(1, Math.min(HOST_STEPS, 200 * seconds / measured[n / 2]));
+            int hostSteps =
+                    (int) Math.max(1, Math.min(HOST_STEPS, 1000 * seconds / measured[n / 2])); // as long again at most
             return new Times(measured, busy, hostMicros(backend, work, hostSteps), work.recorded());
         } finally {
             close(begins);
