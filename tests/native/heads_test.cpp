@@ -153,7 +153,7 @@ void halt_matches(int64_t B, int32_t max_steps, int32_t rule, bool gradient) {
                 halted("halted", B), exact("exact", B);
             Buffer<double> loss("halt_loss", B);
             random.fill(q, 2.0, false);
-            q[0] = 0;  // not above zero: goes on
+            q[0] = q[1] = 0;  // not above zero, nor above the other: goes on
             if (B > 2) q[2] = 200, q[4] = -200;
             for (int64_t b = 0; b < B; b++) {
                 labelled[b] = random.below(3);
@@ -161,6 +161,7 @@ void halt_matches(int64_t B, int32_t max_steps, int32_t rule, bool gradient) {
                 steps[b] = random.below(max_steps);
                 min_steps[b] = random.below(max_steps + 2);
             }
+            steps[0] = min_steps[0] = 0;  // so that its q decides
             q.freeze();
             std::vector<int32_t> want_steps(B), want_halted(B), want_exact(B);
             Doubles want_loss(B), want_dq(2 * B, 0);

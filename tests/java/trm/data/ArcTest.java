@@ -17,6 +17,8 @@ import java.util.Random;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Oracles: folders of the published builder, byte for byte; for grids, the transforms' definitions composed from two of
@@ -65,6 +67,78 @@ class ArcTest {
     }
 
     /** Pairs that a transform swaps: no copy differs from the task, whose pairs have no order. */
+    /** The compact form yields the examples of the published folders. */
+    @ParameterizedTest
+    @CsvSource({"arc_tiny,'training,evaluation,concept',evaluation,4,42", "arc_edge,'made,evaluation2',evaluation2,3,5"
+    })
+    void compactFormHasTheSameExamples(String name, String subsets, String testSet, int aug, long seed)
+            throws IOException {
+        Path out = compact(name, subsets, testSet, aug, seed);
+        for (String split : List.of("train", "test")) {
+            Dataset expected = Dataset.open(Golden.path("datasets/" + name + "/expected"), split);
+            Dataset found = Dataset.open(out, split);
+            assertTrue(found.isCompact());
+            assertEquals(expected.examples(), found.storedRows());
+            for (int e = 0; e < expected.examples(); e++) {
+                assertArrayEquals(expected.inputRow(e), found.inputRow(e), split + " input " + e);
+                assertArrayEquals(expected.labelRow(e), found.labelRow(e), split + " label " + e);
+            }
+            assertEquals(expected.inputChunks().get(0), found.inputChunks().get(0));
+            assertEquals(expected.labelChunks().get(0), found.labelChunks().get(0));
+        }
+        Path input = Golden.path("datasets/" + name + "/input/arc");
+        ArcBuilder.build(
+                input + "", List.of(subsets.split(",")), List.of(testSet), out, aug, seed, note -> {}); // in its place
+        Golden.assertSameFolder(Golden.path("datasets/" + name + "/expected"), out);
+    }
+
+    private Path compact(String name, String subsets, String testSet, int aug, long seed) {
+        Path out = dir.resolve("compact");
+        ArcBuilder.build(
+                Golden.path("datasets/" + name + "/input/arc") + "",
+                List.of(subsets.split(",")),
+                List.of(testSet),
+                out,
+                aug,
+                seed,
+                note -> {},
+                true);
+        return out;
+    }
+
+    @Test
+    void badCompactFolders() throws IOException {
+        Path out = compact("arc_tiny", "training,evaluation,concept", "evaluation", 4, 42);
+        Path places = out.resolve("train/all__places.npy");
+        byte[] bytes = Files.readAllBytes(places);
+        byte[] changed = bytes.clone();
+        changed[bytes.length - 1] = 30;
+        Files.write(places, changed);
+        Golden.assertFails(
+                () -> Dataset.open(out, "train"), places + ": row 124: found", "expected a place where a pair of");
+        Files.write(places, bytes);
+
+        Path names = out.resolve("identifiers.json");
+        String text = Files.readString(names);
+        Files.writeString(names, text.replaceFirst("t[0-7]\\|", "t9|"));
+        Golden.assertFails(() -> Dataset.open(out, "train"), names + ": identifier '", "expected TASK, or TASK|||tK");
+        Files.writeString(names, "[\"<blank>\"]");
+        Golden.assertFails(() -> Dataset.open(out, "train"), names + ": found 1 names, expected a list of at least 26");
+        Files.delete(names);
+        Golden.assertFails(() -> Dataset.open(out, "train"), names + ": cannot be read");
+        Files.writeString(names, text);
+
+        Path indices = out.resolve("train/all__puzzle_indices.npy");
+        byte[] starts = Files.readAllBytes(indices);
+        byte[] uneven = starts.clone();
+        uneven[uneven.length - 8]--; // the last puzzle has one more, the one before it one less
+        Files.write(indices, uneven);
+        Golden.assertFails(() -> Dataset.open(out, "train"), indices + ": puzzle ", "as in the others of its group");
+        Files.write(indices, starts);
+        Files.copy(out.resolve("train/all__task_inputs.npy"), out.resolve("train/all__inputs.npy"));
+        Golden.assertFails(() -> Dataset.open(out, "train"), "found both all__inputs.npy and all__task_inputs.npy");
+    }
+
     @Test
     void copiesWithTheSamePairs() throws IOException {
         write(

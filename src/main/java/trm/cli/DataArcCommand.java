@@ -59,6 +59,13 @@ final class DataArcCommand implements Callable<Integer> {
     @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
     private long seed;
 
+    @Option(
+            names = "--compact",
+            description =
+                    "Pairs once, copies as their names and places, expanded as they are read: the same examples in a"
+                            + " fraction of the space, for this program only.")
+    private boolean compact;
+
     @Override
     public Integer call() {
         Cli.atLeast(spec, "--aug", aug, 0);
@@ -69,7 +76,7 @@ final class DataArcCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), "--test-set " + testSets + ": expected names among --subsets " + subsets);
         }
-        ArcBuilder.Summary made = ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, Cli::message);
+        ArcBuilder.Summary made = ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, Cli::message, compact);
         Cli.message(String.format(
                 Locale.ROOT,
                 "%s: %d tasks, %d puzzle identifiers, %d training examples, %d test examples",

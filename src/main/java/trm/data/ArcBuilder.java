@@ -37,6 +37,7 @@ public final class ArcBuilder {
 
     private final LegacyRandom random;
     private final int aug;
+    private final boolean compact;
     private final Consumer<String> notes;
     private final List<Group> train = new ArrayList<>();
     private final List<Group> test = new ArrayList<>();
@@ -44,9 +45,10 @@ public final class ArcBuilder {
     private List<ArcCopy> scarcest; // the copies of that with fewest
     private final ObjectNode testPuzzles = JsonNodeFactory.instance.objectNode();
 
-    private ArcBuilder(long seed, int aug, Consumer<String> notes) {
+    private ArcBuilder(long seed, int aug, boolean compact, Consumer<String> notes) {
         this.random = new LegacyRandom(seed);
         this.aug = aug;
+        this.compact = compact;
         this.notes = notes;
     }
 
@@ -78,6 +80,19 @@ public final class ArcBuilder {
             int aug,
             long seed,
             Consumer<String> notes) {
+        return build(prefix, subsets, testSets, out, aug, seed, notes, false);
+    }
+
+    /** @param compact writes the pairs once, and of each example where it lies ({@link ArcCompact}) */
+    public static Summary build(
+            String prefix,
+            List<String> subsets,
+            List<String> testSets,
+            Path out,
+            int aug,
+            long seed,
+            Consumer<String> notes,
+            boolean compact) {
         if (aug < 0) {
             throw new DataException("aug=" + aug + ": expected at least 0");
         }
@@ -89,7 +104,7 @@ public final class ArcBuilder {
                 throw new DataException("test set '" + name + "': expected one of the subsets " + subsets);
             }
         }
-        ArcBuilder builder = new ArcBuilder(seed, aug, notes);
+        ArcBuilder builder = new ArcBuilder(seed, aug, compact, notes);
         for (String subset : subsets) {
             builder.addSubset(ArcTask.readSubset(prefix, subset, notes), testSets.contains(subset));
         }
@@ -192,13 +207,25 @@ public final class ArcBuilder {
         int[] puzzleIndices = new int[puzzles + 1];
         int[] puzzleIdentifiers = new int[puzzles];
         Files.createDirectories(dir);
-        try (Npy.Writer inputs = new Npy.Writer(dir.resolve("all__inputs.npy"), "u1", rows, ArcTokens.TOKENS);
-                Npy.Writer labels = new Npy.Writer(dir.resolve("all__labels.npy"), "u1", rows, ArcTokens.TOKENS)) {
+        for (String other : compact ? List.of("inputs", "labels") : List.of("task_inputs", "task_labels", "places")) {
+            Files.deleteIfExists(dir.resolve("all__" + other + ".npy")); // of an earlier build
+        }
+        long pairs = groups.stream().mapToLong(group -> group.pairs.size()).sum();
+        String form = compact ? "all__task_" : "all__";
+        try (Npy.Writer inputs = fields(dir.resolve(form + "inputs.npy"), compact ? pairs : rows);
+                Npy.Writer labels = fields(dir.resolve(form + "labels.npy"), compact ? pairs : rows);
+                Npy.Writer places = compact ? new Npy.Writer(dir.resolve(ArcCompact.PLACES), "u1", rows, 2) : null) {
             int puzzle = 0;
             for (int g = 0; g < groups.size(); g++) {
                 Group group = groups.get(g);
+                if (compact) {
+                    for (Pair pair : group.pairs) {
+                        put(inputs, pair.input(), 0, 0);
+                        put(labels, pair.output(), 0, 0);
+                    }
+                }
                 for (ArcCopy copy : group.copies) {
-                    putPuzzle(inputs, labels, group.pairs, copy, shift);
+                    putPuzzle(inputs, labels, places, group.pairs, copy, shift);
                     puzzleIdentifiers[puzzle] = identifiers.get(copy.name());
                     puzzleIndices[puzzle + 1] = puzzleIndices[puzzle] + group.pairs.size();
                     puzzle++;
@@ -224,11 +251,19 @@ public final class ArcBuilder {
         return (int) rows;
     }
 
-    /** All pairs of a copy, each at a place of its own if {@code shift}, but one of them, drawn, at the corner. */
-    private void putPuzzle(Npy.Writer inputs, Npy.Writer labels, List<Pair> pairs, ArcCopy copy, boolean shift)
+    private static Npy.Writer fields(Path path, long rows) throws IOException {
+        return new Npy.Writer(path, "u1", rows, ArcTokens.TOKENS);
+    }
+
+    /**
+     * All pairs of a copy, each at a place of its own if {@code shift}, but one of them, drawn, at the corner.
+     *
+     * @param places in the compact form, takes the places alone; else null
+     */
+    private void putPuzzle(
+            Npy.Writer inputs, Npy.Writer labels, Npy.Writer places, List<Pair> pairs, ArcCopy copy, boolean shift)
             throws IOException {
         int fixed = random.randint(0, pairs.size());
-        int[] field = new int[ArcTokens.TOKENS];
         for (int i = 0; i < pairs.size(); i++) {
             Grid input = copy.apply(pairs.get(i).input());
             Grid output = copy.apply(pairs.get(i).output());
@@ -238,12 +273,18 @@ public final class ArcBuilder {
                 top = random.randint(0, ArcTokens.SIDE - Math.max(input.rows(), output.rows()) + 1);
                 left = random.randint(0, ArcTokens.SIDE - Math.max(input.columns(), output.columns()) + 1);
             }
-            put(inputs, input, top, left, field);
-            put(labels, output, top, left, field);
+            if (places == null) {
+                put(inputs, input, top, left);
+                put(labels, output, top, left);
+            } else {
+                places.put(top);
+                places.put(left);
+            }
         }
     }
 
-    private static void put(Npy.Writer to, Grid grid, int top, int left, int[] field) throws IOException {
+    private static void put(Npy.Writer to, Grid grid, int top, int left) throws IOException {
+        int[] field = new int[ArcTokens.TOKENS];
         ArcTokens.put(grid, top, left, field);
         for (int token : field) {
             to.put(token);

@@ -49,7 +49,8 @@ public final class CompactBuilder {
             }
             if (plans.stream().noneMatch(Plan::saves)) {
                 throw new DataException(in + ": found no example that is one of the " + Augmentation.DIHEDRAL
-                        + " symmetries of the first one of its group, expected augmented mazes or the like");
+                        + " symmetries of the first one of its group, expected augmented mazes or the like"
+                        + " (ARC and Sudoku: trm data arc --compact, trm data sudoku --compact)");
             }
             Files.createDirectories(out);
             copyFiles(in, out, List.of());
@@ -66,7 +67,7 @@ public final class CompactBuilder {
     /** How each example of a split is made: task and symmetry [examples, 2]; and the examples that are tasks. */
     private record Plan(Path dir, Dataset data, int[] origins, List<Integer> tasks) {
         static Plan of(Path dir, Dataset data) {
-            if (data.origins() != null) {
+            if (data.isCompact()) {
                 throw new DataException(dir + ": found the compact form, expected the expanded one");
             }
             int side = data.side();
