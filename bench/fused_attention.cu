@@ -146,6 +146,21 @@ void time_all(int B, int S, int A) {
          [&] { return trm::attention_sm90_bwd(H, qkv, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
 }
 
+/** Short ones, which attention_mma*.cu take on Hopper too. */
+void time_short(int B, int S, int A) {
+    Inputs in(B, S, A, true, 1.0f);
+    const trm::Attention& H = in.H;
+    const size_t n = in.qkv.count / 3;
+    Buffer<bf16> o(n), d_o(n), dqkv(3 * n);
+    Buffer<float> lse(size_t(B) * A * S);
+    fill<<<unsigned((n + 255) / 256), 256>>>(d_o.data, n, 1.0f, 2);
+    printf("B=%d S=%d A=%d d=64\n", B, S, A);
+    const double flop = 4.0 * B * A * S * S * 64;
+    time("attention_mma", flop, [&] { return trm::attention_mma(H, in.qkv.data, o.data, lse.data, nullptr); });
+    time("attention_mma_bwd", 2.5 * flop,
+         [&] { return trm::attention_mma_bwd(H, in.qkv.data, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -154,6 +169,7 @@ int main(int argc, char** argv) {
     setvbuf(stdout, nullptr, _IOLBF, 0);  // what had been printed before a kernel that does not end
     if (what == "time") {
         time_all(192, 916, 8);
+        time_short(768, 97, 8);
         return 0;
     }
     if (what == "quick") {

@@ -17,6 +17,7 @@
 #   bench      `trm bench` of the four shapes in bfloat16, with the table of operations: steps, evaluation, steps unfused
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
 #   inference  the reference's 16 steps without gradient; only when named, or with --full
+#   profile    where the warps of the step's largest kernels wait, by ncu; only when named
 #   curve      a training of Sudoku at the published settings, stopped and resumed, beside the reference's; only when named
 #
 # FOLDER (default target/gpu/out) gets gpu-DEVICE.md and .json and logs.tar.gz, again after every timed stage. A stage that
@@ -35,9 +36,9 @@ device=${GPU_DEVICE:-cuda:0}
 IFS=, read -r -a peer_modes <<<"${GPU_PEER_MODES:-train}"
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
 checks=(info kernels sanitize fused junit verify agreement)
-timed=(rates fusedtime cudnn bench compile peer inference curve)
+timed=(rates fusedtime cudnn bench compile peer inference curve profile)
 declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=150 [junit]=200 [verify]=120 [agreement]=150 [compile]=300
-    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240 [curve]=560)
+    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240 [curve]=560 [profile]=120)
 skipped=77
 
 # ---- stages ----------------------------------------------------------------------------------------------------------
@@ -171,10 +172,10 @@ stage_fused() {
     has_hopper || return $skipped
     local failed=0
     "$work/fused_linear" check || failed=1
-    "$work/fused_mixer" --quick || failed=1
+    "$work/fused_mixer" quick || failed=1
     "$work/fused_attention" check || failed=1
     echo "under memcheck:"
-    timeout 60 compute-sanitizer --tool memcheck --error-exitcode 9 "$work/fused_mixer" --quick || failed=1
+    timeout 60 compute-sanitizer --tool memcheck --error-exitcode 9 "$work/fused_mixer" quick || failed=1
     timeout 60 compute-sanitizer --tool memcheck --error-exitcode 9 "$work/fused_attention" quick || failed=1
     echo "summary: $(grep -c -e '^ok ' -e ' ok ' "$work/run/fused.log") comparisons"
     return $failed
@@ -183,6 +184,32 @@ stage_fused() {
 stage_fusedtime() {
     has_hopper || return $skipped
     "$work/fused_linear" time && "$work/fused_mixer" && "$work/fused_attention" time
+}
+
+stage_profile() {
+    has_hopper || return $skipped
+    local failed=0
+    profile mixer_fwd_kernel fused_mixer 5
+    profile mixer_bwd_dh_kernel fused_mixer 5
+    profile mixer_bwd_dw_kernel fused_mixer 5
+    profile linear_swiglu_kernel fused_linear 5
+    profile linear_add_rms_norm_kernel fused_linear 5
+    profile attention_sm90_fwd_kernel fused_attention 5
+    profile attention_sm90_bwd_queries_kernel fused_attention 5
+    profile attention_sm90_bwd_keys_kernel fused_attention 5
+    profile attention_mma_fwd_kernel fused_attention 28 # of 97 positions
+    profile attention_mma_short_bwd_kernel fused_attention 5
+    return $failed
+}
+
+profile() { # KERNEL PROGRAM LAUNCH: one launch of it
+    local file=$work/profile/$1
+    mkdir -p "$work/profile"
+    ncu --section SpeedOfLight --section WarpStateStats --section SourceCounters -k "regex:$1" -s "$3" -c 1 -f -o "$file" \
+        "$work/$2" time >"$file.log" 2>&1 &&
+        ncu -i "$file.ncu-rep" --page source --csv >"$file.csv" &&
+        ncu -i "$file.ncu-rep" --page details | grep -E "Duration|Throughput|Warp Cycles" &&
+        "$python" "$root/bench/gpu_stalls.py" "$file.csv" || { tail -n 3 "$file.log"; failed=1; }
 }
 
 stage_junit() {
@@ -504,6 +531,7 @@ done
 if [ ${#wanted[@]} = 0 ]; then
     wanted=("${checks[@]}" "${timed[@]}")
     wanted=("${wanted[@]/curve/}")
+    wanted=("${wanted[@]/profile/}")
     [ "$full" = 1 ] || wanted=("${wanted[@]/inference/}")
 fi
 is_wanted() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
@@ -513,7 +541,7 @@ if is_wanted peer || is_wanted inference; then wanted+=(compile); fi
 rm -rf "$work/run"
 prepare
 begin=$SECONDS
-if is_wanted kernels || is_wanted sanitize || is_wanted fused || is_wanted rates || is_wanted fusedtime; then
+if is_wanted kernels || is_wanted sanitize || is_wanted fused || is_wanted rates || is_wanted fusedtime || is_wanted profile; then
     if build >"$work/run/build.log" 2>&1; then echo "build: $((SECONDS - begin)) s"; else
         echo "build: FAILED" && tail -n 20 "$work/run/build.log"
         printf 'build\t1\t%s\n' $((SECONDS - begin)) >>"$work/run/stages.tsv"
