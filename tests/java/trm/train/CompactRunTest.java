@@ -16,6 +16,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
+import trm.data.ArcBuilder;
 import trm.data.CompactBuilder;
 import trm.data.Dataset;
 import trm.data.SudokuBuilder;
@@ -58,7 +59,8 @@ class CompactRunTest {
         return ConfigLoader.parse(yaml, "test", List.of());
     }
 
-    /** Trains on a folder under a name that is the same for all, as a checkpoint holds it; returns the last checkpoint. */
+    /** Trains on a folder under a name that is the same for all, as a checkpoint holds it; returns the last checkpoint, of
+     *  step {@code steps} unless that is 0. */
     private byte[] train(Path folder, String dtype, long steps) throws IOException {
         Path data = temp.resolve("data");
         Files.deleteIfExists(data);
@@ -79,7 +81,9 @@ class CompactRunTest {
         } catch (DeviceException e) {
             abort("this processor cannot run " + dtype + ": " + e.getMessage());
         }
-        return Files.readAllBytes(new CheckpointStore(run.resolve("checkpoints"), 1).path(steps));
+        CheckpointStore store = new CheckpointStore(run.resolve("checkpoints"), 1);
+        return Files.readAllBytes(
+                steps > 0 ? store.path(steps) : store.latestValid(warning -> {}).orElseThrow());
     }
 
     @ParameterizedTest
@@ -102,6 +106,24 @@ class CompactRunTest {
         CompactBuilder.build(expanded, compact);
         assertEquals(6, Dataset.open(compact, "train").storedRows());
         assertArrayEquals(train(expanded, "float32", 18), train(compact, "float32", 18));
+    }
+
+    /** ARC's other compact form; the vote over copies in the evaluations too. */
+    @Test
+    void arc() throws IOException {
+        Path expanded = Path.of("tests/golden/datasets/arc_tiny/expected");
+        Path compact = temp.resolve("compact");
+        ArcBuilder.build(
+                "tests/golden/datasets/arc_tiny/input/arc",
+                List.of("training", "evaluation", "concept"),
+                List.of("evaluation"),
+                compact,
+                4,
+                42,
+                note -> {},
+                true);
+        assertTrue(Dataset.open(compact, "train").isCompact());
+        assertArrayEquals(train(expanded, "float32", 0), train(compact, "float32", 0));
     }
 
     /** An evaluation of augmented examples, those of the training split. */
