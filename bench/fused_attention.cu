@@ -1,7 +1,9 @@
 // fused_attention.cu: long attention of cuda-kernels/attention_sm90*.cu on a Hopper GPU, forward and gradient, against
 // attention_mma*.cu, which have tests of their own; then the time of both.
 //
-//   fused_attention check | quick | time        built by bench/gpu.sh
+//   fused_attention check | quick | time | row        built by bench/gpu.sh
+//
+// row: attention_row.cu, a candidate for at most 104 positions, and the time of what it would replace.
 //
 // Both round q, k and p to bf16 and sum in float32, in another order and with another shift of the exponentials, so a
 // bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8. Every run is
@@ -12,6 +14,7 @@
 #include <string>
 
 #include "attention.cuh"
+#include "attention_row.cuh"
 #include "gpu_check.cuh"
 
 namespace {
@@ -146,6 +149,38 @@ void time_all(int B, int S, int A) {
          [&] { return trm::attention_sm90_bwd(H, qkv, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
 }
 
+/** The candidate for short ones. */
+void compare_row(int B, int S, int A, bool rotated, float scale) {
+    char call[96];
+    snprintf(call, sizeof call, "row B=%d S=%d A=%d %s scale %g", B, S, A, rotated ? "rotated" : "plain", scale);
+    running = call;
+    alarm(20);
+    Inputs in(B, S, A, rotated, scale);
+    const size_t n = in.qkv.count / 3;
+    Buffer<bf16> o(n), want_o(n);
+    Buffer<float> lse(size_t(B) * A * S), want_lse(lse.count);
+    check(trm::attention_mma(in.H, in.qkv.data, want_o.data, want_lse.data, nullptr));
+    std::vector<bf16> first;
+    for (int run = 0; run < 3; run++) {
+        check(cudaMemset(o.data, 0xff, n * sizeof(bf16)), "cudaMemset");
+        check(trm::attention_row(in.H, in.qkv.data, o.data, lse.data, nullptr));
+        check(cudaDeviceSynchronize(), "attention_row");
+        const auto now = o.host();
+        if (run == 0) {
+            first = now;
+            compare(call, "o", now, want_o.host());
+            compare(call, "lse", lse.host(), want_lse.host());
+        } else if (memcmp(now.data(), first.data(), n * 2) != 0) {
+            printf("FAILED  %s: other bits in run %d\n", call, run + 1);
+            failures++;
+        }
+    }
+    o.guards("o");
+    lse.guards("lse");
+    alarm(0);
+    running = "between calls";
+}
+
 /** Short ones, which attention_mma*.cu take on Hopper too. */
 void time_short(int B, int S, int A) {
     Inputs in(B, S, A, true, 1.0f);
@@ -157,6 +192,7 @@ void time_short(int B, int S, int A) {
     printf("B=%d S=%d A=%d d=64\n", B, S, A);
     const double flop = 4.0 * B * A * S * S * 64;
     time("attention_mma", flop, [&] { return trm::attention_mma(H, in.qkv.data, o.data, lse.data, nullptr); });
+    time("attention_row", flop, [&] { return trm::attention_row(H, in.qkv.data, o.data, lse.data, nullptr); });
     time("attention_mma_bwd", 2.5 * flop,
          [&] { return trm::attention_mma_bwd(H, in.qkv.data, o.data, lse.data, d_o.data, dqkv.data, nullptr); });
 }
@@ -169,8 +205,16 @@ int main(int argc, char** argv) {
     setvbuf(stdout, nullptr, _IOLBF, 0);  // what had been printed before a kernel that does not end
     if (what == "time") {
         time_all(192, 916, 8);
-        time_short(768, 97, 8);
         return 0;
+    }
+    if (what == "row") {
+        for (const bool rotated : {false, true})
+            for (const int S : {1, 16, 63, 64, 65, 82, 97, 104}) compare_row(2, S, 3, rotated, 1.0f);
+        compare_row(100, 97, 8, true, 1.0f);
+        compare_row(2, 97, 2, true, 3.0f);
+        time_short(768, 97, 8);
+        printf("%d failures\n", failures);
+        return failures > 0;
     }
     if (what == "quick") {
         compare_call(1, 193, 2, true, 1.0f);

@@ -17,6 +17,7 @@
 #   bench      `trm bench` of the four shapes in bfloat16, with the table of operations: steps, evaluation, steps unfused
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
 #   inference  the reference's 16 steps without gradient; only when named, or with --full
+#   candidate  kernels that are only tried so far, against those in use, and their time; only when named
 #   profile    where the warps of the step's largest kernels wait, by ncu; only when named
 #   curve      a training of Sudoku at the published settings, stopped and resumed, beside the reference's; only when named
 #
@@ -36,9 +37,9 @@ device=${GPU_DEVICE:-cuda:0}
 IFS=, read -r -a peer_modes <<<"${GPU_PEER_MODES:-train}"
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
 checks=(info kernels sanitize fused junit verify agreement)
-timed=(rates fusedtime cudnn bench compile peer inference curve profile)
+timed=(rates fusedtime cudnn bench compile peer inference curve candidate profile)
 declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=150 [junit]=200 [verify]=120 [agreement]=150 [compile]=300
-    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240 [curve]=560 [profile]=120)
+    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [peer]=180 [inference]=240 [curve]=560 [profile]=120 [candidate]=60)
 skipped=77
 
 # ---- stages ----------------------------------------------------------------------------------------------------------
@@ -89,6 +90,7 @@ build() {
     local name program
     for name in fused_linear fused_mixer fused_attention; do # with the kernels that were compiled for the tests
         program=("$root/bench/$name.cu" "$work"/kernel_tests/*.cu.o)
+        [ "$name" != fused_attention ] || program+=("$root/bench/attention_row.cu")
         nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_90a,code=sm_90a -I "$root/native/include" \
             -I "$root/cuda-kernels" -o "$work/$name" "${program[@]}" &
     done
@@ -186,6 +188,11 @@ stage_fusedtime() {
     "$work/fused_linear" time && "$work/fused_mixer" && "$work/fused_attention" time
 }
 
+stage_candidate() {
+    has_hopper || return $skipped
+    "$work/fused_attention" row
+}
+
 stage_profile() {
     has_hopper || return $skipped
     local failed=0
@@ -197,16 +204,16 @@ stage_profile() {
     profile attention_sm90_fwd_kernel fused_attention 5
     profile attention_sm90_bwd_queries_kernel fused_attention 5
     profile attention_sm90_bwd_keys_kernel fused_attention 5
-    profile attention_mma_fwd_kernel fused_attention 28 # of 97 positions
-    profile attention_mma_short_bwd_kernel fused_attention 5
+    profile attention_row_fwd_kernel fused_attention 59 row
+    profile attention_mma_short_bwd_kernel fused_attention 5 row
     return $failed
 }
 
-profile() { # KERNEL PROGRAM LAUNCH: one launch of it
+profile() { # KERNEL PROGRAM LAUNCH [ARGUMENT]: one launch of it
     local file=$work/profile/$1
     mkdir -p "$work/profile"
     ncu --section SpeedOfLight --section WarpStateStats --section SourceCounters -k "regex:$1" -s "$3" -c 1 -f -o "$file" \
-        "$work/$2" time >"$file.log" 2>&1 &&
+        "$work/$2" "${4:-time}" >"$file.log" 2>&1 &&
         ncu -i "$file.ncu-rep" --page source --csv >"$file.csv" &&
         ncu -i "$file.ncu-rep" --page details | grep -E "Duration|Throughput|Warp Cycles" &&
         "$python" "$root/bench/gpu_stalls.py" "$file.csv" || { tail -n 3 "$file.log"; failed=1; }
@@ -532,6 +539,7 @@ if [ ${#wanted[@]} = 0 ]; then
     wanted=("${checks[@]}" "${timed[@]}")
     wanted=("${wanted[@]/curve/}")
     wanted=("${wanted[@]/profile/}")
+    wanted=("${wanted[@]/candidate/}")
     [ "$full" = 1 ] || wanted=("${wanted[@]/inference/}")
 fi
 is_wanted() { [[ " ${wanted[*]} " == *" $1 "* ]]; }
@@ -541,7 +549,7 @@ if is_wanted peer || is_wanted inference; then wanted+=(compile); fi
 rm -rf "$work/run"
 prepare
 begin=$SECONDS
-if is_wanted kernels || is_wanted sanitize || is_wanted fused || is_wanted rates || is_wanted fusedtime || is_wanted profile; then
+if is_wanted kernels || is_wanted sanitize || is_wanted fused || is_wanted rates || is_wanted fusedtime || is_wanted profile || is_wanted candidate; then
     if build >"$work/run/build.log" 2>&1; then echo "build: $((SECONDS - begin)) s"; else
         echo "build: FAILED" && tail -n 20 "$work/run/build.log"
         printf 'build\t1\t%s\n' $((SECONDS - begin)) >>"$work/run/stages.tsv"
