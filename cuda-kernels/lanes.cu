@@ -1,17 +1,21 @@
-// lanes.cu: admission of new examples into halted lanes, and the draw of the exploration minimum.
+// lanes.cu: admission of new examples into halted lanes, their random first latents, and the draw of the exploration
+// minimum.
 //
 //   admit    halted lanes: sample rows[step % ring, b], y = y_init, z = z_init at every position, steps = 0; the
 //            others are not touched. A sample is a row of the data set, or a symmetry of one, formed as it is read:
 //            out[r][c] = tokens[in[rows[r]][columns[c]]], with the flag tokens[in[columns[c]][rows[r]]]
+//   random_start  halted lanes: z normal, cut to +-2, of deviation 1, each element a draw of its own (random.cuh)
 //   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
 //
 // Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
 // lanes are spread over devices; and the place in the ring needs no host that says it. The data set stays on the device
 // as bytes; a lane gathers its row, through a record of a few dozen bytes where it is augmented.
 //
-// cost  admit: 2 S D elements written a halted lane, DRAM-bound; a lane that goes on costs one read. explore: nothing
+// cost  admit: 2 S D elements written a halted lane, DRAM-bound; a lane that goes on costs one read. random_start: S D
+//       elements written, bound by the draws. explore: nothing
 
 #include "ops.cuh"
+#include "random.cuh"
 
 namespace trm {
 namespace {
@@ -80,19 +84,23 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-/** Philox4x32-10. */
-__device__ __forceinline__ void philox(uint32_t (&counter)[4], uint32_t key0, uint32_t key1) {
+template <typename T>
+__global__ void __launch_bounds__(THREADS)
+    random_start_kernel(const int32_t* halted, const int32_t* keys, const double* controls, T* z, int64_t B,
+                        int64_t count, uint64_t seed, uint32_t number, bool wide) {
+    const int64_t packs = divide_up(count, PACK);
+    int64_t b, pack;
+    divide(global_thread(), packs, &b, &pack);
+    if (b >= B || halted[b] == 0) return;
+    const Draw draw = {seed, static_cast<uint32_t>(keys == nullptr ? b : keys[b]),
+                       controls == nullptr ? 0 : current_step(controls), number};
+    const int64_t at = pack * PACK;
+    uint32_t w[PACK];
+    words(draw, at, w);
+    Pack<T> values;
 #pragma unroll
-    for (int round = 0; round < 10; round++) {
-        const uint64_t a = static_cast<uint64_t>(0xD2511F53u) * counter[0];
-        const uint64_t b = static_cast<uint64_t>(0xCD9E8D57u) * counter[2];
-        counter[0] = static_cast<uint32_t>(b >> 32) ^ counter[1] ^ key0;
-        counter[1] = static_cast<uint32_t>(b);
-        counter[2] = static_cast<uint32_t>(a >> 32) ^ counter[3] ^ key1;
-        counter[3] = static_cast<uint32_t>(a);
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
-    }
+    for (int i = 0; i < PACK; i++) values.v[i] = from_float<T>(truncated_normal(w[i]));
+    store_pack(z + b * count + at, values, count - at, wide);
 }
 
 __global__ void __launch_bounds__(THREADS)
@@ -103,7 +111,7 @@ __global__ void __launch_bounds__(THREADS)
     const uint64_t step = static_cast<uint64_t>(static_cast<int64_t>(controls[TRM_CTRL_STEP]));
     uint32_t w[4] = {static_cast<uint32_t>(first_lane + b), static_cast<uint32_t>(step),
                      static_cast<uint32_t>(step >> 32), 0};
-    philox(w, static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32));
+    philox(w, seed);
     const double deviate = (static_cast<double>(w[0] >> 5) * 67108864.0 + static_cast<double>(w[1] >> 6)) * 0x1p-53;
     const uint64_t choices = static_cast<uint64_t>(max_steps - 1);
     min_steps[b] = deviate < p ? 2 + static_cast<int32_t>(w[2] * choices >> 32) : 0;
@@ -148,6 +156,21 @@ int ops::explore(const double* controls, int32_t* min_steps, int64_t B, int64_t 
                 static_cast<long long>(B), max_steps, static_cast<long long>(first_lane));
     return launch("explore", explore_kernel, divide_up(B, THREADS), THREADS, 0, stream, controls, min_steps, B,
                   first_lane, static_cast<uint64_t>(seed), p, max_steps);
+}
+
+int ops::random_start(const int32_t* halted, const int32_t* keys, const double* controls, void* z, int64_t B,
+                      int64_t count, int64_t seed, int32_t draw, int32_t dtype, trm_stream stream) {
+    TRM_REQUIRE(halted != nullptr && z != nullptr, "random_start: halted or z is NULL");
+    TRM_REQUIRE(B > 0 && count > 0 && draw > 0, "random_start: B=%lld count=%lld draw=%d must be positive",
+                static_cast<long long>(B), static_cast<long long>(count), draw);
+    TRM_REQUIRE_DTYPE("random_start", dtype);
+    const int64_t blocks = divide_up(B * divide_up(count, PACK), THREADS);
+    const bool wide = count % PACK == 0 && aligned(16, z);
+    if (dtype == TRM_F32)
+        return launch("random_start", random_start_kernel<float>, blocks, THREADS, 0, stream, halted, keys, controls,
+                      static_cast<float*>(z), B, count, static_cast<uint64_t>(seed), static_cast<uint32_t>(draw), wide);
+    return launch("random_start", random_start_kernel<bf16>, blocks, THREADS, 0, stream, halted, keys, controls,
+                  static_cast<bf16*>(z), B, count, static_cast<uint64_t>(seed), static_cast<uint32_t>(draw), wide);
 }
 
 }  // namespace trm

@@ -91,6 +91,9 @@ trm_backend build() {
     table.embed_bwd = ops::embed_bwd;
     table.admit = ops::admit;
     table.explore = ops::explore;
+    table.relax = ops::relax;
+    table.relax_bwd = ops::relax_bwd;
+    table.random_start = ops::random_start;
     table.halt_head = ops::halt_head;
     table.halt_head_bwd = ops::halt_head_bwd;
     table.token_loss = ops::token_loss;

@@ -30,7 +30,7 @@
 extern "C" {
 #endif
 
-#define TRM_ABI_VERSION 3
+#define TRM_ABI_VERSION 4
 
 enum { TRM_OK = 0, TRM_EINVAL = 1, TRM_EDEVICE = 2 };
 enum { TRM_F32 = 0, TRM_BF16 = 1 };
@@ -235,6 +235,25 @@ typedef struct trm_backend {
      *  2 + ((uint64) w2 (max_steps - 1) >> 32). */
     int (*explore)(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
                    int32_t max_steps, trm_stream stream);
+
+    /* ---- equilibrium-style training ---------------------------------------------------------------------------- */
+
+    /** What follows draws for element e of a lane's latent: w = word e % 4 of Philox4x32-10 with key (seed low, seed high)
+     *  and counter (e / 4, lane, step low, draw), and u = (w + 1/2) / 2^32. The step is that in controls; draw >= 1 tells
+     *  the draws of a step apart (explore has 0). Values are formed in float32. */
+
+    /** An update of a latent, damped and with noise: state = (1 - lambda) state + lambda f + sigma eps, rounded once, with
+     *  eps = Phi^-1(u) standard normal, the lane being first_lane + b. f, state [B, count], other memory; sigma = 0 draws
+     *  nothing, and controls may be NULL. */
+    int (*relax)(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane,
+                 int64_t seed, int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream stream);
+    /** d: in the gradient of the new state, out that of the old, d = (1 - lambda) d; d_f = lambda d. d, d_f [count], other
+     *  memory. */
+    int (*relax_bwd)(void* d, void* d_f, int64_t count, double lambda, int32_t dtype, trm_stream stream);
+    /** z of halted lanes = the normal law cut to +-2, of deviation 1: Phi^-1(1/2 + (u - 1/2) P(|eps| < 2)) / 0.8796...
+     *  halted [B], z [B, count]. keys [B] int32 number the lanes, NULL: lane b is b. controls NULL: step 0. */
+    int (*random_start)(const int32_t* halted, const int32_t* keys, const double* controls, void* z, int64_t B,
+                        int64_t count, int64_t seed, int32_t draw, int32_t dtype, trm_stream stream);
 
     /* ---- heads and losses -------------------------------------------------------------------------------------- */
 

@@ -16,8 +16,9 @@
 #define TRM_OPERATIONS(X)                                                                                            \
     X(zero) X(copy) X(cast_bf16) X(permute_lanes) X(add) X(add_into) X(add_rms_norm) X(add_rms_norm_bwd)             \
     X(add_rms_norm_positions) X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(attention) X(attention_bwd)    \
-    X(rotary) X(rotary_bwd) X(embed) X(embed_bwd) X(admit) X(explore) X(halt_head) X(halt_head_bwd) X(token_loss)    \
-    X(halt) X(continue_loss) X(metrics) X(advance) X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
+    X(rotary) X(rotary_bwd) X(embed) X(embed_bwd) X(admit) X(explore) X(relax) X(relax_bwd) X(random_start)          \
+    X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(metrics) X(advance)                       \
+    X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
 #define TRM_PRODUCTS(X) X(linear) X(linear_bwd_x) X(linear_bwd_w) X(mix) X(mix_bwd_x) X(mix_bwd_w)
 #define TRM_FUSED(X)                                                                                                 \
     X(position_mlp) X(position_mlp_bwd) X(channel_mlp) X(channel_mlp_bwd) X(linear_swiglu)     \

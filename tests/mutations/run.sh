@@ -3,7 +3,7 @@
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
 # the copy `mvn verify` rebuilds what changed and runs the numerical tests: the recorded cases, every operation alone,
-# deep supervision, recomputation, recorded steps. Left out are the other tests, the repetition under other instruction
+# deep supervision, recomputation, recorded steps, relaxed updates. Left out are the other tests, the repetition under other instruction
 # sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
 # finish is an error, never a catch. Exit status 1 unless all are caught.
 set -euo pipefail
@@ -18,7 +18,7 @@ mkdir "$tree"
 tar -C "$root" --exclude=./target --exclude=./.git --exclude=./runs -cf - . | tar -C "$tree" -xf -
 cd "$tree"
 
-tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest'
+tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest,trm/train/EquilibriumTest'
 ops=native/cpu/ops
 java=src/main/java/trm
 passed=0
@@ -109,6 +109,11 @@ mutate dx-lacks-first-share $java/model/LatentRecursion.java \
 mutate answer-from-question $java/model/LatentRecursion.java 's|latents.get(then.own().get(0))|x|'
 mutate sum-not-formed-again $java/model/LatentRecursion.java 's|^            injected = null;||'
 mutate gradients-of-one-reader $java/model/LatentRecursion.java 's|kernels.add(d, dRead, d);||'
+mutate kept-share-has-no-gradient $java/model/LatentRecursion.java 's|kernels.add(sum, dOut, sum);|kernels.copy(dOut, sum);|'
+mutate one-noise-for-all-updates $java/model/LatentRecursion.java 's|firstLane, draw + k);|firstLane, draw);|'
+mutate noise-of-the-first-part $java/model/Model.java 's|(long) part \* sizes.lanes()|0|'
+mutate starts-by-lane $java/train/EvaluationLanes.java \
+    's|kernels.randomStart(lanes, ring.rows(), STARTS);|kernels.randomStart(lanes, null, STARTS);|'
 mutate two-latents-admitted $java/device/Kernels.java 's|i <= last; i += 2|i < 2; i += 2|'
 mutate transformer-halts-by-sign $java/config/ArchConfig.java \
     's|return noActContinue \&\& name != Architecture.TRANSFORMER;|return noActContinue;|'
@@ -178,6 +183,8 @@ mutate record-may-wait $java/device/cpu/CpuBackend.java 's|kernels.recording().r
 mutate record-of-other-examples $java/train/EvaluationLanes.java 's|repeated.forget();||'
 mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
+mutate kept-share-squared $ops/relax.cpp 's|store(d + at + i, keep \* g, k);|store(d + at + i, keep * keep * g, k);|'
+mutate starts-are-not-rescaled $ops/random.h 's|(1.0f / deviation)|(deviation / deviation)|'
 mutate halt-after-minimum $ops/halt.cpp 's|step >= min_steps\[b\]|step > min_steps[b]|'
 mutate halt-accuracy-strict $ops/halt.cpp 's|(q\[2 \* b\] >= 0) ==|(q[2 * b] > 0) ==|'
 mutate ema-of-gradient $ops/adam.cpp 's|new_share \* value|new_share * grad|'

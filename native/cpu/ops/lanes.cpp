@@ -1,14 +1,17 @@
-// lanes.cpp: admission of new examples into halted lanes, and the draw of the exploration minimum.
+// lanes.cpp: admission of new examples into halted lanes, their random first latents, and the draw of the exploration
+// minimum.
 //
 //   admit    halted lanes: sample rows[step % ring, b], y = y_init, z = z_init at every position, steps = 0; the
 //            others are not touched. A sample is a row of the data set, or a symmetry of one, formed as it is read:
 //            out[r][c] = tokens[in[rows[r]][columns[c]]], with the flag tokens[in[columns[c]][rows[r]]]
+//   random_start  halted lanes: z normal, cut to +-2, of deviation 1, each element a draw of its own (random.h)
 //   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
 //
 // Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
 // lanes are spread over devices; and the place in the ring needs no host that says it.
 //
-// cost  admit: 2 S D stores a halted lane, a lane a task; explore: nothing
+// cost  admit: 2 S D stores a halted lane, a lane a task; random_start: some 10 ns an element; explore: nothing
+#include "random.h"
 #include "ops.h"
 
 namespace trm {
@@ -79,18 +82,6 @@ int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8
     return TRM_OK;
 }
 
-static void philox(uint32_t counter[4], uint32_t key0, uint32_t key1) {
-    for (int round = 0; round < 10; round++) {
-        const uint64_t a = (uint64_t) 0xD2511F53u * counter[0], b = (uint64_t) 0xCD9E8D57u * counter[2];
-        counter[0] = (uint32_t) (b >> 32) ^ counter[1] ^ key0;
-        counter[1] = (uint32_t) b;
-        counter[2] = (uint32_t) (a >> 32) ^ counter[3] ^ key1;
-        counter[3] = (uint32_t) a;
-        key0 += 0x9E3779B9u;
-        key1 += 0xBB67AE85u;
-    }
-}
-
 int explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
             int32_t max_steps, trm_stream) {
     TRM_REQUIRE(controls != nullptr && min_steps != nullptr, "explore: controls or min_steps is NULL");
@@ -99,10 +90,39 @@ int explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first
     const uint64_t step = (uint64_t) (int64_t) controls[TRM_CTRL_STEP], key = (uint64_t) seed;
     for (int64_t b = 0; b < B; b++) {
         uint32_t w[4] = {(uint32_t) (first_lane + b), (uint32_t) step, (uint32_t) (step >> 32), 0};
-        philox(w, (uint32_t) key, (uint32_t) (key >> 32));
+        philox(w, key);
         const double deviate = ((double) (w[0] >> 5) * 67108864.0 + (double) (w[1] >> 6)) * 0x1p-53;
         min_steps[b] = deviate < p ? 2 + (int32_t) ((uint64_t) w[2] * (uint64_t) (max_steps - 1) >> 32) : 0;
     }
+    return TRM_OK;
+}
+
+template <class T>
+static void start_lane(const Draw& draw, T* z, int64_t count) {
+    alignas(64) float values[1024];
+    for (int64_t from = 0; from < count; from += 1024) {
+        const int64_t n = least(1024, count - from);
+        deviates(draw, from, values, n, [](uint32_t w) TRM_LAMBDA { return truncated_normal(w); });
+        const float* v = values;
+        vectors(n, [=](int64_t i, int k) TRM_LAMBDA { store(z + from + i, load(v + i, k), k); });
+    }
+}
+
+int random_start(const int32_t* halted, const int32_t* keys, const double* controls, void* z, int64_t B, int64_t count,
+                 int64_t seed, int32_t draw, int32_t dtype, trm_stream) {
+    TRM_REQUIRE(halted != nullptr && z != nullptr, "random_start: halted or z is NULL");
+    TRM_REQUIRE(B > 0 && count > 0 && draw > 0, "random_start: B=%lld count=%lld draw=%d must be positive", (long long) B,
+                (long long) count, draw);
+    TRM_REQUIRE_DTYPE(dtype);
+    const uint32_t step = controls == nullptr ? 0 : (uint32_t) (int64_t) controls[TRM_CTRL_STEP];
+    parallel_for(B, 10.0 * (double) count, [=](int64_t b) {
+        if (halted[b] == 0) return;
+        const Draw own = {(uint64_t) seed, (uint32_t) (keys == nullptr ? b : keys[b]), step, (uint32_t) draw};
+        if (dtype == TRM_F32)
+            start_lane(own, (float*) z + b * count, count);
+        else
+            start_lane(own, (bf16*) z + b * count, count);
+    });
     return TRM_OK;
 }
 

@@ -34,6 +34,9 @@ void TRM_PASTE(fill_ops_, TRM_ISA)(trm_backend* table) {
     table->embed_bwd = TRM_ISA::embed_bwd;
     table->admit = TRM_ISA::admit;
     table->explore = TRM_ISA::explore;
+    table->relax = TRM_ISA::relax;
+    table->relax_bwd = TRM_ISA::relax_bwd;
+    table->random_start = TRM_ISA::random_start;
     table->halt_head = TRM_ISA::halt_head;
     table->halt_head_bwd = TRM_ISA::halt_head_bwd;
     table->token_loss = TRM_ISA::token_loss;

@@ -55,6 +55,11 @@ int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8
           int32_t side, int32_t V, int32_t dtype, trm_stream stream);
 int explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
             int32_t max_steps, trm_stream stream);
+int relax(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane, int64_t seed,
+          int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream stream);
+int relax_bwd(void* d, void* d_f, int64_t count, double lambda, int32_t dtype, trm_stream stream);
+int random_start(const int32_t* halted, const int32_t* keys, const double* controls, void* z, int64_t B, int64_t count,
+                 int64_t seed, int32_t draw, int32_t dtype, trm_stream stream);
 int halt_head(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D, int32_t dtype,
               trm_stream stream);
 int halt_head_bwd(const float* dq, const void* y, const void* w, void* dy, float* dw, float* d_bias, int64_t B,

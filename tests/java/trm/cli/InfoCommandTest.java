@@ -90,6 +90,26 @@ class InfoCommandTest {
         assertEquals(sum, json.get("model_bytes").asLong());
     }
 
+    @Test
+    void equilibrium(@TempDir Path temp) throws IOException {
+        Path file = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("absent"));
+        Files.writeString(
+                file,
+                "data_shape: {seq_len: 16, vocab_size: 6, num_puzzle_identifiers: 1}\n",
+                java.nio.file.StandardOpenOption.APPEND);
+        String plain = Trm.execute("info", file).assertDone().out();
+        assertTrue(!plain.contains("equilibrium"), plain);
+        Trm.Result result = Trm.execute("info", file, "arch.relaxation=0.95", "arch.random_start=true", "--json")
+                .assertDone();
+        assertTrue(
+                result.out().contains("equilibrium    relaxation 0.95, latent noise 0.0, random starts"), result.out());
+        assertEquals(0.95, result.json().get("relaxation").asDouble());
+        assertEquals(0, result.json().get("latent_noise").asDouble());
+        assertTrue(result.json().get("random_start").asBoolean());
+        Trm.execute("info", file, "arch.relaxation=2").assertFails(2, "arch.relaxation is 2.0: must be above 0");
+        Trm.execute("info", file, "arch.latent_nose=2").assertFails(2, "arch.latent_nose", "arch.latent_noise");
+    }
+
     /** Published figures: 5 and 7 million parameters of TRM, 27 million of HRM and the transformer, and their depths. */
     @ParameterizedTest
     @CsvSource({

@@ -53,7 +53,8 @@ class ConfigLoaderTest {
                         16,
                         0.1,
                         LossType.STABLEMAX,
-                        "bfloat16"),
+                        "bfloat16",
+                        Equilibrium.NONE),
                 config.arch());
         assertEquals(768, config.globalBatchSize());
         assertEquals(1e-4, config.lr());
@@ -390,7 +391,8 @@ class ConfigLoaderTest {
                     16,
                     0.1,
                     LossType.STABLEMAX,
-                    "bfloat16");
+                    "bfloat16",
+                    Equilibrium.NONE);
             TrainConfig expected = new TrainConfig(
                     arch,
                     List.of("data/sudoku-extreme-1k-aug-1000"),

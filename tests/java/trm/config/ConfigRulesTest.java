@@ -38,6 +38,12 @@ class ConfigRulesTest {
                         + " 16 x 512 = 8192",
                 "arch.halt_max_steps=0 | arch.halt_max_steps is 0: must be at least 1",
                 "arch.halt_exploration_prob=1.1 | arch.halt_exploration_prob is 1.1: must lie between 0 and 1",
+                "arch.relaxation=0 | arch.relaxation is 0.0: must be above 0 and at most 1, where 1 takes what the network"
+                        + " puts out as it is",
+                "arch.relaxation=1.1 | arch.relaxation is 1.1: must be above 0 and at most 1, where 1 takes what the"
+                        + " network puts out as it is",
+                "arch.latent_noise=-0.1 | arch.latent_noise is -0.1: must be a finite number, at least 0",
+                "arch.random_start=maybe | arch.random_start is maybe; expected true or false",
                 "global_batch_size=0 | global_batch_size is 0: must be at least 1",
                 "global_batch_size=1048577 | global_batch_size is 1048577: must be at most 1048576",
                 "eval_batch_size=1048577 | eval_batch_size is 1048577: must be at most 1048576",

@@ -263,7 +263,7 @@ class LanesTest extends KernelTest {
     }
 
     /** Philox4x32-10 as Salmon et al. 2011 define it, on four words and two keys. */
-    private static int[] philox(int[] counter, int key0, int key1) {
+    static int[] philox(int[] counter, int key0, int key1) {
         int[] c = counter.clone();
         for (int round = 0; round < 10; round++) {
             long a = (c[0] & 0xffffffffL) * 0xD2511F53L;

@@ -26,6 +26,7 @@ public final class TestDevice {
                     AttentionTest.class,
                     EmbeddingTest.class,
                     LanesTest.class,
+                    RelaxTest.class,
                     LossTest.class,
                     OptimizerTest.class)
             .map(Class::getName)

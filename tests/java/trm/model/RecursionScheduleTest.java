@@ -77,6 +77,8 @@ class RecursionScheduleTest {
         "arch=trm_hier6 arch.H_cycles=1 arch.L_cycles=1, SUM SUM, false",
         "arch=hrm arch.H_cycles=1, SUM ADD_INJECTED ADD_OWN, false",
         "arch=transformers_baseline, SUM, false",
+        "arch=trm arch.H_cycles=1 arch.L_cycles=2 arch.relaxation=0.9, SUM SUM SUM, false",
+        "arch=trm_singlez arch.H_cycles=1 arch.L_cycles=2 arch.latent_noise=0.1, SUM SUM SUM, false",
     })
     void linksOfEachSystem(String overrides, String links, boolean readsAll) {
         RecursionSchedule schedule = RecursionSchedule.of(arch(overrides));

@@ -239,6 +239,13 @@ class DeepSupervisionTest {
         nextPassIsTheNextStep(Frozen.of(system, false), Frozen.of(system, !system.equals("hrm")));
     }
 
+    @Test
+    void nextPassOfRelaxedUpdatesIsTheNextStep() {
+        nextPassIsTheNextStep(
+                new Frozen(true, false, HALT_MAX, "arch.relaxation=0.8"),
+                new Frozen(true, true, HALT_MAX, "arch.relaxation=0.8"));
+    }
+
     private static void nextPassIsTheNextStep(Frozen with, Frozen without) {
         try (Frozen continued = with;
                 Frozen plain = without) {

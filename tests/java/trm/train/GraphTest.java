@@ -232,6 +232,17 @@ public class GraphTest {
         assertReplayed(config(false, true, "float32", Systems.overrides(system)));
     }
 
+    /** Their noise and random starts follow the step number on the device. */
+    @ParameterizedTest
+    @ValueSource(strings = {"trm", "several_z"})
+    void replayedStepsWithNoise(String system) {
+        assertReplayed(config(
+                false,
+                true,
+                "float32",
+                Systems.overrides(system, "arch.relaxation=0.9", "arch.latent_noise=0.1", "arch.random_start=true")));
+    }
+
     private static void assertReplayed(TrainConfig config) {
         Map<String, ByteBuffer> eager = train(config, false);
         Map<String, ByteBuffer> replayed = train(config, true);

@@ -92,6 +92,13 @@ public class RecomputeTest {
                 new String[] {"arch.mlp_t=false", "arch.hidden_size=32", "dtype=bfloat16"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.no_ACT_continue=false"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.L_layers=1"},
+                new String[] {
+                    "arch.mlp_t=true",
+                    "arch.hidden_size=24",
+                    "arch.relaxation=0.9",
+                    "arch.latent_noise=0.1",
+                    "arch.random_start=true"
+                },
                 new String[] {"arch.mlp_t=false", "arch.hidden_size=24", "arch.L_layers=3", "arch.L_cycles=1"});
     }
 

@@ -17,6 +17,7 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.ConfigException;
 import trm.config.ConfigLoader;
+import trm.config.Equilibrium;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.device.Arena;
@@ -86,7 +87,7 @@ final class InfoCommand implements Callable<Integer> {
         if (config != null) {
             Map<String, Object> plan = plan(config);
             result.putAll(plan);
-            print(plan);
+            print(plan, config.arch().equilibrium());
         }
         if (json) {
             Cli.json(result);
@@ -161,6 +162,9 @@ final class InfoCommand implements Callable<Integer> {
             plan.put("puzzle_embedding_values", table == null ? 0 : table.count());
             plan.put("depth", RecursionSchedule.depth(config.arch()));
             plan.put("forward_passes", config.arch().hasContinueLoss() ? 2 : 1);
+            plan.put("relaxation", config.arch().equilibrium().relaxation());
+            plan.put("latent_noise", config.arch().equilibrium().latentNoise());
+            plan.put("random_start", config.arch().equilibrium().randomStart());
             plan.put("flops_per_step", sizes.flops(true));
             Long steps = steps(config);
             plan.put("steps", steps);
@@ -212,7 +216,7 @@ final class InfoCommand implements Callable<Integer> {
         }
     }
 
-    private static void print(Map<String, Object> plan) {
+    private static void print(Map<String, Object> plan, Equilibrium equilibrium) {
         line(
                 "model",
                 String.format(
@@ -234,6 +238,12 @@ final class InfoCommand implements Callable<Integer> {
                         (int) plan.get("forward_passes"),
                         plan.get("forward_passes").equals(1) ? "pass" : "passes",
                         (int) plan.get("depth")));
+        if (!equilibrium.equals(Equilibrium.NONE)) {
+            line(
+                    "equilibrium",
+                    "relaxation " + equilibrium.relaxation() + ", latent noise " + equilibrium.latentNoise() + ", "
+                            + (equilibrium.randomStart() ? "random starts" : "one start"));
+        }
         line(
                 "whole run",
                 plan.get("steps") == null

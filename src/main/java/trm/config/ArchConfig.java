@@ -27,6 +27,7 @@ import java.util.List;
  * @param haltExplorationProb probability of drawing a least number of steps
  * @param lossType {@code loss.loss_type}
  * @param dtype compute type, {@code float32} or {@code bfloat16}; {@code forward_dtype}
+ * @param equilibrium how a latent takes what the network puts out, and where it starts
  */
 public record ArchConfig(
         Architecture name,
@@ -50,7 +51,8 @@ public record ArchConfig(
         int haltMaxSteps,
         double haltExplorationProb,
         LossType lossType,
-        String dtype) {
+        String dtype,
+        Equilibrium equilibrium) {
 
     /** A network f: its name in checkpoints, and how many blocks it has. */
     public record Network(String name, int layers) {}
@@ -83,6 +85,7 @@ public record ArchConfig(
                 "transformers_baseline has no continue loss; leave it out, or true");
         Check.present("arch.loss.loss_type", lossType);
         Check.oneOf("arch.forward_dtype", dtype, List.of("float32", "bfloat16"));
+        Check.present("arch.relaxation", equilibrium);
         if (!mlpT) {
             Check.that(
                     heads <= hiddenSize,

@@ -88,7 +88,10 @@ public final class ConfigLoader {
             "halt_exploration_prob",
             "loss",
             "loss_type",
-            "forward_dtype");
+            "forward_dtype",
+            "relaxation",
+            "latent_noise",
+            "random_start");
     private static final List<String> LOSS = List.of("name", "loss_type");
     private static final List<String> SHAPE = List.of("seq_len", "vocab_size", "num_puzzle_identifiers");
 
@@ -388,7 +391,11 @@ public final class ConfigLoader {
                         LossType.STABLEMAX,
                         "stablemax_cross_entropy or softmax_cross_entropy",
                         ConfigLoader::lossType),
-                arch.string("forward_dtype", "bfloat16"));
+                arch.string("forward_dtype", "bfloat16"),
+                new Equilibrium(
+                        arch.number("relaxation", Equilibrium.NONE.relaxation()),
+                        arch.number("latent_noise", Equilibrium.NONE.latentNoise()),
+                        arch.bool("random_start", Equilibrium.NONE.randomStart())));
     }
 
     private static PosEncodings positions(String text) {
@@ -503,6 +510,9 @@ public final class ConfigLoader {
         yaml.append("  loss:\n");
         line(yaml, "    loss_type", arch.lossType().name().toLowerCase(Locale.ROOT) + "_cross_entropy");
         line(yaml, "  forward_dtype", arch.dtype());
+        line(yaml, "  relaxation", arch.equilibrium().relaxation());
+        line(yaml, "  latent_noise", arch.equilibrium().latentNoise());
+        line(yaml, "  random_start", arch.equilibrium().randomStart());
         List<String> paths = new ArrayList<>();
         config.dataPaths().forEach(path -> paths.add(quoted(path)));
         line(yaml, "data_paths", "[" + String.join(", ", paths) + "]");

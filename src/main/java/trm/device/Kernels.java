@@ -1048,6 +1048,76 @@ public final class Kernels {
                 "explore");
     }
 
+    /**
+     * What random numbers on the device depend on, besides lane, place and number of the draw.
+     *
+     * @param controls [CONTROLS] float64, whose step it is; null for step 0
+     */
+    public record Draws(Tensor controls, long seed) {}
+
+    /**
+     * state = (1 - lambda) state + lambda f + sigma eps, f and state [B, ...] of one type, eps ~ N(0, 1).
+     *
+     * @param draws may be null where sigma is 0
+     * @param firstLane number of the first of these lanes in the whole batch
+     * @param draw at least 1, of its own for each draw of a step; {@link #randomStart} takes as many as there are latents
+     */
+    public void relax(Tensor f, Tensor state, double lambda, double sigma, Draws draws, long firstLane, int draw) {
+        long lanes = state.shape().dim(0);
+        Dtype t = state.dtype();
+        check(
+                table.relax(
+                        ptr(f, t, state.count(), "relax: f"),
+                        ptr(state),
+                        sigma == 0 ? 0 : ptr(draws.controls(), Dtype.F64, CONTROLS, "relax: controls"),
+                        lanes,
+                        state.count() / lanes,
+                        firstLane,
+                        sigma == 0 ? 0 : draws.seed(),
+                        draw,
+                        lambda,
+                        sigma,
+                        t.code(),
+                        stream()),
+                "relax",
+                3 * state.bytes());
+    }
+
+    /** dF = lambda d, then d = (1 - lambda) d: from the gradient of the new state those of f and of the old state. */
+    public void relaxBwd(Tensor d, Tensor dF, double lambda) {
+        Dtype t = d.dtype();
+        check(
+                table.relax_bwd(ptr(d), ptr(dF, t, d.count(), "relax_bwd: d_f"), d.count(), lambda, t.code(), stream()),
+                "relax_bwd",
+                3 * d.bytes());
+    }
+
+    /**
+     * Random latents for halted lanes, after {@link #admit} gave them the initial ones: normal, cut to two deviations, of
+     * deviation 1. Draws 1, 2, ... are those of the first, second, ... latent.
+     *
+     * @param keys [B] int32, what stands for a lane in its draws; null for its number
+     */
+    public void randomStart(Lanes lanes, Tensor keys, Draws draws) {
+        for (int i = 0; i < lanes.latents().size(); i++) {
+            Tensor z = lanes.latents().get(i);
+            long n = z.shape().dim(0);
+            check(
+                    table.random_start(
+                            ptr(lanes.halted(), Dtype.I32, n, "random_start: halted"),
+                            optional(keys, Dtype.I32, n, "random_start: keys"),
+                            optional(draws.controls(), Dtype.F64, CONTROLS, "random_start: controls"),
+                            ptr(z),
+                            n,
+                            z.count() / n,
+                            draws.seed(),
+                            1 + i,
+                            z.dtype().code(),
+                            stream()),
+                    "random_start");
+        }
+    }
+
     /** q [B, 2] float32 from y [B, S, D]. */
     public void haltHead(Tensor y, Tensor w, Tensor bias, Tensor q) {
         long n = y.shape().dim(0);

@@ -481,6 +481,40 @@ public final class NativeOps {
                 int maxSteps,
                 @Cast("trm_stream") long stream);
 
+        public native int relax(
+                @Cast("const void*") long f,
+                @Cast("void*") long state,
+                @Cast("const double*") long controls,
+                @Cast("int64_t") long B,
+                @Cast("int64_t") long count,
+                @Cast("int64_t") long firstLane,
+                @Cast("int64_t") long seed,
+                int draw,
+                double lambda,
+                double sigma,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int relax_bwd(
+                @Cast("void*") long d,
+                @Cast("void*") long dF,
+                @Cast("int64_t") long count,
+                double lambda,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
+        public native int random_start(
+                @Cast("const int32_t*") long halted,
+                @Cast("const int32_t*") long keys,
+                @Cast("const double*") long controls,
+                @Cast("void*") long z,
+                @Cast("int64_t") long B,
+                @Cast("int64_t") long count,
+                @Cast("int64_t") long seed,
+                int draw,
+                int dtype,
+                @Cast("trm_stream") long stream);
+
         public native int halt_head(
                 @Cast("const void*") long y,
                 @Cast("const void*") long w,

@@ -48,13 +48,20 @@ public final class Model {
      * @param sizes of the whole batch
      * @param parts that it comes in
      * @param recompute what its backward pass forms again
+     * @param draws of the noise on its latents, where it has such
      */
     public static Model forTraining(
-            Backend backend, Arena arena, ModelSizes sizes, int parts, Recompute recompute, Parameters parameters) {
-        return new Model(backend, arena, sizes, parts, recompute, parameters, parameters.weights(), true);
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            int parts,
+            Recompute recompute,
+            Parameters parameters,
+            Kernels.Draws draws) {
+        return new Model(backend, arena, sizes, parts, recompute, parameters, parameters.weights(), true, draws);
     }
 
-    /** A model that only runs forward, on {@code weights}. */
+    /** A model that only runs forward, on {@code weights}, without noise. */
     public static Model forEvaluation(
             Backend backend, Arena arena, ModelSizes sizes, Parameters parameters, Parameters.WeightSet weights) {
         return forEvaluation(backend, arena, sizes, 1, parameters, weights);
@@ -68,7 +75,7 @@ public final class Model {
             int parts,
             Parameters parameters,
             Parameters.WeightSet weights) {
-        return new Model(backend, arena, sizes, parts, Recompute.NONE, parameters, weights, false);
+        return new Model(backend, arena, sizes, parts, Recompute.NONE, parameters, weights, false, null);
     }
 
     private Model(
@@ -79,7 +86,8 @@ public final class Model {
             Recompute recompute,
             Parameters parameters,
             Parameters.WeightSet weights,
-            boolean training) {
+            boolean training,
+            Kernels.Draws draws) {
         this.kernels = backend.kernels();
         this.sizes = whole.withLanes(whole.lanes() / parts);
         this.parameters = parameters;
@@ -100,7 +108,7 @@ public final class Model {
                 rotary(backend, arena, sizes),
                 scratch,
                 recompute);
-        recursion = new LatentRecursion(kernels, arena, sizes, step, training);
+        recursion = new LatentRecursion(kernels, arena, sizes, step, training, draws);
         x = arena.tensor(Layout.SCRATCH, "x", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
         logits = arena.tensor(
                 Layout.SCRATCH, "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
@@ -181,7 +189,7 @@ public final class Model {
     /** {@link #forward(Kernels.Lanes, int)} without the logits. */
     public void forwardHalting(Kernels.Lanes lanes, int part) {
         kernels.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
-        recursion.forward(x, lanes.latents());
+        recursion.forward(x, lanes.latents(), (long) part * sizes.lanes());
         kernels.phase("heads, losses");
         kernels.haltHead(lanes.y(), qHead, qBias, qParts[part]);
     }

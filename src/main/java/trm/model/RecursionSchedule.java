@@ -33,13 +33,13 @@ public final class RecursionSchedule {
      * @param withInput whether x is the last of what is injected
      */
     public record Update(int network, int target, List<Integer> own, List<Integer> injected, boolean withInput) {
-        private boolean reads(int latent) {
+        boolean reads(int latent) {
             return own.contains(latent) || injected.contains(latent);
         }
 
-        /** Whether what is injected is one tensor, not a sum that has to be formed. */
-        boolean injectsOne() {
-            return injected.size() + (withInput ? 1 : 0) == 1;
+        /** Tensors that are injected: where more than one, their sum has to be formed. */
+        int injects() {
+            return injected.size() + (withInput ? 1 : 0);
         }
 
         boolean injectsSameAs(Update other) {
@@ -62,12 +62,14 @@ public final class RecursionSchedule {
     private final List<Update> cycle;
     private final int updates;
     private final int recorded;
+    private final boolean relaxed; // a latent does not become what the network puts out
 
-    private RecursionSchedule(List<Update> cycle, int cycles, int recorded) {
+    private RecursionSchedule(List<Update> cycle, int cycles, int recorded, boolean relaxed) {
         this.cycle = cycle;
         this.updates = cycle.size() * cycles;
         this.recorded = recorded;
-        for (int k = updates - recorded; k < updates - 1; k++) {
+        this.relaxed = relaxed;
+        for (int k = updates - recorded; k < updates - 1 && !relaxed; k++) {
             requireReadAtOnce(k);
         }
         readsAllRecorded(); // or only the last
@@ -95,7 +97,11 @@ public final class RecursionSchedule {
             }
         }
         boolean two = arch.gradient() == GradientSpan.ONE_STEP && arch.name() != Architecture.TRANSFORMER;
-        return new RecursionSchedule(List.copyOf(cycle), arch.cycles(), two ? 2 : cycle.size());
+        return new RecursionSchedule(
+                List.copyOf(cycle),
+                arch.cycles(),
+                two ? 2 : cycle.size(),
+                arch.equilibrium().relaxes());
     }
 
     /** Blocks that a forward pass applies one after the other: n_layers (n + 1) T where all updates share a network. */
@@ -121,9 +127,12 @@ public final class RecursionSchedule {
         return cycle.get(k % cycle.size());
     }
 
-    /** How the input of update k comes about from what the one before it puts out; the first one's are all summed. */
+    /**
+     * How the input of update k comes about from what the one before it puts out; the first one's are all summed, and so
+     * are all where a latent does not become what the network puts out.
+     */
     public Link link(int k) {
-        if (k == 0) {
+        if (k == 0 || relaxed) {
             return Link.SUM;
         }
         Update u = update(k);
@@ -160,6 +169,11 @@ public final class RecursionSchedule {
             throw new IllegalStateException("recorded updates read neither all nor the last of those before them");
         }
         return !last;
+    }
+
+    /** Whether a recorded update before k writes a latent, so that what k reads of it has a gradient. */
+    boolean recordedBefore(int k, int latent) {
+        return IntStream.range(updates - recorded, k).anyMatch(j -> update(j).target() == latent);
     }
 
     private boolean rewritten(int j, int k) {

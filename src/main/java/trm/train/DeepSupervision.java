@@ -36,6 +36,7 @@ public final class DeepSupervision implements AutoCloseable {
     private final NextPass next; // null without the continue loss
     private final MicroBatch[] parts;
     private final Kernels.Schedule schedule;
+    private final Kernels.Draws draws;
     private final Kernels.Adam adam;
     private final RowRing ring;
     private final RepeatedStep repeated;
@@ -92,7 +93,9 @@ public final class DeepSupervision implements AutoCloseable {
         this.data = data;
         arena.turn("training step");
         int count = Math.max(1, config.microBatches());
-        model = Model.forTraining(backend, arena, sizes, count, config.recompute(), parameters);
+        controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
+        draws = new Kernels.Draws(controls, config.seed());
+        model = Model.forTraining(backend, arena, sizes, count, config.recompute(), parameters, draws);
         lanes = LaneTensors.lanes(arena, sizes, LaneTensors.LASTING);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, true);
@@ -100,7 +103,6 @@ public final class DeepSupervision implements AutoCloseable {
                 ? NextPass.allocate(backend, arena, sizes, count, parameters, lanes)
                 : null;
         minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
-        controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
         metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
         parts = new MicroBatch[count];
         for (int i = 0; i < count; i++) {
@@ -163,6 +165,9 @@ public final class DeepSupervision implements AutoCloseable {
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
         kernels.admit(ring.rows(), controls, data, parameters.latentInits(), lanes);
+        if (config.arch().equilibrium().randomStart()) {
+            kernels.randomStart(lanes, null, draws);
+        }
         for (int i = 0; i < parts.length; i++) {
             forwardBackward(parts[i], i);
         }

@@ -17,9 +17,12 @@ import trm.model.Parameters;
  * have in common.
  */
 final class EvaluationLanes implements AutoCloseable {
+    private static final Kernels.Draws STARTS = new Kernels.Draws(null, 0); // the same in all evaluations
+
     private final Backend backend;
     private final Kernels kernels;
     private final Parameters parameters;
+    private final boolean randomStart;
     private final Model model;
     private final Kernels.Lanes lanes;
     private final Kernels.TokenResults tokens;
@@ -61,6 +64,7 @@ final class EvaluationLanes implements AutoCloseable {
         this.backend = backend;
         this.kernels = backend.kernels();
         this.parameters = parameters;
+        this.randomStart = sizes.arch().equilibrium().randomStart();
         this.maxSteps = maxSteps;
         this.rule = rule;
         arena.turn("evaluation");
@@ -92,7 +96,7 @@ final class EvaluationLanes implements AutoCloseable {
 
     /** Halted lanes take their samples now, so that their first latents can be replaced before the step. */
     void admit() {
-        kernels.admit(ring.rows(), null, data, parameters.latentInits(), lanes);
+        takeSamples();
         kernels.zero(lanes.halted());
     }
 
@@ -103,10 +107,18 @@ final class EvaluationLanes implements AutoCloseable {
 
     /** The operations of a supervision step, the same in every one. */
     private void enqueue() {
-        kernels.admit(ring.rows(), null, data, parameters.latentInits(), lanes);
+        takeSamples();
         model.forward(lanes);
         model.tokenLoss(lanes, tokens, 1);
         kernels.halt(model.q(), tokens, minSteps, lanes, halts, maxSteps, rule, 1);
+    }
+
+    /** A random start is that of the sample, whatever lane takes it. */
+    private void takeSamples() {
+        kernels.admit(ring.rows(), null, data, parameters.latentInits(), lanes);
+        if (randomStart) {
+            kernels.randomStart(lanes, ring.rows(), STARTS);
+        }
     }
 
     /** Adds what the last step found of the lanes that halted in it to {@link #metrics()}. */

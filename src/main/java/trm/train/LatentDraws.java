@@ -37,7 +37,7 @@ final class LatentDraws {
      *
      * @param puzzles of each lane, -1 for none
      * @param tries number of the lane's try, from 0
-     * @param own lanes that keep the first latents that the model was trained with
+     * @param own lanes that keep the first latents that they were admitted with
      */
     void start(Kernels.Lanes lanes, int[] puzzles, int[] tries, boolean[] own) {
         for (int latent = 0; latent < lanes.latents().size(); latent++) {

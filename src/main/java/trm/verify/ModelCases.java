@@ -9,6 +9,7 @@ import java.util.function.Consumer;
 import trm.config.ArchConfig;
 import trm.config.Architecture;
 import trm.config.DataShape;
+import trm.config.Equilibrium;
 import trm.config.GradientSpan;
 import trm.config.LossType;
 import trm.config.PosEncodings;
@@ -93,7 +94,8 @@ final class ModelCases {
                 m.path("halt_max_steps").intValue(),
                 m.path("halt_exploration_prob").doubleValue(),
                 loss,
-                dtype == Dtype.BF16 ? "bfloat16" : "float32");
+                dtype == Dtype.BF16 ? "bfloat16" : "float32",
+                Equilibrium.NONE);
     }
 
     private ModelSizes sizes(JsonNode m, int lanes) {

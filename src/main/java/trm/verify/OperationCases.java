@@ -8,6 +8,7 @@ import java.util.Map;
 import trm.config.ArchConfig;
 import trm.config.Architecture;
 import trm.config.DataShape;
+import trm.config.Equilibrium;
 import trm.config.GradientSpan;
 import trm.config.LossType;
 import trm.config.PosEncodings;
@@ -465,7 +466,8 @@ final class OperationCases {
                 1,
                 0,
                 LossType.STABLEMAX,
-                "float32");
+                "float32",
+                Equilibrium.NONE);
         ModelSizes sizes = new ModelSizes(arch, new DataShape(positions, 1, 1), (int) shape[0]);
         Map<String, Tensor> weights = new HashMap<>();
         Map<String, Tensor> gradients = new HashMap<>();

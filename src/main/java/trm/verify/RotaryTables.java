@@ -6,6 +6,7 @@ import java.util.Map;
 import trm.config.ArchConfig;
 import trm.config.Architecture;
 import trm.config.DataShape;
+import trm.config.Equilibrium;
 import trm.config.GradientSpan;
 import trm.config.LossType;
 import trm.config.PosEncodings;
@@ -55,7 +56,8 @@ final class RotaryTables {
                 1,
                 0,
                 LossType.STABLEMAX,
-                "float32");
+                "float32",
+                Equilibrium.NONE);
         ModelSizes sizes = new ModelSizes(arch, new DataShape(positions, 1, 1), 1);
         Observed observed = new Observed(backend);
         try (Arena own = new Arena(observed)) {
