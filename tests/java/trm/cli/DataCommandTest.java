@@ -50,6 +50,38 @@ class DataCommandTest {
     }
 
     @Test
+    void generatedMazes() {
+        Path out = temp.resolve("out");
+        String said = maze("--generate 4 --test-size 3 --size 10 --min-path 20 --seed 3 --aug", out)
+                .assertDone()
+                .err();
+        assertTrue(said.contains("10 x 10 cells, 32 training examples (4 mazes), 3 test mazes"), said);
+        assertEquals(32, Dataset.open(out, "train").examples());
+        Path none = temp.resolve("none");
+        maze("--generate 1 --size 5 --min-path 30", none)
+                .assertFails(
+                        1,
+                        "mazes of 5 x 5 cells whose shortest path has 30 moves or more: found 0",
+                        "; expected 1: ask for shorter paths");
+        maze("--generate 0", none).assertFails(2, "--generate 0: expected at least 1");
+        maze("--generate 1 --test-size 0", none).assertFails(2, "--test-size 0: expected at least 1");
+        maze("--generate 1 --min-path 0", none).assertFails(2, "--min-path 0: expected at least 1");
+        maze("--generate 1 --size 63", none).assertFails(2, "--size 63: expected 3 .. 62");
+        maze("--generate 1 --train a.csv", none)
+                .assertFails(2, "--generate with --train, --test or --subsample: expected files of mazes, or none");
+        maze("--train a.csv", none).assertFails(2, "expected --train CSV and --test CSV, or --generate N");
+        maze("--train a.csv --test b.csv --size 30", none)
+                .assertFails(2, "--test-size, --size or --min-path without --generate: expected mazes to draw");
+        assertFalse(Files.exists(none));
+    }
+
+    private static Trm.Result maze(String options, Path out) {
+        List<Object> args = new ArrayList<>(List.of("data", "maze", "--out", out));
+        args.addAll(List.of(options.split(" ")));
+        return Trm.execute(args.toArray());
+    }
+
+    @Test
     void arc() throws IOException {
         Path out = temp.resolve("out");
         Object[] args = {
