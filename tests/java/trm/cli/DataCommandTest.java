@@ -38,6 +38,7 @@ class DataCommandTest {
                 out));
         String said = Trm.execute(args.toArray()).assertDone().err();
         assertTrue(said.contains("8 x 8 cells, 6 training examples (6 mazes), 4 test mazes"), said);
+        assertTrue(Files.exists(out.resolve("test/all__sources.csv")));
         args.add("--aug");
         Trm.execute(args.toArray()).assertDone();
         assertEquals(48, Dataset.open(out, "train").examples());
@@ -168,7 +169,9 @@ class DataCommandTest {
     /** A model's answers to ARC's test copies are put to the vote, and the first two of each are written for Kaggle. */
     @Test
     void arcEvaluation() throws IOException {
-        Path data = GOLDEN.resolve("arc_tiny/expected");
+        Path data = Trm.copy(GOLDEN.resolve("arc_tiny/expected"), temp.resolve("arc"));
+        Path sources =
+                Files.writeString(data.resolve("test/all__sources.csv"), "source,rating\nevaluation,\nevaluation,\n");
         Path config = Trm.tinyConfig(temp.resolve("tiny.yaml"), data);
         Path run = temp.resolve("run");
         Trm.Result trained = Trm.execute(
@@ -193,6 +196,11 @@ class DataCommandTest {
             double score = json.get("ARC/pass@" + k).asDouble();
             assertTrue(score >= 0 && score <= 1, result.out());
         }
+        JsonNode evaluation = json.get("by_source").get(0);
+        assertEquals("evaluation", evaluation.get("name").asText());
+        assertEquals(3, evaluation.get("test_inputs").asInt());
+        assertTrue(result.out()
+                .contains("by source   test inputs  solved by 2 answers (95 %)\nevaluation            3  "));
         String line = result.out()
                 .lines()
                 .filter(text -> text.startsWith("ARC, share of tasks"))
@@ -212,6 +220,8 @@ class DataCommandTest {
         Path nowhere = temp.resolve("none/submission.json");
         Trm.execute("eval", run, "--limit", "1", "--submission", nowhere, "--device", "cpu")
                 .assertFails(1, nowhere + ": cannot be written: no such file or folder");
+        Files.writeString(sources, "source,rating\nevaluation,\n");
+        Trm.execute("eval", run, "--device", "cpu").assertFails(1, sources + ": found 1 rows, expected 2, one a group");
         MiniSudokuBuilder.build(temp.resolve("mini"), 4, 4, 4, 1, 8);
         Trm.execute("eval", run, "--data", temp.resolve("mini"), "--submission", submission)
                 .assertFails(2, "--submission is for the test split of ARC data");

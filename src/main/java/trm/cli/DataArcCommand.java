@@ -11,6 +11,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import trm.data.ArcBuilder;
+import trm.data.Sources;
 
 /** {@code trm data arc}. */
 @Command(
@@ -70,6 +71,7 @@ final class DataArcCommand implements Callable<Integer> {
                     spec.commandLine(), "--test-set " + testSets + ": expected names among --subsets " + subsets);
         }
         ArcBuilder.Summary made = ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, Cli::message);
+        Sources.writeArc(out, prefix, testSets);
         Cli.message(String.format(
                 Locale.ROOT,
                 "%s: %d tasks, %d puzzle identifiers, %d training examples, %d test examples",

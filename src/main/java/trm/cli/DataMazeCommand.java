@@ -9,6 +9,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import trm.data.MazeBuilder;
+import trm.data.Sources;
 
 /** {@code trm data maze}. */
 @Command(
@@ -87,6 +88,9 @@ final class DataMazeCommand implements Callable<Integer> {
                         seed,
                         aug,
                         compact);
+        if (generate == null) {
+            Sources.writeMaze(out, test);
+        }
         Cli.message(String.format(
                 Locale.ROOT,
                 "%s: %d x %d cells, %d training examples (%d mazes), %d test mazes",
