@@ -1,5 +1,6 @@
 package trm.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -13,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.ArcVotes;
 import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
 
@@ -114,6 +116,44 @@ class DataCommandTest {
         args[5] = "training";
         args[7] = "training";
         Trm.execute(args).assertFails(1, "arc_training_challenges.json: file not found, nor with .gz");
+    }
+
+    /** A smaller test split, and nothing else: its examples are the first of those of the whole. */
+    @Test
+    void someTasksOfArc() throws IOException {
+        Path whole = temp.resolve("whole");
+        Path some = temp.resolve("some");
+        arc(whole, "").assertDone();
+        arc(some, " --limit-test 1").assertDone();
+        for (String file : List.of("identifiers.json", "train/all__inputs.npy", "train/all__puzzle_identifiers.npy")) {
+            assertArrayEquals(Files.readAllBytes(whole.resolve(file)), Files.readAllBytes(some.resolve(file)), file);
+        }
+        Dataset all = Dataset.open(whole, "test");
+        Dataset first = Dataset.open(some, "test");
+        assertEquals(3, all.groupIndices().length);
+        assertEquals(2, first.groupIndices().length);
+        assertEquals(all.puzzleIndices()[all.groupIndices()[1]], first.examples());
+        for (int e = 0; e < first.examples(); e++) {
+            assertArrayEquals(all.inputRow(e), first.inputRow(e));
+            assertEquals(all.identifierOf(e), first.identifierOf(e));
+        }
+        assertTrue(ArcVotes.of(some, 0).ballots().stream().allMatch(b -> b.task()
+                .equals(ArcVotes.of(whole, 0).ballots().get(0).task())));
+        assertEquals(
+                2, Files.readAllLines(some.resolve("test/all__sources.csv")).size());
+        assertEquals(
+                3, Files.readAllLines(whole.resolve("test/all__sources.csv")).size());
+        arc(some, " --limit-test 0").assertFails(2, "--limit-test 0: expected at least 1");
+        Trm.execute("data", "arc", "--prefix", "x", "--subsets", "a", "--limit-test", 1, "--out", some)
+                .assertFails(2, "--limit-test without --test-set: expected test tasks to keep some of");
+    }
+
+    private static Trm.Result arc(Path out, String options) {
+        List<Object> args = new ArrayList<>(List.of("data", "arc", "--out", out));
+        args.addAll(List.of(("--prefix " + GOLDEN.resolve("arc_tiny/input/arc")
+                        + " --subsets training,evaluation,concept --test-set evaluation --aug 2" + options)
+                .split(" ")));
+        return Trm.execute(args.toArray());
     }
 
     @Test

@@ -57,12 +57,19 @@ final class DataArcCommand implements Callable<Integer> {
     @Option(names = "--aug", defaultValue = "1000", description = "Copies of each task (default ${DEFAULT-VALUE}).")
     private int aug;
 
+    @Option(
+            names = "--limit-test",
+            paramLabel = "N",
+            description = "Only the first N test tasks, with all of their copies: evaluation takes long on a CPU.")
+    private Integer limitTest;
+
     @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
     private long seed;
 
     @Override
     public Integer call() {
         Cli.atLeast(spec, "--aug", aug, 0);
+        Cli.atLeast(spec, "--limit-test", limitTest == null ? 1 : limitTest, 1);
         if (new HashSet<>(subsets).size() != subsets.size()) {
             throw new ParameterException(spec.commandLine(), "--subsets " + subsets + ": found a name twice");
         }
@@ -70,7 +77,11 @@ final class DataArcCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), "--test-set " + testSets + ": expected names among --subsets " + subsets);
         }
-        ArcBuilder.Summary made = ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, Cli::message);
+        if (limitTest != null && testSets.isEmpty()) {
+            throw new ParameterException(
+                    spec.commandLine(), "--limit-test without --test-set: expected test tasks to keep some of");
+        }
+        ArcBuilder.Summary made = ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, limitTest, Cli::message);
         Sources.writeArc(out, prefix, testSets);
         Cli.message(String.format(
                 Locale.ROOT,

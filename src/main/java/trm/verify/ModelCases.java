@@ -136,6 +136,7 @@ final class ModelCases {
                 1,
                 0,
                 0,
+                0,
                 "float32",
                 Recompute.NONE,
                 1,
