@@ -1,5 +1,6 @@
 package trm.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -13,6 +14,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.ArcVotes;
 import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
 
@@ -38,6 +40,7 @@ class DataCommandTest {
                 out));
         String said = Trm.execute(args.toArray()).assertDone().err();
         assertTrue(said.contains("8 x 8 cells, 6 training examples (6 mazes), 4 test mazes"), said);
+        assertTrue(Files.exists(out.resolve("test/all__sources.csv")));
         args.add("--aug");
         Trm.execute(args.toArray()).assertDone();
         assertEquals(48, Dataset.open(out, "train").examples());
@@ -47,6 +50,38 @@ class DataCommandTest {
         Trm.execute("data", "maze", "--train", bad, "--test", bad, "--out", temp.resolve("none"))
                 .assertFails(1, bad + ":2: question: character 2: found '.', expected one of '# SGo'");
         assertFalse(Files.exists(temp.resolve("none")));
+    }
+
+    @Test
+    void generatedMazes() {
+        Path out = temp.resolve("out");
+        String said = maze("--generate 4 --test-size 3 --size 10 --min-path 20 --seed 3 --aug", out)
+                .assertDone()
+                .err();
+        assertTrue(said.contains("10 x 10 cells, 32 training examples (4 mazes), 3 test mazes"), said);
+        assertEquals(32, Dataset.open(out, "train").examples());
+        Path none = temp.resolve("none");
+        maze("--generate 1 --size 5 --min-path 30", none)
+                .assertFails(
+                        1,
+                        "mazes of 5 x 5 cells whose shortest path has 30 moves or more: found 0",
+                        "; expected 1: ask for shorter paths");
+        maze("--generate 0", none).assertFails(2, "--generate 0: expected at least 1");
+        maze("--generate 1 --test-size 0", none).assertFails(2, "--test-size 0: expected at least 1");
+        maze("--generate 1 --min-path 0", none).assertFails(2, "--min-path 0: expected at least 1");
+        maze("--generate 1 --size 63", none).assertFails(2, "--size 63: expected 3 .. 62");
+        maze("--generate 1 --train a.csv", none)
+                .assertFails(2, "--generate with --train, --test or --subsample: expected files of mazes, or none");
+        maze("--train a.csv", none).assertFails(2, "expected --train CSV and --test CSV, or --generate N");
+        maze("--train a.csv --test b.csv --size 30", none)
+                .assertFails(2, "--test-size, --size or --min-path without --generate: expected mazes to draw");
+        assertFalse(Files.exists(none));
+    }
+
+    private static Trm.Result maze(String options, Path out) {
+        List<Object> args = new ArrayList<>(List.of("data", "maze", "--out", out));
+        args.addAll(List.of(options.split(" ")));
+        return Trm.execute(args.toArray());
     }
 
     @Test
@@ -81,6 +116,44 @@ class DataCommandTest {
         args[5] = "training";
         args[7] = "training";
         Trm.execute(args).assertFails(1, "arc_training_challenges.json: file not found, nor with .gz");
+    }
+
+    /** A smaller test split, and nothing else: its examples are the first of those of the whole. */
+    @Test
+    void someTasksOfArc() throws IOException {
+        Path whole = temp.resolve("whole");
+        Path some = temp.resolve("some");
+        arc(whole, "").assertDone();
+        arc(some, " --limit-test 1").assertDone();
+        for (String file : List.of("identifiers.json", "train/all__inputs.npy", "train/all__puzzle_identifiers.npy")) {
+            assertArrayEquals(Files.readAllBytes(whole.resolve(file)), Files.readAllBytes(some.resolve(file)), file);
+        }
+        Dataset all = Dataset.open(whole, "test");
+        Dataset first = Dataset.open(some, "test");
+        assertEquals(3, all.groupIndices().length);
+        assertEquals(2, first.groupIndices().length);
+        assertEquals(all.puzzleIndices()[all.groupIndices()[1]], first.examples());
+        for (int e = 0; e < first.examples(); e++) {
+            assertArrayEquals(all.inputRow(e), first.inputRow(e));
+            assertEquals(all.identifierOf(e), first.identifierOf(e));
+        }
+        assertTrue(ArcVotes.of(some, 0).ballots().stream().allMatch(b -> b.task()
+                .equals(ArcVotes.of(whole, 0).ballots().get(0).task())));
+        assertEquals(
+                2, Files.readAllLines(some.resolve("test/all__sources.csv")).size());
+        assertEquals(
+                3, Files.readAllLines(whole.resolve("test/all__sources.csv")).size());
+        arc(some, " --limit-test 0").assertFails(2, "--limit-test 0: expected at least 1");
+        Trm.execute("data", "arc", "--prefix", "x", "--subsets", "a", "--limit-test", 1, "--out", some)
+                .assertFails(2, "--limit-test without --test-set: expected test tasks to keep some of");
+    }
+
+    private static Trm.Result arc(Path out, String options) {
+        List<Object> args = new ArrayList<>(List.of("data", "arc", "--out", out));
+        args.addAll(List.of(("--prefix " + GOLDEN.resolve("arc_tiny/input/arc")
+                        + " --subsets training,evaluation,concept --test-set evaluation --aug 2" + options)
+                .split(" ")));
+        return Trm.execute(args.toArray());
     }
 
     @Test
@@ -136,7 +209,9 @@ class DataCommandTest {
     /** A model's answers to ARC's test copies are put to the vote, and the first two of each are written for Kaggle. */
     @Test
     void arcEvaluation() throws IOException {
-        Path data = GOLDEN.resolve("arc_tiny/expected");
+        Path data = Trm.copy(GOLDEN.resolve("arc_tiny/expected"), temp.resolve("arc"));
+        Path sources =
+                Files.writeString(data.resolve("test/all__sources.csv"), "source,rating\nevaluation,\nevaluation,\n");
         Path config = Trm.tinyConfig(temp.resolve("tiny.yaml"), data);
         Path run = temp.resolve("run");
         Trm.Result trained = Trm.execute(
@@ -161,6 +236,11 @@ class DataCommandTest {
             double score = json.get("ARC/pass@" + k).asDouble();
             assertTrue(score >= 0 && score <= 1, result.out());
         }
+        JsonNode evaluation = json.get("by_source").get(0);
+        assertEquals("evaluation", evaluation.get("name").asText());
+        assertEquals(3, evaluation.get("test_inputs").asInt());
+        assertTrue(result.out()
+                .contains("by source   test inputs  solved by 2 answers (95 %)\nevaluation            3  "));
         String line = result.out()
                 .lines()
                 .filter(text -> text.startsWith("ARC, share of tasks"))
@@ -180,6 +260,8 @@ class DataCommandTest {
         Path nowhere = temp.resolve("none/submission.json");
         Trm.execute("eval", run, "--limit", "1", "--submission", nowhere, "--device", "cpu")
                 .assertFails(1, nowhere + ": cannot be written: no such file or folder");
+        Files.writeString(sources, "source,rating\nevaluation,\n");
+        Trm.execute("eval", run, "--device", "cpu").assertFails(1, sources + ": found 1 rows, expected 2, one a group");
         MiniSudokuBuilder.build(temp.resolve("mini"), 4, 4, 4, 1, 8);
         Trm.execute("eval", run, "--data", temp.resolve("mini"), "--submission", submission)
                 .assertFails(2, "--submission is for the test split of ARC data");

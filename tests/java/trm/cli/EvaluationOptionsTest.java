@@ -91,6 +91,49 @@ class EvaluationOptionsTest {
         assertTrue(line.contains(", valid 0."), line);
     }
 
+    /** Every puzzle is in one row of each table, and those solved sum up to the share of all. */
+    @ParameterizedTest
+    @CsvSource({"sudoku, sudoku_tiny, 2", "maze, maze_small, 2"})
+    void tables(String command, String golden, int tables) throws IOException {
+        Path input = Path.of("tests/golden/datasets", golden, "input");
+        Path data = temp.resolve(golden);
+        Trm.execute(
+                        "data",
+                        command,
+                        "--train",
+                        input.resolve("train.csv"),
+                        "--test",
+                        input.resolve("test.csv"),
+                        "--out",
+                        data)
+                .assertDone();
+        Path config = Trm.tinyConfig(temp.resolve(golden + ".yaml"), data);
+        Path trained = temp.resolve(golden + "-run");
+        Trm.execute("train", config, "global_batch_size=4", "max_steps=1", "--run", trained, "--device", "cpu")
+                .assertDone();
+        Trm.Result result = Trm.execute("eval", trained, "--json", "--device", "cpu");
+        JsonNode json = result.assertDone().json();
+        int found = 0;
+        for (String by : List.of("source", "rating", "path_length")) {
+            if (json.has("by_" + by)) {
+                found++;
+                int puzzles = 0;
+                int exact = 0;
+                for (JsonNode row : json.get("by_" + by)) {
+                    puzzles += row.get("puzzles").asInt();
+                    exact += row.get("exact").asInt();
+                    assertTrue(row.get("exact_accuracy_low").asDouble()
+                            <= row.get("exact_accuracy_high").asDouble());
+                    assertTrue(result.out().contains("\n" + row.get("name").asText() + " "), result.out());
+                }
+                assertEquals(json.get("puzzles").asInt(), puzzles);
+                assertEquals(json.get("exact_accuracy").asDouble() * puzzles, exact, 1e-9);
+                assertTrue(result.out().contains("\nby " + by.replace('_', ' ')), result.out());
+            }
+        }
+        assertEquals(tables, found);
+    }
+
     @ParameterizedTest
     @CsvSource(
             delimiter = '|',

@@ -101,6 +101,7 @@ class ArcTest {
                 out,
                 aug,
                 seed,
+                null,
                 note -> {},
                 true);
         return out;

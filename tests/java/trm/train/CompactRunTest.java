@@ -120,6 +120,7 @@ class CompactRunTest {
                 compact,
                 4,
                 42,
+                null,
                 note -> {},
                 true);
         assertTrue(Dataset.open(compact, "train").isCompact());

@@ -28,7 +28,9 @@ import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
+import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
+import trm.data.Npy;
 import trm.device.Backend;
 import trm.device.DeviceException;
 import trm.device.cpu.CpuBackend;
@@ -138,6 +140,7 @@ class RunTest {
         private int stopAt;
         private int crashAt;
         private boolean stopInEvaluation;
+        private int puzzlesBefore = 40; // the last evaluation
         private Run run;
 
         @Override
@@ -154,7 +157,7 @@ class RunTest {
 
         @Override
         public void evaluating(long step, long puzzles) {
-            assertEquals(40, puzzles);
+            assertEquals(step < STEPS ? puzzlesBefore : 40, puzzles);
             if (stopInEvaluation) {
                 run.requestStop();
             }
@@ -301,6 +304,82 @@ class RunTest {
         assertEquals(
                 ROWS - EVALUATION_ROW + 1, finish(config(), temp, true).rows.size());
         assertSameEnd(straight("mlp"), temp);
+    }
+
+    /** Every evaluation but the last is on some of the puzzles, the same ones however often the run is stopped. */
+    @Test
+    void evaluationOfSomePuzzles() throws IOException {
+        TrainConfig config = config("eval_puzzles=15");
+        Recorder recorder = new Recorder();
+        recorder.puzzlesBefore = 15;
+        Path whole = temp.resolve("whole");
+        assertEquals(Run.Outcome.FINISHED, run(backend, config, whole, false, 0, recorder));
+        List<String> expected = new ArrayList<>(metrics(straight("mlp")));
+        List<String> found = metrics(whole);
+        String some = found.get(EVALUATION_ROW);
+        assertEquals("15", some.split(",", -1)[MetricsRow.Column.EVAL_PUZZLES.ordinal()]);
+        assertTrue(recorder.rows.get(EVALUATION_ROW - 1).describe(STEPS).contains("evaluation: 15 puzzles"));
+        assertTrue(Files.readString(whole.resolve("log.txt")).contains("evaluating 15 of 40 puzzles at step 18"));
+        assertEquals(scoreOfFolder(Run.evaluationRows(40, 15)), some);
+        expected.set(EVALUATION_ROW, some);
+        assertEquals(expected, found, "training and the last evaluation are those of the run with whole ones");
+        for (int row : new int[] {EVALUATION_ROW - 1, EVALUATION_ROW}) {
+            Path stopped = temp.resolve("stopped-" + row);
+            for (int part = 0; part < 2; part++) {
+                Recorder again = new Recorder();
+                again.puzzlesBefore = 15;
+                run(backend, config, stopped, part == 1, part == 0 ? row : 0, again);
+            }
+            assertSameEnd(whole, stopped);
+        }
+    }
+
+    /** The row of metrics after 18 steps where the test split holds these puzzles only. */
+    private String scoreOfFolder(int[] rows) throws IOException {
+        Path data = temp.resolve("some");
+        for (Path file : List.of(Path.of("train"), Path.of("test"))) {
+            Files.createDirectories(data.resolve(file));
+            try (Stream<Path> files = Files.list(shared.resolve("data").resolve(file))) {
+                for (Path from : files.toList()) {
+                    Files.copy(from, data.resolve(file).resolve(from.getFileName()));
+                }
+            }
+        }
+        Dataset all = Dataset.open(data, "test");
+        byte[][] tokens = new byte[2][rows.length * 16];
+        for (int i = 0; i < rows.length; i++) {
+            for (int t = 0; t < 16; t++) {
+                tokens[0][16 * i + t] = (byte) all.inputRow(rows[i])[t];
+                tokens[1][16 * i + t] = (byte) all.labelRow(rows[i])[t];
+            }
+        }
+        Path test = data.resolve("test");
+        Npy.write(test.resolve("all__inputs.npy"), new int[] {rows.length, 16}, tokens[0]);
+        Npy.write(test.resolve("all__labels.npy"), new int[] {rows.length, 16}, tokens[1]);
+        int[] indices = IntStream.rangeClosed(0, rows.length).toArray();
+        for (String name : List.of("all__puzzle_indices.npy", "all__group_indices.npy")) {
+            Npy.write(test.resolve(name), new int[] {indices.length}, indices);
+        }
+        Npy.write(test.resolve("all__puzzle_identifiers.npy"), new int[] {rows.length}, new int[rows.length]);
+        Path info = test.resolve("dataset.json");
+        Files.writeString(
+                info, Files.readString(info).replace("\"total_groups\": 40", "\"total_groups\": " + rows.length));
+        Recorder recorder = new Recorder();
+        recorder.puzzlesBefore = rows.length;
+        Path folder = temp.resolve("some-run");
+        run(backend, config("data_paths=['" + data + "']"), folder, false, EVALUATION_ROW, recorder);
+        return metrics(folder).get(EVALUATION_ROW);
+    }
+
+    @Test
+    void puzzlesAreSpreadEvenly() {
+        assertArrayEquals(new int[] {0, 3, 6}, Run.evaluationRows(10, 3));
+        assertArrayEquals(new int[] {0, 1, 2, 3}, Run.evaluationRows(4, 4));
+        assertArrayEquals(new int[] {0, 1, 2, 3}, Run.evaluationRows(4, 0));
+        assertArrayEquals(new int[] {0, 1, 2, 3}, Run.evaluationRows(4, 9));
+        assertArrayEquals(new int[] {0}, Run.evaluationRows(4, 1));
+        int[] many = Run.evaluationRows(2_000_000_000, 5);
+        assertArrayEquals(new int[] {0, 400_000_000, 800_000_000, 1_200_000_000, 1_600_000_000}, many);
     }
 
     /** Stopped at every row of the run. */

@@ -11,6 +11,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import trm.data.ArcBuilder;
+import trm.data.Sources;
 
 /** {@code trm data arc}. */
 @Command(
@@ -56,6 +57,12 @@ final class DataArcCommand implements Callable<Integer> {
     @Option(names = "--aug", defaultValue = "1000", description = "Copies of each task (default ${DEFAULT-VALUE}).")
     private int aug;
 
+    @Option(
+            names = "--limit-test",
+            paramLabel = "N",
+            description = "Only the first N test tasks, with all of their copies: evaluation takes long on a CPU.")
+    private Integer limitTest;
+
     @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
     private long seed;
 
@@ -69,6 +76,7 @@ final class DataArcCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Cli.atLeast(spec, "--aug", aug, 0);
+        Cli.atLeast(spec, "--limit-test", limitTest == null ? 1 : limitTest, 1);
         if (new HashSet<>(subsets).size() != subsets.size()) {
             throw new ParameterException(spec.commandLine(), "--subsets " + subsets + ": found a name twice");
         }
@@ -76,7 +84,13 @@ final class DataArcCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), "--test-set " + testSets + ": expected names among --subsets " + subsets);
         }
-        ArcBuilder.Summary made = ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, Cli::message, compact);
+        if (limitTest != null && testSets.isEmpty()) {
+            throw new ParameterException(
+                    spec.commandLine(), "--limit-test without --test-set: expected test tasks to keep some of");
+        }
+        ArcBuilder.Summary made =
+                ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, limitTest, Cli::message, compact);
+        Sources.writeArc(out, prefix, testSets);
         Cli.message(String.format(
                 Locale.ROOT,
                 "%s: %d tasks, %d puzzle identifiers, %d training examples, %d test examples",

@@ -12,6 +12,7 @@ import picocli.CommandLine.Spec;
 import trm.config.MemorySize;
 import trm.data.CompactBuilder;
 import trm.data.MiniSudokuBuilder;
+import trm.data.Sources;
 import trm.data.SudokuBuilder;
 
 /** Makes data-set folders. */
@@ -96,6 +97,7 @@ final class DataCommand implements Runnable {
             }
             SudokuBuilder.Summary made =
                     SudokuBuilder.build(train, test, out, subsample, aug, minDifficulty, seed, limitTest, compact);
+            Sources.writeSudoku(out, test, minDifficulty, limitTest);
             Cli.message(String.format(
                     Locale.ROOT,
                     "%s: %d training examples (%d puzzles, %d shuffled copies each), %d test puzzles",

@@ -9,28 +9,53 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
 import trm.data.MazeBuilder;
+import trm.data.Sources;
 
 /** {@code trm data maze}. */
 @Command(
         name = "maze",
         mixinStandardHelpOptions = true,
         description = {
-            "Builds a folder from CSV files of mazes, plain or .gz, as the published builder does.",
+            "Builds a folder from CSV files of mazes, plain or .gz, as the published builder does; or of mazes like those of"
+                    + " Maze-Hard that it draws.",
             "A maze is a square of '#', ' ', 'S' and 'G', row by row; 'o' marks the path of its answer."
         },
         footer = {
             "",
-            "Example: trm data maze --train train.csv --test test.csv --subsample 1000 --aug --out data/maze-30x30-hard-1k"
+            "Example: trm data maze --train train.csv --test test.csv --subsample 1000 --aug --out data/maze-30x30-hard-1k",
+            "         trm data maze --generate 1000 --aug --out data/maze-made"
         })
 final class DataMazeCommand implements Callable<Integer> {
+    private static final int TEST_SIZE = 1000;
+    private static final int SIDE = 30;
+    private static final int MIN_PATH = 111;
+
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--train", required = true, paramLabel = "CSV", description = "Training mazes.")
+    @Option(names = "--train", paramLabel = "CSV", description = "Training mazes.")
     private Path train;
 
-    @Option(names = "--test", required = true, paramLabel = "CSV", description = "Test mazes.")
+    @Option(names = "--test", paramLabel = "CSV", description = "Test mazes.")
     private Path test;
+
+    @Option(
+            names = "--generate",
+            paramLabel = "N",
+            description = "Draws N training mazes instead; no two mazes are the same up to rotation and reflection.")
+    private Integer generate;
+
+    @Option(names = "--test-size", paramLabel = "N", description = "Test mazes to draw (default " + TEST_SIZE + ").")
+    private Integer testSize;
+
+    @Option(names = "--size", paramLabel = "N", description = "Rows and columns to draw (default " + SIDE + ").")
+    private Integer side;
+
+    @Option(
+            names = "--min-path",
+            paramLabel = "N",
+            description = "Fewest moves from start to goal of a maze that is drawn (default " + MIN_PATH + ").")
+    private Integer minPath;
 
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
     private Path out;
@@ -51,12 +76,21 @@ final class DataMazeCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Cli.atLeast(spec, "--subsample", subsample == null ? 1 : subsample, 1);
-        if (compact && !aug) {
-            throw new ParameterException(
-                    spec.commandLine(), "--compact without --aug: expected copies to be compact about");
+        checkOptions();
+        MazeBuilder.Summary made = generate == null
+                ? MazeBuilder.build(train, test, out, subsample, aug, seed, compact)
+                : MazeBuilder.generate(
+                        out,
+                        generate,
+                        or(testSize, TEST_SIZE),
+                        or(side, SIDE),
+                        or(minPath, MIN_PATH),
+                        seed,
+                        aug,
+                        compact);
+        if (generate == null) {
+            Sources.writeMaze(out, test);
         }
-        MazeBuilder.Summary made = MazeBuilder.build(train, test, out, subsample, aug, seed, compact);
         Cli.message(String.format(
                 Locale.ROOT,
                 "%s: %d x %d cells, %d training examples (%d mazes), %d test mazes",
@@ -67,5 +101,35 @@ final class DataMazeCommand implements Callable<Integer> {
                 made.trainGroups(),
                 made.testExamples()));
         return 0;
+    }
+
+    private void checkOptions() {
+        Cli.atLeast(spec, "--subsample", or(subsample, 1), 1);
+        Cli.atLeast(spec, "--generate", or(generate, 1), 1);
+        Cli.atLeast(spec, "--test-size", or(testSize, 1), 1);
+        Cli.atLeast(spec, "--min-path", or(minPath, 1), 1);
+        if (side != null && (side < MazeBuilder.LEAST_SIDE || side > MazeBuilder.MOST_SIDE)) {
+            throw wrong("--size " + side + ": expected " + MazeBuilder.LEAST_SIDE + " .. " + MazeBuilder.MOST_SIDE);
+        }
+        if (generate != null && (train != null || test != null || subsample != null)) {
+            throw wrong("--generate with --train, --test or --subsample: expected files of mazes, or none");
+        }
+        if (generate == null && (train == null || test == null)) {
+            throw wrong("expected --train CSV and --test CSV, or --generate N");
+        }
+        if (generate == null && (testSize != null || side != null || minPath != null)) {
+            throw wrong("--test-size, --size or --min-path without --generate: expected mazes to draw");
+        }
+        if (compact && !aug) {
+            throw wrong("--compact without --aug: expected copies to be compact about");
+        }
+    }
+
+    private ParameterException wrong(String message) {
+        return new ParameterException(spec.commandLine(), message);
+    }
+
+    private static int or(Integer value, int otherwise) {
+        return value == null ? otherwise : value;
     }
 }

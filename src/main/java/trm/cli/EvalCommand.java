@@ -21,6 +21,7 @@ import trm.data.ArcVotes;
 import trm.data.Augmentation;
 import trm.data.DataException;
 import trm.data.Dataset;
+import trm.data.Grouping;
 import trm.data.Symmetry;
 import trm.device.Backend;
 import trm.device.Kernels;
@@ -29,6 +30,7 @@ import trm.io.SafeTensors;
 import trm.train.AdaptiveEvaluator;
 import trm.train.ArcVoting;
 import trm.train.BreadthEvaluator;
+import trm.train.Breakdown;
 import trm.train.DeviceExamples;
 import trm.train.Evaluation;
 import trm.train.Evaluator;
@@ -42,6 +44,7 @@ import trm.train.Validity;
         description = {
             "Evaluates the moving average of a run or checkpoint on a whole split.",
             "On the test split of ARC the answers to a task's augmented copies vote, as in the published evaluation.",
+            "Tables count apart by source and rating, where the folder has them, and by the length of a maze's path.",
             "Beyond the papers: --adaptive, --breadth, --choose, --noise, --vote."
         },
         footer = {
@@ -115,6 +118,8 @@ final class EvalCommand implements Callable<Integer> {
         List<Augmentation> symmetries = symmetries(folder, dataset);
         ArcVoting voting = voting(folder, dataset);
         Optional<Validity> validity = Validity.of(dataset);
+        List<Grouping> groupings = Grouping.of(folder, split, dataset);
+        Breakdown breakdown = new Breakdown(dataset, groupings);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
@@ -132,11 +137,21 @@ final class EvalCommand implements Callable<Integer> {
                             voting.answered(rows, predictions, qHalt);
                         }
                         validity.ifPresent(v -> v.answered(rows, predictions, qHalt));
+                        breakdown.answered(rows, predictions, qHalt);
                     })
                     .orElseThrow();
         }
         double seconds = (System.nanoTime() - began) * 1e-9;
-        report(file.file(), depth, score, validity, seconds, voting);
+        Breakdown counted =
+                voting == null ? breakdown : Breakdown.of(dataset, groupings, voting.votes(), ArcVotes.ATTEMPTS);
+        report(
+                file.file(),
+                depth,
+                score,
+                validity,
+                seconds,
+                voting,
+                new BreakdownPrinter(counted.tables(), voting != null));
         return 0;
     }
 
@@ -185,7 +200,13 @@ final class EvalCommand implements Callable<Integer> {
     }
 
     private void report(
-            Path file, int depth, Score score, Optional<Validity> validity, double seconds, ArcVoting voting) {
+            Path file,
+            int depth,
+            Score score,
+            Optional<Validity> validity,
+            double seconds,
+            ArcVoting voting,
+            BreakdownPrinter tables) {
         Score.Interval interval = score.exactInterval();
         System.out.printf(
                 Locale.ROOT,
@@ -208,6 +229,7 @@ final class EvalCommand implements Callable<Integer> {
             System.out.println(ArcVoting.describe(pass));
             writeSubmission(voting.votes());
         }
+        tables.print();
         if (json) {
             Map<String, Object> result = new LinkedHashMap<>();
             result.put("accuracy", score.accuracy());
@@ -220,6 +242,7 @@ final class EvalCommand implements Callable<Integer> {
             result.put("mean_steps", score.steps());
             result.put("seconds", seconds);
             pass.forEach((k, value) -> result.put("ARC/pass@" + k, value));
+            tables.addTo(result);
             Cli.json(result);
         }
     }

@@ -50,6 +50,7 @@ public final class ConfigLoader {
             "checkpoint_keep",
             "max_steps",
             "log_every_steps",
+            "eval_puzzles",
             "eval_batch_size",
             "threads",
             "matmul_precision",
@@ -266,6 +267,7 @@ public final class ConfigLoader {
                 top.integer("checkpoint_keep", 3),
                 top.integer("max_steps", 0),
                 top.integer("log_every_steps", 10),
+                top.integer("eval_puzzles", 0),
                 top.integer("eval_batch_size", 0),
                 top.integer("threads", 0),
                 top.string("matmul_precision", "float32"),
@@ -548,6 +550,7 @@ public final class ConfigLoader {
         line(yaml, "checkpoint_keep", config.checkpointKeep());
         line(yaml, "max_steps", config.maxSteps());
         line(yaml, "log_every_steps", config.logEverySteps());
+        line(yaml, "eval_puzzles", config.evalPuzzles());
         line(yaml, "eval_batch_size", config.evalBatchSize());
         line(yaml, "threads", config.threads());
         line(yaml, "matmul_precision", config.matmulPrecision());

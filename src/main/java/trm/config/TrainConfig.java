@@ -28,6 +28,7 @@ import java.util.List;
  * @param checkpointKeep newest checkpoints kept
  * @param maxSteps last step, 0 to derive it from the epochs
  * @param logEverySteps steps between rows of metrics
+ * @param evalPuzzles test examples of an evaluation, spread evenly over the split; 0 for all; the last one of a run takes all
  * @param evalBatchSize rows per evaluation batch, 0 for as many as training takes at once
  * @param threads of the CPU backend, 0 for all
  * @param matmulPrecision of float32 products: {@code float32} or, on a GPU, {@code tf32}
@@ -63,6 +64,7 @@ public record TrainConfig(
         int checkpointKeep,
         int maxSteps,
         int logEverySteps,
+        int evalPuzzles,
         int evalBatchSize,
         int threads,
         String matmulPrecision,
@@ -133,6 +135,7 @@ public record TrainConfig(
         Check.atLeast("checkpoint_keep", checkpointKeep, 1);
         Check.atLeast("max_steps", maxSteps, 0);
         Check.atLeast("log_every_steps", logEverySteps, 1);
+        Check.atLeast("eval_puzzles", evalPuzzles, 0);
         Check.atLeast("eval_batch_size", evalBatchSize, 0);
         Check.atMost("eval_batch_size", evalBatchSize, MAX_LANES);
         Check.atLeast("threads", threads, 0);
@@ -181,6 +184,7 @@ public record TrainConfig(
                 checkpointKeep,
                 maxSteps,
                 logEverySteps,
+                evalPuzzles,
                 evalBatchSize,
                 threads,
                 matmulPrecision,

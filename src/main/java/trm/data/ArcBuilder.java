@@ -80,10 +80,16 @@ public final class ArcBuilder {
             int aug,
             long seed,
             Consumer<String> notes) {
-        return build(prefix, subsets, testSets, out, aug, seed, notes, false);
+        return build(prefix, subsets, testSets, out, aug, seed, null, notes, false);
     }
 
-    /** @param compact writes the pairs once, and of each example where it lies ({@link ArcCompact}) */
+    /**
+     * As {@link #build(String, List, List, Path, int, long, Consumer)}, with a smaller test split or in the compact form. The
+     * draws are the same, and so are the training split's examples and the identifiers.
+     *
+     * @param limitTest keeps only the first test tasks, as many as this; null keeps all
+     * @param compact writes the pairs once, and of each example where it lies ({@link ArcCompact})
+     */
     public static Summary build(
             String prefix,
             List<String> subsets,
@@ -91,10 +97,14 @@ public final class ArcBuilder {
             Path out,
             int aug,
             long seed,
+            Integer limitTest,
             Consumer<String> notes,
             boolean compact) {
         if (aug < 0) {
             throw new DataException("aug=" + aug + ": expected at least 0");
+        }
+        if (limitTest != null && limitTest < 1) {
+            throw new DataException("limitTest=" + limitTest + ": expected at least 1");
         }
         if (subsets.isEmpty() || new HashSet<>(subsets).size() != subsets.size()) {
             throw new DataException("subsets=" + subsets + ": expected one or more different names");
@@ -113,7 +123,7 @@ public final class ArcBuilder {
                     + " different copies; the fewest, " + (builder.scarcest.size() - 1) + ", has "
                     + builder.scarcest.get(0).task());
         }
-        return builder.write(out);
+        return builder.write(out, limitTest);
     }
 
     private void addSubset(List<ArcTask> tasks, boolean isTest) {
@@ -169,13 +179,18 @@ public final class ArcBuilder {
         return HexFormat.of().formatHex(digest.digest());
     }
 
-    private Summary write(Path out) {
+    private Summary write(Path out, Integer limitTest) {
         Map<String, Integer> identifiers = new LinkedHashMap<>();
         identifiers.put(BLANK, 0);
         for (List<Group> split : List.of(train, test)) {
             for (Group group : split) {
                 group.copies.forEach(copy -> identifiers.putIfAbsent(copy.name(), identifiers.size()));
             }
+        }
+        if (limitTest != null && limitTest < test.size()) {
+            test.subList(limitTest, test.size()).clear();
+            testPuzzles.retain(
+                    test.stream().map(group -> group.copies.get(0).task()).toList());
         }
         try {
             Files.createDirectories(out);

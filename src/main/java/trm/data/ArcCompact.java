@@ -150,13 +150,7 @@ final class ArcCompact {
     }
 
     private int pairOf(int puzzle, int example) {
-        return firstPair[owner(groupIndices, puzzle)] + example - puzzleIndices[puzzle];
-    }
-
-    /** Which interval of rising {@code indices} an index lies in. */
-    private static int owner(int[] indices, int index) {
-        int found = Arrays.binarySearch(indices, index);
-        return found >= 0 ? found : -found - 2;
+        return firstPair[Dataset.owner(groupIndices, puzzle)] + example - puzzleIndices[puzzle];
     }
 
     /** Rows of inputs, as the expanded form has them. */
@@ -177,7 +171,7 @@ final class ArcCompact {
 
         @Override
         public int[] row(int example) {
-            int puzzle = owner(puzzleIndices, example);
+            int puzzle = Dataset.owner(puzzleIndices, example);
             int at = COPY_BYTES * puzzle;
             Grid grid = grids[pairOf(puzzle, example)]
                     .mapped(Arrays.copyOfRange(copies, at + 1, at + COPY_BYTES))

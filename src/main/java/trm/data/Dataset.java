@@ -274,11 +274,25 @@ public final class Dataset {
 
     /** The identifier of the puzzle that owns an example. */
     public int identifierOf(int example) {
+        return puzzleIdentifiers[puzzleOf(example)];
+    }
+
+    /** The group of the puzzle that owns an example. */
+    public int groupOf(int example) {
+        return owner(groupIndices, puzzleOf(example));
+    }
+
+    private int puzzleOf(int example) {
         if (example < 0 || example >= examples) {
             throw new IndexOutOfBoundsException("example " + example + " of " + examples);
         }
-        int found = Arrays.binarySearch(puzzleIndices, example);
-        return puzzleIdentifiers[found >= 0 ? found : -found - 2];
+        return owner(puzzleIndices, example);
+    }
+
+    /** Which interval of rising {@code indices} holds an index. */
+    static int owner(int[] indices, int owned) {
+        int found = Arrays.binarySearch(indices, owned);
+        return found >= 0 ? found : -found - 2;
     }
 
     /** A copy of one input row [seqLen]. */

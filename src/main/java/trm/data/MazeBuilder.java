@@ -17,7 +17,13 @@ public final class MazeBuilder {
     /** Tokens, padding included. */
     public static final int VOCABULARY = CELLS.length() + 1;
 
-    private record Maze(Grid question, Grid answer) {}
+    /** Rows and columns of a maze that is drawn. */
+    public static final int LEAST_SIDE = 3;
+
+    public static final int MOST_SIDE = MazeGenerator.MAX_SIDE;
+
+    /** Cells are places in {@link #CELLS}. */
+    record Maze(Grid question, Grid answer) {}
 
     private MazeBuilder() {}
 
@@ -44,9 +50,6 @@ public final class MazeBuilder {
      */
     public static Summary build(
             Path trainCsv, Path testCsv, Path out, Integer subsample, boolean aug, long seed, boolean compact) {
-        if (compact && !aug) {
-            throw new IllegalArgumentException("there are no copies to be compact about");
-        }
         if (subsample != null && subsample < 1) {
             throw new DataException("subsample=" + subsample + ": expected at least 1");
         }
@@ -61,9 +64,44 @@ public final class MazeBuilder {
             }
             train = drawn;
         }
+        return write(out, train, test, aug, compact);
+    }
+
+    /**
+     * Writes a folder of mazes that are drawn ({@link MazeGenerator}); none occurs twice, nor in both splits, nor rotated or
+     * mirrored.
+     *
+     * @param train   training mazes
+     * @param test    test mazes
+     * @param side    rows and columns, {@value #LEAST_SIDE} to {@value #MOST_SIDE}
+     * @param minPath fewest moves from start to goal
+     * @param seed    0 or more
+     * @param aug     as in {@link #build}, as is {@code compact}
+     * @throws DataException if an argument is wrong, or so many mazes are not found; nothing has been written then
+     */
+    public static Summary generate(
+            Path out, int train, int test, int side, int minPath, long seed, boolean aug, boolean compact) {
+        if (train < 1 || test < 1) {
+            throw new DataException("train=" + train + ", test=" + test + ": expected at least 1 each");
+        }
+        if (side < LEAST_SIDE || side > MOST_SIDE) {
+            throw new DataException("side=" + side + ": expected " + LEAST_SIDE + " .. " + MOST_SIDE);
+        }
+        if (minPath < 1) {
+            throw new DataException("minPath=" + minPath + ": expected at least 1");
+        }
+        MazeGenerator generator = new MazeGenerator(side, minPath, seed);
+        return write(out, generator.draw(train), generator.draw(test), aug, compact);
+    }
+
+    private static Summary write(Path out, List<Maze> train, List<Maze> test, boolean aug, boolean compact) {
+        if (compact && !aug) {
+            throw new IllegalArgumentException("there are no copies to be compact about");
+        }
+        int side = train.get(0).question.rows();
         int copies = aug ? Grid.TRANSFORMS : 1;
         if ((long) train.size() * copies >= Integer.MAX_VALUE) {
-            throw new DataException(trainCsv + ": " + train.size() + " mazes are too many to augment");
+            throw new DataException(out + ": " + train.size() + " mazes are too many to augment");
         }
         try {
             SingleExampleWriter.writeIdentifiers(out);

@@ -27,8 +27,12 @@ final class MazePath {
             }
         }
         int shortest = distance(question, FREE);
-        long cells = Arrays.stream(answer).filter(t -> t == PATH).count();
-        return shortest > 0 && cells == shortest - 1 && distance(answer, PATH) == shortest;
+        return shortest > 0 && moves(answer) == shortest && distance(answer, PATH) == shortest;
+    }
+
+    /** Steps of the path that an answer marks. */
+    static int moves(int[] answer) {
+        return 1 + (int) Arrays.stream(answer).filter(t -> t == PATH).count();
     }
 
     /** Fewest steps from start to goal over cells of one kind, -1 where there is no way. */

@@ -36,6 +36,7 @@ final class SingleExampleWriter implements Closeable {
         for (String file : compact ? EXPANDED : COMPACT) {
             Files.deleteIfExists(dir.resolve(file)); // of an earlier build
         }
+        Files.deleteIfExists(dir.resolve(Sources.FILE));
         Npy.write(dir.resolve("all__group_indices.npy"), new int[] {groups + 1}, multiples(groups, examplesPerGroup));
         Npy.write(dir.resolve("all__puzzle_indices.npy"), new int[] {examples + 1}, multiples(examples, 1));
         Npy.write(dir.resolve("all__puzzle_identifiers.npy"), new int[] {examples}, new int[examples]);

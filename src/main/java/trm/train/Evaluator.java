@@ -2,6 +2,7 @@ package trm.train;
 
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
@@ -58,16 +59,23 @@ public final class Evaluator implements Evaluation {
     @Override
     public Optional<Score> evaluate(
             Kernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
-        long count = Math.min(limit, examples.ids().count());
+        int count = (int) Math.min(limit, examples.ids().count());
+        return evaluate(examples, IntStream.range(0, count).toArray(), stop, answers);
+    }
+
+    /** As above, of these examples, in this order. */
+    Optional<Score> evaluate(
+            Kernels.Examples examples, int[] exampleRows, BooleanSupplier stop, AnswerListener answers) {
+        int count = exampleRows.length;
         int batch = evaluation.count();
         backend.kernels().zero(metrics());
         int[] hostRows = new int[batch];
-        for (long from = 0; from < count; from += batch) {
+        for (int from = 0; from < count; from += batch) {
             if (stop.getAsBoolean()) {
                 return Optional.empty();
             }
             for (int b = 0; b < batch; b++) {
-                hostRows[b] = from + b < count ? (int) (from + b) : -1;
+                hostRows[b] = from < count - b ? exampleRows[from + b] : -1;
             }
             run(examples, hostRows, step -> {});
             if (answers != null) {

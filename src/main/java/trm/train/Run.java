@@ -6,6 +6,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import trm.config.ConfigLoader;
@@ -30,7 +31,7 @@ import trm.train.MetricsRow.Column;
  * One training run and its folder: {@code config.yaml}, {@code metrics.csv}, {@code log.txt}, TensorBoard events,
  * {@code checkpoints/}.
  * Training goes pass by pass over the data ({@code eval_interval} epochs each), evaluating on the moving average after
- * each; a resumed run continues bit for bit.
+ * each, on {@code eval_puzzles} test examples but for the last; a resumed run continues bit for bit.
  */
 public final class Run {
     private static final Logger LOG = LoggerFactory.getLogger(Run.class);
@@ -180,6 +181,18 @@ public final class Run {
                     test);
             return loop.run(step, evaluated);
         }
+    }
+
+    /**
+     * The test examples of an evaluation: the same ones every time, evenly spread, i all / wanted for i = 0, 1, ...
+     *
+     * @param wanted {@code eval_puzzles}; all of them if it is 0 or more than there are
+     */
+    static int[] evaluationRows(int all, int wanted) {
+        int count = wanted == 0 ? all : Math.min(wanted, all);
+        return IntStream.range(0, count)
+                .map(i -> (int) ((long) i * all / count))
+                .toArray();
     }
 
     /** Weights of {@code load_checkpoint} in place of the fresh ones, if it is set. */
@@ -356,11 +369,12 @@ public final class Run {
             }
             log(true);
             parameters.refreshWorking();
-            long puzzles = testExamples.ids().count();
-            LOG.info("evaluating {} puzzles at step {}", puzzles, step);
-            listener.evaluating(step, puzzles);
+            int all = (int) testExamples.ids().count();
+            int[] rows = evaluationRows(all, step >= total ? 0 : config.evalPuzzles());
+            LOG.info("evaluating {} of {} puzzles at step {}", rows.length, all, step);
+            listener.evaluating(step, rows.length);
             ArcVoting voting = ArcVoting.of(Path.of(config.dataPaths().get(0)), test);
-            Optional<Score> result = evaluator.evaluate(testExamples, Long.MAX_VALUE, () -> stop, voting);
+            Optional<Score> result = evaluator.evaluate(testExamples, rows, () -> stop, voting);
             if (result.isEmpty()) {
                 return false;
             }

@@ -138,6 +138,7 @@ final class ModelCases {
                 1,
                 0,
                 0,
+                0,
                 "float32",
                 Recompute.NONE,
                 1,

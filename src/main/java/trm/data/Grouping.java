@@ -1,0 +1,64 @@
+package trm.data;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Objects;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.function.IntUnaryOperator;
+import java.util.stream.IntStream;
+
+/**
+ * A way to sort the puzzles of a split, for tables of results.
+ *
+ * @param by    what it goes by: {@code source}, {@code rating} or {@code path_length}
+ * @param names of the sorts, in the order of a table
+ * @param of    place in {@code names} for each group of the split
+ */
+public record Grouping(String by, List<String> names, int[] of) {
+    /**
+     * What is known of a split: the source and rating of each group, where the folder has them ({@link Sources}), and the moves
+     * of a maze's path. Ratings are sorted into bands that double, 0, 1, 2 to 3, 4 to 7 and so on; moves into bands of ten.
+     */
+    public static List<Grouping> of(Path folder, String split, Dataset data) {
+        int groups = data.groupIndices().length - 1;
+        List<Grouping> all = new ArrayList<>();
+        List<Sources.Row> rows = Sources.read(folder.resolve(split), groups);
+        if (!rows.isEmpty()) {
+            List<String> names = List.copyOf(
+                    new TreeSet<>(rows.stream().map(Sources.Row::source).toList()));
+            all.add(new Grouping(
+                    "source",
+                    names,
+                    rows.stream().mapToInt(row -> names.indexOf(row.source())).toArray()));
+            if (rows.stream().map(Sources.Row::rating).allMatch(Objects::nonNull)) {
+                all.add(bands(
+                        "rating",
+                        rows.stream().mapToInt(Sources.Row::rating).toArray(),
+                        rating -> rating <= 0 ? 0 : Integer.highestOneBit(rating),
+                        least -> Math.max(0, 2 * least - 1)));
+            }
+        }
+        if (Symmetry.of(data) == Symmetry.MAZE) {
+            int[] moves = IntStream.range(0, groups)
+                    .map(g -> MazePath.moves(data.labelRow(data.puzzleIndices()[data.groupIndices()[g]])))
+                    .toArray();
+            all.add(bands("path_length", moves, m -> m - m % 10, least -> least + 9));
+        }
+        return all;
+    }
+
+    private static Grouping bands(String by, int[] values, IntUnaryOperator least, IntUnaryOperator most) {
+        TreeMap<Integer, Integer> places = new TreeMap<>(); // of the least value of each band
+        IntStream.of(values).map(least).forEach(from -> places.put(from, 0));
+        List<String> names = new ArrayList<>();
+        places.replaceAll((from, place) -> {
+            int to = most.applyAsInt(from);
+            names.add(from == to ? "" + from : from + " to " + to);
+            return names.size() - 1;
+        });
+        return new Grouping(
+                by, names, IntStream.of(values).map(least).map(places::get).toArray());
+    }
+}
