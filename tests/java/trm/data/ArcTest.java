@@ -17,6 +17,8 @@ import java.util.Random;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * Oracles: folders of the published builder, byte for byte; for grids, the transforms' definitions composed from two of
@@ -90,6 +92,68 @@ class ArcTest {
                 ArcBuilder.build(prefix, List.of("training"), List.of(), other, 1, 0, note -> {})
                         .testExamples());
         assertFalse(Files.exists(other.resolve("test")));
+    }
+
+    /**
+     * The compact form has the other files of the expanded one, and its examples, of which those have other places that a grid
+     * ends at the field's end: grids of up to 30 x 30 whose larger one or neither or both touch it.
+     */
+    @ParameterizedTest
+    @CsvSource({"arc_tiny, 'training,evaluation,concept', evaluation", "arc_edge, 'made,evaluation2', evaluation2"})
+    void compactForm(String name, String subsets, String test) throws IOException {
+        assertSameExamples(Golden.path("datasets/" + name + "/input/arc").toString(), subsets, test, 40);
+    }
+
+    /** The same of random grids, many of them nearly as large as the field. */
+    @Test
+    void compactFormOfLargeGrids() throws IOException {
+        Random random = new Random(6);
+        StringBuilder tasks = new StringBuilder("{");
+        for (int t = 0; t < 4; t++) {
+            tasks.append(t == 0 ? "" : ", ").append("\"t" + t + "\": {\"train\": [");
+            for (int i = 0; i < 4; i++) {
+                Grid a = random(random, 25);
+                Grid b = i < 2 ? random(random, 25) : random(random, 1);
+                tasks.append(i == 0 ? "" : ", ")
+                        .append("{\"input\": " + (i % 2 == 0 ? a : b) + ", \"output\": " + (i % 2 == 0 ? b : a) + "}");
+            }
+            tasks.append("], \"test\": [{\"input\": " + random(random, 28) + ", \"output\": [[1]]}]}");
+        }
+        write("a_challenges", tasks.append("}").toString());
+        assertSameExamples(dir.resolve("x").toString(), "a", "a", 60);
+    }
+
+    private void assertSameExamples(String prefix, String subsets, String test, int aug) throws IOException {
+        List<String> names = List.of(subsets.split(","));
+        Path expanded = dir.resolve("expanded");
+        Path compact = dir.resolve("compact");
+        ArcBuilder.build(prefix, names, List.of(test), compact, 1, 5, note -> {}); // its files do not stay
+        for (boolean form : new boolean[] {false, true}) {
+            ArcBuilder.build(prefix, names, List.of(test), form ? compact : expanded, aug, 5, null, form, note -> {});
+        }
+        List<String> arrays = List.of("inputs", "labels", "task_inputs", "task_labels", "origins", "augmentations");
+        List<Path> same = Golden.files(expanded).stream()
+                .filter(file -> arrays.stream().noneMatch(a -> file.endsWith("all__" + a + ".npy")))
+                .toList();
+        for (Path file : same) {
+            assertArrayEquals(Files.readAllBytes(expanded.resolve(file)), Files.readAllBytes(compact.resolve(file)));
+        }
+        assertEquals(same.size() + 8, Golden.files(compact).size());
+        for (String split : List.of("train", "test")) {
+            Dataset wanted = Dataset.open(expanded, split);
+            Dataset found = Dataset.open(compact, split);
+            assertEquals(wanted.examples(), found.examples());
+            assertTrue(found.storedRows() < wanted.examples(), found.storedRows() + " rows");
+            for (int e = 0; e < wanted.examples(); e++) {
+                assertArrayEquals(wanted.inputRow(e), found.inputRow(e), split + " input " + e);
+                assertArrayEquals(wanted.labelRow(e), found.labelRow(e), split + " label " + e);
+            }
+        }
+    }
+
+    private static Grid random(Random random, int least) {
+        Grid grid = random(random);
+        return grid.rows() >= least && grid.columns() >= least ? grid : random(random, least);
     }
 
     private static Grid random(Random random) {
