@@ -143,6 +143,12 @@ class DataCommandTest {
                 2, Files.readAllLines(some.resolve("test/all__sources.csv")).size());
         assertEquals(
                 3, Files.readAllLines(whole.resolve("test/all__sources.csv")).size());
+        arc(some, " --compact").assertDone();
+        assertTrue(Files.exists(some.resolve("train/all__task_inputs.npy")));
+        assertFalse(Files.exists(some.resolve("train/all__inputs.npy")));
+        assertArrayEquals(all.inputRow(1), Dataset.open(some, "test").inputRow(1));
+        Trm.execute("data", "arc", "--prefix", "x", "--subsets", "a", "--aug", 0, "--compact", "--out", some)
+                .assertFails(2, "--compact with --aug 0: expected copies to be compact about, --aug 1 or more");
         arc(some, " --limit-test 0").assertFails(2, "--limit-test 0: expected at least 1");
         Trm.execute("data", "arc", "--prefix", "x", "--subsets", "a", "--limit-test", 1, "--out", some)
                 .assertFails(2, "--limit-test without --test-set: expected test tasks to keep some of");

@@ -309,7 +309,15 @@ class ConfigLoaderTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"sudoku-mlp", "sudoku-att", "demo", "cpu/sudoku-mlp-small", "cpu/sudoku-att-small"})
+    @ValueSource(
+            strings = {
+                "sudoku-mlp",
+                "sudoku-att",
+                "demo",
+                "cpu/sudoku-mlp-small",
+                "cpu/sudoku-att-small",
+                "cpu/arc-small"
+            })
     void shippedFilesLoad(String name) {
         TrainConfig config = ConfigLoader.load(Path.of("configs", name + ".yaml"), List.of());
         assertEquals(config, parse(ConfigLoader.toYaml(config)));

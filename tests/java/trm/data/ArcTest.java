@@ -67,79 +67,6 @@ class ArcTest {
     }
 
     /** Pairs that a transform swaps: no copy differs from the task, whose pairs have no order. */
-    /** The compact form yields the examples of the published folders. */
-    @ParameterizedTest
-    @CsvSource({"arc_tiny,'training,evaluation,concept',evaluation,4,42", "arc_edge,'made,evaluation2',evaluation2,3,5"
-    })
-    void compactFormHasTheSameExamples(String name, String subsets, String testSet, int aug, long seed)
-            throws IOException {
-        Path out = compact(name, subsets, testSet, aug, seed);
-        for (String split : List.of("train", "test")) {
-            Dataset expected = Dataset.open(Golden.path("datasets/" + name + "/expected"), split);
-            Dataset found = Dataset.open(out, split);
-            assertTrue(found.isCompact());
-            assertEquals(expected.examples(), found.storedRows());
-            for (int e = 0; e < expected.examples(); e++) {
-                assertArrayEquals(expected.inputRow(e), found.inputRow(e), split + " input " + e);
-                assertArrayEquals(expected.labelRow(e), found.labelRow(e), split + " label " + e);
-            }
-            assertEquals(expected.inputChunks().get(0), found.inputChunks().get(0));
-            assertEquals(expected.labelChunks().get(0), found.labelChunks().get(0));
-        }
-        Path input = Golden.path("datasets/" + name + "/input/arc");
-        ArcBuilder.build(
-                input + "", List.of(subsets.split(",")), List.of(testSet), out, aug, seed, note -> {}); // in its place
-        Golden.assertSameFolder(Golden.path("datasets/" + name + "/expected"), out);
-    }
-
-    private Path compact(String name, String subsets, String testSet, int aug, long seed) {
-        Path out = dir.resolve("compact");
-        ArcBuilder.build(
-                Golden.path("datasets/" + name + "/input/arc") + "",
-                List.of(subsets.split(",")),
-                List.of(testSet),
-                out,
-                aug,
-                seed,
-                null,
-                note -> {},
-                true);
-        return out;
-    }
-
-    @Test
-    void badCompactFolders() throws IOException {
-        Path out = compact("arc_tiny", "training,evaluation,concept", "evaluation", 4, 42);
-        Path places = out.resolve("train/all__places.npy");
-        byte[] bytes = Files.readAllBytes(places);
-        byte[] changed = bytes.clone();
-        changed[bytes.length - 1] = 30;
-        Files.write(places, changed);
-        Golden.assertFails(
-                () -> Dataset.open(out, "train"), places + ": row 124: found", "expected a place where a pair of");
-        Files.write(places, bytes);
-
-        Path names = out.resolve("identifiers.json");
-        String text = Files.readString(names);
-        Files.writeString(names, text.replaceFirst("t[0-7]\\|", "t9|"));
-        Golden.assertFails(() -> Dataset.open(out, "train"), names + ": identifier '", "expected TASK, or TASK|||tK");
-        Files.writeString(names, "[\"<blank>\"]");
-        Golden.assertFails(() -> Dataset.open(out, "train"), names + ": found 1 names, expected a list of at least 26");
-        Files.delete(names);
-        Golden.assertFails(() -> Dataset.open(out, "train"), names + ": cannot be read");
-        Files.writeString(names, text);
-
-        Path indices = out.resolve("train/all__puzzle_indices.npy");
-        byte[] starts = Files.readAllBytes(indices);
-        byte[] uneven = starts.clone();
-        uneven[uneven.length - 8]--; // the last puzzle has one more, the one before it one less
-        Files.write(indices, uneven);
-        Golden.assertFails(() -> Dataset.open(out, "train"), indices + ": puzzle ", "as in the others of its group");
-        Files.write(indices, starts);
-        Files.copy(out.resolve("train/all__task_inputs.npy"), out.resolve("train/all__inputs.npy"));
-        Golden.assertFails(() -> Dataset.open(out, "train"), "found both all__inputs.npy and all__task_inputs.npy");
-    }
-
     @Test
     void copiesWithTheSamePairs() throws IOException {
         write(
@@ -165,6 +92,68 @@ class ArcTest {
                 ArcBuilder.build(prefix, List.of("training"), List.of(), other, 1, 0, note -> {})
                         .testExamples());
         assertFalse(Files.exists(other.resolve("test")));
+    }
+
+    /**
+     * The compact form has the other files of the expanded one, and its examples, of which those have other places that a grid
+     * ends at the field's end: grids of up to 30 x 30 whose larger one or neither or both touch it.
+     */
+    @ParameterizedTest
+    @CsvSource({"arc_tiny, 'training,evaluation,concept', evaluation", "arc_edge, 'made,evaluation2', evaluation2"})
+    void compactForm(String name, String subsets, String test) throws IOException {
+        assertSameExamples(Golden.path("datasets/" + name + "/input/arc").toString(), subsets, test, 40);
+    }
+
+    /** The same of random grids, many of them nearly as large as the field. */
+    @Test
+    void compactFormOfLargeGrids() throws IOException {
+        Random random = new Random(6);
+        StringBuilder tasks = new StringBuilder("{");
+        for (int t = 0; t < 4; t++) {
+            tasks.append(t == 0 ? "" : ", ").append("\"t" + t + "\": {\"train\": [");
+            for (int i = 0; i < 4; i++) {
+                Grid a = random(random, 25);
+                Grid b = i < 2 ? random(random, 25) : random(random, 1);
+                tasks.append(i == 0 ? "" : ", ")
+                        .append("{\"input\": " + (i % 2 == 0 ? a : b) + ", \"output\": " + (i % 2 == 0 ? b : a) + "}");
+            }
+            tasks.append("], \"test\": [{\"input\": " + random(random, 28) + ", \"output\": [[1]]}]}");
+        }
+        write("a_challenges", tasks.append("}").toString());
+        assertSameExamples(dir.resolve("x").toString(), "a", "a", 60);
+    }
+
+    private void assertSameExamples(String prefix, String subsets, String test, int aug) throws IOException {
+        List<String> names = List.of(subsets.split(","));
+        Path expanded = dir.resolve("expanded");
+        Path compact = dir.resolve("compact");
+        ArcBuilder.build(prefix, names, List.of(test), compact, 1, 5, note -> {}); // its files do not stay
+        for (boolean form : new boolean[] {false, true}) {
+            ArcBuilder.build(prefix, names, List.of(test), form ? compact : expanded, aug, 5, null, form, note -> {});
+        }
+        List<String> arrays = List.of("inputs", "labels", "task_inputs", "task_labels", "origins", "augmentations");
+        List<Path> same = Golden.files(expanded).stream()
+                .filter(file -> arrays.stream().noneMatch(a -> file.endsWith("all__" + a + ".npy")))
+                .toList();
+        for (Path file : same) {
+            assertArrayEquals(Files.readAllBytes(expanded.resolve(file)), Files.readAllBytes(compact.resolve(file)));
+        }
+        assertEquals(same.size() + 8, Golden.files(compact).size());
+        for (String split : List.of("train", "test")) {
+            Dataset wanted = Dataset.open(expanded, split);
+            Dataset found = Dataset.open(compact, split);
+            assertEquals(wanted.examples(), found.examples());
+            assertTrue(found.storedRows() < wanted.examples(), found.storedRows() + " rows");
+            for (int e = 0; e < wanted.examples(); e++) {
+                assertArrayEquals(wanted.inputRow(e), found.inputRow(e), split + " input " + e);
+                assertArrayEquals(wanted.labelRow(e), found.labelRow(e), split + " label " + e);
+            }
+        }
+    }
+
+    private static Grid random(Random random, int least) {
+        Grid grid = random(random);
+        return grid.rows() >= least && grid.columns() >= least ? grid : random(random, least);
     }
 
     private static Grid random(Random random) {

@@ -63,15 +63,15 @@ final class DataArcCommand implements Callable<Integer> {
             description = "Only the first N test tasks, with all of their copies: evaluation takes long on a CPU.")
     private Integer limitTest;
 
-    @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
-    private long seed;
-
     @Option(
             names = "--compact",
             description =
-                    "Pairs once, copies as their names and places, expanded as they are read: the same examples in a"
-                            + " fraction of the space, for this program only.")
+                    "Fields once, copies as records that the device applies (docs/data.md): the same examples in less"
+                            + " space from some dozens of copies on, for this program only. Needs --aug 1 or more.")
     private boolean compact;
+
+    @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
+    private long seed;
 
     @Override
     public Integer call() {
@@ -88,8 +88,12 @@ final class DataArcCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), "--limit-test without --test-set: expected test tasks to keep some of");
         }
+        if (compact && aug == 0) {
+            throw new ParameterException(
+                    spec.commandLine(), "--compact with --aug 0: expected copies to be compact about, --aug 1 or more");
+        }
         ArcBuilder.Summary made =
-                ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, limitTest, Cli::message, compact);
+                ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, limitTest, compact, Cli::message);
         Sources.writeArc(out, prefix, testSets);
         Cli.message(String.format(
                 Locale.ROOT,

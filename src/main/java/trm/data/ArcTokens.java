@@ -12,7 +12,7 @@ final class ArcTokens {
     static final int VOCABULARY = ArcTask.COLOURS + 2;
 
     private static final int END = 1;
-    private static final int FIRST_COLOUR = 2;
+    static final int FIRST_COLOUR = 2;
 
     private ArcTokens() {}
 

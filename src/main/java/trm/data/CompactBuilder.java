@@ -67,7 +67,7 @@ public final class CompactBuilder {
     /** How each example of a split is made: task and symmetry [examples, 2]; and the examples that are tasks. */
     private record Plan(Path dir, Dataset data, int[] origins, List<Integer> tasks) {
         static Plan of(Path dir, Dataset data) {
-            if (data.isCompact()) {
+            if (data.origins() != null) {
                 throw new DataException(dir + ": found the compact form, expected the expanded one");
             }
             int side = data.side();

@@ -16,8 +16,7 @@ import java.util.List;
  *
  * <p>In the compact form (docs/data.md) the rows that are stored are tasks, boards of side x side tokens, and example e is
  * task {@code origins[2 e]} changed by the {@link Augmentation} record {@code origins[2 e + 1]}. Everything that is asked
- * by an example's number gives what the expanded form would. The compact form of ARC is expanded as it is read
- * ({@link ArcCompact}) and looks like the expanded one.
+ * by an example's number gives what the expanded form would.
  */
 public final class Dataset {
     /** What a label that is left out of the loss becomes, PyTorch's ignore index. */
@@ -26,9 +25,8 @@ public final class Dataset {
     private final DatasetInfo info;
     private final int examples;
     private final int storedRows;
-    private final boolean isCompact;
-    private final TokenSource inputs; // of the rows that are stored
-    private final TokenSource labels;
+    private final TokenRows inputs; // of the rows that are stored
+    private final TokenRows labels;
     private final int[] origins; // null in the expanded form, as augmentations
     private final ByteBuffer augmentations;
     private final int[] puzzleIndices;
@@ -49,10 +47,8 @@ public final class Dataset {
         Path inputsPath = dir.resolve(set + "__inputs.npy");
         Path labelsPath = dir.resolve(set + "__labels.npy");
         Path tasksPath = dir.resolve(set + "__task_inputs.npy");
-        Path placesPath = dir.resolve(ArcCompact.PLACES);
-        boolean arc = Files.exists(placesPath);
-        boolean compact = !arc && Files.exists(tasksPath);
-        if (compact || arc) {
+        boolean compact = Files.exists(tasksPath);
+        if (compact) {
             if (Files.exists(inputsPath)) {
                 throw new DataException(dir + ": found both " + inputsPath.getFileName() + " and "
                         + tasksPath.getFileName() + ", expected the expanded form or the compact one");
@@ -70,14 +66,10 @@ public final class Dataset {
             throw new DataException(labelsPath + ": found " + labelRows.shape()[0] + " rows, expected "
                     + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
         }
-        int rows = rowsThatFit(inputsPath, inputRows);
+        storedRows = rowsThatFit(inputsPath, inputRows);
         Path originsPath = dir.resolve(set + "__origins.npy");
         Npy originRows = compact ? originRows(originsPath) : null;
-        examples = compact
-                ? rowsThatFit(originsPath, originRows)
-                : arc ? rowsThatFit(placesPath, Npy.open(placesPath).requireNdim(2)) : rows;
-        storedRows = arc ? examples : rows;
-        isCompact = compact || arc;
+        examples = compact ? rowsThatFit(originsPath, originRows) : storedRows;
 
         puzzleIdentifiers = vector(identifiersPath);
         for (int p = 0; p < puzzleIdentifiers.length; p++) {
@@ -93,18 +85,8 @@ public final class Dataset {
             throw new DataException(infoPath + ": field 'total_groups': found " + info.totalGroups() + ", expected "
                     + (groupIndices.length - 1) + " as in " + groupsPath.getFileName());
         }
-        TokenRows inputTokens = TokenRows.of(inputsPath, inputRows, info.vocabSize());
-        TokenRows labelTokens = TokenRows.of(labelsPath, labelRows, info.vocabSize());
-        if (arc && (info.seqLen() != ArcTokens.TOKENS || info.vocabSize() != ArcTokens.VOCABULARY)) {
-            throw new DataException(infoPath + ": found seq_len " + info.seqLen() + " and vocab_size "
-                    + info.vocabSize() + ", expected " + ArcTokens.TOKENS + " and " + ArcTokens.VOCABULARY + " beside "
-                    + ArcCompact.PLACES);
-        }
-        ArcCompact pairs = arc
-                ? new ArcCompact(dir, inputTokens, labelTokens, rows, puzzleIdentifiers, puzzleIndices, groupIndices)
-                : null;
-        inputs = arc ? pairs.inputs() : inputTokens;
-        labels = arc ? pairs.labels() : labelTokens;
+        inputs = TokenRows.of(inputsPath, inputRows, info.vocabSize());
+        labels = TokenRows.of(labelsPath, labelRows, info.vocabSize());
         if (compact && side() * side() != info.seqLen()) {
             throw new DataException(infoPath + ": field 'seq_len': found " + info.seqLen()
                     + ", expected the square of a side, as augmentations are of square boards");
@@ -219,12 +201,7 @@ public final class Dataset {
         return info.seqLen();
     }
 
-    /** Whether the folder has one of the compact forms. */
-    public boolean isCompact() {
-        return isCompact;
-    }
-
-    /** Rows of {@link #inputChunks()}: examples, or tasks in the compact form that a device expands. */
+    /** Rows that are stored: examples, or tasks in the compact form. */
     public int storedRows() {
         return storedRows;
     }
@@ -244,10 +221,7 @@ public final class Dataset {
         return augmentations == null ? null : augmentations.duplicate().order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /**
-     * Input tokens [storedRows, seqLen], u1, one after the other: direct buffers, cut anywhere; each is good until the next
-     * is asked for.
-     */
+    /** Input tokens [storedRows, seqLen], u1, one after the other: direct buffers, cut anywhere; fresh views. */
     public List<ByteBuffer> inputChunks() {
         return inputs.chunks();
     }
@@ -289,8 +263,7 @@ public final class Dataset {
         return owner(puzzleIndices, example);
     }
 
-    /** Which interval of rising {@code indices} holds an index. */
-    static int owner(int[] indices, int owned) {
+    private static int owner(int[] indices, int owned) {
         int found = Arrays.binarySearch(indices, owned);
         return found >= 0 ? found : -found - 2;
     }
@@ -311,7 +284,7 @@ public final class Dataset {
         return row;
     }
 
-    private int[] row(TokenSource tokens, int example) {
+    private int[] row(TokenRows tokens, int example) {
         if (example < 0 || example >= examples) {
             throw new IndexOutOfBoundsException("example " + example + " of " + examples);
         }

@@ -50,7 +50,7 @@ public final class Grid {
      * left-right mirror; 5 up-down mirror; 6 transpose; 7 a quarter turn counter-clockwise, then left-right mirror.
      */
     public Grid transform(int k) {
-        boolean turned = k == 1 || k == 3 || k == 6 || k == 7;
+        boolean turned = turns(k);
         int height = turned ? columns : rows;
         int width = turned ? rows : columns;
         byte[] out = new byte[cells.length];
@@ -72,6 +72,11 @@ public final class Grid {
             }
         }
         return new Grid(height, width, out);
+    }
+
+    /** Whether a transform makes columns of rows. */
+    static boolean turns(int k) {
+        return k == 1 || k == 3 || k == 6 || k == 7;
     }
 
     /** The transform that undoes {@code k}. */

@@ -33,10 +33,7 @@ final class SingleExampleWriter implements Closeable {
             throws IOException {
         int examples = Math.multiplyExact(groups, examplesPerGroup);
         Files.createDirectories(dir);
-        for (String file : compact ? EXPANDED : COMPACT) {
-            Files.deleteIfExists(dir.resolve(file)); // of an earlier build
-        }
-        Files.deleteIfExists(dir.resolve(Sources.FILE));
+        deleteOther(dir, compact);
         Npy.write(dir.resolve("all__group_indices.npy"), new int[] {groups + 1}, multiples(groups, examplesPerGroup));
         Npy.write(dir.resolve("all__puzzle_indices.npy"), new int[] {examples + 1}, multiples(examples, 1));
         Npy.write(dir.resolve("all__puzzle_identifiers.npy"), new int[] {examples}, new int[examples]);
@@ -57,6 +54,14 @@ final class SingleExampleWriter implements Closeable {
             close();
             throw e;
         }
+    }
+
+    /** Deletes what an earlier build may have left behind: the files of the other form, and sources. */
+    static void deleteOther(Path dir, boolean compact) throws IOException {
+        for (String file : compact ? EXPANDED : COMPACT) {
+            Files.deleteIfExists(dir.resolve(file));
+        }
+        Files.deleteIfExists(dir.resolve(Sources.FILE));
     }
 
     private Npy.Writer open(Path path, String dtype, long... shape) throws IOException {

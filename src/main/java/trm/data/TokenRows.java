@@ -6,7 +6,7 @@ import java.util.Arrays;
 import java.util.List;
 
 /** Rows of tokens of one byte each: the file's own bytes where it has them so, mapped, else a copy. May exceed 2 GB. */
-final class TokenRows implements TokenSource {
+final class TokenRows {
     private final ByteBuffer[] chunks; // each but the last of the same size
     private final int chunkBytes;
     private final int width;
@@ -55,13 +55,13 @@ final class TokenRows implements TokenSource {
         return chunks;
     }
 
-    @Override
-    public List<ByteBuffer> chunks() {
+    /** All bytes in order, in fresh views. */
+    List<ByteBuffer> chunks() {
         return Arrays.stream(chunks).map(chunk -> chunk.duplicate().rewind()).toList();
     }
 
-    @Override
-    public int[] row(int index) {
+    /** A copy of one row. */
+    int[] row(int index) {
         int[] row = new int[width];
         for (int i = 0; i < width; i++) {
             long at = (long) index * width + i;
