@@ -210,6 +210,7 @@ class BadInputTest {
                 "arch=hrm arch.no_ACT_continue=true | arch.no_ACT_continue is true | hrm always learns when to continue",
                 "arch=transformers_baseline | arch.L_layers is 1 | one network (H_layers) applied once; leave it out, or 0",
                 "arch.H_cycels=3 | arch.H_cycels | arch.H_cycles",
+                "eval_puzzles=-1 | eval_puzzles is -1: | must be at least 0",
                 "global_batch_size=many | global_batch_size | many",
                 "lr | override 'lr' | expected key=value",
                 "epochs=4 | override 'eval_interval=3' | must divide epochs, which is 4",
