@@ -29,7 +29,8 @@ class ArchitectureTest {
             "trm.device",
             "trm.data..",
             "trm.io..",
-            "trm.config..");
+            "trm.config..",
+            "trm.input");
 
     @ArchTest
     static final ArchRule DEVICES_OPENS_BACKENDS = noClasses()
@@ -55,13 +56,16 @@ class ArchitectureTest {
     static final ArchRule CUDA = layer("trm.device.cuda..", "trm.device.cuda..", "trm.device");
 
     @ArchTest
-    static final ArchRule DATA = layer("trm.data..", "trm.data..");
+    static final ArchRule DATA = layer("trm.data..", "trm.data..", "trm.input");
 
     @ArchTest
-    static final ArchRule IO = layer("trm.io..", "trm.io..");
+    static final ArchRule IO = layer("trm.io..", "trm.io..", "trm.input");
 
     @ArchTest
-    static final ArchRule CONFIG = layer("trm.config..", "trm.config..");
+    static final ArchRule CONFIG = layer("trm.config..", "trm.config..", "trm.input");
+
+    @ArchTest
+    static final ArchRule INPUT = layer("trm.input", "trm.input");
 
     /** trm.cli and trm.verify may use everything else, a backend apart: that one is opened by trm.train.Devices. */
     @ArchTest
@@ -109,7 +113,8 @@ class ArchitectureTest {
                     "trm.device.cuda..",
                     "trm.data..",
                     "trm.io..",
-                    "trm.config..");
+                    "trm.config..",
+                    "trm.input");
 
     /** Of this project, the classes of {@code of} use the packages {@code allowed} only; Devices has its own rule. */
     private static ArchRule layer(String of, String... allowed) {

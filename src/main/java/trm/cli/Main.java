@@ -6,10 +6,9 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import trm.config.ConfigException;
-import trm.data.DataException;
 import trm.device.DeviceException;
 import trm.device.UnknownDeviceException;
-import trm.io.FormatException;
+import trm.input.InputException;
 
 /**
  * The command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 and 143 stopped by SIGINT and SIGTERM with a
@@ -84,10 +83,7 @@ public final class Main implements Runnable {
     }
 
     private static String describe(Throwable error) {
-        if (error instanceof ConfigException
-                || error instanceof DataException
-                || error instanceof FormatException
-                || error instanceof DeviceException) {
+        if (error instanceof InputException || error instanceof DeviceException) {
             return error.getMessage();
         }
         return "internal error: " + error + " (run again with --verbose for the stack trace)";

@@ -1,7 +1,9 @@
 package trm.config;
 
+import trm.input.InputException;
+
 /** A configuration is wrong. The message is meant for the user: it names the key, what was found and the rule. */
-public class ConfigException extends RuntimeException {
+public class ConfigException extends InputException {
     private static final long serialVersionUID = 1L;
 
     private final String key;

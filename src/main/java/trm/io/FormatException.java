@@ -5,12 +5,13 @@ import java.nio.file.AccessDeniedException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.FileSystemException;
 import java.nio.file.NoSuchFileException;
+import trm.input.InputException;
 
 /**
  * A file is not what it should be, or could not be read or written. The message is meant for the user: it names the
  * file, the tensor or key where there is one, what was found and what was expected.
  */
-public class FormatException extends RuntimeException {
+public class FormatException extends InputException {
     private static final long serialVersionUID = 1L;
 
     public FormatException(String message) {
