@@ -409,6 +409,7 @@ class ConfigLoaderTest {
                     768,
                     50_000,
                     5_000,
+                    null,
                     1e-4,
                     1.0,
                     2000,
@@ -435,7 +436,8 @@ class ConfigLoaderTest {
                     "float32",
                     Recompute.AUTO,
                     0,
-                    0);
+                    0,
+                    OnNan.STOP);
             Path file = Path.of("configs", mlp ? "sudoku-mlp.yaml" : "sudoku-att.yaml");
             assertEquals(expected, ConfigLoader.load(file, List.of()));
         }

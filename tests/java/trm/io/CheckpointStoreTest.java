@@ -2,9 +2,9 @@ package trm.io;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
-import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.IOException;
 import java.nio.file.Files;
@@ -118,24 +118,37 @@ class CheckpointStoreTest {
 
     @Test
     void leftoversOfACrashAreRemovedAndOtherFilesStay() throws IOException {
-        Files.writeString(dir.resolve(".step-00000007.safetensors.tmp"), "half");
+        Files.writeString(dir.resolve(".step-00000007.safetensors.0123456789abcdef.tmp"), "half");
         Files.writeString(dir.resolve("step-7.safetensors"), "not ours");
         new CheckpointStore(dir, 1).save(8, content(8));
         assertEquals(List.of("step-00000008.safetensors", "step-7.safetensors"), files());
     }
 
+    /** Whatever lies in the way, and whoever put it there. */
     @Test
-    void aFullDiskLeavesEarlierCheckpointsValid() throws IOException {
-        assumeTrue(Files.isWritable(Path.of("/dev/full")));
+    void noLinkIsFollowed() throws IOException {
+        Path victim = Files.writeString(dir.resolve("victim"), "precious");
+        Path inside = Files.createDirectories(dir.resolve("checkpoints"));
+        Files.createSymbolicLink(inside.resolve(".step-00000002.safetensors.tmp"), victim);
+        Files.createSymbolicLink(inside.resolve("step-00000002.safetensors"), victim);
+        CheckpointStore store = new CheckpointStore(inside, 1);
+        store.save(2, content(2));
+        assertEquals("precious", Files.readString(victim));
+        assertEquals(Optional.of(store.path(2)), store.latestValid(CheckpointStoreTest::neverCalled));
+        assertFalse(Files.isSymbolicLink(store.path(2)));
+    }
+
+    @Test
+    void aPinnedCheckpointStays() throws IOException {
         CheckpointStore store = new CheckpointStore(dir, 1);
         store.save(1, content(1));
-        Files.createSymbolicLink(dir.resolve(".step-00000002.safetensors.tmp"), Path.of("/dev/full"));
-        String message = assertThrows(FormatException.class, () -> store.save(2, content(2)))
-                .getMessage();
-        assertTrue(message.contains("step-00000002.safetensors: checkpoint of step 2 cannot be written"), message);
-        assertTrue(message.contains("No space left on device"), message);
-        assertEquals(List.of("step-00000001.safetensors"), files());
-        assertEquals(Optional.of(store.path(1)), store.latestValid(CheckpointStoreTest::neverCalled));
+        store.save(2, content(2));
+        assertEquals(Optional.of(store.path(2)), store.newestBefore(3));
+        assertEquals(Optional.empty(), store.newestBefore(2));
+        store.pin(store.path(2));
+        store.save(3, content(3));
+        store.save(4, content(4));
+        assertEquals(List.of("step-00000002.safetensors", "step-00000004.safetensors"), files());
     }
 
     @Test

@@ -56,10 +56,10 @@ class EventFileTest {
 
     @Test
     void scalarsAreEncodedAsEvents() throws IOException {
-        try (EventFile events = new EventFile(dir.resolve("tb"))) {
+        try (EventFile events = new EventFile(dir.resolve("tb"), 300)) {
             events.scalar("a/b", 300, 1.5, 2.0);
             List<byte[]> records = records(events.file());
-            assertEquals(2, records.size());
+            assertEquals(3, records.size());
             String version = new String(records.get(0), 13, records.get(0).length - 13);
             assertEquals("brain.Event:2", version);
             assertEquals(0x1a, records.get(0)[11]);
@@ -67,14 +67,23 @@ class EventFileTest {
                     HexFormat.of()
                             .parseHex("09" + "0000000000000040" + "10ac02" + "2a0c" + "0a0a" + "0a03" + "612f62" + "15"
                                     + "0000c03f"),
-                    records.get(1));
+                    records.get(2));
+        }
+    }
+
+    /** Event.step = 2, Event.session_log = 7, SessionLog.status = 1, START = 1. */
+    @Test
+    void aSessionStartsAtItsFirstStep() throws IOException {
+        try (EventFile events = new EventFile(dir, 300)) {
+            byte[] session = records(events.file()).get(1);
+            assertEquals("10ac02" + "3a02" + "0801", HexFormat.of().formatHex(session, 9, session.length));
         }
     }
 
     @Test
     void aSecondWriterTakesAnotherFile() {
-        try (EventFile one = new EventFile(dir);
-                EventFile two = new EventFile(dir)) {
+        try (EventFile one = new EventFile(dir, 0);
+                EventFile two = new EventFile(dir, 0)) {
             assertNotEquals(one.file(), two.file());
             assertTrue(one.file().getFileName().toString().startsWith("events.out.tfevents."));
         }
@@ -83,7 +92,7 @@ class EventFileTest {
     @Test
     void anUnusableDirectoryIsAClearError() throws IOException {
         Path file = Files.writeString(dir.resolve("file"), "");
-        assertTrue(assertThrows(FormatException.class, () -> new EventFile(file))
+        assertTrue(assertThrows(FormatException.class, () -> new EventFile(file, 0))
                 .getMessage()
                 .startsWith(file + ": cannot be written"));
     }

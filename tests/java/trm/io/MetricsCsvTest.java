@@ -1,6 +1,7 @@
 package trm.io;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -54,6 +55,32 @@ class MetricsCsvTest {
             csv.truncateAfter(-1);
         }
         assertEquals("step,loss,count\n", Files.readString(parts));
+    }
+
+    /** Rows of an evaluation that will be repeated; a row that a crash has torn and another one followed. */
+    @Test
+    void rowsAreDropped() throws IOException {
+        Path file = Files.writeString(dir.resolve("m.csv"), "step,loss,count\n1,0.5,\n1,,4\n2,0.2\n3,0.5,7\n");
+        try (MetricsCsv csv = new MetricsCsv(file, COLUMNS)) {
+            assertEquals("step,loss,count\n1,0.5,\n1,,4\n3,0.5,7\n", Files.readString(file));
+            assertTrue(csv.dropRows(1, 2));
+            assertFalse(csv.dropRows(1, 2));
+            csv.append(4, 0.1, null);
+            csv.force();
+        }
+        assertEquals("step,loss,count\n1,0.5,\n3,0.5,7\n4,0.1,\n", Files.readString(file));
+        assertEquals(List.of("m.csv"), List.of(dir.toFile().list()));
+    }
+
+    @Test
+    void noLinkIsFollowed() throws IOException {
+        Path victim = Files.writeString(dir.resolve("victim"), "step,loss,count\n1,0.5,7\n");
+        Path file = Files.createSymbolicLink(dir.resolve("m.csv"), victim);
+        try (MetricsCsv csv = new MetricsCsv(file, COLUMNS)) {
+            csv.truncateAfter(0);
+            csv.append(1, 2, 3);
+        }
+        assertEquals("step,loss,count\n1,0.5,7\n", Files.readString(victim));
     }
 
     @Test

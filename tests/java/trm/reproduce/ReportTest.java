@@ -83,7 +83,7 @@ class ReportTest {
         Plan plan = plan(Scale.FULL, false);
         Path folder =
                 make(plan, "latents", "trm", 0, 20, 20, 20, "10,1,,,,1000,768", "20,1,,,,400,768", "20,,9,0.5,,500,");
-        RunFolder run = RunFolder.open(folder).orElseThrow();
+        RunSummary run = RunSummary.open(folder).orElseThrow();
         assertEquals(1500 / 3600.0, run.hours(), 1e-12);
         assertTrue(run.finished());
         String text = new Report(Table.named("latents"), plan, Map.of()).markdown();
@@ -156,7 +156,7 @@ class ReportTest {
                         .replace("micro_batches: auto", "micro_batches: 4")
                         .replace("data/sudoku", "elsewhere/sudoku"));
         Setup setup = Table.named("latents").rows(List.of("trm")).get(0).setup();
-        RunFolder run = RunFolder.open(folder).orElseThrow();
+        RunSummary run = RunSummary.open(folder).orElseThrow();
         assertEquals(4, run.resumed(plan.config(setup, 0)).microBatches());
         assertEquals(
                 plan.config(setup, 0).dataPaths(),
@@ -168,11 +168,11 @@ class ReportTest {
     void damagedFilesAreNamed() throws IOException {
         Plan plan = plan(Scale.FULL, false);
         Path folder = make(plan, "latents", "trm", 0, 9, 9, 9, "9,1,,,,soon,768");
-        FormatException cell = assertThrows(FormatException.class, () -> RunFolder.open(folder));
+        FormatException cell = assertThrows(FormatException.class, () -> RunSummary.open(folder));
         assertEquals(
                 folder.resolve("metrics.csv") + ":2: elapsed_seconds is 'soon'; expected a number", cell.getMessage());
         make(plan, "latents", "trm", 0, 9, 9, 9, "9,1,,,5,768");
-        FormatException count = assertThrows(FormatException.class, () -> RunFolder.open(folder));
+        FormatException count = assertThrows(FormatException.class, () -> RunSummary.open(folder));
         assertEquals(folder.resolve("metrics.csv") + ":2: found 6 cells, expected 7", count.getMessage());
         make(plan, "latents", "trm", 0, 9, 9, 9, "9,1,,,,5,768");
         Path checkpoint = folder.resolve("checkpoints").resolve("step-00000009.safetensors");
@@ -180,7 +180,7 @@ class ReportTest {
         Files.write(
                 checkpoint,
                 bytes.replace("total_steps", "TOTAL_STEPS").getBytes(java.nio.charset.StandardCharsets.ISO_8859_1));
-        FormatException steps = assertThrows(FormatException.class, () -> RunFolder.open(folder));
+        FormatException steps = assertThrows(FormatException.class, () -> RunSummary.open(folder));
         assertEquals(
                 checkpoint + ": metadata 'total_steps' is missing, expected a number of steps", steps.getMessage());
     }

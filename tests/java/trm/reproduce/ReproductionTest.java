@@ -94,8 +94,8 @@ class ReproductionTest {
                 line -> {});
     }
 
-    private RunFolder folder(String row) {
-        return RunFolder.open(plan.folder(TABLE.rows(List.of(row)).get(0).setup(), 0))
+    private RunSummary folder(String row) {
+        return RunSummary.open(plan.folder(TABLE.rows(List.of(row)).get(0).setup(), 0))
                 .orElseThrow();
     }
 

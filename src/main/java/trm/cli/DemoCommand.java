@@ -33,6 +33,7 @@ import trm.train.DeviceExamples;
 import trm.train.MetricsRow;
 import trm.train.MetricsRow.Column;
 import trm.train.Run;
+import trm.train.RunFolder;
 
 /** {@code trm demo}: trains a small model on 4 x 4 Sudoku and shows what it learned; can be repeated. */
 @Command(
@@ -152,8 +153,10 @@ final class DemoCommand implements Callable<Integer> {
             if (!checkpoints.isEmpty() || Files.exists(written)) {
                 throw new FormatException(run + ": holds a run that is not a demo; use another --run folder");
             }
+            RunFolder.mark(run);
             return;
         }
+        RunFolder.mark(run);
         try {
             for (Path file : checkpoints) {
                 Files.delete(file);

@@ -77,7 +77,7 @@ public final class Main implements Runnable {
         try {
             code = line.execute(args);
         } finally {
-            StopSignal.commandEnded(code);
+            code = StopSignal.commandEnded(code);
         }
         return code;
     }

@@ -1,18 +1,25 @@
 package trm.cli;
 
+import java.lang.reflect.Proxy;
+import java.util.Map;
 import java.util.concurrent.CountDownLatch;
 import trm.train.Run;
 
 /**
- * SIGINT and SIGTERM while a command runs: the command is asked to stop, and the process ends once it has. The exit
- * code is then the system's, 130 or 143, unless the command failed: then it is the command's own.
+ * Signals while a command runs: the command is asked to stop, and the process ends once it has. After SIGINT and SIGTERM the
+ * exit code is the system's, 130 or 143, after SIGUSR1 and SIGUSR2, which schedulers send some time before the end, 138 or
+ * 140; unless the command failed: then it is the command's own.
  */
 final class StopSignal {
+    /** Exit codes by signal. Those of SIGINT and SIGTERM are the virtual machine's. */
+    private static final Map<String, Integer> USER = Map.of("USR1", 138, "USR2", 140);
+
     private static volatile StopSignal current;
 
     private final CountDownLatch ended = new CountDownLatch(1);
     private final Thread hook;
     private volatile int code;
+    private volatile int stoppedWith; // exit code of a user's signal, 0 for none
 
     /** From now on, until closed, a signal calls {@code stop}; one at a time. */
     private StopSignal(Runnable stop) {
@@ -25,6 +32,10 @@ final class StopSignal {
         });
         current = this;
         Runtime.getRuntime().addShutdownHook(hook);
+        USER.forEach((name, exit) -> handle(name, () -> {
+            stoppedWith = exit;
+            stop.run();
+        }));
     }
 
     /** Runs to the end, or until a signal asks to stop. */
@@ -37,13 +48,19 @@ final class StopSignal {
         }
     }
 
-    /** The command has ended and said all it had to say. */
-    static void commandEnded(int code) {
+    /**
+     * The command has ended and said all it had to say.
+     *
+     * @return the exit code of the process
+     */
+    static int commandEnded(int code) {
         StopSignal signal = current;
-        if (signal != null) {
-            signal.code = code;
-            signal.ended.countDown();
+        if (signal == null) {
+            return code;
         }
+        signal.code = code;
+        signal.ended.countDown();
+        return code == 0 ? signal.stoppedWith : code;
     }
 
     private void awaitEnd() {
@@ -58,9 +75,38 @@ final class StopSignal {
     private void close() {
         try {
             Runtime.getRuntime().removeShutdownHook(hook);
-            current = null;
+            if (stoppedWith == 0) {
+                current = null;
+            }
         } catch (IllegalStateException e) {
             return; // the process is ending: the hook waits for commandEnded
+        }
+    }
+
+    /**
+     * Lets a signal call something, where the virtual machine has {@code sun.misc.Signal} and lets go of the signal. Java has no
+     * other way to it; by reflection, as javac warns of every use by name.
+     */
+    private static void handle(String name, Runnable action) {
+        try {
+            Class<?> signal = Class.forName("sun.misc.Signal");
+            Class<?> handler = Class.forName("sun.misc.SignalHandler");
+            Object calls = Proxy.newProxyInstance(
+                    handler.getClassLoader(), new Class<?>[] {handler}, (proxy, method, arguments) -> {
+                        if (method.getName().equals("handle")) {
+                            action.run();
+                            return null;
+                        }
+                        return switch (method.getName()) {
+                            case "equals" -> proxy == arguments[0];
+                            case "hashCode" -> System.identityHashCode(proxy);
+                            default -> "handler of SIG" + name;
+                        };
+                    });
+            signal.getMethod("handle", signal, handler)
+                    .invoke(null, signal.getConstructor(String.class).newInstance(name), calls);
+        } catch (ReflectiveOperationException e) {
+            Cli.message("SIG" + name + " will not be obeyed: " + (e.getCause() == null ? e : e.getCause()));
         }
     }
 }

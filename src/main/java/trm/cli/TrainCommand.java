@@ -1,9 +1,10 @@
 package trm.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
@@ -17,8 +18,10 @@ import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.device.Backend;
-import trm.io.FormatException;
+import trm.input.Shown;
+import trm.train.Resume;
 import trm.train.Run;
+import trm.train.RunFolder;
 
 /** Trains a model, or continues a run. */
 @Command(
@@ -29,10 +32,16 @@ import trm.train.Run;
             "",
             "Example: trm train configs/cpu/sudoku-mlp-small.yaml lr=2e-4 arch.L_cycles=4 --run runs/small",
             "         trm train --resume runs/small",
-            "SIGINT and SIGTERM finish the step, write a checkpoint and exit with 130 and 143; an evaluation is given up",
-            "and repeated on resume. Exit code 1 if the checkpoint could not be written."
+            "         trm train configs/cpu/sudoku-mlp-small.yaml --run runs/small --resume auto",
+            "SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and exit with 130, 143, 138 and 140; an",
+            "evaluation is given up and repeated on resume. Exit code 1 if the checkpoint could not be written."
         })
 final class TrainCommand implements Callable<Integer> {
+    private static final String AUTO = "auto";
+
+    /** Folder of the runs that are named by their settings. */
+    private static final Path RUNS = Path.of("runs");
+
     @Spec
     private CommandSpec spec;
 
@@ -42,11 +51,25 @@ final class TrainCommand implements Callable<Integer> {
             description = "Configuration file and values that replace its own.")
     private List<String> arguments = List.of();
 
-    @Option(names = "--resume", paramLabel = "DIR", description = "Continue the run in this folder.")
+    @Option(
+            names = "--resume",
+            paramLabel = "DIR|auto",
+            description = {
+                "Continue the run in this folder; key=value may change what changes no result.",
+                "auto, with CONFIG.yaml: continue the run if it has begun, else begin it."
+            })
     private Path resume;
 
     @Option(names = "--run", paramLabel = "DIR", description = "Run folder; default runs/<run_name or config name>.")
     private Path run;
+
+    @Option(
+            names = "--data",
+            split = ",",
+            paramLabel = "DIR",
+            description =
+                    "Data-set folders in place of data_paths; of a run that is resumed: where they were moved to.")
+    private List<Path> data = List.of();
 
     @Mixin
     private DeviceOption device;
@@ -56,43 +79,80 @@ final class TrainCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        TrainConfig config;
-        Path folder;
-        if (resume != null) {
-            if (!arguments.isEmpty()) {
-                throw new ParameterException(
-                        spec.commandLine(), "--resume takes its settings from the run; found also " + arguments);
+        boolean auto = resume != null && resume.toString().equals(AUTO);
+        if (resume != null && !auto) {
+            if (run != null) {
+                throw new ParameterException(spec.commandLine(), "--resume DIR names the run folder; found also --run");
             }
-            folder = resume;
-            if (!Files.isRegularFile(folder.resolve("config.yaml"))) {
-                throw new FormatException(folder + ": no config.yaml, expected the folder of a run");
-            }
-            config = ConfigLoader.load(folder.resolve("config.yaml"), List.of());
-        } else {
-            if (arguments.isEmpty()) {
-                throw new ParameterException(spec.commandLine(), "expected CONFIG.yaml or --resume DIR");
-            }
-            Path file = Path.of(arguments.get(0));
-            config = ConfigLoader.load(file, arguments.subList(1, arguments.size()));
-            String name = config.runName() != null
-                    ? config.runName()
-                    : file.getFileName().toString().replaceFirst("\\.ya?ml$", "");
-            folder = run != null ? run : Path.of("runs", name);
+            return resume(resume, overridden(resume));
         }
-        if (config.dataPaths().isEmpty()) {
-            throw new ConfigException("data_paths", "data_paths is empty, expected a data-set folder");
+        if (arguments.isEmpty()) {
+            throw new ParameterException(spec.commandLine(), "expected CONFIG.yaml or --resume DIR");
         }
-        return train(config, folder);
+        Path file = Path.of(arguments.get(0));
+        TrainConfig config = ConfigLoader.load(file, overrides());
+        Path folder = run != null ? run : named(file, config);
+        if (auto && RunFolder.hasCheckpoints(folder)) {
+            return resume(folder, config);
+        }
+        return train(config, folder, List.of(), false);
     }
 
-    private int train(TrainConfig config, Path folder) {
+    private List<String> overrides() {
+        List<String> overrides = new ArrayList<>(arguments.subList(1, arguments.size()));
+        if (!data.isEmpty()) {
+            overrides.add(ConfigLoader.dataPaths(data));
+        }
+        return overrides;
+    }
+
+    /** A folder below {@code runs/}. */
+    private static Path named(Path file, TrainConfig config) {
+        String name = config.runName() != null
+                ? config.runName()
+                : file.getFileName().toString().replaceFirst("\\.ya?ml$", "");
+        Path folder = RUNS.resolve(name).normalize();
+        if (!folder.startsWith(RUNS) || folder.equals(RUNS)) {
+            throw new ConfigException(
+                    "run_name",
+                    (config.runName() != null ? "run_name is " : file + ": the name of the run is ")
+                            + Shown.quoted(name) + ": must name a folder below " + RUNS
+                            + "/; --run DIR takes any folder");
+        }
+        return folder;
+    }
+
+    /** The settings of a run with those on the command line. */
+    private TrainConfig overridden(Path folder) {
+        if (arguments.stream().anyMatch(argument -> !argument.contains("="))) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--resume takes its settings from the run, and key=value to change some; found also " + arguments);
+        }
+        TrainConfig stored = RunFolder.settings(folder, Cli::message);
+        return arguments.isEmpty()
+                ? stored
+                : ConfigLoader.parse(ConfigLoader.toYaml(stored), folder + " (config.yaml)", arguments);
+    }
+
+    private int resume(Path folder, TrainConfig wanted) {
+        TrainConfig begun = RunFolder.begun(folder).orElse(wanted);
+        List<Path> moved = !data.isEmpty()
+                ? data
+                : wanted.dataPaths().equals(begun.dataPaths())
+                        ? List.of()
+                        : wanted.dataPaths().stream().map(Path::of).toList();
+        return train(Resume.settle(begun, wanted), folder, moved, true);
+    }
+
+    private int train(TrainConfig config, Path folder, List<Path> moved, boolean resumed) {
         try (Backend backend = device.open(config);
                 ProgressPrinter progress = new ProgressPrinter()) {
-            Run.Outcome outcome = StopSignal.run(new Run(backend, config, folder, progress), resume != null);
+            Run.Outcome outcome = StopSignal.run(new Run(backend, config, folder, moved, progress), resumed);
             if (json) {
                 Map<String, Object> result = new LinkedHashMap<>();
                 result.put("run", folder.toString());
-                result.put("outcome", outcome.name().toLowerCase(java.util.Locale.ROOT));
+                result.put("outcome", outcome.name().toLowerCase(Locale.ROOT));
                 Cli.json(result);
             }
             return 0;

@@ -29,6 +29,7 @@ public final class ConfigLoader {
             "global_batch_size",
             "epochs",
             "eval_interval",
+            "epochs_per_pass",
             "lr",
             "lr_min_ratio",
             "lr_warmup_steps",
@@ -57,6 +58,7 @@ public final class ConfigLoader {
             "recompute",
             "micro_batches",
             "memory",
+            "on_nan",
             "evaluators",
             "project_name",
             "checkpoint_every_eval",
@@ -247,6 +249,7 @@ public final class ConfigLoader {
                 top.integer("global_batch_size", 768),
                 top.integer("epochs", 50_000),
                 top.integerOrNull("eval_interval"),
+                top.integerOrNull("epochs_per_pass"),
                 top.number("lr", 1e-4),
                 top.number("lr_min_ratio", 1.0),
                 top.integer("lr_warmup_steps", 2000),
@@ -273,7 +276,8 @@ public final class ConfigLoader {
                 top.string("matmul_precision", "float32"),
                 top.word("recompute", Recompute.AUTO, "auto, none, gate_up, layers or evaluations", Recompute::of),
                 isAuto(top, "micro_batches") ? 0 : microBatches(top),
-                isAuto(top, "memory") ? 0 : MemorySize.parse("memory", top.string("memory", "")));
+                isAuto(top, "memory") ? 0 : MemorySize.parse("memory", top.string("memory", "")),
+                top.word("on_nan", OnNan.STOP, "stop or warn", OnNan::of));
     }
 
     /** Whether a key says {@code auto}, or is not there. */
@@ -530,6 +534,7 @@ public final class ConfigLoader {
         line(yaml, "global_batch_size", config.globalBatchSize());
         line(yaml, "epochs", config.epochs());
         line(yaml, "eval_interval", config.evalInterval());
+        line(yaml, "epochs_per_pass", config.epochsPerPass());
         line(yaml, "lr", config.lr());
         line(yaml, "lr_min_ratio", config.lrMinRatio());
         line(yaml, "lr_warmup_steps", config.lrWarmupSteps());
@@ -557,6 +562,7 @@ public final class ConfigLoader {
         line(yaml, "recompute", config.recompute().key());
         line(yaml, "micro_batches", config.microBatches() == 0 ? "auto" : config.microBatches());
         line(yaml, "memory", config.memory() == 0 ? "auto" : config.memory() + "B");
+        line(yaml, "on_nan", config.onNan().key());
         return yaml.toString();
     }
 
@@ -566,7 +572,13 @@ public final class ConfigLoader {
 
     /** The override that makes one folder the data set. */
     public static String dataPath(Path folder) {
-        return "data_paths=[" + quoted(folder.toString()) + "]";
+        return dataPaths(List.of(folder));
+    }
+
+    /** The override that makes folders the data set. */
+    public static String dataPaths(List<Path> folders) {
+        return "data_paths="
+                + folders.stream().map(folder -> quoted(folder.toString())).toList();
     }
 
     /** A double-quoted YAML scalar in ASCII. */

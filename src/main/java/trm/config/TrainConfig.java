@@ -11,6 +11,8 @@ import java.util.List;
  * @param globalBatchSize rows per step
  * @param epochs passes over the puzzle groups
  * @param evalInterval epochs between evaluations, a divisor of {@code epochs}; null for one at the end
+ * @param epochsPerPass epochs whose order the loader draws together, a divisor of {@code evalInterval}; null for as many as
+ *     lie between evaluations, as published. A run that is resumed keeps it
  * @param lr base learning rate
  * @param lrMinRatio learning rate at the end, as a fraction of the base
  * @param lrWarmupSteps steps of linear warm-up
@@ -36,6 +38,7 @@ import java.util.List;
  * @param microBatches equal parts of the lanes that go through the network one after the other, 0 for the fewest that
  *     fit; their number changes the order in which gradients are summed
  * @param memory bytes that a run may take on its device, 0 for what is free
+ * @param onNan what a loss or gradient that is not finite does to the run
  */
 public record TrainConfig(
         ArchConfig arch,
@@ -44,6 +47,7 @@ public record TrainConfig(
         int globalBatchSize,
         int epochs,
         Integer evalInterval,
+        Integer epochsPerPass,
         double lr,
         double lrMinRatio,
         int lrWarmupSteps,
@@ -70,7 +74,8 @@ public record TrainConfig(
         String matmulPrecision,
         Recompute recompute,
         int microBatches,
-        long memory) {
+        long memory,
+        OnNan onNan) {
     /** More than any device holds. */
     private static final int MAX_LANES = 1 << 20;
 
@@ -103,6 +108,15 @@ public record TrainConfig(
                     "eval_interval",
                     evalInterval,
                     "must divide epochs, which is " + epochs);
+        }
+        if (epochsPerPass != null) {
+            int between = evalInterval == null ? epochs : evalInterval;
+            Check.atLeast("epochs_per_pass", epochsPerPass, 1);
+            Check.that(
+                    between % epochsPerPass == 0,
+                    "epochs_per_pass",
+                    epochsPerPass,
+                    "must divide " + (evalInterval == null ? "epochs" : "eval_interval") + ", which is " + between);
         }
         Check.notNegative("lr", lr);
         Check.fraction("lr_min_ratio", lrMinRatio);
@@ -148,6 +162,7 @@ public record TrainConfig(
                 microBatches,
                 "must divide global_batch_size, which is " + globalBatchSize);
         Check.atLeast("memory", memory, 0);
+        Check.present("on_nan", onNan);
     }
 
     /** These settings with the choices about memory made. */
@@ -157,13 +172,24 @@ public record TrainConfig(
 
     /** These settings for another batch size, with the choices about memory made. */
     public TrainConfig with(int batch, Recompute recomputed, int parts) {
+        return with(dataPaths, dataShape, epochsPerPass, batch, recomputed, parts);
+    }
+
+    /** These settings for data that are there, with the order in which they are drawn. */
+    public TrainConfig with(List<String> paths, DataShape shape, int drawnTogether) {
+        return with(paths, shape, drawnTogether, globalBatchSize, recompute, microBatches);
+    }
+
+    private TrainConfig with(
+            List<String> paths, DataShape shape, Integer drawnTogether, int batch, Recompute recomputed, int parts) {
         return new TrainConfig(
                 arch,
-                dataPaths,
-                dataShape,
+                paths,
+                shape,
                 batch,
                 epochs,
                 evalInterval,
+                drawnTogether,
                 lr,
                 lrMinRatio,
                 lrWarmupSteps,
@@ -190,7 +216,18 @@ public record TrainConfig(
                 matmulPrecision,
                 recomputed,
                 parts,
-                memory);
+                memory,
+                onNan);
+    }
+
+    /** Epochs between evaluations, of a run that evaluates but once all of them. */
+    public int epochsBetweenEvaluations() {
+        return evalInterval == null ? epochs : evalInterval;
+    }
+
+    /** Epochs whose order the loader draws together: a pass. */
+    public int passEpochs() {
+        return epochsPerPass == null ? epochsBetweenEvaluations() : epochsPerPass;
     }
 
     /** Lanes that go through the network at once: the batch, or one of its parts. */

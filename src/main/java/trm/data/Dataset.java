@@ -256,6 +256,19 @@ public final class Dataset {
         return owner(groupIndices, puzzleOf(example));
     }
 
+    /** Samples that an epoch can give: of each group one puzzle's examples, of those that have most. */
+    public long mostSamplesAnEpoch() {
+        long samples = 0;
+        for (int g = 0; g + 1 < groupIndices.length; g++) {
+            int most = 0;
+            for (int p = groupIndices[g]; p < groupIndices[g + 1]; p++) {
+                most = Math.max(most, puzzleIndices[p + 1] - puzzleIndices[p]);
+            }
+            samples += most;
+        }
+        return samples;
+    }
+
     private int puzzleOf(int example) {
         if (example < 0 || example >= examples) {
             throw new IndexOutOfBoundsException("example " + example + " of " + examples);

@@ -3,13 +3,10 @@ package trm.io;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
-import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
@@ -17,6 +14,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
@@ -34,15 +32,14 @@ import java.util.stream.Stream;
  *   | n | {"__metadata__":{"sha256":" | 64 hex digits | " ... rest of the safetensors file |
  * </pre>
  *
- * <p>A file is written under a temporary name, forced to the disk and renamed; then the directory is forced too. A
- * crash at any moment leaves the earlier checkpoints as they were. For one thread and one writing process.
+ * <p>A file is written as a whole or not at all ({@link AtomicFile}): a crash at any moment leaves the earlier checkpoints as
+ * they were. For one thread and one writing process.
  */
 public final class CheckpointStore {
     /** Metadata key of the checksum. */
     public static final String CHECKSUM = "sha256";
 
     private static final Pattern NAME = Pattern.compile("step-(\\d{8,18})\\.safetensors");
-    private static final Pattern TEMPORARY = Pattern.compile("\\.step-\\d{8,18}\\.safetensors\\.tmp");
     private static final byte[] PREFIX =
             ("{\"__metadata__\":{\"" + CHECKSUM + "\":\"").getBytes(StandardCharsets.US_ASCII);
     private static final int DIGITS = 64;
@@ -50,6 +47,7 @@ public final class CheckpointStore {
 
     private final Path dir;
     private final int keep;
+    private Path pinned; // null for none
 
     /**
      * A store in {@code dir}, which is created by the first save.
@@ -69,7 +67,7 @@ public final class CheckpointStore {
         if (step < 0) {
             throw new IllegalArgumentException("step is " + step + "; must not be negative");
         }
-        return dir.resolve(String.format("step-%08d.safetensors", step));
+        return dir.resolve(String.format(Locale.ROOT, "step-%08d.safetensors", step));
     }
 
     /** The step in a checkpoint's file name, empty if the name is not of this form. */
@@ -91,31 +89,18 @@ public final class CheckpointStore {
         writer.metadata(CHECKSUM, "0".repeat(DIGITS));
         content.accept(writer);
         writer.metadata(CHECKSUM, "0".repeat(DIGITS));
-        Path temporary = dir.resolve("." + file.getFileName() + ".tmp");
         try {
             Files.createDirectories(dir);
-            MessageDigest digest = sha256();
-            try (FileChannel channel = FileChannel.open(
-                    temporary,
-                    StandardOpenOption.CREATE,
-                    StandardOpenOption.TRUNCATE_EXISTING,
-                    StandardOpenOption.WRITE)) {
+            AtomicFile.replace(file, channel -> {
+                MessageDigest digest = sha256();
                 writer.write(channel, digest);
                 String hex = HexFormat.of().formatHex(digest.digest());
                 ByteBuffer digits = ByteBuffer.wrap(hex.getBytes(StandardCharsets.US_ASCII));
                 while (digits.hasRemaining()) {
                     channel.write(digits, DIGITS_AT + digits.position());
                 }
-                channel.force(true);
-            }
-            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            forceDirectory();
+            });
         } catch (IOException e) {
-            try {
-                Files.deleteIfExists(temporary);
-            } catch (IOException second) {
-                e.addSuppressed(second);
-            }
             throw new FormatException(
                     file + ": checkpoint of step " + step + " cannot be written: " + FormatException.reason(e)
                             + "; earlier checkpoints in " + dir + " are untouched",
@@ -125,27 +110,12 @@ public final class CheckpointStore {
         return file;
     }
 
-    private void forceDirectory() throws IOException {
-        if (System.getProperty("os.name").startsWith("Windows")) {
-            return; // directories cannot be opened there
-        }
-        try (FileChannel channel = FileChannel.open(dir, StandardOpenOption.READ)) {
-            channel.force(true);
-        }
-    }
-
     /** Removing old files is housekeeping: a file that cannot be removed is tried again after the next save. */
     private void prune(long saved) {
         List<Path> older = new ArrayList<>(list());
-        older.removeIf(file -> stepOf(file).orElseThrow() > saved);
+        older.removeIf(file -> stepOf(file).orElseThrow() > saved || file.equals(pinned));
         List<Path> surplus = new ArrayList<>(older.subList(0, Math.max(0, older.size() - keep)));
-        try (Stream<Path> files = Files.list(dir)) {
-            files.filter(file ->
-                            TEMPORARY.matcher(file.getFileName().toString()).matches())
-                    .forEach(surplus::add);
-        } catch (IOException e) {
-            surplus.clear();
-        }
+        AtomicFile.removeTemporaries(dir);
         for (Path file : surplus) {
             try {
                 Files.deleteIfExists(file);
@@ -153,6 +123,16 @@ public final class CheckpointStore {
                 continue;
             }
         }
+    }
+
+    /** The newest checkpoint of a step before {@code step}. */
+    public Optional<Path> newestBefore(long step) {
+        return list().stream().filter(file -> stepOf(file).orElseThrow() < step).reduce((first, second) -> second);
+    }
+
+    /** Keeps a checkpoint beside the newest ones, as long as this store is used. */
+    public void pin(Path file) {
+        pinned = file;
     }
 
     /** The checkpoint files by rising step, damaged ones included. Empty if there is no directory. */

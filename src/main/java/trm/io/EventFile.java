@@ -10,6 +10,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Locale;
 import java.util.zip.CRC32C;
 
 /**
@@ -20,11 +21,13 @@ import java.util.zip.CRC32C;
  * </pre>
  *
  * and holds one {@code Event} message in protobuf encoding: wall_time = 1 (double), step = 2 (int64),
- * file_version = 3 (string), summary = 5; a summary has value = 1, which has tag = 1 (string) and simple_value = 2
- * (float). The first event gives the version. Every scalar reaches the system when it is written. For one thread.
+ * file_version = 3 (string), summary = 5, session_log = 7; a session log has status = 1 (int64, 1 for START); a summary has value = 1, which has tag = 1 (string) and simple_value = 2
+ * (float). The first event gives the version, the second the session. Every scalar reaches the system when it is written. For one thread.
  */
 public final class EventFile implements AutoCloseable {
     private static final String VERSION = "brain.Event:2";
+
+    private static final byte SESSION_START = 1;
     /** Constant of the record format's checksum mask. */
     private static final int MASK_DELTA = 0xa282ead8;
 
@@ -32,18 +35,21 @@ public final class EventFile implements AutoCloseable {
     private final OutputStream out;
 
     /**
-     * Begins a new event file in a directory, which is created if need be.
+     * Begins a new event file in a directory, which is created if need be. Its second event says that a session starts at a
+     * step: TensorBoard then forgets what earlier files of the directory say of that step and later ones, which a run that
+     * was interrupted writes again.
      *
+     * @param first step of the first scalar that may follow
      * @throws FormatException if the file cannot be written
      */
-    public EventFile(Path dir) {
+    public EventFile(Path dir, long first) {
         double now = System.currentTimeMillis() / 1000.0;
         Path path = dir;
         OutputStream stream = null;
         try {
             Files.createDirectories(dir);
             for (int i = 0; stream == null; i++) {
-                path = dir.resolve(String.format("events.out.tfevents.%010d.trm.%d", (long) now, i));
+                path = dir.resolve(String.format(Locale.ROOT, "events.out.tfevents.%010d.trm.%d", (long) now, i));
                 try {
                     stream = Files.newOutputStream(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
                 } catch (FileAlreadyExistsException e) {
@@ -56,6 +62,7 @@ public final class EventFile implements AutoCloseable {
         file = path;
         out = stream;
         record(event(now, 0, 3, VERSION.getBytes(StandardCharsets.UTF_8)));
+        record(event(now, first, 7, new byte[] {1 << 3, SESSION_START}));
     }
 
     /** The file being written. */

@@ -1,16 +1,18 @@
 package trm.io;
 
 import java.io.IOException;
-import java.io.Writer;
+import java.nio.ByteBuffer;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.stream.Collectors;
 
 /**
@@ -22,7 +24,7 @@ public final class MetricsCsv implements AutoCloseable {
     private final Path file;
     private final List<String> columns;
     private final String header;
-    private Writer out;
+    private FileChannel out;
 
     /**
      * Opens a table, or begins one. Rows already there are kept; an unfinished last row, left by a crash, is dropped.
@@ -67,8 +69,10 @@ public final class MetricsCsv implements AutoCloseable {
             }
         }
         try {
-            out.write(row.append('\n').toString());
-            out.flush();
+            ByteBuffer bytes = ByteBuffer.wrap(row.append('\n').toString().getBytes(StandardCharsets.UTF_8));
+            while (bytes.hasRemaining()) {
+                out.write(bytes);
+            }
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }
@@ -126,19 +130,10 @@ public final class MetricsCsv implements AutoCloseable {
      */
     public void truncateAfter(long step) {
         try {
-            if (out != null) {
-                out.close();
-            }
             if (file.toAbsolutePath().getParent() != null) {
                 Files.createDirectories(file.toAbsolutePath().getParent());
             }
-            String kept = kept(step);
-            if (!Files.exists(file) || !Files.readString(file).equals(kept)) {
-                Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp");
-                Files.writeString(temporary, kept);
-                Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
-            }
-            out = Files.newBufferedWriter(file, StandardCharsets.UTF_8, StandardOpenOption.APPEND);
+            rewrite(kept(step));
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be opened for writing: " + FormatException.reason(e), e);
         }
@@ -147,22 +142,45 @@ public final class MetricsCsv implements AutoCloseable {
     /**
      * Drops the rows of one step that have a value in a column, such as those of an evaluation that will be repeated.
      *
+     * @return whether there were any
      * @throws FormatException if the file cannot be written
      */
-    public void dropRows(long step, int column) {
+    public boolean dropRows(long step, int column) {
         try {
-            out.close();
+            String text = Files.readString(file);
             StringBuilder kept = new StringBuilder();
-            for (String line : Files.readAllLines(file)) {
+            for (String line : text.lines().toList()) {
                 String[] cells = line.split(",", -1);
                 if (!cells[0].equals(Long.toString(step)) || cells[column].isEmpty()) {
                     kept.append(line).append('\n');
                 }
             }
-            Files.writeString(file, kept);
-            out = Files.newBufferedWriter(file, StandardCharsets.UTF_8, StandardOpenOption.APPEND);
+            rewrite(kept.toString());
+            return kept.length() < text.length();
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be rewritten: " + FormatException.reason(e), e);
+        }
+    }
+
+    /** Replaces the content as a whole: whoever is killed in the midst of it leaves the old rows or the new ones. */
+    private void rewrite(String content) throws IOException {
+        if (!Files.isRegularFile(file, LinkOption.NOFOLLOW_LINKS)
+                || !Files.readString(file).equals(content)) {
+            AtomicFile.replace(file, content);
+        }
+        if (out != null) {
+            out.close();
+        }
+        out = FileChannel.open(
+                file, Set.of(StandardOpenOption.WRITE, StandardOpenOption.APPEND, LinkOption.NOFOLLOW_LINKS));
+    }
+
+    /** Brings every row to the disk: what follows from them, as a checkpoint, may then be written. */
+    public void force() {
+        try {
+            out.force(true);
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }
     }
 
@@ -183,7 +201,8 @@ public final class MetricsCsv implements AutoCloseable {
         for (int i = 1; i < lines.size(); i++) {
             String first = lines.get(i).split(",", 2)[0];
             try {
-                if (Long.parseLong(first) <= step) {
+                boolean whole = lines.get(i).split(",", -1).length == columns.size(); // else torn by a crash
+                if (Long.parseLong(first) <= step && whole) {
                     kept.append(lines.get(i)).append('\n');
                 }
             } catch (NumberFormatException e) {

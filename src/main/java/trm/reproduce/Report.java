@@ -24,13 +24,16 @@ public final class Report {
     private static final String NOTHING = "\u2013";
 
     /** A row and its runs by seed. */
-    private record Line(Table.Row row, Map<Integer, RunFolder> runs) {
-        List<RunFolder> finished() {
-            return runs.values().stream().filter(RunFolder::finished).toList();
+    private record Line(Table.Row row, Map<Integer, RunSummary> runs) {
+        List<RunSummary> finished() {
+            return runs.values().stream().filter(RunSummary::finished).toList();
         }
 
         double mean() {
-            return finished().stream().mapToDouble(RunFolder::percent).average().orElse(Double.NaN);
+            return finished().stream()
+                    .mapToDouble(RunSummary::percent)
+                    .average()
+                    .orElse(Double.NaN);
         }
 
         /** Standard deviation of a sample, over the seeds; NaN below two. */
@@ -38,7 +41,7 @@ public final class Report {
             double mean = mean();
             int count = finished().size();
             double squares = finished().stream()
-                    .mapToDouble(RunFolder::percent)
+                    .mapToDouble(RunSummary::percent)
                     .map(x -> (x - mean) * (x - mean))
                     .sum();
             return count < 2 ? Double.NaN : Math.sqrt(squares / (count - 1));
@@ -71,15 +74,15 @@ public final class Report {
         lines = table.rows().stream().map(row -> new Line(row, runs(row))).toList();
     }
 
-    private Map<Integer, RunFolder> runs(Table.Row row) {
-        Map<Integer, RunFolder> runs = new TreeMap<>();
+    private Map<Integer, RunSummary> runs(Table.Row row) {
+        Map<Integer, RunSummary> runs = new TreeMap<>();
         Path folder = plan.out().resolve(row.setup().name());
         if (Files.isDirectory(folder)) {
             try (Stream<Path> seeds = Files.list(folder)) {
                 seeds.map(path -> path.getFileName().toString())
                         .filter(name -> name.matches("seed-\\d{1,6}"))
                         .map(name -> Integer.parseInt(name.substring("seed-".length())))
-                        .forEach(seed -> RunFolder.open(plan.folder(row.setup(), seed))
+                        .forEach(seed -> RunSummary.open(plan.folder(row.setup(), seed))
                                 .ifPresent(run -> {
                                     run.resumed(plan.config(row.setup(), seed));
                                     runs.put(seed, run);
@@ -147,13 +150,13 @@ public final class Report {
                                     ? " of " + line.runs().size()
                                     : ""),
                     share(line),
-                    line.of(line.runs().values().stream().mapToDouble(RunFolder::hours), "%.3f"),
+                    line.of(line.runs().values().stream().mapToDouble(RunSummary::hours), "%.3f"),
                     line.runs().isEmpty()
                             ? NOTHING
                             : format(
                                     "%.2f",
                                     line.runs().values().stream()
-                                            .mapToDouble(RunFolder::stepsPerSecond)
+                                            .mapToDouble(RunSummary::stepsPerSecond)
                                             .average()
                                             .orElse(Double.NaN)),
                     ran(line) + " |\n"));
@@ -212,14 +215,14 @@ public final class Report {
                 : format(
                         "%.3g %%",
                         line.runs().values().stream()
-                                .filter(RunFolder::begun)
+                                .filter(RunSummary::begun)
                                 .mapToDouble(run -> 100.0 * run.step() / fullSteps(line.row(), run))
                                 .min()
                                 .orElse(0));
     }
 
     /** Steps of the published schedule on the data of a run. */
-    private double fullSteps(Table.Row row, RunFolder run) {
+    private double fullSteps(Table.Row row, RunSummary run) {
         int whole = plan.published(row.setup()).epochs();
         return (double) run.totalSteps() * whole / plan.config(row.setup(), 0).epochs();
     }
@@ -240,7 +243,7 @@ public final class Report {
                 " and ",
                 lines.stream()
                         .flatMap(line -> line.runs().values().stream())
-                        .map(RunFolder::device)
+                        .map(RunSummary::device)
                         .filter(device -> !device.isEmpty())
                         .distinct()
                         .sorted()

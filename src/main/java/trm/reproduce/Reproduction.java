@@ -60,7 +60,7 @@ public final class Reproduction {
 
     private TrainConfig settings(Table.Row row, int seed) {
         TrainConfig config = plan.config(row.setup(), seed);
-        return RunFolder.open(plan.folder(row.setup(), seed))
+        return RunSummary.open(plan.folder(row.setup(), seed))
                 .map(found -> found.resumed(config))
                 .orElse(config);
     }
@@ -68,8 +68,8 @@ public final class Reproduction {
     /** False if the run was asked to stop. */
     private boolean run(Table.Row row, int seed, String what) {
         Path folder = plan.folder(row.setup(), seed);
-        Optional<RunFolder> found = RunFolder.open(folder);
-        if (found.map(RunFolder::finished).orElse(false)) {
+        Optional<RunSummary> found = RunSummary.open(folder);
+        if (found.map(RunSummary::finished).orElse(false)) {
             log.accept(what + ": finished");
             return true;
         }
@@ -78,7 +78,7 @@ public final class Reproduction {
             return runner.run(
                             settings(row, seed),
                             folder,
-                            found.map(RunFolder::begun).orElse(false))
+                            found.map(RunSummary::begun).orElse(false))
                     != Run.Outcome.STOPPED;
         } catch (DataException | DeviceException | FormatException e) {
             failures.put(row.name() + ", seed " + seed, e.getMessage());

@@ -1,8 +1,11 @@
 package trm.train;
 
+import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
+import java.util.Optional;
+import trm.io.MetricsCsv;
 
 /** One row of {@code metrics.csv}: of training since the row before, or of an evaluation; the other columns are empty. */
 public final class MetricsRow {
@@ -38,6 +41,23 @@ public final class MetricsRow {
 
     MetricsRow(long step) {
         set(Column.STEP, step);
+    }
+
+    /** The row of training at a step of a file; empty if there is none. */
+    static Optional<MetricsRow> read(Path file, long step) {
+        return MetricsCsv.read(file).stream()
+                .filter(cells ->
+                        cells.get(Column.STEP.title()) == step && !cells.containsKey(Column.EVAL_PUZZLES.title()))
+                .findFirst()
+                .map(cells -> {
+                    MetricsRow row = new MetricsRow(step);
+                    for (Column column : Column.values()) {
+                        if (column != Column.STEP && cells.containsKey(column.title())) {
+                            row.set(column, cells.get(column.title()));
+                        }
+                    }
+                    return row;
+                });
     }
 
     MetricsRow set(Column column, Number value) {

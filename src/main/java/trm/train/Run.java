@@ -1,15 +1,16 @@
 package trm.train;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
-import trm.config.ConfigLoader;
+import trm.config.OnNan;
 import trm.config.TrainConfig;
 import trm.data.ArcVotes;
 import trm.data.Dataset;
@@ -17,6 +18,7 @@ import trm.data.LegacyRandom;
 import trm.data.TrainLoader;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.io.CheckpointStore;
 import trm.io.EventFile;
@@ -35,6 +37,9 @@ import trm.train.MetricsRow.Column;
  */
 public final class Run {
     private static final Logger LOG = LoggerFactory.getLogger(Run.class);
+
+    /** Passes in a row that may fill no batch, where it is left to chance how many samples a pass has. */
+    private static final int MOST_EMPTY_PASSES = 1000;
 
     /** Follows a run from outside. */
     public interface Listener {
@@ -56,15 +61,22 @@ public final class Run {
     }
 
     private final Backend backend;
-    private TrainConfig config; // with the number of micro-batches, once that is settled
+    private TrainConfig config; // settled with the data and the plan, once they are known
     private final Path folder;
+    private final List<Path> movedData;
     private final Listener listener;
     private volatile boolean stop;
 
     public Run(Backend backend, TrainConfig config, Path folder, Listener listener) {
+        this(backend, config, folder, List.of(), listener);
+    }
+
+    /** @param movedData where the data of a run that is resumed are now; empty if they are where they were */
+    public Run(Backend backend, TrainConfig config, Path folder, List<Path> movedData, Listener listener) {
         this.backend = backend;
         this.config = config;
         this.folder = folder;
+        this.movedData = List.copyOf(movedData);
         this.listener = listener;
     }
 
@@ -88,20 +100,23 @@ public final class Run {
     /**
      * Trains until the end or a request to stop. A failure is in the log, too.
      *
-     * @param resume continue from the folder's newest valid checkpoint
-     * @throws FormatException if the data, a checkpoint or the folder cannot be read or written
+     * @param resume continue from the folder's newest valid checkpoint; a run that was ended before its first begins
+     * @throws FormatException if the data, a checkpoint or the folder cannot be read or written, or another process
+     *     writes the folder
+     * @throws DivergedException if a loss or gradient is not finite, unless {@code on_nan} says to go on
      */
     public Outcome run(boolean resume) {
-        Path dataFolder = Path.of(config.dataPaths().get(0));
-        Dataset train = Dataset.open(dataFolder, "train");
-        Dataset test = Files.isDirectory(dataFolder.resolve("test")) ? Dataset.open(dataFolder, "test") : null;
-        long total = totalSteps(config, train);
+        RunData data = resume ? RunData.reopen(folder, config, movedData) : RunData.open(RunData.folders(config));
+        config = data.settle(config);
+        long total = totalSteps(config, data.train());
         if (total < 1) {
-            throw new FormatException(dataFolder + ": " + config.epochs() + " epochs of " + train.examples()
-                    + " examples fill no batch of " + config.globalBatchSize());
+            throw new FormatException(data.folders().get(0) + ": " + config.epochs() + " epochs of "
+                    + data.train().examples() + " examples fill no batch of global_batch_size: "
+                    + config.globalBatchSize());
         }
-        RunTensors.DataSizes sizes = RunTensors.DataSizes.of(train, test);
-        int positions = config.arch().prefixLen() + train.seqLen();
+        data.requireBatches(config);
+        RunTensors.DataSizes sizes = RunTensors.DataSizes.of(data.train(), data.test());
+        int positions = config.arch().prefixLen() + data.train().seqLen();
         MemoryPlan plan = MemoryPlan.of(
                 backend,
                 config,
@@ -110,76 +125,112 @@ public final class Run {
         plan.requireFits();
         // gradients are summed part by part: a resumed run must go on with as many parts
         config = config.with(config.recompute(), plan.settled().microBatches());
-        prepareFolder(resume);
-        try (RunLog log = new RunLog(folder)) {
-            LOG.info(
-                    "device {} ({}), settings in {}",
-                    backend.name(),
-                    backend.target(),
-                    log.file().resolveSibling("config.yaml"));
-            try {
-                say("memory: " + plan.describe());
-                return train(resume, train, test, plan, sizes, total);
-            } catch (RuntimeException e) {
-                LOG.error("the run failed", e);
-                throw e;
+        try (RunFolder held = resume ? RunFolder.resume(folder) : RunFolder.begin(folder)) {
+            CheckpointStore store = held.store(config.checkpointKeep());
+            boolean begins = store.list().isEmpty();
+            if (begins && resume && !RunFolder.isRun(folder)) {
+                throw new FormatException(
+                        folder.resolve(RunFolder.CHECKPOINTS) + ": no valid checkpoint to resume from");
             }
+            if (begins) {
+                Files.deleteIfExists(held.file(RunFolder.METRICS));
+            }
+            held.write(config, data);
+            try (RunLog log = new RunLog(folder)) {
+                return logged(held, store, begins, data, plan, sizes, total, log);
+            }
+        } catch (IOException e) {
+            throw new FormatException(folder + ": the run folder cannot be written: " + FormatException.reason(e), e);
+        }
+    }
+
+    private Outcome logged(
+            RunFolder held,
+            CheckpointStore store,
+            boolean begins,
+            RunData data,
+            MemoryPlan plan,
+            RunTensors.DataSizes sizes,
+            long total,
+            RunLog log) {
+        LOG.info(
+                "device {} ({}), settings in {}",
+                backend.name(),
+                backend.target(),
+                log.file().resolveSibling(RunFolder.CONFIG));
+        held.killed().ifPresent(who -> LOG.info("the folder was last written by {}, which was killed", who));
+        try {
+            say("memory: " + plan.describe());
+            return train(held, store, begins, data, plan, sizes, total);
+        } catch (RuntimeException e) {
+            LOG.error("the run failed", e);
+            throw e;
         }
     }
 
     private Outcome train(
-            boolean resume, Dataset train, Dataset test, MemoryPlan plan, RunTensors.DataSizes sizes, long total) {
-        CheckpointStore store = new CheckpointStore(folder.resolve("checkpoints"), config.checkpointKeep());
+            RunFolder held,
+            CheckpointStore store,
+            boolean begins,
+            RunData data,
+            MemoryPlan plan,
+            RunTensors.DataSizes sizes,
+            long total) {
         try (Arena arena = plan.allocate(backend);
                 RunTensors tensors = RunTensors.allocate(backend, arena, plan.settled(), sizes, total);
-                MetricsCsv csv = new MetricsCsv(folder.resolve("metrics.csv"), MetricsRow.titles());
-                EventFile events = new EventFile(folder)) {
-            DeviceExamples.upload(backend, train, tensors.trainExamples());
-            if (test != null) {
-                DeviceExamples.upload(backend, test, tensors.testExamples());
+                MetricsCsv csv = new MetricsCsv(held.file(RunFolder.METRICS), MetricsRow.titles())) {
+            DeviceExamples.upload(backend, data.train(), tensors.trainExamples());
+            if (data.test() != null) {
+                DeviceExamples.upload(backend, data.test(), tensors.testExamples());
             }
             Parameters parameters = tensors.parameters();
             LegacyRandom legacy = new LegacyRandom(config.seed());
-            int passEpochs = config.evalInterval() == null ? config.epochs() : config.evalInterval();
-            TrainLoader loader = new TrainLoader(train, config.seed(), legacy, config.globalBatchSize(), passEpochs);
+            TrainLoader loader =
+                    new TrainLoader(data.train(), config.seed(), legacy, config.globalBatchSize(), config.passEpochs());
             long step = 0;
             long evaluated = 0;
-            if (resume) {
+            boolean repeats = false; // an evaluation of this step, whose row was already written
+            if (begins) {
+                parameters.initialize(config.seed());
+                loadInitial(parameters);
+                loader.startPass();
+            } else {
                 SafeTensors file = SafeTensors.open(store.latestValid(this::warn)
                         .orElseThrow(() -> new FormatException(
-                                folder.resolve("checkpoints") + ": no valid checkpoint to resume from")));
+                                folder.resolve(RunFolder.CHECKPOINTS) + ": no valid checkpoint to resume from")));
                 Checkpoint.readParameters(file, backend, parameters);
                 Checkpoint.HostState host = Checkpoint.readState(file, backend, tensors.supervision());
                 Checkpoint.restore(loader, host);
                 step = host.step();
                 evaluated = host.evaluatedStep();
                 csv.truncateAfter(step);
-                if (evaluated != step) {
-                    csv.dropRows(step, Column.EVAL_PUZZLES.ordinal()); // its evaluation will run again
-                }
+                repeats = evaluated != step && csv.dropRows(step, Column.EVAL_PUZZLES.ordinal());
                 if (step >= total && (tensors.evaluator() == null || evaluated == step)) {
                     say("the run in " + folder + " is finished: step " + step + " of " + total);
                     return Outcome.ALREADY_FINISHED;
                 }
                 say("resuming " + file.file() + " at step " + step + " of " + total);
-            } else {
-                parameters.initialize(config.seed());
-                loadInitial(parameters);
-                loader.startPass();
             }
-            Loop loop = new Loop(
-                    parameters,
-                    tensors.supervision(),
-                    tensors.evaluator(),
-                    tensors.testExamples(),
-                    loader,
-                    legacy,
-                    store,
-                    csv,
-                    events,
-                    total,
-                    test);
-            return loop.run(step, evaluated);
+            double norm =
+                    HostCopy.doubles(backend, tensors.supervision().metrics())[Kernels.Metric.GRAD_NORM.ordinal()];
+            try (EventFile events = new EventFile(folder, begins ? 0 : repeats ? step : step + 1);
+                    FiniteWatch watch = new FiniteWatch(backend, !Double.isNaN(norm))) {
+                if (repeats) {
+                    MetricsRow.read(held.file(RunFolder.METRICS), step).ifPresent(row -> write(events, row));
+                }
+                Loop loop = new Loop(tensors, loader, legacy, store, csv, events, watch, total, data);
+                return loop.run(step, evaluated);
+            }
+        }
+    }
+
+    private static void write(EventFile events, MetricsRow row) {
+        String family = row.has(Column.EVAL_PUZZLES) ? "" : "train/";
+        double wall = System.currentTimeMillis() * 1e-3;
+        for (Column column : Column.values()) {
+            if (column != Column.STEP && row.has(column)) {
+                events.scalar(family + column.title(), row.step(), row.get(column), wall);
+            }
         }
     }
 
@@ -218,26 +269,6 @@ public final class Run {
         listener.message(text);
     }
 
-    private void prepareFolder(boolean resume) {
-        try {
-            Files.createDirectories(folder.resolve("checkpoints"));
-            if (!resume) {
-                if (!new CheckpointStore(folder.resolve("checkpoints"), 1)
-                        .list()
-                        .isEmpty()) {
-                    throw new FormatException(
-                            folder + ": already holds a run; use --resume " + folder + " or another --run folder");
-                }
-                Files.deleteIfExists(folder.resolve("metrics.csv"));
-                Files.write(
-                        folder.resolve("config.yaml"),
-                        ConfigLoader.toYaml(config).getBytes(StandardCharsets.UTF_8));
-            }
-        } catch (IOException e) {
-            throw new FormatException(folder + ": the run folder cannot be written: " + FormatException.reason(e), e);
-        }
-    }
-
     /** The steps of a run, from where it stands to its end. */
     private final class Loop {
         private final Parameters parameters;
@@ -249,10 +280,13 @@ public final class Run {
         private final CheckpointStore store;
         private final MetricsCsv csv;
         private final EventFile events;
+        private final FiniteWatch watch;
         private final long total;
-        private final Dataset test; // null without a test split
+        private final RunData data;
         private long evaluated;
         private long saved = -1;
+        private int emptyPasses; // one after the other
+        private boolean diverged;
         private MetricsReading reading; // on its way, null while there is none
         private long taken; // the step after which it was taken
         private long lastLogged;
@@ -260,28 +294,27 @@ public final class Run {
         private long lastLogTime = began;
 
         Loop(
-                Parameters parameters,
-                DeepSupervision supervision,
-                Evaluator evaluator,
-                Kernels.Examples testExamples,
+                RunTensors tensors,
                 TrainLoader loader,
                 LegacyRandom legacy,
                 CheckpointStore store,
                 MetricsCsv csv,
                 EventFile events,
+                FiniteWatch watch,
                 long total,
-                Dataset test) {
-            this.parameters = parameters;
-            this.supervision = supervision;
-            this.evaluator = evaluator;
-            this.testExamples = testExamples;
+                RunData data) {
+            this.parameters = tensors.parameters();
+            this.supervision = tensors.supervision();
+            this.evaluator = tensors.evaluator();
+            this.testExamples = tensors.testExamples();
             this.loader = loader;
             this.legacy = legacy;
             this.store = store;
             this.csv = csv;
             this.events = events;
+            this.watch = watch;
             this.total = total;
-            this.test = test;
+            this.data = data;
         }
 
         Outcome run(long from, long evaluatedBefore) {
@@ -291,25 +324,33 @@ public final class Run {
             while (!stop) {
                 int[] rows = step < total ? loader.nextBatch() : null;
                 if (rows == null) {
-                    if (!evaluate(step)) {
-                        break; // the run that continues this one evaluates
+                    if (isDue(step)) {
+                        save(step); // a kill during the evaluation loses no step
+                        if (!evaluate(step)) {
+                            break; // the run that continues this one evaluates
+                        }
                     }
                     if (step >= total) {
                         save(step);
                         return Outcome.FINISHED;
                     }
+                    requireBatch();
                     loader.startPass();
                     save(step);
                     continue;
                 }
+                emptyPasses = 0;
                 supervision.step(rows);
                 step++;
+                watch.look(step, supervision.metrics());
                 if (step % config.logEverySteps() == 0 || step == total) {
                     log(true);
                     reading = supervision.takeMetrics();
+                    watch.reset();
                     taken = step;
                 }
                 log(false);
+                requireFinite(false);
                 if (config.checkpointEverySteps() > 0 && step % config.checkpointEverySteps() == 0 && step < total) {
                     save(step);
                 }
@@ -319,14 +360,68 @@ public final class Run {
             return Outcome.STOPPED;
         }
 
+        /** Whether the pass that has ended is followed by an evaluation. */
+        private boolean isDue(long step) {
+            long epochs = loader.position().iteration() * config.passEpochs();
+            return evaluator != null
+                    && evaluated != step
+                    && (step >= total || epochs % config.epochsBetweenEvaluations() == 0);
+        }
+
+        /** How many samples a pass has may depend on draws; one that never fills a batch is no run. */
+        private void requireBatch() {
+            if (++emptyPasses > MOST_EMPTY_PASSES) {
+                throw new FormatException(data.folders().get(0) + ": " + MOST_EMPTY_PASSES
+                        + " passes filled no batch of global_batch_size: " + config.globalBatchSize()
+                        + "; expected a smaller batch, or more epochs in a pass (eval_interval)");
+            }
+        }
+
+        /**
+         * Stops the run, or warns, at the first step that is not finite.
+         *
+         * @param all wait for the steps under way
+         */
+        private void requireFinite(boolean all) {
+            if (!diverged) {
+                watch.read(all).ifPresent(finding -> {
+                    String what = finding.metric().name().toLowerCase(Locale.ROOT) + " is " + finding.value();
+                    diverged(finding.step(), what, Divergence.first(backend, parameters));
+                });
+            }
+        }
+
+        private void diverged(long step, String what, Optional<String> tensor) {
+            diverged = true;
+            Optional<Path> finite = store.newestBefore(step);
+            String text = "step " + step + ": " + what
+                    + tensor.map(name -> "; the first tensor that is not finite is " + name)
+                            .orElse("")
+                    + finite.map(file -> "; the newest checkpoint before it is " + file)
+                            .orElse("; there is no checkpoint before it");
+            if (config.onNan() == OnNan.STOP) {
+                throw new DivergedException(folder + ": " + text + " (on_nan: warn goes on)");
+            }
+            finite.ifPresent(store::pin);
+            warn(text + "; going on, as on_nan is warn");
+        }
+
         /** A checkpoint comes after the rows of the steps before it, or a resumed run would lack them. */
         private void save(long step) {
-            log(true);
-            if (saved != step) {
-                Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
-                store.save(step, out -> Checkpoint.write(out, backend, config, total, parameters, supervision, host));
-                saved = step;
+            if (saved == step) {
+                return;
             }
+            requireFinite(true);
+            if (!diverged) {
+                Divergence.weights(backend, parameters)
+                        .ifPresent(name ->
+                                diverged(step, "the update left weights that are not finite", Optional.of(name)));
+            }
+            log(true);
+            csv.force();
+            Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
+            store.save(step, out -> Checkpoint.write(out, backend, config, total, parameters, supervision, host));
+            saved = step;
         }
 
         /** Writes the row of the metrics that are on their way, if they have come or are waited for. */
@@ -357,23 +452,20 @@ public final class Run {
                         .set(Column.Q_HALT_ACCURACY, m.metric(Kernels.Metric.Q_HALT_ACCURACY) / halted)
                         .set(Column.STEPS, m.metric(Kernels.Metric.STEPS) / halted);
             }
-            record(row, "train/");
+            record(row);
             lastLogged = taken;
             lastLogTime = now;
         }
 
         /** False if a request to stop came before the end. */
         private boolean evaluate(long step) {
-            if (evaluator == null || evaluated == step) {
-                return true;
-            }
             log(true);
             parameters.refreshWorking();
             int all = (int) testExamples.ids().count();
             int[] rows = evaluationRows(all, step >= total ? 0 : config.evalPuzzles());
             LOG.info("evaluating {} of {} puzzles at step {}", rows.length, all, step);
             listener.evaluating(step, rows.length);
-            ArcVoting voting = ArcVoting.of(Path.of(config.dataPaths().get(0)), test);
+            ArcVoting voting = ArcVoting.of(data.folders().get(0), data.test());
             Optional<Score> result = evaluator.evaluate(testExamples, rows, () -> stop, voting);
             if (result.isEmpty()) {
                 return false;
@@ -391,7 +483,7 @@ public final class Run {
             if (voting != null) {
                 row.set(Column.EVAL_PASS_2, pass.get(ArcVotes.ATTEMPTS));
             }
-            record(row, "");
+            record(row);
             if (voting != null) {
                 say(ArcVoting.describe(pass));
             }
@@ -399,14 +491,9 @@ public final class Run {
             return true;
         }
 
-        private void record(MetricsRow row, String family) {
+        private void record(MetricsRow row) {
             csv.append(row.values());
-            double wall = System.currentTimeMillis() * 1e-3;
-            for (Column column : Column.values()) {
-                if (column != Column.STEP && row.has(column)) {
-                    events.scalar(family + column.title(), row.step(), row.get(column), wall);
-                }
-            }
+            write(events, row);
             LOG.info(row.describe(total));
             listener.row(row, total);
         }

@@ -12,6 +12,7 @@ import trm.config.DataShape;
 import trm.config.Equilibrium;
 import trm.config.GradientSpan;
 import trm.config.LossType;
+import trm.config.OnNan;
 import trm.config.PosEncodings;
 import trm.config.Recompute;
 import trm.config.TrainConfig;
@@ -116,6 +117,7 @@ final class ModelCases {
                 globalBatch,
                 1,
                 null,
+                null,
                 t.path("lr").doubleValue(),
                 t.path("lr_min_ratio").doubleValue(),
                 t.path("lr_warmup_steps").intValue(),
@@ -142,7 +144,8 @@ final class ModelCases {
                 "float32",
                 Recompute.NONE,
                 1,
-                0);
+                0,
+                OnNan.STOP);
     }
 
     /** Weights of the case as initial weights; the moving average, if there is one, starts equal to them. */

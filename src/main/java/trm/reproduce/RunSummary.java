@@ -19,7 +19,7 @@ import trm.train.Checkpoint;
 import trm.train.MetricsRow.Column;
 
 /** What the folder of one run says about it: settings, metrics, newest checkpoint, log. Nothing is kept beside these. */
-public final class RunFolder {
+public final class RunSummary {
     private static final Pattern DEVICE = Pattern.compile(" device (\\S+) \\(");
 
     private final Path folder;
@@ -27,7 +27,7 @@ public final class RunFolder {
     private final Checkpoint.Progress progress; // null before the first checkpoint
     private final List<Map<String, Double>> rows;
 
-    private RunFolder(Path folder) {
+    private RunSummary(Path folder) {
         this.folder = folder;
         config = ConfigLoader.load(folder.resolve("config.yaml"), List.of());
         List<Path> checkpoints = new CheckpointStore(folder.resolve("checkpoints"), 1).list();
@@ -43,9 +43,9 @@ public final class RunFolder {
      *
      * @throws FormatException if a file of the run cannot be read
      */
-    public static Optional<RunFolder> open(Path folder) {
+    public static Optional<RunSummary> open(Path folder) {
         return Files.isRegularFile(folder.resolve("config.yaml"))
-                ? Optional.of(new RunFolder(folder))
+                ? Optional.of(new RunSummary(folder))
                 : Optional.empty();
     }
 

@@ -1,0 +1,196 @@
+package trm.train;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import trm.config.ConfigException;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
+import trm.data.Dataset;
+import trm.data.Fingerprint;
+import trm.input.Shown;
+import trm.io.AtomicFile;
+import trm.io.FormatException;
+
+/**
+ * The data of a run, and the file {@code data.json} in its folder that says which they are:
+ *
+ * <pre>
+ *   {"folders": [absolute paths], "train": {part: fingerprint, ...}, "test": {...}}
+ * </pre>
+ *
+ * A run that is resumed finds its data by it from any folder, and refuses others ({@link Fingerprint}).
+ *
+ * @param folders data-set folders in the order of {@code data_paths}
+ * @param test    null if there is no test split
+ */
+record RunData(List<Path> folders, Dataset train, Dataset test) {
+    static final String FILE = "data.json";
+
+    static RunData open(List<Path> folders) {
+        Path folder = folders.get(0);
+        Dataset train = Dataset.open(folder, "train");
+        Dataset test = Files.isDirectory(folder.resolve("test")) ? Dataset.open(folder, "test") : null;
+        return new RunData(folders, train, test);
+    }
+
+    /** The folders that a configuration names. */
+    static List<Path> folders(TrainConfig config) {
+        return config.dataPaths().stream().map(Path::of).toList();
+    }
+
+    /**
+     * The data of a run that is resumed: in the folders given, else where they were, else where the settings say.
+     *
+     * @param given data-set folders that were moved; empty for those of the run
+     * @throws FormatException if they are nowhere, or are not those that the run began with
+     */
+    static RunData reopen(Path run, TrainConfig config, List<Path> given) {
+        Optional<JsonNode> recorded = recorded(run);
+        List<Path> before = new ArrayList<>();
+        recorded.ifPresent(node -> node.path("folders").forEach(path -> before.add(Path.of(path.asText()))));
+        List<Path> folders = !given.isEmpty()
+                ? given
+                : !before.isEmpty() && before.stream().allMatch(Files::isDirectory) ? before : folders(config);
+        for (Path folder : folders) {
+            if (given.isEmpty() && !Files.isDirectory(folder)) {
+                throw new FormatException(run + ": its data are no longer in "
+                        + (before.isEmpty() ? folder : before.get(folders.indexOf(folder)))
+                        + "; if they were moved, --data DIR says where to");
+            }
+        }
+        RunData data = open(folders);
+        recorded.ifPresent(node -> data.requireSame(run, node));
+        return data;
+    }
+
+    private static Optional<JsonNode> recorded(Path run) {
+        Path file = run.resolve(FILE);
+        if (!Files.exists(file)) {
+            return Optional.empty(); // a run of an earlier version
+        }
+        try {
+            JsonNode node = new ObjectMapper().readTree(Files.readAllBytes(file));
+            if (node == null
+                    || !node.path("folders").isArray()
+                    || !node.path("train").isObject()) {
+                throw new FormatException(
+                        file + ": expected an object with the folders and fingerprints of a run's data");
+            }
+            return Optional.of(node);
+        } catch (IOException e) {
+            throw new FormatException(file + ": cannot be read, expected the record of a run's data", e);
+        }
+    }
+
+    private void requireSame(Path run, JsonNode recorded) {
+        fingerprints().forEach((split, parts) -> {
+            JsonNode before = recorded.path(split);
+            parts.forEach((part, found) -> {
+                String expected = before.path(part).asText("none");
+                if (!expected.equals(found)) {
+                    throw new FormatException(run + ": the data in "
+                            + folders.get(0).resolve(split)
+                            + " are not those that the run began with: the fingerprint of " + part + " is " + found
+                            + ", expected " + Shown.quoted(expected)
+                            + "; to go on with other data, begin a new run with load_checkpoint=" + run);
+                }
+            });
+        });
+        if (test == null && recorded.path("test").isObject()) {
+            throw new FormatException(run + ": the data in " + folders.get(0)
+                    + " have no test split, and had one when the" + " run began");
+        }
+    }
+
+    private Map<String, Map<String, String>> fingerprints() {
+        Map<String, Map<String, String>> splits = new LinkedHashMap<>();
+        splits.put("train", Fingerprint.of(train));
+        if (test != null) {
+            splits.put("test", Fingerprint.of(test));
+        }
+        return splits;
+    }
+
+    /** Writes {@value #FILE}, unless it says the same. */
+    void record(Path run) throws IOException {
+        ObjectMapper json = new ObjectMapper();
+        ObjectNode node = json.createObjectNode();
+        folders.forEach(folder -> node.withArray("folders")
+                .add(folder.toAbsolutePath().normalize().toString()));
+        fingerprints().forEach((split, parts) -> node.set(split, json.valueToTree(parts)));
+        String text = json.writerWithDefaultPrettyPrinter().writeValueAsString(node) + "\n";
+        Path file = run.resolve(FILE);
+        if (!Files.isRegularFile(file) || !Files.readString(file).equals(text)) {
+            AtomicFile.replace(file, text);
+        }
+    }
+
+    /**
+     * The settings with what they leave to the data, and with the order in which the data are drawn.
+     *
+     * @throws ConfigException if they say of the data what is not so
+     */
+    TrainConfig settle(TrainConfig config) {
+        DataShape shape = RunTensors.DataSizes.of(train, test).shape();
+        DataShape said = config.dataShape();
+        if (said != null) {
+            same("data_shape.seq_len", said.seqLen(), shape.seqLen());
+            same("data_shape.vocab_size", said.vocabSize(), shape.vocabSize());
+            same("data_shape.num_puzzle_identifiers", said.numPuzzleIdentifiers(), shape.numPuzzleIdentifiers());
+        }
+        if (test != null) {
+            sameInTest("seq_len", train.seqLen(), test.seqLen());
+            sameInTest("vocab_size", train.info().vocabSize(), test.info().vocabSize());
+            sameInTest(
+                    "num_puzzle_identifiers",
+                    train.info().numPuzzleIdentifiers(),
+                    test.info().numPuzzleIdentifiers());
+        }
+        return config.with(config.dataPaths(), shape, config.passEpochs());
+    }
+
+    private void same(String key, int said, int found) {
+        if (said != found) {
+            throw new ConfigException(
+                    key,
+                    key + " is " + said + ", but the data in " + folders.get(0) + " have " + found
+                            + "; leave data_shape out to take it from the data");
+        }
+    }
+
+    private void sameInTest(String field, int expected, int found) {
+        if (found != expected) {
+            throw new FormatException(folders.get(0).resolve("test").resolve("dataset.json") + ": field '" + field
+                    + "': found " + found + ", expected " + expected + " as in the train split");
+        }
+    }
+
+    /**
+     * Refuses settings under which no pass over the data could ever fill a batch.
+     *
+     * @throws FormatException naming batch, samples and pass, and what would fit
+     */
+    void requireBatches(TrainConfig config) {
+        long epoch = train.mostSamplesAnEpoch();
+        int batch = config.globalBatchSize();
+        if (config.passEpochs() * epoch >= batch) {
+            return;
+        }
+        long enough = (batch + epoch - 1) / epoch;
+        throw new FormatException(folders.get(0) + ": a pass of " + config.passEpochs() + " epochs ("
+                + (config.evalInterval() == null ? "epochs" : "eval_interval") + ") has at most "
+                + config.passEpochs() * epoch + " samples, which fill no batch of global_batch_size: " + batch
+                + "; what fits is global_batch_size: " + config.passEpochs() * epoch + " or less, or "
+                + (config.evalInterval() == null ? "epochs" : "eval_interval (and epochs, its multiple)") + ": "
+                + enough + " or more");
+    }
+}
