@@ -236,17 +236,16 @@ class BadInputTest {
     /** The message names the tensor, what was found and what was expected. */
     @Test
     void checkpointOfAnotherArchitecture() throws IOException {
-        Path copy = Trm.copy(run, temp.resolve("run"));
-        Path yaml = copy.resolve("config.yaml");
-        String settings = Files.readString(yaml);
+        Path yaml = temp.resolve("other.yaml");
+        String settings = Files.readString(run.resolve("config.yaml"));
         Files.writeString(yaml, settings.replace("hidden_size: 32", "hidden_size: 64"));
-        Trm.execute("train", "--resume", copy, "--device", "cpu")
+        Trm.execute("train", yaml, "load_checkpoint=" + run, "--run", temp.resolve("run"), "--device", "cpu")
                 .assertFails(
                         1,
-                        "step-00000004.safetensors: tensor model.inner.embed_tokens.embedding_weight has shape"
+                        "step-00000004.safetensors: tensor ema.embed_tokens.embedding_weight has shape"
                                 + " [6, 32], expected [6, 64]");
         Files.writeString(yaml, settings.replace("mlp_t: true", "mlp_t: false"));
-        Trm.execute("train", "--resume", copy, "--device", "cpu")
+        Trm.execute("train", yaml, "load_checkpoint=" + run, "--run", temp.resolve("run"), "--device", "cpu")
                 .assertFails(
                         1,
                         "step-00000004.safetensors: no tensor model.inner.L_level.layers.0.self_attn.qkv_proj.weight,"

@@ -27,6 +27,7 @@ import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
 import trm.device.CudaInstallation;
 import trm.train.Devices;
+import trm.train.RunFolder;
 
 /** Exit codes and messages, with the run of a tiny model. */
 class MainTest {
@@ -214,6 +215,8 @@ class MainTest {
         List<String> more = Files.readAllLines(folder.resolve("log.txt"));
         assertEquals(lines, more.subList(0, lines.size()));
         assertTrue(more.get(more.size() - 1).contains("is finished: step 4 of 4"), more.toString());
+        Files.createDirectories(temp.resolve("failing"));
+        RunFolder.mark(temp.resolve("failing"));
         Files.createDirectories(temp.resolve("failing/log.txt"));
         execute("train", config.toString(), "--run", temp.resolve("failing").toString())
                 .assertFails(1, "log.txt: the log cannot be opened for writing");

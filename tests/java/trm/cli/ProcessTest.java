@@ -309,6 +309,8 @@ class ProcessTest {
                 .assertFails(1, file + ": the run folder cannot be written: ");
         assertEquals("", Files.readString(file));
         Path run = Files.createDirectories(temp.resolve("run"));
+        RunFolder.mark(run);
+        Files.delete(run.resolve("checkpoints"));
         Files.writeString(run.resolve("checkpoints"), "");
         Trm.execute("train", config, "--run", run, "--device", "cpu")
                 .assertFails(1, run + ": the run folder cannot be written: ");

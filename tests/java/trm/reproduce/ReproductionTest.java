@@ -105,10 +105,10 @@ class ReproductionTest {
         assertEquals(List.of("sudoku-hrm/seed-0", "sudoku-mlp-T2-n2/seed-0"), calls);
         assertTrue(folder("hrm").finished());
         assertFalse(folder("t2-n2").finished());
-        assertEquals(4, folder("t2-n2").step()); // the last checkpoint before the end
+        assertEquals(6, folder("t2-n2").step()); // the checkpoint before the evaluation
         assertTrue(Double.isNaN(folder("t2-n2").percent()));
         String text = new Report(TABLE, plan, Map.of()).markdown();
-        assertTrue(text.contains("- t2-n2, seed 0: stopped at step 4 of 6, not evaluated yet\n"), text);
+        assertTrue(text.contains("- t2-n2, seed 0: stopped at step 6 of 6, not evaluated yet\n"), text);
         Path first = temp.resolve("sudoku-hrm/seed-0/checkpoints/step-00000006.safetensors");
         byte[] before = Files.readAllBytes(first);
 

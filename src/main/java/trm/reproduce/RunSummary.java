@@ -9,6 +9,7 @@ import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import trm.config.ConfigLoader;
+import trm.config.Difference;
 import trm.config.TrainConfig;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
@@ -70,22 +71,20 @@ public final class RunSummary {
     }
 
     /**
-     * Settings to go on with: those expected, in as many micro-batches as the run began with.
+     * Settings to go on with: those expected, with what they leave open as the run has it.
      *
      * @throws FormatException if the run has other settings, the place of the data apart
      */
     public TrainConfig resumed(TrainConfig expected) {
-        TrainConfig goal = expected.with(expected.recompute(), config.microBatches());
-        List<String> wanted = ConfigLoader.toYaml(goal).lines().toList();
-        List<String> found = ConfigLoader.toYaml(config).lines().toList();
-        for (int i = 0; i < Math.min(wanted.size(), found.size()); i++) {
-            if (!wanted.get(i).equals(found.get(i)) && !wanted.get(i).startsWith("data_paths: ")) {
-                throw new FormatException(folder.resolve("config.yaml") + ": found '"
-                        + found.get(i).strip() + "', expected '" + wanted.get(i).strip()
-                        + "': a run of another scale or of other settings; use another --out folder");
-            }
+        TrainConfig goal = expected.with(expected.recompute(), config.microBatches())
+                .with(config.dataPaths(), config.dataShape(), expected.passEpochs());
+        TrainConfig run = config.with(config.dataPaths(), config.dataShape(), config.passEpochs());
+        for (Difference difference : Difference.between(run, goal)) {
+            throw new FormatException(folder.resolve("config.yaml") + ": found '" + difference.key() + ": "
+                    + difference.first() + "', expected '" + difference.key() + ": " + difference.second()
+                    + "': a run of another scale or of other settings; use another --out folder");
         }
-        return goal;
+        return goal.with(expected.dataPaths(), goal.dataShape(), goal.passEpochs());
     }
 
     /** Per cent solved in the last evaluation; of ARC's tasks, with two answers. NaN before the first evaluation. */

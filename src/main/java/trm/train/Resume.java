@@ -1,6 +1,5 @@
 package trm.train;
 
-import java.util.List;
 import java.util.Set;
 import trm.config.ConfigException;
 import trm.config.Difference;
@@ -34,18 +33,21 @@ public final class Resume {
      * @throws ConfigException if a setting changes results, naming it and what stands against it
      */
     public static TrainConfig settle(TrainConfig run, TrainConfig wanted) {
+        TrainConfig settled = completed(run, wanted);
+        for (Difference difference : Difference.between(completed(run, run), settled)) {
+            require(run, difference);
+        }
+        return settled;
+    }
+
+    /** The settings that are wanted, with what they leave to data and plan as the run has it; on the run's data. */
+    private static TrainConfig completed(TrainConfig run, TrainConfig wanted) {
         int parts = wanted.microBatches() == 0 ? run.microBatches() : wanted.microBatches();
-        TrainConfig settled = wanted.with(wanted.recompute(), parts)
+        return wanted.with(wanted.recompute(), parts)
                 .with(
                         run.dataPaths(),
                         wanted.dataShape() == null ? run.dataShape() : wanted.dataShape(),
                         wanted.epochsPerPass() == null ? run.passEpochs() : wanted.epochsPerPass());
-        TrainConfig full = run.with(run.dataPaths(), run.dataShape(), run.passEpochs());
-        List<Difference> differences = Difference.between(full, settled);
-        for (Difference difference : differences) {
-            require(run, difference);
-        }
-        return settled;
     }
 
     private static void require(TrainConfig run, Difference difference) {

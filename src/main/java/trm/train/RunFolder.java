@@ -47,7 +47,8 @@ public final class RunFolder implements AutoCloseable {
 
     /** Whether a run has written a checkpoint there. */
     public static boolean hasCheckpoints(Path path) {
-        return Files.isDirectory(path) && !store(path, 1).list().isEmpty();
+        return Files.isDirectory(path.resolve(CHECKPOINTS))
+                && !store(path, 1).list().isEmpty();
     }
 
     /** Whether a run has begun there: it bears the mark, or has settings and checkpoints as runs of earlier versions do. */
