@@ -4,6 +4,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.io.InputStream;
 import java.net.InetAddress;
 import java.net.UnknownHostException;
 import java.nio.ByteBuffer;
@@ -39,6 +40,7 @@ public final class RunLock implements AutoCloseable {
     public static final String FILE = "run.lock";
 
     private static final String MARK = "trm-cuda";
+    private static final String BEGIN = "{\"" + MARK + "\":\"run\"";
     private static final int MOST_BYTES = 4096;
 
     /** Locked by this process, by real path. Their files are not opened again here: closing one would give its lock up. */
@@ -71,10 +73,16 @@ public final class RunLock implements AutoCloseable {
             return false;
         }
         synchronized (HELD) {
-            return HELD.containsKey(key(folder))
-                    || owner(file)
-                            .map(owner -> owner.path(MARK).asText().equals("run"))
-                            .orElse(false);
+            return HELD.containsKey(key(folder)) || begins(file);
+        }
+    }
+
+    /** Whether the file begins as ours do: a crash may have torn the rest. */
+    private static boolean begins(Path file) {
+        try (InputStream in = Files.newInputStream(file)) {
+            return new String(in.readNBytes(BEGIN.length()), StandardCharsets.UTF_8).equals(BEGIN);
+        } catch (IOException e) {
+            return false;
         }
     }
 
@@ -159,14 +167,6 @@ public final class RunLock implements AutoCloseable {
         return "process " + owner.path("pid").asLong() + " on host "
                 + Shown.quoted(owner.path("host").asText()) + ", started "
                 + Shown.quoted(owner.path("started").asText());
-    }
-
-    private static Optional<JsonNode> owner(Path file) {
-        try {
-            return Files.size(file) > MOST_BYTES ? Optional.empty() : parse(Files.readAllBytes(file));
-        } catch (IOException e) {
-            return Optional.empty();
-        }
     }
 
     /** Through the channel that will hold the lock: to close another one would give the lock up. */
