@@ -95,6 +95,9 @@ class SudokuTest {
         Golden.assertFails(() -> MiniSudokuBuilder.build(out, 5, 1, 1, 0, 8), "side=5: expected 4 or 6");
         Golden.assertFails(() -> MiniSudokuBuilder.build(out, 4, 1, 1, 0, 7), "minBlanks=7: expected 8 .. 12");
         Golden.assertFails(() -> MiniSudokuBuilder.build(out, 4, 0, 1, 0, 8), "train=0");
+        Golden.assertFails(
+                () -> MiniSudokuBuilder.build(out, 6, Integer.MAX_VALUE, 1, 0, 18),
+                "train=2147483647, test=1: expected at most 10000000 in all");
         Golden.assertFails(() -> MiniSudokuBuilder.build(out, 4, 5_000_000, 1, 0, 12), "train=5000000: found only");
     }
 

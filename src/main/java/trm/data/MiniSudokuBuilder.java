@@ -22,6 +22,9 @@ public final class MiniSudokuBuilder {
 
     private static final int MAX_FAILURES = 5_000; // consecutive draws without a new puzzle
 
+    /** Far enough from the number of solutions for a draw to find a new one soon. */
+    private static final int MOST_PUZZLES = 10_000_000;
+
     private MiniSudokuBuilder() {}
 
     /**
@@ -48,6 +51,10 @@ public final class MiniSudokuBuilder {
         }
         if (train < 1 || test < 1) {
             throw new DataException("train=" + train + ", test=" + test + ": expected at least 1 each");
+        }
+        if ((long) train + test > MOST_PUZZLES) {
+            throw new DataException("train=" + train + ", test=" + test + ": expected at most " + MOST_PUZZLES
+                    + " in all; of side 6 there are 28200960 solutions");
         }
         int cells = side * side;
         int maxBlanks = side == 4 ? 12 : 28;
