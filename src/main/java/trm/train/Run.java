@@ -18,6 +18,7 @@ import trm.data.TrainLoader;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Kernels;
+import trm.device.Staging;
 import trm.io.CheckpointStore;
 import trm.io.EventFile;
 import trm.io.FormatException;
@@ -148,11 +149,10 @@ public final class Run {
                 SafeTensors file = SafeTensors.open(store.latestValid(this::warn)
                         .orElseThrow(() -> new FormatException(
                                 folder.resolve("checkpoints") + ": no valid checkpoint to resume from")));
-                Checkpoint.readParameters(file, backend, parameters);
-                Checkpoint.HostState host = Checkpoint.readState(file, backend, tensors.supervision());
-                Checkpoint.restore(loader, host);
-                step = host.step();
-                evaluated = host.evaluatedStep();
+                CheckpointState state = CheckpointState.read(file, tensors, loader, total, true);
+                state.load(backend, tensors, loader, config, total);
+                step = state.progress().step();
+                evaluated = state.progress().evaluatedStep();
                 csv.truncateAfter(step);
                 if (evaluated != step) {
                     csv.dropRows(step, Column.EVAL_PUZZLES.ordinal()); // its evaluation will run again
@@ -172,6 +172,7 @@ public final class Run {
                     tensors.supervision(),
                     tensors.evaluator(),
                     tensors.testExamples(),
+                    tensors.staging(),
                     loader,
                     legacy,
                     store,
@@ -244,6 +245,7 @@ public final class Run {
         private final DeepSupervision supervision;
         private final Evaluator evaluator;
         private final Kernels.Examples testExamples;
+        private final Staging staging;
         private final TrainLoader loader;
         private final LegacyRandom legacy;
         private final CheckpointStore store;
@@ -264,6 +266,7 @@ public final class Run {
                 DeepSupervision supervision,
                 Evaluator evaluator,
                 Kernels.Examples testExamples,
+                Staging staging,
                 TrainLoader loader,
                 LegacyRandom legacy,
                 CheckpointStore store,
@@ -275,6 +278,7 @@ public final class Run {
             this.supervision = supervision;
             this.evaluator = evaluator;
             this.testExamples = testExamples;
+            this.staging = staging;
             this.loader = loader;
             this.legacy = legacy;
             this.store = store;
@@ -324,7 +328,7 @@ public final class Run {
             log(true);
             if (saved != step) {
                 Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
-                store.save(step, out -> Checkpoint.write(out, backend, config, total, parameters, supervision, host));
+                store.save(step, out -> Checkpoint.write(out, staging, config, total, parameters, supervision, host));
                 saved = step;
             }
         }
