@@ -111,25 +111,17 @@ public final class CheckpointStore {
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
             forceDirectory();
         } catch (IOException e) {
-            discard(temporary, e);
+            SafeTensorsWriter.discard(temporary, e);
             throw new FormatException(
                     file + ": checkpoint of step " + step + " cannot be written: " + FormatException.reason(e)
                             + "; earlier checkpoints in " + dir + " are untouched",
                     e);
         } catch (RuntimeException e) { // of the device whose tensors these are
-            discard(temporary, e);
+            SafeTensorsWriter.discard(temporary, e);
             throw e;
         }
         prune(step);
         return file;
-    }
-
-    private static void discard(Path temporary, Exception because) {
-        try {
-            Files.deleteIfExists(temporary);
-        } catch (IOException second) {
-            because.addSuppressed(second);
-        }
     }
 
     private void forceDirectory() throws IOException {

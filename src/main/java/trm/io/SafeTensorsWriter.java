@@ -178,12 +178,20 @@ public final class SafeTensorsWriter {
             }
             Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
         } catch (IOException e) {
-            try {
-                Files.deleteIfExists(temporary);
-            } catch (IOException ignored) {
-                e.addSuppressed(ignored);
-            }
+            discard(temporary, e);
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
+        } catch (RuntimeException e) { // of what gives a tensor's bytes
+            discard(temporary, e);
+            throw e;
+        }
+    }
+
+    /** Removes what was written of a file before it failed. */
+    static void discard(Path temporary, Exception because) {
+        try {
+            Files.deleteIfExists(temporary);
+        } catch (IOException second) {
+            because.addSuppressed(second);
         }
     }
 
