@@ -203,10 +203,11 @@ typedef struct trm_backend {
     /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D in front of its token rows; with pos (learned
      *  positions [S, D]) the sum with it times 0.707106781; everything times sqrt(D).
      *  tokens [B, L], ids [B], embed [V, D] and pos in the compute type, table [identifiers, E] float32 or NULL
-     *  (then P = 0), pos or NULL. */
+     *  (then P = 0), pos or NULL. Not checked: each token in 0 .. V - 1, each id in 0 .. identifiers - 1. */
     int (*embed)(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table,
                  void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream);
-    /** From dx [B, S, D] float32: d_embed [V, D] +=, d_pos [S, D] += (or NULL), d_rows [B, E] = (or NULL). */
+    /** From dx [B, S, D] float32: d_embed [V, D] +=, d_pos [S, D] += (or NULL), d_rows [B, E] = (or NULL).
+     *  Not checked: each token in 0 .. V - 1. */
     int (*embed_bwd)(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B,
                      int32_t L, int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream);
 
@@ -221,7 +222,9 @@ typedef struct trm_backend {
      *  example e is made of task origins[e][0] by the record origins[e][1] of augmentations [., 1 + 2 side + V] uint8: a
      *  flag, rows and columns (each a permutation of 0 .. side - 1), and what each of V tokens becomes.
      *      out[r][c] = tokens[in[rows[r]][columns[c]]], or where the flag is 1, tokens[in[columns[c]][rows[r]]]
-     *  for inputs and labels alike. Both NULL, side = V = 0: an example is a row of the data set as it is. */
+     *  for inputs and labels alike. Both NULL, side = V = 0: an example is a row of the data set as it is.
+     *  Not checked: rows in -1 .. examples - 1, origins within tasks and augmentations, records of permutations and of
+     *  tokens below V, data_inputs below V where there are records, the step in controls not negative. */
     int (*admit)(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
                  const uint8_t* data_labels, const int32_t* data_ids, const int32_t* origins,
                  const uint8_t* augmentations, int32_t ignore_id, const float* y_init, const float* z_init,
@@ -317,7 +320,8 @@ typedef struct trm_backend {
                 int32_t kind, trm_stream stream);
 
     /** For each distinct identifier i of ids [B]: e_i = (1 - lr wd) e_i - lr sign(sum of its rows of d_rows), in lane
-     *  order; sign(0) = 0; other rows of table [identifiers, E] are not touched. */
+     *  order; sign(0) = 0; other rows of table [identifiers, E] are not touched. Not checked: each id in
+     *  0 .. identifiers - 1. */
     int (*sign_sgd)(float* table, const int32_t* ids, const float* d_rows, const double* controls, int64_t B, int32_t E,
                     double weight_decay, trm_stream stream);
 } trm_backend;

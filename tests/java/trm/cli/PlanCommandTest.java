@@ -14,6 +14,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 import trm.data.MiniSudokuBuilder;
+import trm.device.Staging;
 
 /** What {@code trm plan} prints; the figures themselves are MemoryPlanTest's. */
 class PlanCommandTest {
@@ -88,6 +89,8 @@ class PlanCommandTest {
         assertTrue(result.json().get("fits").asBoolean());
         long data = result.json().get("parts").get("data").asLong();
         assertTrue(data >= 100 * (2 * 16 + 4), result.out());
+        assertEquals( // host memory is the device's here; a GPU's plan has no such part
+                Staging.BYTES, result.json().get("parts").get("staging").asLong());
         assertEquals("", result.err());
 
         Files.writeString(

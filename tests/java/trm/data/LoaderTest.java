@@ -174,4 +174,41 @@ class LoaderTest {
                 "0 .. 10");
         Golden.assertFails(() -> loader.restore(new TrainLoader.Position(2, 0, 0, new long[0]), state), "iteration 2");
     }
+
+    /** Every part of a position follows from the seed and the batches drawn: none can be another. */
+    @Test
+    void positionsThatCannotBe() {
+        Dataset data = open("arc_tiny", "train");
+        LegacyRandom global = new LegacyRandom(1);
+        TrainLoader loader = new TrainLoader(data, 0, global, 6, 3);
+        int batches = 0;
+        for (; batches < 25; batches++) {
+            loader.check(loader.position(), global.state(), batches);
+            loader.next();
+        }
+        TrainLoader.Position at = loader.position();
+        int[] state = global.state();
+        loader.check(at, state, batches);
+        assertEquals(3, at.iteration());
+        int done = at.batchesDoneInPass();
+        long[] philox = at.philoxState();
+        Golden.assertFails(
+                () -> loader.check(new TrainLoader.Position(3, done + 1, at.cursor(), philox), state, 26),
+                "cursor " + at.cursor() + " after " + (done + 1) + " batches of the pass",
+                "expected " + done + " batches");
+        Golden.assertFails(
+                () -> loader.check(new TrainLoader.Position(3, done, at.cursor() - 1, philox), state, 25),
+                "cursor " + (at.cursor() - 1));
+        Golden.assertFails(() -> loader.check(at, state, done), "found " + done + " batches in pass 3 after " + done);
+        Golden.assertFails(() -> loader.check(at, state, 1000), "not " + (1000 - done));
+        Golden.assertFails(
+                () -> loader.check(new TrainLoader.Position(Long.MAX_VALUE, 0, 0, philox), state, 25), "another seed");
+        Golden.assertFails(() -> loader.check(at, new int[625], 25), "words that are all zero");
+        for (int i = 0; i < philox.length; i++) {
+            long[] other = philox.clone();
+            other[i] ^= 1;
+            TrainLoader.Position moved = new TrainLoader.Position(3, done, at.cursor(), other);
+            Golden.assertFails(() -> loader.restore(moved, state), "Philox state: ");
+        }
+    }
 }

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -175,5 +176,24 @@ class CheckpointStoreTest {
     void argumentsAreChecked() {
         assertThrows(IllegalArgumentException.class, () -> new CheckpointStore(dir, 0));
         assertThrows(IllegalArgumentException.class, () -> new CheckpointStore(dir, 1).path(-1));
+    }
+
+    /** A device that fails while its tensors are fetched: no half of a file stays, and the last checkpoint is as it was. */
+    @Test
+    void aFailureOfTheSourceLeavesNothingBehind() throws IOException {
+        CheckpointStore store = new CheckpointStore(dir, 5);
+        byte[] before = Files.readAllBytes(store.save(1, content(3)));
+        assertThrows(
+                UnsupportedOperationException.class,
+                () -> store.save(
+                        2,
+                        out -> out.add("t", "F32", new long[] {2}, 8L, sink -> {
+                            sink.take(ByteBuffer.allocate(4));
+                            throw new UnsupportedOperationException();
+                        })));
+        try (Stream<Path> files = Files.list(dir)) {
+            assertEquals(List.of(store.path(1)), files.toList());
+        }
+        assertArrayEquals(before, Files.readAllBytes(store.path(1)));
     }
 }

@@ -10,9 +10,11 @@ import java.io.IOException;
 import java.io.RandomAccessFile;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
@@ -254,5 +256,55 @@ class SafeTensorsTest {
         FormatException e = assertThrows(FormatException.class, () -> new SafeTensorsWriter().writeTo(taken));
         assertTrue(e.getMessage().contains(taken + ": cannot be written"), e.getMessage());
         assertFalse(Files.exists(dir.resolve(".taken.tmp")));
+    }
+
+    /** A tensor that no single view holds is read in parts. The file has a hole: its zeros take no room. */
+    @Test
+    void tensorsBeyondTwoGigabytesAreReadInParts() throws IOException {
+        long count = (1L << 31) + 24;
+        String header = "{\"t\":{\"dtype\":\"F64\",\"shape\":[" + count / 8 + "],\"data_offsets\":[0," + count + "]}}";
+        Path file = raw(header, 0);
+        try (RandomAccessFile data = new RandomAccessFile(file.toFile(), "rw")) {
+            long start = data.length();
+            data.setLength(start + count);
+            data.seek(start + (1L << 30));
+            data.write(7);
+            data.seek(start + count - 1);
+            data.write(9);
+        }
+        SafeTensors read = SafeTensors.open(file);
+        List<ByteBuffer> parts = read.parts("t");
+        assertEquals(
+                List.of(1 << 30, 1 << 30, 24),
+                parts.stream().map(ByteBuffer::remaining).toList());
+        assertEquals(7, parts.get(1).getLong(0));
+        assertEquals(9L << 56, parts.get(2).getLong(16));
+        assertTrue(assertThrows(FormatException.class, () -> read.bytes("t"))
+                .getMessage()
+                .contains("tensor 't' has " + count + " bytes"));
+    }
+
+    /** Nor does its size matter when it is written, piece by piece; here nothing keeps what comes. */
+    @Test
+    void tensorsBeyondTwoGigabytesAreWrittenInPieces() throws IOException {
+        long count = (1L << 31) + 8;
+        ByteBuffer piece = ByteBuffer.allocateDirect(1 << 24);
+        SafeTensorsWriter writer = new SafeTensorsWriter().add("t", "F32", new long[] {count / 4}, count, out -> {
+            for (long left = count; left > 0; left -= piece.capacity()) {
+                out.take(piece.clear().limit((int) Math.min(left, piece.capacity())));
+            }
+        });
+        try (FileChannel nowhere = FileChannel.open(Path.of("/dev/null"), StandardOpenOption.WRITE)) {
+            writer.write(nowhere, null);
+        }
+        SafeTensorsWriter less =
+                new SafeTensorsWriter().add("t", "F32", new long[] {2}, 8L, out -> out.take(ByteBuffer.allocate(4)));
+        assertTrue(assertThrows(IllegalStateException.class, () -> less.writeTo(dir.resolve("less")))
+                .getMessage()
+                .contains("tensor 't' has 8 bytes, and was given 4"));
+        assertTrue(
+                assertThrows(IllegalArgumentException.class, () -> less.add("u", "I64", new long[] {2}, 8L, out -> {}))
+                        .getMessage()
+                        .contains("shape [2] has 16 bytes of I64, the data 8"));
     }
 }

@@ -167,7 +167,7 @@ class LimitedRunTest {
         String message = assertThrows(DeviceException.class, () -> run(config("memory=100kB"), folder, false))
                 .getMessage();
         assertTrue(
-                message.matches("a batch of 8 needs [0-9.]+ kB, with recompute: evaluations and micro_batches: 8, and"
+                message.matches("a batch of 8 needs [0-9.]+ MB, with recompute: evaluations and micro_batches: 8, and"
                         + " there are 100\\.0 kB; .*"),
                 message);
         assertFalse(Files.exists(folder));

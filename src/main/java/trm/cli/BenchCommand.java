@@ -20,6 +20,7 @@ import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Mark;
 import trm.device.Profile;
+import trm.device.Staging;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 import trm.train.DeepSupervision;
@@ -132,7 +133,11 @@ final class BenchCommand implements Callable<Integer> {
             describe(config, backend, sizes);
             result.put("recompute", plan.settled().recompute().key());
             result.put("micro_batches", plan.settled().microBatches());
-            report(times, "step", "samples", sizes, sizes.flops(true), arena);
+            Map<String, Long> memory = new LinkedHashMap<>(arena.bytesByPurpose());
+            plan.parts().entrySet().stream()
+                    .filter(part -> part.getKey().equals(Staging.PURPOSE)) // where it is the device's memory
+                    .forEach(part -> memory.put(part.getKey(), part.getValue()));
+            report(times, "step", "samples", sizes, sizes.flops(true), memory);
             profile(backend, step, "step", times.median());
         }
     }
@@ -161,7 +166,7 @@ final class BenchCommand implements Callable<Integer> {
                 Times times = measure(backend, batch);
                 describe(config, backend, sizes);
                 result.put("supervision_steps", steps);
-                report(times, "batch", "puzzles", sizes, steps * sizes.flops(false), arena);
+                report(times, "batch", "puzzles", sizes, steps * sizes.flops(false), arena.bytesByPurpose());
                 profile(backend, batch, "batch", times.median());
             }
         }
@@ -279,7 +284,8 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     /** @param unit of work, @param things that it works on, @param flops of one unit */
-    private void report(Times times, String unit, String things, ModelSizes sizes, double flops, Arena arena) {
+    private void report(
+            Times times, String unit, String things, ModelSizes sizes, double flops, Map<String, Long> memory) {
         double[] ms = times.ms();
         double median = times.median();
         result.put("graph", times.graph());
@@ -291,15 +297,16 @@ final class BenchCommand implements Callable<Integer> {
         result.put("device_busy", times.busy());
         result.put(things + "_per_s", sizes.lanes() / median * 1e3);
         result.put("gflops", flops / median * 1e-6);
-        result.put("peak_bytes", arena.totalBytes());
+        result.put(
+                "peak_bytes",
+                memory.values().stream().mapToLong(Long::longValue).sum());
         result.forEach((name, value) -> System.out.printf(
                 Locale.ROOT,
                 "%-17s %s%n",
                 name,
                 value instanceof Double d ? String.format(Locale.ROOT, "%.3f", d) : value));
-        arena.bytesByPurpose()
-                .forEach((purpose, bytes) ->
-                        System.out.printf(Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
+        memory.forEach(
+                (purpose, bytes) -> System.out.printf(Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
     }
 
     /** Where the time goes, over further runs, each operation waited for: a fifth of the time measured, two runs at least. */

@@ -45,16 +45,29 @@ public final class LegacyRandom {
     /**
      * Continues from a state in place, so that every holder of this generator sees it.
      *
-     * @throws DataException if the array is not 625 ints ending in a position 0 .. 624
+     * @throws DataException if the array cannot be such a state
      */
     public void setState(int[] state) {
+        checkState(state);
+        System.arraycopy(state, 0, words, 0, N);
+        position = state[N];
+    }
+
+    /** @throws DataException unless the array is 625 ints, words that are not all zero and a position 0 .. 624 */
+    public static void checkState(int[] state) {
         if (state.length != N + 1 || state[N] < 0 || state[N] > N) {
             throw new DataException("MT19937 state: found " + state.length + " ints"
                     + (state.length == N + 1 ? " and position " + state[N] : "")
                     + ", expected 625 and position 0 .. 624");
         }
-        System.arraycopy(state, 0, words, 0, N);
-        position = state[N];
+        // of the first word only the highest bit counts; where all the rest is zero, the generator gives zeros for ever
+        int bits = state[0] & 0x80000000;
+        for (int i = 1; i < N; i++) {
+            bits |= state[i];
+        }
+        if (bits == 0) {
+            throw new DataException("MT19937 state: found words that are all zero, expected those of a generator");
+        }
     }
 
     /** A value in 0 .. m, m included, by masked rejection; m = 0 draws nothing. */

@@ -59,12 +59,29 @@ public final class PhiloxRandom {
      * @throws DataException if the array cannot be such a state
      */
     public static PhiloxRandom restore(long[] state) {
-        if (state.length != STATE_LONGS || state[10] < 0 || state[10] > 4) {
-            throw new DataException("Philox state: found " + state.length + " longs"
-                    + (state.length == STATE_LONGS ? " and " + state[10] + " words used" : "")
-                    + ", expected 13 and 0 .. 4 words used");
+        if (state.length != STATE_LONGS) {
+            throw new DataException("Philox state: found " + state.length + " longs, expected " + STATE_LONGS
+                    + ": key, counter, block," + " words used, whether half a word is left, that half");
         }
-        return new PhiloxRandom(state, true);
+        inRange(state, 10, 4, "words of the block used");
+        inRange(state, 11, 1, "whether half a word is left");
+        inRange(state, 12, 0xFFFFFFFFL, "that half");
+        PhiloxRandom random = new PhiloxRandom(state, true);
+        long[] fresh = new long[4];
+        if (!Arrays.equals(random.counter, fresh)) {
+            random.formBlock(fresh);
+        }
+        if (!Arrays.equals(random.block, fresh)) {
+            throw new DataException("Philox state: found a block that its key and counter do not give");
+        }
+        return random;
+    }
+
+    private static void inRange(long[] state, int index, long most, String what) {
+        if (state[index] < 0 || state[index] > most) {
+            throw new DataException(
+                    "Philox state: element " + index + " is " + state[index] + ", expected 0 .. " + most + ": " + what);
+        }
     }
 
     /** A shuffled 0 .. n - 1; each swap index by masked rejection on 32-bit draws. */
@@ -125,6 +142,12 @@ public final class PhiloxRandom {
 
     private void nextBlock() {
         for (int i = 0; i < 4 && ++counter[i] == 0; i++) {} // carry into the next word on overflow
+        formBlock(block);
+        used = 0;
+    }
+
+    /** The block of the counter, [4]. */
+    private void formBlock(long[] out) {
         long c0 = counter[0];
         long c1 = counter[1];
         long c2 = counter[2];
@@ -145,11 +168,10 @@ public final class PhiloxRandom {
             c2 = high0 ^ c3 ^ k1;
             c3 = low0;
         }
-        block[0] = c0;
-        block[1] = c1;
-        block[2] = c2;
-        block[3] = c3;
-        used = 0;
+        out[0] = c0;
+        out[1] = c1;
+        out[2] = c2;
+        out[3] = c3;
     }
 
     private static long multiplyHighUnsigned(long a, long b) {

@@ -142,35 +142,117 @@ public final class TrainLoader {
      * is drawn from the legacy one, whose state is replaced.
      *
      * @param legacyState {@link LegacyRandom#state()} at the position
-     * @throws DataException if the position does not belong to a loader of this dataset, seed and epochsPerIter
+     * @throws DataException if the position does not belong to a loader of this dataset, seed, batch and epochsPerIter
      */
     public void restore(Position position, int[] legacyState) {
-        if (position.iteration() < 0 || (position.iteration() == 0) != (position.philoxState().length == 0)) {
-            throw new DataException("loader position: found iteration " + position.iteration() + " with "
+        Pass pass = replayed(position);
+        global.setState(legacyState);
+        iteration = position.iteration();
+        batchesDone = position.batchesDoneInPass();
+        cursor = position.cursor();
+        random = pass.random;
+        groupOrder = pass.order;
+    }
+
+    /**
+     * Whether a loader like this one can stand at a position after so many batches in all.
+     *
+     * @throws DataException if it cannot, naming what was found and what is expected
+     */
+    public void check(Position position, int[] legacyState, long batches) {
+        replayed(position);
+        LegacyRandom.checkState(legacyState);
+        long before = batches - position.batchesDoneInPass();
+        long passes = Math.max(0, position.iteration() - 1);
+        long least = saturated(passes, batchesOf(fewest(), groupVisits()));
+        long most = saturated(passes, batchesOf(examples.length, groupVisits()));
+        if (before < least || before > most) {
+            throw new DataException("loader position: found " + position.batchesDoneInPass() + " batches in pass "
+                    + position.iteration() + " after " + batches + " in all, expected the passes before to have given "
+                    + least + " .. " + most + ", not " + before);
+        }
+    }
+
+    private static long saturated(long a, long b) {
+        return a != 0 && b > Long.MAX_VALUE / a ? Long.MAX_VALUE : a * b;
+    }
+
+    private int groupVisits() {
+        return epochsPerIter * (groupIndices.length - 1);
+    }
+
+    /** Batches that a pass gives where every visit of a group gives so many examples, as far as the batch has room. */
+    private int batchesOf(int examplesOfVisit, int visits) {
+        return examplesOfVisit == 0 ? 0 : visits / ((globalBatch + examplesOfVisit - 1) / examplesOfVisit);
+    }
+
+    private int fewest() {
+        int fewest = Integer.MAX_VALUE;
+        for (int puzzle = 0; puzzle + 1 < puzzleIndices.length; puzzle++) {
+            fewest = Math.min(fewest, puzzleIndices[puzzle + 1] - puzzleIndices[puzzle]);
+        }
+        return fewest;
+    }
+
+    /** A pass under way: its generator, and the order of its groups. */
+    private record Pass(PhiloxRandom random, int[] order) {}
+
+    /** The pass of a position, drawn again from its beginning up to there. */
+    private Pass replayed(Position position) {
+        long begun = position.iteration();
+        if (begun < 0 || (begun == 0) != (position.philoxState().length == 0)) {
+            throw new DataException("loader position: found iteration " + begun + " with "
                     + position.philoxState().length
                     + " longs of Philox state, expected iteration 0 with none or 13 longs");
         }
-        PhiloxRandom restored = null;
+        if (begun > Long.MAX_VALUE - seed) {
+            throw new DataException(
+                    "loader position: found iteration " + begun + ", expected 0 .. " + (Long.MAX_VALUE - seed));
+        }
+        PhiloxRandom generator = null;
         int[] order = {};
-        if (position.iteration() > 0) {
-            PhiloxRandom fresh = new PhiloxRandom(seed + position.iteration());
-            restored = PhiloxRandom.restore(position.philoxState());
-            if (!Arrays.equals(fresh.key(), restored.key())) {
+        if (begun > 0) {
+            generator = new PhiloxRandom(seed + begun);
+            if (!Arrays.equals(
+                    generator.key(),
+                    PhiloxRandom.restore(position.philoxState()).key())) {
                 throw new DataException("loader position: found the generator of another seed, expected seed " + seed
-                        + " + iteration " + position.iteration());
+                        + " + iteration " + begun);
             }
-            order = drawGroupOrder(fresh);
+            order = drawGroupOrder(generator);
         }
         if (position.cursor() < 0 || position.cursor() > order.length) {
             throw new DataException("loader position: found cursor " + position.cursor() + ", expected 0 .. "
                     + order.length + " group visits");
         }
-        global.setState(legacyState);
-        iteration = position.iteration();
-        batchesDone = position.batchesDoneInPass();
-        cursor = position.cursor();
-        random = restored;
-        groupOrder = order;
+        replayVisits(position, generator, order);
+        return new Pass(generator, order);
+    }
+
+    /** Draws the puzzles of the groups visited again: they settle the batches, and where the generator stands. */
+    private void replayVisits(Position position, PhiloxRandom generator, int[] order) {
+        int batches = 0;
+        int filled = 0;
+        for (int i = 0; i < position.cursor(); i++) {
+            int puzzle = (int) generator.integers(groupIndices[order[i]], groupIndices[order[i] + 1]);
+            filled += Math.min(puzzleIndices[puzzle + 1] - puzzleIndices[puzzle], globalBatch - filled);
+            if (filled == globalBatch) {
+                batches++;
+                filled = 0;
+            }
+        }
+        if (position.batchesDoneInPass() != batches || filled > 0 && position.cursor() < order.length) {
+            throw new DataException("loader position: found cursor " + position.cursor() + " after "
+                    + position.batchesDoneInPass() + " batches of the pass, expected "
+                    + (filled > 0 && position.cursor() < order.length
+                            ? "a cursor between two batches"
+                            : batches + " batches"));
+        }
+        if (generator != null && !Arrays.equals(generator.state(), position.philoxState())) {
+            int at = Arrays.mismatch(generator.state(), position.philoxState());
+            throw new DataException("Philox state: element " + at + " is " + position.philoxState()[at] + ", expected "
+                    + generator.state()[at] + " after " + position.cursor() + " group visits");
+        }
     }
 
     /**

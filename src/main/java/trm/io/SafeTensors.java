@@ -7,6 +7,7 @@ import java.nio.channels.FileChannel;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.LinkedHashMap;
@@ -33,6 +34,9 @@ public final class SafeTensors {
     /** Files up to this many bytes are mapped as one segment, larger ones tensor by tensor. */
     private static final long MAX_SEGMENT_BYTES = Integer.MAX_VALUE;
 
+    /** Bytes of the parts in which a larger tensor is mapped: a multiple of every element's. */
+    private static final long PART_BYTES = 1L << 30;
+
     /**
      * One tensor of a file.
      *
@@ -51,13 +55,19 @@ public final class SafeTensors {
     private final Map<String, Entry> entries;
     private final Map<String, String> metadata;
     private final Map<String, ByteBuffer> views;
+    private final Map<String, List<ByteBuffer>> parts; // of tensors beyond a single view
 
     private SafeTensors(
-            Path file, Map<String, Entry> entries, Map<String, String> metadata, Map<String, ByteBuffer> views) {
+            Path file,
+            Map<String, Entry> entries,
+            Map<String, String> metadata,
+            Map<String, ByteBuffer> views,
+            Map<String, List<ByteBuffer>> parts) {
         this.file = file;
         this.entries = entries;
         this.metadata = metadata;
         this.views = views;
+        this.parts = parts;
     }
 
     /**
@@ -69,7 +79,9 @@ public final class SafeTensors {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
             SafeTensorsHeader header = SafeTensorsHeader.read(file, channel);
             Map<String, ByteBuffer> views = map(channel, channel.size(), header.entries());
-            return new SafeTensors(file, header.entries(), Collections.unmodifiableMap(header.metadata()), views);
+            Map<String, List<ByteBuffer>> parts = mapParts(channel, header.entries());
+            return new SafeTensors(
+                    file, header.entries(), Collections.unmodifiableMap(header.metadata()), views, parts);
         } catch (NoSuchFileException e) {
             throw new FormatException(file + ": no such file", e);
         } catch (IOException e) {
@@ -79,7 +91,7 @@ public final class SafeTensors {
 
     /** Tensors read from a file of another format; each view is as large as its entry says. */
     static SafeTensors of(Path file, Map<String, Entry> entries, Map<String, ByteBuffer> views) {
-        return new SafeTensors(file, entries, Map.of(), views);
+        return new SafeTensors(file, entries, Map.of(), views, Map.of());
     }
 
     private static Map<String, ByteBuffer> map(FileChannel channel, long size, Map<String, Entry> entries)
@@ -94,6 +106,22 @@ public final class SafeTensors {
             }
         }
         return views;
+    }
+
+    private static Map<String, List<ByteBuffer>> mapParts(FileChannel channel, Map<String, Entry> entries)
+            throws IOException {
+        Map<String, List<ByteBuffer>> parts = new LinkedHashMap<>();
+        for (Entry entry : entries.values()) {
+            if (entry.bytes() > MAX_SEGMENT_BYTES) {
+                List<ByteBuffer> ofTensor = new ArrayList<>();
+                for (long at = 0; at < entry.bytes(); at += PART_BYTES) {
+                    long count = Math.min(PART_BYTES, entry.bytes() - at);
+                    ofTensor.add(channel.map(FileChannel.MapMode.READ_ONLY, entry.offset() + at, count));
+                }
+                parts.put(entry.name(), ofTensor);
+            }
+        }
+        return parts;
     }
 
     /** The file this was read from. */
@@ -144,6 +172,22 @@ public final class SafeTensors {
                     + " bytes; a single view holds at most " + MAX_SEGMENT_BYTES);
         }
         return view.duplicate().order(ByteOrder.LITTLE_ENDIAN);
+    }
+
+    /**
+     * A tensor's raw bytes, however many: read-only, little-endian views of the mapped file, one after the other, each of
+     * whole elements.
+     *
+     * @throws FormatException if there is no such tensor
+     */
+    public List<ByteBuffer> parts(String name) {
+        entry(name);
+        List<ByteBuffer> ofTensor = parts.get(name);
+        return ofTensor == null
+                ? List.of(bytes(name))
+                : ofTensor.stream()
+                        .map(part -> part.duplicate().order(ByteOrder.LITTLE_ENDIAN))
+                        .toList();
     }
 
     /** The elements of an F32, BF16, F16 or F64 tensor, the last rounded to float. */

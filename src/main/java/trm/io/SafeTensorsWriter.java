@@ -6,10 +6,7 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
 import java.security.MessageDigest;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -17,18 +14,32 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * Collects tensors and writes them as a safetensors file ({@link SafeTensors} draws it), in the order added. The same calls give the same bytes. Arrays and buffers are
- * not copied: they must stay as they are until the file is written. For one thread.
+ * Collects tensors and writes them as a safetensors file ({@link SafeTensors} draws it), in the order added. The same calls
+ * give the same bytes. Nothing is copied: arrays, buffers and what gives the bytes of others must stay as they are until the
+ * file is written, which takes a buffer of {@value #CHUNK_BYTES} bytes whatever the size of a tensor. For one thread.
  */
 public final class SafeTensorsWriter {
-    private static final int CHUNK_BYTES = 1 << 20;
+    private static final int CHUNK_BYTES = 1 << 16;
+
+    /** Takes the bytes of a tensor, piece by piece. */
+    @FunctionalInterface
+    public interface Sink {
+        /** @param piece the bytes between its position and limit are taken before this returns */
+        void take(ByteBuffer piece) throws IOException;
+    }
+
+    /** Gives a tensor's little-endian bytes when they are written: all of them, in order, in any number of pieces. */
+    @FunctionalInterface
+    public interface Source {
+        void writeTo(Sink out) throws IOException;
+    }
 
     /** Puts elements {@code from} to {@code to} of a tensor into a little-endian buffer. */
-    private interface Source {
+    private interface Elements {
         void put(ByteBuffer into, int from, int to);
     }
 
-    private record Pending(String name, String dtype, long[] shape, int elements, Source source) {}
+    private record Pending(String name, String dtype, long[] shape, long bytes, Source source) {}
 
     private final Map<String, Pending> tensors = new LinkedHashMap<>();
     private final Map<String, String> metadata = new LinkedHashMap<>();
@@ -107,50 +118,54 @@ public final class SafeTensorsWriter {
         });
     }
 
-    private SafeTensorsWriter add(
-            String name, String dtype, long[] shape, int elements, String allowed, Source source) {
-        if (!List.of(allowed.split(" ")).contains(dtype)) {
-            throw new IllegalArgumentException(
-                    "tensor '" + name + "': dtype is " + dtype + "; expected one of " + allowed);
-        }
-        long expected = 1;
+    /**
+     * Adds a tensor of any size and dtype whose bytes are asked for when the file is written.
+     *
+     * @param bytes of all its elements; {@code data} gives as many
+     */
+    public SafeTensorsWriter add(String name, String dtype, long[] shape, long bytes, Source data) {
+        long expected = ElementType.bytes(dtype);
         for (long extent : shape) {
             expected = Math.multiplyExact(expected, extent);
         }
-        if (expected != elements) {
+        if (expected != bytes) {
             throw new IllegalArgumentException("tensor '" + name + "': shape " + Arrays.toString(shape) + " has "
-                    + expected + " elements, the data " + elements);
+                    + expected + " bytes of " + dtype + ", the data " + bytes);
         }
         if (name.equals(SafeTensorsHeader.METADATA)
-                || tensors.putIfAbsent(name, new Pending(name, dtype, shape.clone(), elements, source)) != null) {
+                || tensors.putIfAbsent(name, new Pending(name, dtype, shape.clone(), bytes, data)) != null) {
             throw new IllegalArgumentException("tensor '" + name + "' is already there");
         }
         return this;
     }
 
+    private SafeTensorsWriter add(
+            String name, String dtype, long[] shape, int elements, String allowed, Elements data) {
+        if (!List.of(allowed.split(" ")).contains(dtype)) {
+            throw new IllegalArgumentException(
+                    "tensor '" + name + "': dtype is " + dtype + "; expected one of " + allowed);
+        }
+        int width = ElementType.bytes(dtype);
+        return add(name, dtype, shape, (long) elements * width, out -> {
+            int step = CHUNK_BYTES / width;
+            ByteBuffer chunk =
+                    ByteBuffer.allocate(Math.min(elements, step) * width).order(ByteOrder.LITTLE_ENDIAN);
+            for (long from = 0; from < elements; from += step) {
+                data.put(chunk.clear(), (int) from, (int) Math.min(elements, from + step));
+                out.take(chunk.flip());
+            }
+        });
+    }
+
     /**
-     * Writes the file under a temporary name beside it, then renames: readers see the old file or the new one.
+     * Writes the file as a whole ({@link AtomicFile}): readers see the old one or the new one.
      *
      * @throws FormatException if writing fails; the temporary file is removed and an older file is left as it was
      */
     public void writeTo(Path file) {
-        Path temporary = file.resolveSibling("." + file.getFileName() + ".tmp");
         try {
-            try (FileChannel channel = FileChannel.open(
-                    temporary,
-                    StandardOpenOption.CREATE,
-                    StandardOpenOption.TRUNCATE_EXISTING,
-                    StandardOpenOption.WRITE)) {
-                write(channel, null);
-                channel.force(true);
-            }
-            Files.move(temporary, file, StandardCopyOption.ATOMIC_MOVE, StandardCopyOption.REPLACE_EXISTING);
+            AtomicFile.replace(file, channel -> write(channel, null));
         } catch (IOException e) {
-            try {
-                Files.deleteIfExists(temporary);
-            } catch (IOException ignored) {
-                e.addSuppressed(ignored);
-            }
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }
     }
@@ -169,7 +184,7 @@ public final class SafeTensorsWriter {
         }
         long offset = 0;
         for (Pending tensor : tensors.values()) {
-            long end = offset + (long) tensor.elements() * ElementType.bytes(tensor.dtype());
+            long end = offset + tensor.bytes();
             json.append(json.length() > 1 ? "," : "")
                     .append(quoted(tensor.name()))
                     .append(":{\"dtype\":\"")
@@ -200,13 +215,15 @@ public final class SafeTensorsWriter {
     /** Writes everything at the channel's position; {@code digest}, if not null, sees every byte. */
     void write(FileChannel channel, MessageDigest digest) throws IOException {
         emit(channel, ByteBuffer.wrap(header()), digest);
-        ByteBuffer chunk = ByteBuffer.allocateDirect(CHUNK_BYTES).order(ByteOrder.LITTLE_ENDIAN);
         for (Pending tensor : tensors.values()) {
-            int step = CHUNK_BYTES / ElementType.bytes(tensor.dtype());
-            for (long from = 0; from < tensor.elements(); from += step) {
-                chunk.clear();
-                tensor.source().put(chunk, (int) from, (int) Math.min(tensor.elements(), from + step));
-                emit(channel, chunk.flip(), digest);
+            long[] given = {0};
+            tensor.source().writeTo(piece -> {
+                given[0] += piece.remaining();
+                emit(channel, piece, digest);
+            });
+            if (given[0] != tensor.bytes()) {
+                throw new IllegalStateException(
+                        "tensor '" + tensor.name() + "' has " + tensor.bytes() + " bytes, and was given " + given[0]);
             }
         }
     }

@@ -1,7 +1,5 @@
 package trm.train;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.HashSet;
@@ -9,6 +7,7 @@ import java.util.List;
 import java.util.Optional;
 import java.util.Set;
 import java.util.function.Consumer;
+import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.data.LegacyRandom;
@@ -17,6 +16,7 @@ import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Staging;
 import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
@@ -37,16 +37,17 @@ import trm.model.Parameters;
  * </pre>
  */
 public final class Checkpoint {
-    private static final String PUZZLES = Parameters.ROOT + "puzzle_emb.weights";
+    static final String PUZZLES = Parameters.ROOT + "puzzle_emb.weights";
 
     private Checkpoint() {}
 
     /** The host's part of a run's state. */
-    public record HostState(long step, long evaluatedStep, TrainLoader.Position position, int[] legacy) {}
+    record HostState(long step, long evaluatedStep, TrainLoader.Position position, int[] legacy) {}
 
+    /** Adds everything to a file; tensors are fetched from the device, through {@code staging}, when it is written. */
     static void write(
             SafeTensorsWriter out,
-            Backend backend,
+            Staging staging,
             TrainConfig config,
             long totalSteps,
             Parameters parameters,
@@ -57,61 +58,51 @@ public final class Checkpoint {
         out.metadata("evaluated_step", Long.toString(host.evaluatedStep));
         out.metadata("total_steps", Long.toString(totalSteps));
         for (String name : parameters.names()) {
-            put(out, backend, Parameters.ROOT + name, parameters.shape(name), parameters.masterOf(name));
+            put(out, staging, Parameters.ROOT + name, parameters.shape(name), parameters.masterOf(name));
         }
-        writeFixed(out, backend, parameters);
+        writeFixed(out, staging, parameters);
         for (String name : parameters.names()) {
-            put(out, backend, "ema." + name, parameters.shape(name), parameters.averageOf(name));
-            put(out, backend, "m." + name, parameters.shape(name), parameters.moment1Of(name));
-            put(out, backend, "v." + name, parameters.shape(name), parameters.moment2Of(name));
+            put(out, staging, "ema." + name, parameters.shape(name), parameters.averageOf(name));
+            put(out, staging, "m." + name, parameters.shape(name), parameters.moment1Of(name));
+            put(out, staging, "v." + name, parameters.shape(name), parameters.moment2Of(name));
         }
         Kernels.Lanes lanes = supervision.lanes();
         List<String> latents = config.arch().latents();
         for (int i = 0; i < latents.size(); i++) {
-            put(out, backend, "lanes.z_" + latents.get(i), lanes.latents().get(i));
+            put(out, staging, "lanes.z_" + latents.get(i), lanes.latents().get(i));
         }
-        put(out, backend, "lanes.steps", lanes.steps());
-        put(out, backend, "lanes.halted", lanes.halted());
-        put(out, backend, "lanes.inputs", lanes.inputs());
-        put(out, backend, "lanes.labels", lanes.labels());
-        put(out, backend, "lanes.puzzle_identifiers", lanes.ids());
-        put(out, backend, "state.controls", supervision.controls());
-        put(out, backend, "state.metrics", supervision.metrics());
+        put(out, staging, "lanes.steps", lanes.steps());
+        put(out, staging, "lanes.halted", lanes.halted());
+        put(out, staging, "lanes.inputs", lanes.inputs());
+        put(out, staging, "lanes.labels", lanes.labels());
+        put(out, staging, "lanes.puzzle_identifiers", lanes.ids());
+        put(out, staging, "state.controls", supervision.controls());
+        put(out, staging, "state.metrics", supervision.metrics());
         TrainLoader.Position p = host.position;
         out.add("state.loader", "I64", new long[] {3}, new long[] {p.iteration(), p.batchesDoneInPass(), p.cursor()});
         out.add("state.philox", "I64", new long[] {p.philoxState().length}, p.philoxState());
         out.add("state.legacy", "I32", new long[] {host.legacy.length}, host.legacy);
     }
 
-    /** Averaged weights under the plain names, puzzle table and initial latents: what others load. */
-    public static void writeAveraged(SafeTensorsWriter out, Backend backend, Parameters parameters) {
-        for (String name : parameters.names()) {
-            put(out, backend, Parameters.ROOT + name, parameters.shape(name), parameters.averageOf(name));
-        }
-        writeFixed(out, backend, parameters);
-    }
-
-    private static void writeFixed(SafeTensorsWriter out, Backend backend, Parameters parameters) {
+    private static void writeFixed(SafeTensorsWriter out, Staging staging, Parameters parameters) {
         if (parameters.puzzleTable() != null) {
-            put(out, backend, PUZZLES, parameters.puzzleTable());
+            put(out, staging, PUZZLES, parameters.puzzleTable());
         }
         for (int i = 0; i < parameters.latentInits().size(); i++) {
             put(
                     out,
-                    backend,
+                    staging,
                     parameters.latentInitName(i),
                     parameters.latentInits().get(i));
         }
     }
 
-    private static void put(SafeTensorsWriter out, Backend backend, String name, Tensor t) {
-        put(out, backend, name, t.shape().dims(), t);
+    private static void put(SafeTensorsWriter out, Staging staging, String name, Tensor t) {
+        put(out, staging, name, t.shape().dims(), t);
     }
 
-    private static void put(SafeTensorsWriter out, Backend backend, String name, long[] shape, Tensor t) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(Math.toIntExact(t.bytes())).order(ByteOrder.LITTLE_ENDIAN);
-        backend.download(t, bytes);
-        out.add(name, t.dtype().name(), shape, bytes.rewind());
+    private static void put(SafeTensorsWriter out, Staging staging, String name, long[] shape, Tensor t) {
+        out.add(name, t.dtype().name(), shape, t.bytes(), sink -> staging.download(t, sink::take));
     }
 
     /** Opens a checkpoint of this program, an exported file or one of PyTorch's, or a run folder's newest valid one. */
@@ -120,23 +111,18 @@ public final class Checkpoint {
         return TorchFile.is(file) ? TorchFile.read(file) : SafeTensors.open(file);
     }
 
-    /** The configuration that wrote a checkpoint, if it is in the file: PyTorch's have none. */
+    /**
+     * The configuration that wrote a checkpoint, if it is in the file: PyTorch's have none.
+     *
+     * @throws FormatException if what is there is none
+     */
     public static Optional<TrainConfig> config(SafeTensors file) {
-        return Optional.ofNullable(file.metadata().get("config"))
-                .map(yaml -> ConfigLoader.parse(yaml, file.file() + " (config)", List.of()));
-    }
-
-    /** Weights, moments and averages; everything must be there with the shapes of {@code parameters}. */
-    static void readParameters(SafeTensors file, Backend backend, Parameters parameters) {
-        for (String name : parameters.names()) {
-            long[] shape = parameters.shape(name);
-            get(file, backend, Parameters.ROOT + name, shape, parameters.masterOf(name));
-            get(file, backend, "ema." + name, shape, parameters.averageOf(name));
-            get(file, backend, "m." + name, shape, parameters.moment1Of(name));
-            get(file, backend, "v." + name, shape, parameters.moment2Of(name));
+        try {
+            return Optional.ofNullable(file.metadata().get("config"))
+                    .map(yaml -> ConfigLoader.parse(yaml, file.file() + ": metadata 'config'", List.of()));
+        } catch (ConfigException e) {
+            throw new FormatException(e.getMessage(), e);
         }
-        readFixed(file, backend, parameters);
-        parameters.refreshWorking();
     }
 
     /**
@@ -167,7 +153,11 @@ public final class Checkpoint {
                 && file.entry(PUZZLES).shape()[0] != table.shape().dims()[0];
         if (reset) {
             int width = (int) table.shape().dims()[1];
-            check(file, PUZZLES, new long[] {file.entry(PUZZLES).shape()[0], width}, table.dtype());
+            check(
+                    file,
+                    PUZZLES,
+                    new long[] {file.entry(PUZZLES).shape()[0], width},
+                    table.dtype().name());
             HostCopy.put(backend, table, repeated(meanRow(file.floats(PUZZLES), width), (int) table.count()));
             readLatents(file, backend, parameters);
         } else {
@@ -238,49 +228,12 @@ public final class Checkpoint {
         }
     }
 
-    static HostState readState(SafeTensors file, Backend backend, DeepSupervision supervision) {
-        Kernels.Lanes lanes = supervision.lanes();
-        List<String> latents = supervision.model().sizes().arch().latents();
-        for (int i = 0; i < latents.size(); i++) {
-            get(file, backend, "lanes.z_" + latents.get(i), lanes.latents().get(i));
-        }
-        get(file, backend, "lanes.steps", lanes.steps());
-        get(file, backend, "lanes.halted", lanes.halted());
-        get(file, backend, "lanes.inputs", lanes.inputs());
-        get(file, backend, "lanes.labels", lanes.labels());
-        get(file, backend, "lanes.puzzle_identifiers", lanes.ids());
-        get(file, backend, "state.controls", supervision.controls());
-        readMetrics(file, backend, supervision.metrics());
-        long[] loader = file.longs("state.loader");
-        TrainLoader.Position position =
-                new TrainLoader.Position(loader[0], (int) loader[1], (int) loader[2], file.longs("state.philox"));
-        return new HostState(
-                step(file), Long.parseLong(file.metadata().get("evaluated_step")), position, file.ints("state.legacy"));
-    }
-
-    /**
-     * Checkpoints of version 0.1 have no sum of gradient norms, their last entry. It begins at 0 where a row of metrics
-     * was just written, and is unknown, so NaN until the next row, where a row was under way.
-     */
-    private static void readMetrics(SafeTensors file, Backend backend, Tensor metrics) {
-        String name = "state.metrics";
-        int before = Kernels.Metric.GRAD_NORM.ordinal();
-        if (!file.contains(name) || file.entry(name).shape()[0] != before) {
-            get(file, backend, name, metrics);
-            return;
-        }
-        double[] sums = Arrays.copyOf(file.doubles(name), Kernels.METRICS);
-        boolean underWay = Arrays.stream(sums).anyMatch(sum -> sum != 0);
-        sums[before] = underWay ? Double.NaN : 0;
-        HostCopy.put(backend, metrics, sums);
-    }
-
     private static void get(SafeTensors file, Backend backend, String name, Tensor to) {
         get(file, backend, name, to.shape().dims(), to);
     }
 
     /** Checks that a tensor is there with a shape. */
-    private static void check(SafeTensors file, String name, long[] shape, Dtype dtype) {
+    static void check(SafeTensors file, String name, long[] shape, String dtype) {
         if (!file.contains(name)) {
             throw new FormatException(file.file() + ": no tensor " + name + ", expected " + dtype
                     + Arrays.toString(shape) + "; is this a checkpoint of another architecture?");
@@ -295,7 +248,7 @@ public final class Checkpoint {
     }
 
     private static void get(SafeTensors file, Backend backend, String name, long[] shape, Tensor to) {
-        check(file, name, shape, to.dtype());
+        check(file, name, shape, to.dtype().name());
         if (to.dtype() == Dtype.F32 || to.dtype() == Dtype.BF16) {
             HostCopy.put(backend, to, file.floats(name));
         } else if (to.dtype() == Dtype.F64) {
@@ -305,14 +258,9 @@ public final class Checkpoint {
         }
     }
 
-    /** Loads a data loader's position. */
-    static void restore(TrainLoader loader, HostState host) {
-        loader.restore(host.position, host.legacy);
-    }
-
-    /** Optimizer steps done when a checkpoint was written. */
+    /** Optimizer steps done when a checkpoint was written. @throws FormatException if the file does not say */
     public static long step(SafeTensors file) {
-        return Long.parseLong(file.metadata().get("step"));
+        return new CheckedTensors(file).count("step");
     }
 
     /**
@@ -331,16 +279,10 @@ public final class Checkpoint {
 
     /** @throws FormatException if the file does not say, as an exported one or that of an earlier version */
     public static Progress progress(SafeTensors file) {
-        return new Progress(count(file, "step"), count(file, "evaluated_step"), count(file, "total_steps"));
-    }
-
-    private static long count(SafeTensors file, String key) {
-        String value = file.metadata().get(key);
-        if (value == null || !value.matches("\\d{1,18}")) {
-            throw new FormatException(file.file() + ": metadata '" + key + "' is "
-                    + (value == null ? "missing" : "'" + value + "'") + ", expected a number of steps");
-        }
-        return Long.parseLong(value);
+        CheckedTensors metadata = new CheckedTensors(file);
+        long total = metadata.count("total_steps");
+        long step = metadata.count("step", 0, total);
+        return new Progress(step, metadata.count("evaluated_step", 0, step), total);
     }
 
     static HostState host(long step, long evaluatedStep, TrainLoader loader, LegacyRandom legacy) {

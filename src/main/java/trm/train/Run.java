@@ -20,6 +20,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Staging;
 import trm.io.CheckpointStore;
 import trm.io.EventFile;
 import trm.io.FormatException;
@@ -198,11 +199,14 @@ public final class Run {
                 SafeTensors file = SafeTensors.open(store.latestValid(this::warn)
                         .orElseThrow(() -> new FormatException(
                                 folder.resolve(RunFolder.CHECKPOINTS) + ": no valid checkpoint to resume from")));
-                Checkpoint.readParameters(file, backend, parameters);
-                Checkpoint.HostState host = Checkpoint.readState(file, backend, tensors.supervision());
-                Checkpoint.restore(loader, host);
-                step = host.step();
-                evaluated = host.evaluatedStep();
+                long meant = Checkpoint.config(file)
+                        .map(settings -> totalSteps(settings, data.train()))
+                        .orElse(total);
+                CheckpointState state =
+                        CheckpointState.read(file, tensors, loader, meant, config.onNan() == OnNan.STOP);
+                state.load(backend, tensors, loader, config, total);
+                step = state.progress().step();
+                evaluated = state.progress().evaluatedStep();
                 csv.truncateAfter(step);
                 repeats = evaluated != step && csv.dropRows(step, Column.EVAL_PUZZLES.ordinal());
                 if (step >= total && (tensors.evaluator() == null || evaluated == step)) {
@@ -275,6 +279,7 @@ public final class Run {
         private final DeepSupervision supervision;
         private final Evaluator evaluator;
         private final Kernels.Examples testExamples;
+        private final Staging staging;
         private final TrainLoader loader;
         private final LegacyRandom legacy;
         private final CheckpointStore store;
@@ -307,6 +312,7 @@ public final class Run {
             this.supervision = tensors.supervision();
             this.evaluator = tensors.evaluator();
             this.testExamples = tensors.testExamples();
+            this.staging = tensors.staging();
             this.loader = loader;
             this.legacy = legacy;
             this.store = store;
@@ -420,7 +426,7 @@ public final class Run {
             log(true);
             csv.force();
             Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
-            store.save(step, out -> Checkpoint.write(out, backend, config, total, parameters, supervision, host));
+            store.save(step, out -> Checkpoint.write(out, staging, config, total, parameters, supervision, host));
             saved = step;
         }
 

@@ -6,11 +6,12 @@ import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Kernels;
+import trm.device.Staging;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * All that a training run keeps on its device, in the order in which it is laid out.
+ * All that a training run keeps on its device, in the order in which it is laid out, and what its checkpoints go through.
  *
  * @param evaluator null without a test split, as {@code testExamples}
  */
@@ -19,7 +20,8 @@ public record RunTensors(
         Kernels.Examples trainExamples,
         DeepSupervision supervision,
         Evaluator evaluator,
-        Kernels.Examples testExamples)
+        Kernels.Examples testExamples,
+        Staging staging)
         implements AutoCloseable {
 
     /**
@@ -49,20 +51,24 @@ public record RunTensors(
         Parameters parameters = new Parameters(backend, arena, sizes, true);
         Kernels.Examples train = DeviceExamples.allocate(arena, data.train(), length);
         DeepSupervision supervision = new DeepSupervision(backend, arena, sizes, parameters, config, totalSteps, train);
-        if (data.test() == null) {
-            return new RunTensors(parameters, train, supervision, null, null);
-        }
+        Evaluator evaluator = null;
+        Kernels.Examples test = null;
         try {
-            Evaluator evaluator = new Evaluator(
-                    backend,
-                    arena,
-                    sizes.withLanes(config.evaluationLanes()),
-                    parameters,
-                    config.ema() ? parameters.averagedWeights() : parameters.weights(),
-                    config.arch().haltMaxSteps());
-            Kernels.Examples test = DeviceExamples.allocate(arena, data.test(), length);
-            return new RunTensors(parameters, train, supervision, evaluator, test);
+            if (data.test() != null) {
+                evaluator = new Evaluator(
+                        backend,
+                        arena,
+                        sizes.withLanes(config.evaluationLanes()),
+                        parameters,
+                        config.ema() ? parameters.averagedWeights() : parameters.weights(),
+                        config.arch().haltMaxSteps());
+                test = DeviceExamples.allocate(arena, data.test(), length);
+            }
+            return new RunTensors(parameters, train, supervision, evaluator, test, new Staging(backend));
         } catch (RuntimeException e) {
+            if (evaluator != null) {
+                evaluator.close();
+            }
             supervision.close();
             throw e;
         }
@@ -71,6 +77,7 @@ public record RunTensors(
     /** Gives back what is not the arena's; before the arena is closed. */
     @Override
     public void close() {
+        staging.close();
         if (evaluator != null) {
             evaluator.close();
         }

@@ -2,6 +2,7 @@ package trm.device.cpu;
 
 import java.nio.ByteBuffer;
 import java.util.List;
+import java.util.Map;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
@@ -11,6 +12,7 @@ import trm.device.Mark;
 import trm.device.NativeBuild;
 import trm.device.NativeLibrary;
 import trm.device.NativeOps;
+import trm.device.Staging;
 import trm.device.StepGraph;
 import trm.device.Tensor;
 
@@ -58,6 +60,12 @@ public final class CpuBackend implements Backend {
     @Override
     public long freeBytes() {
         return HostMemory.availableBytes() / 10 * 9;
+    }
+
+    /** Host memory is the device's here, so what checkpoints go through counts. */
+    @Override
+    public Map<String, Long> overheadBytes() {
+        return Map.of(Staging.PURPOSE, (long) Staging.BYTES);
     }
 
     @Override
