@@ -32,6 +32,11 @@ final class ConfigFile {
         } catch (IOException e) {
             throw new ConfigException(file + ": cannot be read: " + e.getMessage());
         }
+        return text(bytes, file.toString());
+    }
+
+    /** As {@link #read}, of content that {@code file} names. */
+    static String text(byte[] bytes, String file) {
         if (bytes.length > LONGEST) {
             throw new ConfigException(file + ": is larger than " + LONGEST + " bytes, expected a configuration");
         }

@@ -20,7 +20,7 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
         if (lanes < 1) {
             throw new IllegalArgumentException("lanes=" + lanes + " must be at least 1");
         }
-        if (arch != null && data != null && bytesAtMost(arch, data, lanes) > MAX_BYTES) {
+        if (bytesAtMost(arch, data, lanes) > MAX_BYTES) {
             throw new ConfigException("a model of " + lanes + " lanes of " + arch.prefixLen() + " + " + data.seqLen()
                     + " positions, " + data.vocabSize() + " tokens, " + data.numPuzzleIdentifiers()
                     + " puzzle identifiers, hidden_size " + arch.hiddenSize() + " and expansion " + arch.expansion()
