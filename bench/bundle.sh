@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# bench/bundle.sh   packs target/bundle/trm-cuda-VERSION-PLATFORM.tar.xz: a Java runtime, jars, kernels, settings, puzzles
+# bench/bundle.sh   packs target/bundle/trm-cuda-VERSION-PLATFORM.tar.xz: a Java runtime, jars, kernels, settings, puzzles,
+# and bom.json, the list of the libraries in it (CycloneDX)
 #
 # It runs where there is no JDK, on a C library no older than this machine's or than 2.34, whichever is newer. Equal
 # inputs give an equal file. Fails when the file is larger than 60 MB or what is in it does not run. JAVA_HOME names the
@@ -31,6 +32,11 @@ mkdir -p "$folder"
 "$jdk/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --output "$folder/runtime"
 "$jdk/bin/java" -Xmx512m "$root/bench/bundle/StoredJars.java" "${jars[0]}" "$folder" "$platform"
 cp -R "$root/configs" "$root/data" "$root/LICENSE" "$root/bench/bundle/trm" "$folder"
+if [ -f "$root/target/bom.json" ]; then
+    cp "$root/target/bom.json" "$folder"
+else
+    echo "bundle.sh: no target/bom.json, as Maven was offline: the bundle goes without" >&2
+fi
 tar -C "$work" --sort=name --mtime="$date" --owner=0 --group=0 --numeric-owner --mode=u+w,go=u,go-w --format=gnu \
     -cf - "$name" | xz -6 -T1 >"$archive"
 

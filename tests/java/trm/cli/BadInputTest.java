@@ -213,6 +213,11 @@ class BadInputTest {
                 "eval_puzzles=-1 | eval_puzzles is -1: | must be at least 0",
                 "global_batch_size=many | global_batch_size | many",
                 "lr | override 'lr' | expected key=value",
+                "threads=100000 | override 'threads=100000': threads is 100000: | must be at most 1024",
+                "seed=-1 | seed is -1: | must be at least 0",
+                "arch.hidden_size=1073741824 | arch.hidden_size is 1073741824: | must be at most 65536",
+                "arch.H_cycles=1000000000 | arch.H_cycles is 1000000000: | must be at most 1024",
+                "data_path=a data_paths=[b] | override 'data_path=a': data_path is a, | names other data; give one of them",
                 "epochs=4 | override 'eval_interval=3' | must divide epochs, which is 4",
             })
     void configurationThatCannotBe(String settings, String where, String rule) {

@@ -47,6 +47,17 @@ class BenchCommandTest {
                         ""));
     }
 
+    /** Keys that evaluation has of its own: how many puzzles at once, and what they may take. */
+    @Test
+    void evaluationObeysItsKeys() throws IOException {
+        Object[] args = {
+            "bench", config, "--evaluate", "eval_batch_size=3", "--seconds", "0.01", "--json", "--device", "cpu"
+        };
+        assertEquals(3, Trm.execute(args).assertDone().json().get("batch").asInt());
+        args[3] = "memory=20kB";
+        Trm.execute(args).assertFails(1, "memory may be 20000 bytes, and ", " are taken: no room for ");
+    }
+
     private record Result(int code, List<String> out, String err) {}
 
     private static Result bench(String... arguments) {

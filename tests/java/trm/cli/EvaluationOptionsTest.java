@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -41,6 +42,30 @@ class EvaluationOptionsTest {
         List<Object> args = new ArrayList<>(List.of("eval", run, "--device", "cpu", "--json"));
         args.addAll(List.of(options.split(" ")));
         return Trm.execute(args.toArray());
+    }
+
+    /** {@code memory} holds for evaluations, too. */
+    @Test
+    void memoryIsObeyed() throws IOException {
+        Path yaml = run.resolve("config.yaml");
+        Path limited = temp.resolve("limited.yaml");
+        Files.writeString(limited, Files.readString(yaml).replace("memory: auto", "memory: 30kB"));
+        eval("--config " + limited).assertFails(1, "memory may be 30000 bytes, and ", "no room for ");
+        Trm.execute("solve", run, "--puzzle", PUZZLE, "--config", limited, "--device", "cpu")
+                .assertFails(1, "memory may be 30000 bytes");
+        Files.writeString(limited, Files.readString(yaml).replace("memory: auto", "memory: 30MB"));
+        eval("--config " + limited).assertDone();
+    }
+
+    @ParameterizedTest
+    @CsvSource({
+        "--steps,2000000000,65536",
+        "--batch,2000000000,1048576",
+        "--breadth,2000000000,4096",
+        "--vote,2000000000,4096",
+    })
+    void beyondAllMeasure(String option, String value, String most) {
+        eval(option + " " + value).assertFails(2, option + " " + value + ": expected at most " + most);
     }
 
     /** All but the time that it took. */

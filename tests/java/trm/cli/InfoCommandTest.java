@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -145,10 +146,58 @@ class InfoCommandTest {
         assertTrue(Trm.execute("info", file).assertDone().out().contains("steps unknown without the data"));
         assertEquals(5, steps(file, "max_steps=5"));
         assertEquals(6, steps(file, "--groups", "100"));
+        Trm.execute("info", file, "--groups", "3000000000")
+                .assertFails(2, "--groups 3000000000: expected at most 2147483647");
+        Trm.execute("info", file, "epochs=2000000000", "--groups", "3")
+                .assertFails(
+                        2, "epochs is 2000000000: a pass of so many epochs of 3 groups of puzzles visits more than");
+        Trm.execute("info", "--groups", "3").assertFails(2, "--groups 3: expected a configuration with it");
         MiniSudokuBuilder.build(data, 4, 200, 10, 1, 8);
-        assertEquals(12, steps(file, "--groups", "100"));
+        Trm.execute("info", file, "--groups", "100")
+                .assertFails(2, "--groups 100: the data of " + file + " are there and say how many; leave it out");
+        assertEquals(12, steps(file));
         assertEquals(5, steps(file, "max_steps=5"));
         Trm.execute("info", file, "--groups", "-1").assertFails(2, "--groups", "-1");
+    }
+
+    /** The shape comes from the data where there are any, and data_shape must not contradict them; for plan and bench, too. */
+    @Test
+    void shapeOfTheData(@TempDir Path temp) throws IOException {
+        Path data = temp.resolve("data");
+        Path file = Trm.tinyConfig(temp.resolve("tiny.yaml"), data);
+        String six = "data_shape={seq_len: 36, vocab_size: 8, num_puzzle_identifiers: 1}";
+        for (String command : List.of("info", "plan", "bench")) {
+            Trm.execute(command, file).assertFails(2, file + ": no data_shape", "as there is no data set in " + data);
+        }
+        MiniSudokuBuilder.build(data, 4, 20, 10, 1, 8);
+        Trm.Result four = Trm.execute("info", file).assertDone();
+        assertTrue(four.out().contains("whole run      1 steps"), four.out());
+        Trm.execute("plan", file).assertDone();
+        Trm.execute("bench", file, "--seconds", "0.01").assertDone();
+        for (String command : List.of("info", "plan", "bench")) {
+            Trm.execute(command, file, six)
+                    .assertFails(
+                            2,
+                            "data_shape is {seq_len: 36, vocab_size: 8, num_puzzle_identifiers: 1}: the data in " + data
+                                    + " have {seq_len: 16, vocab_size: 6, num_puzzle_identifiers: 1}");
+        }
+    }
+
+    /** Each size is within its bounds; all of them together are not. */
+    @Test
+    void sizesThatCannotBeCounted() {
+        Object[] sizes = {
+            "configs/sudoku-mlp.yaml",
+            "global_batch_size=1048576",
+            "data_shape={seq_len: 1048576, vocab_size: 1048576, num_puzzle_identifiers: 2147483647}",
+            "arch.hidden_size=65536",
+            "arch.puzzle_emb_ndim=1048576",
+            "arch.L_cycles=1000"
+        };
+        for (String command : List.of("info", "plan", "bench")) {
+            Trm.execute(Stream.concat(Stream.of(command), Stream.of(sizes)).toArray())
+                    .assertFails(2, "takes more bytes than can be counted; make it smaller");
+        }
     }
 
     private static long steps(Path file, String... more) throws IOException {

@@ -54,12 +54,53 @@ class MainTest {
 
     @Test
     void unknownCommand() {
-        execute("trian").assertFails(2, "trian", "See: trm --help");
+        execute("trian").assertFails(2, "unknown command 'trian'; did you mean train?", "See: trm --help");
+        execute("data", "sudok")
+                .assertFails(2, "unknown command 'sudok'; did you mean sudoku?", "See: trm data --help");
+        execute("xyzzy", "1").assertFails(2, "unknown command 'xyzzy'; expected one of demo, train, eval, ");
+        execute("\u001b[31m\n").assertFails(2, "unknown command '\\u001b[31m\\n'; expected one of");
+        execute("verify", "a", "b").assertFails(2, "unexpected argument 'b'", "See: trm verify --help");
     }
 
     @Test
     void unknownOption() {
-        execute("eval", run.toString(), "--splitt", "test").assertFails(2, "--splitt", "eval --help");
+        execute("eval", run.toString(), "--splitt", "test")
+                .assertFails(2, "unknown option '--splitt'; did you mean --split?", "See: trm eval --help");
+        execute("data", "sudoku", "--trian=x")
+                .assertFails(2, "'--trian'; did you mean --train?", "See: trm data sudoku --help");
+        Result far = execute("eval", run.toString(), "--xyzzy");
+        far.assertFails(2, "unknown option '--xyzzy'");
+        assertTrue(!far.err().contains("did you mean"), far.err());
+    }
+
+    @Test
+    void valueOfAnotherType() {
+        execute("eval", run.toString(), "--limit", "many")
+                .assertFails(2, "'--limit': 'many' is not a whole number, or too large");
+        execute("eval", run.toString(), "--steps", "99999999999").assertFails(2, "is not a whole number, or too large");
+        execute("eval", run.toString(), "--noise", "loud").assertFails(2, "'--noise': 'loud' is not a number");
+    }
+
+    /** An argument is no name of a file of arguments. */
+    @Test
+    void argumentThatBeginsWithAt() throws IOException {
+        Path file = Files.writeString(temp.resolve("args"), "configs/demo.yaml\n");
+        execute("info", "@" + file).assertFails(2, "@" + file + ": no such file");
+    }
+
+    @Test
+    void help() {
+        String sudoku = execute("data", "sudoku", "--help").assertDone().out();
+        assertTrue(sudoku.startsWith("Usage: trm data sudoku "), sudoku);
+        assertEquals(sudoku, execute("help", "data", "sudoku").assertDone().out());
+        assertEquals(sudoku, execute("data", "help", "sudoku").assertDone().out());
+        String data = execute("data", "--help").assertDone().out();
+        assertTrue(data.startsWith("Usage: trm data "), data);
+        assertEquals(data, execute("data", "help").assertDone().out());
+        assertEquals(data, execute("help", "data", "--help").assertDone().out());
+        assertEquals(execute("--help").out(), execute("help").assertDone().out());
+        execute("help", "trian").assertFails(2, "unknown command 'trian'; did you mean train?");
+        execute("help", "data", "sudok").assertFails(2, "'sudok'; did you mean sudoku?", "See: trm data --help");
     }
 
     @Test
@@ -268,6 +309,7 @@ class MainTest {
     void version() throws IOException {
         assertTrue(Files.readString(Path.of("pom.xml")).contains("<version>" + Main.VERSION + "</version>"));
         assertTrue(execute("--version").assertDone().out().contains(Main.VERSION));
+        assertTrue(execute("data", "sudoku", "--version").assertDone().out().contains(Main.VERSION));
     }
 
     @Test

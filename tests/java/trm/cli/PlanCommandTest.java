@@ -65,6 +65,28 @@ class PlanCommandTest {
         Trm.execute("plan", CONFIG, "--memory", size).assertFails(2, "--memory is '" + size + "': must be ");
     }
 
+    /** The run itself would take no more than its settings allow. */
+    @Test
+    void theLesserMemoryCounts() throws IOException {
+        Trm.Result result = Trm.execute("plan", CONFIG, "memory=1MB", "--memory", "80GB", "--json")
+                .assertDone();
+        assertEquals(1_000_000, result.json().get("memory_bytes").asLong());
+        assertFalse(result.json().get("fits").asBoolean());
+        result = Trm.execute("plan", CONFIG, "memory=200GB", "--memory", "80GB", "--json")
+                .assertDone();
+        assertEquals(80_000_000_000L, result.json().get("memory_bytes").asLong());
+    }
+
+    @Test
+    void numbersOfDataThatAreThere() throws IOException {
+        MiniSudokuBuilder.build(temp.resolve("data"), 4, 20, 10, 1, 8);
+        Path file = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("data"));
+        for (String option : List.of("--examples", "--test-examples")) {
+            Trm.execute("plan", file, option, "5")
+                    .assertFails(2, "the data of " + file + " are there and say how many; leave them out");
+        }
+    }
+
     @Test
     void refusesBadSettings() {
         Trm.execute("plan", CONFIG, "memory=80").assertFails(2, "memory is '80': must be a size such as 80GB");
@@ -75,6 +97,8 @@ class PlanCommandTest {
         Trm.execute("plan", CONFIG, "micro_batches=7")
                 .assertFails(2, "micro_batches is 7: must divide global_batch_size, which is 768");
         Trm.execute("plan", CONFIG, "--examples", "-1").assertFails(2, "--examples -1: expected at least 0");
+        Trm.execute("plan", CONFIG, "--test-examples", "9223372036854775807")
+                .assertFails(2, "--test-examples 9223372036854775807: expected at most 2147483647");
         Trm.execute("plan", "absent.yaml").assertFails(2, "absent.yaml: no such file");
     }
 

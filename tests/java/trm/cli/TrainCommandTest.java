@@ -226,7 +226,10 @@ class TrainCommandTest {
         String data = "data_paths=['" + temp.resolve("six") + "']";
         String four = "data_shape={seq_len: 16, vocab_size: 6, num_puzzle_identifiers: 1}";
         train(data, four, "--run", temp.resolve("run"))
-                .assertFails(2, "data_shape.seq_len is 16, but the data in " + temp.resolve("six") + " have 36");
+                .assertFails(
+                        2,
+                        "data_shape is {seq_len: 16, ",
+                        "the data in " + temp.resolve("six") + " have {seq_len: 36, ");
         assertFalse(Files.exists(temp.resolve("run")));
         assertTrue(Files.readString(straight.resolve("config.yaml")).contains("seq_len: 16\n"));
         Trm.execute("solve", straight, "--puzzle", "1..4..2....33..2", "--steps", "1", "--device", "cpu")

@@ -13,6 +13,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.function.IntSupplier;
 import java.util.stream.Stream;
 
 /** The command line as tests call it, in this process, and files that many of them need. */
@@ -44,6 +45,11 @@ final class Trm {
     }
 
     static Result execute(Object... args) {
+        return printed(() -> Main.execute(Stream.of(args).map(Object::toString).toArray(String[]::new)));
+    }
+
+    /** What a command that is called in another way prints. */
+    static Result printed(IntSupplier command) {
         PrintStream out = System.out;
         PrintStream err = System.err;
         ByteArrayOutputStream newOut = new ByteArrayOutputStream();
@@ -51,7 +57,7 @@ final class Trm {
         try {
             System.setOut(new PrintStream(newOut, true, StandardCharsets.UTF_8));
             System.setErr(new PrintStream(newErr, true, StandardCharsets.UTF_8));
-            int code = Main.execute(Stream.of(args).map(Object::toString).toArray(String[]::new));
+            int code = command.getAsInt();
             System.out.flush();
             System.err.flush();
             return new Result(code, newOut.toString(StandardCharsets.UTF_8), newErr.toString(StandardCharsets.UTF_8));

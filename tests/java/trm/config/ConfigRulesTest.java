@@ -8,6 +8,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import trm.input.Shown;
 
 class ConfigRulesTest {
     private static ArchConfig parse(String... overrides) {
@@ -24,8 +25,8 @@ class ConfigRulesTest {
                 "arch.num_heads=7 | arch.num_heads is 7: with hidden_size 512 the head width is 73; rotary positions need"
                         + " an even one",
                 "arch.expansion=0 | arch.expansion is 0.0: must be a finite number above 0",
-                "arch.expansion=0.0001 | arch.expansion is 1.0E-4: with hidden_size 512 the inner width is 0.0; must be"
-                        + " between 1 and 16777216",
+                "arch.expansion=0.0001 | arch.expansion is 1.0E-4: with hidden_size 512 the inner width is 0; must be"
+                        + " larger",
                 "arch.rope_theta=0 | arch.rope_theta is 0.0: must be a finite number above 0",
                 "arch.rms_norm_eps=0 | arch.rms_norm_eps is 0.0: must be a finite number above 0",
                 "arch.L_layers=0 | arch.L_layers is 0: must be at least 1",
@@ -69,6 +70,24 @@ class ConfigRulesTest {
                 "eval_puzzles=-1 | eval_puzzles is -1: must be at least 0",
                 "eval_batch_size=-1 | eval_batch_size is -1: must be at least 0",
                 "threads=-1 | threads is -1: must be at least 0",
+                "threads=1025 | threads is 1025: must be at most 1024",
+                "log_every_steps=1000001 | log_every_steps is 1000001: must be at most 1000000",
+                "seed=-1 | seed is -1: must be at least 0",
+                "seed=4294967296 | seed is 4294967296: must be at most 4294967295",
+                "memory=1B | memory is '1B': must be at least 10kB and at most 1000000TB",
+                "arch.hidden_size=1073741824 | arch.hidden_size is 1073741824: must be at most 65536",
+                "arch.num_heads=65537 | arch.num_heads is 65537: must be at most 65536",
+                "arch.H_cycles=1000000000 | arch.H_cycles is 1000000000: must be at most 1024",
+                "arch.L_cycles=1025 | arch.L_cycles is 1025: must be at most 1024",
+                "arch.L_layers=1025 | arch.L_layers is 1025: must be at most 1024",
+                "arch.L_layers=1024 | arch.L_layers is 1024: with L_cycles 6 a cycle applies 7168 blocks; must be at most 4096",
+                "arch.expansion=1e300 | arch.expansion is 1.0E300: with hidden_size 512 the inner width is 3.4133333333333335E302;"
+                        + " must be at most 16777216",
+                "arch.halt_max_steps=65537 | arch.halt_max_steps is 65537: must be at most 65536",
+                "arch.puzzle_emb_ndim=1048577 | arch.puzzle_emb_ndim is 1048577: must be at most 1048576",
+                "arch.puzzle_emb_len=65537 | arch.puzzle_emb_len is 65537: must be at most 65536",
+                "data_shape={seq_len: 2000000000, vocab_size: 1, num_puzzle_identifiers: 1} | data_shape.seq_len is 2000000000:"
+                        + " must be at most 1048576",
                 "matmul_precision=fp8 | matmul_precision is 'fp8': must be one of float32, tf32",
                 "data_paths=[a,a] | data_paths is [a, a]: must not name a directory twice",
                 "data_paths=[''] | data_paths is []: must not contain an empty path",
@@ -78,7 +97,7 @@ class ConfigRulesTest {
             quoteCharacter = '`')
     void eachRuleNamesValueAndRule(String override, String expected) {
         ConfigException e = assertThrows(ConfigException.class, () -> parse(override));
-        assertEquals("override '" + override + "': " + expected, e.getMessage());
+        assertEquals("override " + Shown.quoted(override) + ": " + expected, e.getMessage());
     }
 
     /** What a system's own rules leave no choice in. */
@@ -184,6 +203,37 @@ class ConfigRulesTest {
         assertEquals(
                 2, parse("arch.puzzle_emb_len=0", "arch.puzzle_emb_ndim=513").prefixLen());
         assertEquals(0, parse("arch.puzzle_emb_ndim=0").prefixLen());
+    }
+
+    /** A pass draws the order of its groups into one array. */
+    @Test
+    void passesCanBeCounted() {
+        TrainConfig whole = ConfigLoader.parse("data_paths: [d]", "x", List.of("epochs=3"));
+        whole.requirePass(Integer.MAX_VALUE / 3);
+        assertEquals(
+                "epochs is 3: a pass of so many epochs of 1000000000 groups of puzzles visits more than 2147483647 of them;"
+                        + " must be at most 2, or eval_interval be given",
+                assertThrows(ConfigException.class, () -> whole.requirePass(1_000_000_000))
+                        .getMessage());
+        TrainConfig parts = ConfigLoader.parse("data_paths: [d]", "x", List.of("epochs=4", "eval_interval=2"));
+        parts.requirePass(1_000_000_000);
+        assertEquals(
+                "eval_interval",
+                assertThrows(ConfigException.class, () -> parts.requirePass(2_000_000_000))
+                        .key());
+    }
+
+    /** A shape may be said twice, if it is the same. */
+    @Test
+    void dataAreBelieved() {
+        DataShape found = new DataShape(16, 6, 1);
+        assertEquals(found, DataShape.of(null, found, "d"));
+        assertEquals(found, DataShape.of(new DataShape(16, 6, 1), found, "d"));
+        assertEquals(
+                "data_shape is {seq_len: 36, vocab_size: 8, num_puzzle_identifiers: 1}: the data in d have {seq_len: 16,"
+                        + " vocab_size: 6, num_puzzle_identifiers: 1}; leave data_shape out, or correct it",
+                assertThrows(ConfigException.class, () -> DataShape.of(new DataShape(36, 8, 1), found, "d"))
+                        .getMessage());
     }
 
     @Test

@@ -13,6 +13,7 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import trm.config.ConfigException;
 import trm.config.ConfigLoader;
+import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -77,16 +78,11 @@ final class BenchCommand implements Callable<Integer> {
                 .map(BenchCommand::override)
                 .toList();
         TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), overrides);
-        if (config.dataShape() == null) {
-            throw new ConfigException(
-                    "data_shape",
-                    "bench needs data_shape: {seq_len, vocab_size," + " num_puzzle_identifiers} in "
-                            + arguments.get(0));
-        }
-        ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
+        DataShape shape = ConfiguredData.shape(config, arguments.get(0));
+        ModelSizes sizes = new ModelSizes(config.arch(), shape, config.globalBatchSize());
         try (Backend backend = device.open(config)) {
             if (evaluate) {
-                timeEvaluation(config, backend, sizes);
+                timeEvaluation(config, backend, sizes.withLanes(config.evaluationLanes()));
             } else {
                 timeTraining(config, backend, sizes);
             }
@@ -107,7 +103,7 @@ final class BenchCommand implements Callable<Integer> {
 
     private void timeTraining(TrainConfig config, Backend backend, ModelSizes sizes) {
         RunTensors.DataSizes data =
-                new RunTensors.DataSizes(config.dataShape(), DeviceExamples.Size.expanded(SAMPLES, 0), null);
+                new RunTensors.DataSizes(sizes.data(), DeviceExamples.Size.expanded(SAMPLES, 0), null);
         MemoryPlan.Contents<RunTensors> contents =
                 (device, arena, settled) -> RunTensors.allocate(device, arena, settled, data, 1_000_000);
         MemoryPlan plan = MemoryPlan.of(backend, config, sizes.positions(), contents);
@@ -145,7 +141,7 @@ final class BenchCommand implements Callable<Integer> {
     private void timeEvaluation(TrainConfig config, Backend backend, ModelSizes sizes) {
         int steps = config.arch().haltMaxSteps();
         int[] rows = rows(sizes.lanes());
-        try (Arena arena = new Arena(backend)) {
+        try (Arena arena = new Arena(backend, config.memoryLimit())) {
             Parameters parameters = new Parameters(backend, arena, sizes, false);
             Kernels.Examples samples =
                     DeviceExamples.allocate(arena, DeviceExamples.Size.expanded(SAMPLES, 0), sizes.tokens());
@@ -177,7 +173,7 @@ final class BenchCommand implements Callable<Integer> {
             return argument;
         }
         String value = argument.substring(6);
-        if (!value.matches("0*[1-9][0-9]{0,8}")) {
+        if (!value.matches("[1-9][0-9]{0,8}")) {
             throw new ConfigException(
                     "batch", "batch is '" + value + "': must be a whole number, at least 1 and at most 999999999");
         }

@@ -39,6 +39,14 @@ final class Cli {
         }
     }
 
+    /** An option's value must lie in a range. @throws ParameterException otherwise: wrong usage */
+    static void within(CommandSpec spec, String option, long value, long least, long most) {
+        atLeast(spec, option, value, least);
+        if (value > most) {
+            throw new ParameterException(spec.commandLine(), option + " " + value + ": expected at most " + most);
+        }
+    }
+
     /** The result of a command: one JSON object as the last line of standard output. */
     static void json(Map<String, ?> result) {
         try {

@@ -16,6 +16,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import trm.config.ArchConfig;
 import trm.config.TrainConfig;
 import trm.data.ArcVotes;
 import trm.data.Augmentation;
@@ -157,9 +158,9 @@ final class EvalCommand implements Callable<Integer> {
 
     private void checkOptions() {
         Cli.atLeast(spec, "--limit", limit, 1);
-        Cli.atLeast(spec, "--steps", steps, 0);
-        Cli.atLeast(spec, "--batch", batch, 0);
-        Cli.atLeast(spec, "--vote", vote, 1);
+        Cli.within(spec, "--steps", steps, 0, ArchConfig.MAX_STEPS);
+        Cli.within(spec, "--batch", batch, 0, TrainConfig.MAX_LANES);
+        Cli.within(spec, "--vote", vote, 1, TriesOption.MOST);
         tries.check(spec);
         if (!List.of("train", "test").contains(split)) {
             throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");

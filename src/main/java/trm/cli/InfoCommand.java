@@ -8,15 +8,17 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import trm.config.ConfigException;
 import trm.config.ConfigLoader;
+import trm.config.DataShape;
 import trm.config.Equilibrium;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
@@ -51,7 +53,8 @@ final class InfoCommand implements Callable<Integer> {
     @Parameters(
             arity = "0..*",
             paramLabel = "CONFIG.yaml key=value",
-            description = "Configuration, with data_shape, and values that replace its own.")
+            description =
+                    "Configuration, with data_shape where its data are not there, and values that replace its own.")
     private List<String> arguments = List.of();
 
     @Spec
@@ -69,14 +72,22 @@ final class InfoCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Cli.atLeast(spec, "--groups", groups, 0);
-        TrainConfig config = arguments.isEmpty()
-                ? null
-                : ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()));
-        if (config != null && config.dataShape() == null) {
-            throw new ConfigException(
-                    "data_shape",
-                    arguments.get(0) + ": no data_shape, expected {seq_len: , vocab_size: , num_puzzle_identifiers: }");
+        Cli.within(spec, "--groups", groups, 0, Integer.MAX_VALUE);
+        TrainConfig config = null;
+        Optional<Dataset> train = Optional.empty();
+        DataShape shape = null;
+        if (!arguments.isEmpty()) {
+            config = ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()), Cli::message);
+            train = ConfiguredData.open(config, "train");
+            shape = ConfiguredData.shape(config, arguments.get(0), train);
+        }
+        if (groups > 0 && (config == null || train.isPresent())) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--groups " + groups + ": "
+                            + (config == null
+                                    ? "expected a configuration with it"
+                                    : "the data of " + arguments.get(0) + " are there and say how many; leave it out"));
         }
         CudaInstallation cuda = CudaInstallation.ofThisMachine();
         Map<String, Object> result = new LinkedHashMap<>();
@@ -85,7 +96,7 @@ final class InfoCommand implements Callable<Integer> {
         putCuda(result, cuda);
         print(result, cuda);
         if (config != null) {
-            Map<String, Object> plan = plan(config);
+            Map<String, Object> plan = plan(config, shape, train);
             result.putAll(plan);
             print(plan, config.arch().equilibrium());
         }
@@ -144,8 +155,8 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     /** What a training step of the model takes, data set and evaluation apart. */
-    private Map<String, Object> plan(TrainConfig config) {
-        ModelSizes sizes = new ModelSizes(config.arch(), config.dataShape(), config.globalBatchSize());
+    private Map<String, Object> plan(TrainConfig config, DataShape shape, Optional<Dataset> train) {
+        ModelSizes sizes = new ModelSizes(config.arch(), shape, config.globalBatchSize());
         Map<String, Object> plan = new LinkedHashMap<>();
         try (Backend device = Devices.open("auto", 0, MatmulPrecision.FLOAT32, line -> {});
                 Backend backend = new PlanningBackend(device);
@@ -166,7 +177,7 @@ final class InfoCommand implements Callable<Integer> {
             plan.put("latent_noise", config.arch().equilibrium().latentNoise());
             plan.put("random_start", config.arch().equilibrium().randomStart());
             plan.put("flops_per_step", sizes.flops(true));
-            Long steps = steps(config);
+            Long steps = steps(config, train);
             plan.put("steps", steps);
             plan.put("flops", steps == null ? null : steps * sizes.flops(true));
             plan.put("model_bytes", arena.totalBytes());
@@ -176,12 +187,13 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     /** Optimizer steps of the run: by its data, else by {@code --groups}, else at most max_steps; null if nothing tells. */
-    private Long steps(TrainConfig config) {
-        Path folder = Path.of(config.dataPaths().get(0));
-        if (Files.isDirectory(folder.resolve("train"))) {
-            return Run.totalSteps(config, Dataset.open(folder, "train"));
+    private Long steps(TrainConfig config, Optional<Dataset> train) {
+        if (train.isPresent()) {
+            config.requirePass(train.get().info().totalGroups());
+            return Run.totalSteps(config, train.get());
         }
         if (groups > 0) {
+            config.requirePass(groups);
             return Run.totalSteps(config, groups, 1);
         }
         return config.maxSteps() > 0 ? (long) config.maxSteps() : null;
@@ -260,7 +272,7 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     private static void line(String name, Object value) {
-        System.out.printf("%-14s %s%n", name, value);
+        System.out.printf(Locale.ROOT, "%-14s %s%n", name, value);
     }
 
     private static String found(CudaInstallation.Library library, String version) {

@@ -26,9 +26,10 @@ record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters pa
      *
      * @param lanes puzzles at once
      * @throws trm.io.FormatException if the file is of another architecture
+     * @throws trm.device.DeviceException if more memory is asked for than the settings allow
      */
     static LoadedModel load(Backend backend, SafeTensors file, TrainConfig config, DataShape shape, int lanes) {
-        Arena arena = new Arena(backend);
+        Arena arena = new Arena(backend, config.memoryLimit());
         try {
             ModelSizes sizes = new ModelSizes(config.arch(), shape, lanes);
             Parameters parameters = new Parameters(backend, arena, sizes, false);

@@ -1,14 +1,18 @@
 package trm.cli;
 
+import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.Set;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.UnmatchedArgumentException;
 import trm.config.ConfigException;
-import trm.device.DeviceException;
 import trm.device.UnknownDeviceException;
-import trm.input.InputException;
+import trm.input.Nearest;
+import trm.input.Shown;
 
 /**
  * The command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 and 143 stopped by SIGINT and SIGTERM with a
@@ -18,7 +22,6 @@ import trm.input.InputException;
         name = "trm",
         description = "Trains Tiny Recursive Models and shows them solving puzzles.",
         mixinStandardHelpOptions = true,
-        version = "trm-cuda " + Main.VERSION,
         subcommands = {
             DemoCommand.class,
             TrainCommand.class,
@@ -32,11 +35,18 @@ import trm.input.InputException;
             VerifyCommand.class,
             InfoCommand.class
         },
-        footer = {"", "Example: trm demo", "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143 stopped by a signal."
+        footer = {
+            "",
+            "Example: trm demo",
+            "         trm help train",
+            "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143 stopped by a signal."
         })
 public final class Main implements Runnable {
     /** Version of the program, as in pom.xml. */
     static final String VERSION = "0.1.0";
+
+    /** Characters of a line of help: examples are not broken. */
+    private static final int HELP_WIDTH = 130;
 
     @Option(
             names = "--verbose",
@@ -53,39 +63,107 @@ public final class Main implements Runnable {
         System.exit(execute(args));
     }
 
-    /** Runs a command and returns its exit code. */
+    /** Runs a command and returns its exit code. Whatever goes wrong becomes one line. */
     public static int execute(String... args) {
-        boolean verbose = List.of(args).contains("--verbose");
-        CommandLine line = new CommandLine(new Main());
-        line.setCaseInsensitiveEnumValuesAllowed(true);
-        line.setExecutionExceptionHandler((error, command, parsed) -> {
-            if (verbose) {
-                error.printStackTrace();
-            }
-            Cli.error(describe(error));
-            return error instanceof ConfigException || error instanceof UnknownDeviceException ? 2 : 1;
-        });
-        line.setParameterExceptionHandler((ParameterException error, String[] given) -> {
-            Cli.error(error.getMessage());
-            Cli.message("See: trm "
-                    + (error.getCommandLine().getCommandName().equals("trm")
-                            ? "--help"
-                            : error.getCommandLine().getCommandName() + " --help"));
-            return 2;
-        });
+        return execute(commandLine(), args);
+    }
+
+    static int execute(CommandLine line, String... args) {
         int code = 1;
         try {
-            code = line.execute(args);
+            code = line.execute(help(line, args));
+        } catch (Throwable error) { // what picocli lets through: errors that are not exceptions
+            code = line.<Main>getCommand().failed(error);
         } finally {
             code = StopSignal.commandEnded(code);
         }
         return code;
     }
 
-    private static String describe(Throwable error) {
-        if (error instanceof InputException || error instanceof DeviceException) {
-            return error.getMessage();
+    static CommandLine commandLine() {
+        Main main = new Main();
+        CommandLine line = new CommandLine(main);
+        line.setCaseInsensitiveEnumValuesAllowed(true);
+        line.setUsageHelpWidth(HELP_WIDTH);
+        line.setExpandAtFiles(false); // an argument that begins with @ is an argument
+        nameVersion(line);
+        line.setExecutionExceptionHandler((error, command, parsed) -> main.failed(error));
+        line.setParameterExceptionHandler((ParameterException error, String[] given) -> {
+            Cli.error(Shown.line(wrongUsage(error)));
+            Cli.message("See: " + name(error.getCommandLine()) + " --help");
+            return 2;
+        });
+        return line;
+    }
+
+    /** Every command has the option, and all have one version. */
+    private static void nameVersion(CommandLine line) {
+        line.getCommandSpec().version("trm-cuda " + VERSION);
+        line.getSubcommands().values().forEach(Main::nameVersion);
+    }
+
+    /** The whole path of a command, {@code trm data sudoku}. */
+    private static String name(CommandLine line) {
+        return line.getCommandSpec().qualifiedName(" ");
+    }
+
+    private int failed(Throwable error) {
+        if (verbose) {
+            error.printStackTrace();
         }
-        return "internal error: " + error + " (run again with --verbose for the stack trace)";
+        Cli.error(Failure.describe(error));
+        return error instanceof ConfigException || error instanceof UnknownDeviceException ? 2 : 1;
+    }
+
+    /** {@code trm help data sudoku} and {@code trm data help sudoku} are {@code trm data sudoku --help}. */
+    private static String[] help(CommandLine line, String[] args) {
+        CommandLine command = line;
+        int at = 0;
+        while (at < args.length && command.getSubcommands().containsKey(args[at])) {
+            command = command.getSubcommands().get(args[at++]);
+        }
+        if (at == args.length
+                || !args[at].equals("help")
+                || command.getSubcommands().isEmpty()) {
+            return args;
+        }
+        List<String> words = new ArrayList<>(Arrays.asList(args));
+        words.remove(at);
+        boolean known = true; // or it is refused, as without help
+        for (; at < words.size() && known; at++) {
+            known = command.getSubcommands().containsKey(words.get(at));
+            command = known ? command.getSubcommands().get(words.get(at)) : command;
+        }
+        if (!words.contains("--help") && (known || words.get(at - 1).startsWith("-"))) {
+            words.add("--help");
+        }
+        return words.toArray(String[]::new);
+    }
+
+    private static String wrongUsage(ParameterException error) {
+        CommandLine command = error.getCommandLine();
+        List<String> unmatched = error instanceof UnmatchedArgumentException u
+                ? u.getUnmatched()
+                : command.getUnmatchedArguments(); // of one that lacks something, too
+        if (unmatched.isEmpty()) {
+            return error.getMessage()
+                    .replaceFirst(" is not an? (int|long)$", " is not a whole number, or too large")
+                    .replaceFirst(" is not a double$", " is not a number");
+        }
+        String first = unmatched.get(0);
+        if (first.startsWith("-")) {
+            String name = first.split("=", 2)[0];
+            return unknown("option", name, command.getCommandSpec().optionsMap().keySet(), "");
+        }
+        Set<String> commands = command.getSubcommands().keySet();
+        return commands.isEmpty()
+                ? "unexpected argument " + Shown.quoted(first)
+                : unknown("command", first, commands, "; expected one of " + String.join(", ", commands));
+    }
+
+    private static String unknown(String what, String name, Set<String> known, String otherwise) {
+        String nearest = Nearest.of(name, known);
+        return "unknown " + what + " " + Shown.quoted(name)
+                + (nearest == null ? otherwise : "; did you mean " + nearest + "?");
     }
 }

@@ -1,19 +1,20 @@
 package trm.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import trm.config.ConfigException;
 import trm.config.ConfigLoader;
+import trm.config.DataShape;
 import trm.config.MemorySize;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
@@ -49,7 +50,8 @@ final class PlanCommand implements Callable<Integer> {
     @Parameters(
             arity = "1..*",
             paramLabel = "CONFIG.yaml key=value",
-            description = "Configuration, with data_shape, and values that replace its own.")
+            description =
+                    "Configuration, with data_shape where its data are not there, and values that replace its own.")
     private List<String> arguments;
 
     @Option(
@@ -80,10 +82,12 @@ final class PlanCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Cli.atLeast(spec, "--examples", examples, 0);
-        Cli.atLeast(spec, "--test-examples", testExamples, 0);
-        long size = memory == null ? 0 : MemorySize.parse("--memory", memory);
-        TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()));
+        Cli.within(spec, "--examples", examples, 0, Integer.MAX_VALUE);
+        Cli.within(spec, "--test-examples", testExamples, 0, Integer.MAX_VALUE);
+        long given = memory == null ? 0 : MemorySize.parse("--memory", memory);
+        TrainConfig config =
+                ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()), Cli::message);
+        long size = Math.min(given, config.memoryLimit()); // the run takes no more than its settings allow
         RunTensors.DataSizes data = data(config);
         MemoryPlan.Contents<RunTensors> contents =
                 (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, TOTAL_STEPS);
@@ -111,29 +115,28 @@ final class PlanCommand implements Callable<Integer> {
 
     /** Of the data set where it is there, else of the configuration and the options. */
     private RunTensors.DataSizes data(TrainConfig config) {
-        Path folder = Path.of(config.dataPaths().get(0));
-        if (Files.isDirectory(folder.resolve("train"))) {
+        Optional<Dataset> train = ConfiguredData.open(config, "train");
+        DataShape shape = ConfiguredData.shape(config, arguments.get(0), train);
+        if (train.isPresent()) {
+            if (examples > 0 || testExamples > 0) {
+                throw new ParameterException(
+                        spec.commandLine(),
+                        "--examples, --test-examples: the data of " + arguments.get(0)
+                                + " are there and say how many; leave them out");
+            }
             return RunTensors.DataSizes.of(
-                    Dataset.open(folder, "train"),
-                    Files.isDirectory(folder.resolve("test")) ? Dataset.open(folder, "test") : null);
+                    train.get(), ConfiguredData.open(config, "test").orElse(null));
         }
-        if (config.dataShape() == null) {
-            throw new ConfigException(
-                    "data_shape",
-                    arguments.get(0) + ": no data_shape, expected {seq_len: , vocab_size: , num_puzzle_identifiers: },"
-                            + " as there is no data set in " + folder);
-        }
-        Cli.message("no data set in " + folder + ": planned for " + examples + " training and " + testExamples
-                + " test samples (--examples, --test-examples)");
+        Cli.message("no data set in " + String.join(", ", config.dataPaths()) + ": planned for " + examples
+                + " training and " + testExamples + " test samples (--examples, --test-examples)");
         return new RunTensors.DataSizes(
-                config.dataShape(),
-                DeviceExamples.Size.expanded(examples, -1),
-                DeviceExamples.Size.expanded(testExamples, -1));
+                shape, DeviceExamples.Size.expanded(examples, -1), DeviceExamples.Size.expanded(testExamples, -1));
     }
 
     private void report(TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan) {
         TrainConfig settled = plan.settled();
         System.out.printf(
+                Locale.ROOT,
                 "%s for %s%nbatch %d of %d positions, %s, n = %d, T = %d, recompute %s, micro_batches %d%n%n",
                 arguments.get(0),
                 name,
@@ -149,8 +152,11 @@ final class PlanCommand implements Callable<Integer> {
         System.out.println();
         for (MemoryPlan.Tried tried : plan.tried()) {
             System.out.printf(
+                    Locale.ROOT,
                     "recompute %-12s micro_batches %-4d %10s%n",
-                    tried.recompute().key(), tried.microBatches(), MemorySize.text(tried.bytes()));
+                    tried.recompute().key(),
+                    tried.microBatches(),
+                    MemorySize.text(tried.bytes()));
         }
         System.out.println(plan.fits() ? "fits: " + plan.describe() : "does not fit: " + plan.refusal());
         if (json) {

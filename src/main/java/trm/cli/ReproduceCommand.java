@@ -39,6 +39,9 @@ import trm.train.Run;
             "if a row failed; the others have run."
         })
 final class ReproduceCommand implements Callable<Integer> {
+    /** Runs of a row. */
+    private static final int MOST_SEEDS = 1000;
+
     /** Which settings, where the paper and its published code differ. */
     enum Settings {
         CODE,
@@ -86,7 +89,7 @@ final class ReproduceCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Cli.atLeast(spec, "--seeds", seeds, 1);
+        Cli.within(spec, "--seeds", seeds, 1, MOST_SEEDS);
         Scale part = Scale.parse(scale);
         if (part.isTiny() && data != null) {
             throw new ParameterException(
@@ -97,6 +100,11 @@ final class ReproduceCommand implements Callable<Integer> {
         if (names.length == 2 && !only.isEmpty()) {
             throw new ParameterException(
                     spec.commandLine(), name + " names a row, --only " + String.join(",", only) + " too; give one");
+        }
+        if (reportOnly && (names.length == 2 || !only.isEmpty() || seeds != 1)) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--report-only with a row, --only or --seeds: the report is of all runs that are there; leave them out");
         }
         Table table = Table.named(names[0]);
         List<Table.Row> rows = table.rows(names.length == 2 ? List.of(names[1]) : only);

@@ -11,6 +11,9 @@ import trm.train.Choice;
 
 /** The options of {@code eval} and {@code solve} that try a puzzle several times and choose an answer. */
 final class TriesOption {
+    /** Tries of a kind at a puzzle, each of which costs a whole evaluation. */
+    static final int MOST = 4096;
+
     @Option(
             names = "--breadth",
             defaultValue = "1",
@@ -43,7 +46,7 @@ final class TriesOption {
 
     /** @throws ParameterException if an option is out of its range */
     void check(CommandSpec spec) {
-        Cli.atLeast(spec, "--breadth", breadth, 1);
+        Cli.within(spec, "--breadth", breadth, 1, MOST);
         Cli.atLeast(spec, "--seed", seed, 0);
         if (!(noise >= 0 && noise < Double.POSITIVE_INFINITY)) {
             throw new ParameterException(spec.commandLine(), "--noise " + noise + ": expected a number from 0 on");

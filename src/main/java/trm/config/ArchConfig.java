@@ -54,6 +54,27 @@ public record ArchConfig(
         String dtype,
         Equilibrium equilibrium) {
 
+    /** Channels, heads and positions before the tokens. */
+    private static final int MAX_WIDTH = 1 << 16;
+
+    /** Width of a puzzle vector. */
+    private static final int MAX_PUZZLE_WIDTH = 1 << 20;
+
+    /** Inner width of a feed-forward layer. */
+    private static final int MAX_INNER = 1 << 24;
+
+    /** T, n, and the blocks of a network. */
+    private static final int MAX_REPEATS = 1024;
+
+    /** Latents z. */
+    private static final int MAX_SCALES = 64;
+
+    /** Blocks that one cycle applies, each of which keeps tensors for the backward pass. */
+    private static final long MAX_BLOCKS = 1 << 12;
+
+    /** Supervision steps of a sample, in training and in evaluations. */
+    public static final int MAX_STEPS = 1 << 16;
+
     /** A network f: its name in checkpoints, and how many blocks it has. */
     public record Network(String name, int layers) {}
 
@@ -62,16 +83,16 @@ public record ArchConfig(
      */
     public ArchConfig {
         Check.present("arch.name", name);
-        Check.atLeast("arch.hidden_size", hiddenSize, 1);
-        Check.atLeast("arch.num_heads", heads, 1);
+        Check.within("arch.hidden_size", hiddenSize, 1, MAX_WIDTH);
+        Check.within("arch.num_heads", heads, 1, MAX_WIDTH);
         Check.positive("arch.expansion", expansion);
         Check.present("arch.pos_encodings", posEncodings);
         Check.positive("arch.rope_theta", ropeTheta);
         Check.positive("arch.rms_norm_eps", rmsNormEps);
         checkRecursion(name, layers, hLayers, cycles, latentSteps, numScales, separateNets, gradient);
-        Check.atLeast("arch.puzzle_emb_ndim", puzzleEmbNdim, 0);
-        Check.atLeast("arch.puzzle_emb_len", puzzleEmbLen, 0);
-        Check.atLeast("arch.halt_max_steps", haltMaxSteps, 1);
+        Check.within("arch.puzzle_emb_ndim", puzzleEmbNdim, 0, MAX_PUZZLE_WIDTH);
+        Check.within("arch.puzzle_emb_len", puzzleEmbLen, 0, MAX_WIDTH);
+        Check.within("arch.halt_max_steps", haltMaxSteps, 1, MAX_STEPS);
         Check.fraction("arch.halt_exploration_prob", haltExplorationProb);
         Check.that(
                 name != Architecture.HRM || !noActContinue,
@@ -116,13 +137,21 @@ public record ArchConfig(
                 puzzleEmbNdim,
                 "must be at most puzzle_emb_len x hidden_size, " + puzzleEmbLen + " x " + hiddenSize + " = "
                         + (long) puzzleEmbLen * hiddenSize);
-        double unrounded = Math.rint(expansion * hiddenSize * 2 / 3);
         Check.that(
-                unrounded >= 1 && unrounded <= 1 << 24,
+                Math.rint(expansion * hiddenSize * 2 / 3) >= 1,
                 "arch.expansion",
                 expansion,
-                "with hidden_size " + hiddenSize + " the inner width is " + unrounded + "; must be between 1 and "
-                        + (1 << 24));
+                "with hidden_size " + hiddenSize + " the inner width is 0; must be larger");
+        checkInner(expansion, hiddenSize, "hidden_size " + hiddenSize);
+    }
+
+    private static void checkInner(double expansion, int x, String of) {
+        double inner = Math.rint(expansion * x * 2 / 3);
+        Check.that(
+                inner <= MAX_INNER,
+                "arch.expansion",
+                expansion,
+                "with " + of + " the inner width is " + inner + "; must be at most " + MAX_INNER);
     }
 
     private static void checkRecursion(
@@ -146,9 +175,9 @@ public record ArchConfig(
                     gradient.key(),
                     single + "must be last_cycle");
         } else {
-            Check.atLeast("arch.L_layers", layers, 1);
-            Check.atLeast("arch.H_cycles", cycles, 1);
-            Check.atLeast("arch.L_cycles", latentSteps, 1);
+            Check.within("arch.L_layers", layers, 1, MAX_REPEATS);
+            Check.within("arch.H_cycles", cycles, 1, MAX_REPEATS);
+            Check.within("arch.L_cycles", latentSteps, 1, MAX_REPEATS);
         }
         Check.that(
                 !separateNets || name == Architecture.TRM || name == Architecture.MULTI_SCALE,
@@ -157,9 +186,16 @@ public record ArchConfig(
                 "only trm and trm_hier6 have a choice; " + name.key() + " has "
                         + (name == Architecture.HRM ? "two networks anyway" : "one network"));
         boolean second = separateNets || name == Architecture.HRM || name == Architecture.TRANSFORMER;
-        Check.atLeast("arch.H_layers", hLayers, second ? 1 : 0);
+        Check.within("arch.H_layers", hLayers, second ? 1 : 0, MAX_REPEATS);
+        long blocks = (long) layers * latentSteps + (second ? hLayers : layers);
+        Check.that(
+                blocks <= MAX_BLOCKS,
+                "arch.L_layers",
+                layers,
+                "with L_cycles " + latentSteps + " a cycle applies " + blocks + " blocks; must be at most "
+                        + MAX_BLOCKS);
         if (name == Architecture.MULTI_SCALE) {
-            Check.atLeast("arch.num_scales", numScales, 1);
+            Check.within("arch.num_scales", numScales, 1, MAX_SCALES);
             Check.that(
                     latentSteps <= numScales,
                     "arch.L_cycles",
@@ -223,8 +259,13 @@ public record ArchConfig(
         return hiddenSize / heads;
     }
 
-    /** Inner width of a feed-forward layer over x values: 2/3 of expansion times x, rounded up to 256. */
+    /**
+     * Inner width of a feed-forward layer over x values: 2/3 of expansion times x, rounded up to 256.
+     *
+     * @throws ConfigException if that is beyond all measure, as it may be over the positions of long samples
+     */
     public int innerWidth(int x) {
+        checkInner(expansion, x, x + " values");
         return (int) ((Math.round(Math.rint(expansion * x * 2 / 3)) + 255) / 256 * 256);
     }
 }

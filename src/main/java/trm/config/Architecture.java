@@ -20,6 +20,9 @@ public enum Architecture {
     /** The plain transformer: a single update of the answer. */
     TRANSFORMER("transformers_baseline", 0, 8, 1, 0, 12);
 
+    /** Characters of a word that is looked at. */
+    private static final int LONGEST = 200;
+
     private final String key;
     private final int layers;
     private final int hLayers;
@@ -46,10 +49,16 @@ public enum Architecture {
     }
 
     /**
-     * The value of a configuration's word, or of a published class {@code recursive_reasoning.WORD@CLASS}; null if there is
-     * none.
+     * The value of a configuration's word, or of a published class; null if there is none. HRM's own code writes {@code
+     * hrm_v1} and {@code hrm.hrm_act_v1@CLASS}, TRM's {@code recursive_reasoning.WORD@CLASS}.
      */
     public static Architecture of(String word) {
+        if (word.length() > LONGEST) {
+            return null;
+        }
+        if (word.equals("hrm_v1") || word.matches("hrm\\.hrm_act_v1@\\w+")) {
+            return HRM;
+        }
         String name = word.replaceFirst("^recursive_reasoning\\.(\\w+)@\\w+$", "$1");
         return Arrays.stream(values())
                 .filter(a -> a.key.equals(name))

@@ -1,6 +1,7 @@
 package trm.config;
 
 import java.util.List;
+import trm.input.Shown;
 
 /** Rules for single values; a broken one is a {@link ConfigException} naming key, value and rule. */
 final class Check {
@@ -8,7 +9,7 @@ final class Check {
 
     static void that(boolean holds, String key, Object value, String rule) {
         if (!holds) {
-            Object shown = value instanceof String ? "'" + value + "'" : value;
+            Object shown = value instanceof String text ? Shown.quoted(text) : value;
             throw new ConfigException(key, key + " is " + shown + ": " + rule);
         }
     }
@@ -19,6 +20,11 @@ final class Check {
 
     static void atMost(String key, long value, long most) {
         that(value <= most, key, value, "must be at most " + most);
+    }
+
+    static void within(String key, long value, long least, long most) {
+        atLeast(key, value, least);
+        atMost(key, value, most);
     }
 
     static void notNegative(String key, double value) {

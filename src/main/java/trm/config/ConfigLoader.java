@@ -1,107 +1,27 @@
 package trm.config;
 
-import java.io.IOException;
-import java.nio.charset.CharacterCodingException;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
-import java.util.Map;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
+import java.util.function.Consumer;
+import trm.input.Shown;
 
 /**
  * Reads a run's configuration from YAML with the names of the published code, then applies overrides in the manner of
  * Hydra: {@code key=value}, {@code +key=value} and {@code ++key=value} with dotted keys.
  *
  * <p>A few keys have a second name: {@code dtype} for {@code arch.forward_dtype}, {@code arch: trm} for
- * {@code arch.name}, {@code arch.loss} and {@code arch.loss_type} for {@code arch.loss.loss_type}. Keys left out take
- * the values published with that system; {@code data_paths} must be given.
+ * {@code arch.name}, {@code arch.loss} and {@code arch.loss_type} for {@code arch.loss.loss_type}, and HRM's {@code
+ * data_path} for {@code data_paths} of one. Keys left out take the values published with that system; {@code data_paths}
+ * must be given.
  */
 public final class ConfigLoader {
-    private static final List<String> TOP = List.of(
-            "arch",
-            "data_paths",
-            "data_shape",
-            "global_batch_size",
-            "epochs",
-            "eval_interval",
-            "epochs_per_pass",
-            "lr",
-            "lr_min_ratio",
-            "lr_warmup_steps",
-            "beta1",
-            "beta2",
-            "weight_decay",
-            "puzzle_emb_lr",
-            "puzzle_emb_weight_decay",
-            "freeze_weights",
-            "ema",
-            "ema_rate",
-            "seed",
-            "load_checkpoint",
-            "run_name",
-            "dtype",
-            "optimizer",
-            "max_grad_norm",
-            "checkpoint_every_steps",
-            "checkpoint_keep",
-            "max_steps",
-            "log_every_steps",
-            "eval_puzzles",
-            "eval_batch_size",
-            "threads",
-            "matmul_precision",
-            "recompute",
-            "micro_batches",
-            "memory",
-            "on_nan",
-            "evaluators",
-            "project_name",
-            "checkpoint_every_eval",
-            "checkpoint_path",
-            "min_eval_interval",
-            "eval_save_outputs",
-            "data_paths_test",
-            "defaults",
-            "hydra");
-    private static final List<String> ARCH = List.of(
-            "name",
-            "hidden_size",
-            "num_heads",
-            "expansion",
-            "mlp_t",
-            "pos_encodings",
-            "rope_theta",
-            "rms_norm_eps",
-            "H_cycles",
-            "L_cycles",
-            "H_layers",
-            "L_layers",
-            "num_scales",
-            "separate_nets",
-            "gradient",
-            "puzzle_emb_ndim",
-            "puzzle_emb_len",
-            "no_ACT_continue",
-            "halt_max_steps",
-            "halt_exploration_prob",
-            "loss",
-            "loss_type",
-            "forward_dtype",
-            "relaxation",
-            "latent_noise",
-            "random_start");
-    private static final List<String> LOSS = List.of("name", "loss_type");
-    private static final List<String> SHAPE = List.of("seq_len", "vocab_size", "num_puzzle_identifiers");
-
     private static final int PUBLISHED_SCALES = 6;
 
-    private static final Pattern OVERRIDE =
-            Pattern.compile("(?:\\+\\+?)?([\\w-]+(?:\\.[\\w-]+)*)=(.*)", Pattern.DOTALL);
+    /** Characters of a dotted key, with the signs in front. */
+    private static final int LONGEST_KEY = 200;
+
     private static final String ARC_EVALUATOR = "arc@ARC";
 
     private ConfigLoader() {}
@@ -112,17 +32,12 @@ public final class ConfigLoader {
      * @throws ConfigException if it cannot be read or a value is wrong; the message names file and line
      */
     public static TrainConfig load(Path yaml, List<String> overrides) {
-        String text;
-        try {
-            text = Files.readString(yaml);
-        } catch (NoSuchFileException e) {
-            throw new ConfigException(yaml + ": no such file");
-        } catch (CharacterCodingException e) {
-            throw new ConfigException(yaml + ": is not UTF-8 text");
-        } catch (IOException e) {
-            throw new ConfigException(yaml + ": cannot be read: " + e.getMessage());
-        }
-        return parse(text, yaml.toString(), overrides);
+        return load(yaml, overrides, note -> {});
+    }
+
+    /** As {@link #load(Path, List)}; {@code notes} takes a line about keys that are set and have no effect here. */
+    public static TrainConfig load(Path yaml, List<String> overrides, Consumer<String> notes) {
+        return parse(ConfigFile.read(yaml), yaml.toString(), overrides, notes);
     }
 
     /**
@@ -132,6 +47,11 @@ public final class ConfigLoader {
      * @throws ConfigException if a value is wrong
      */
     public static TrainConfig parse(String yamlText, String sourceName, List<String> overrides) {
+        return parse(yamlText, sourceName, overrides, note -> {});
+    }
+
+    private static TrainConfig parse(
+            String yamlText, String sourceName, List<String> overrides, Consumer<String> notes) {
         ConfigNode document = ConfigNode.parse(yamlText, sourceName, true);
         if (document == null) {
             document = new ConfigNode.Table(new LinkedHashMap<>(), sourceName);
@@ -142,15 +62,20 @@ public final class ConfigLoader {
         ConfigNode.Table root = new ConfigNode.Table(new LinkedHashMap<>(), given.where());
         checkSynonyms(given);
         merge(root, "", given);
+        ConfigNode.Table paths = new ConfigNode.Table(new LinkedHashMap<>(), sourceName);
         for (String override : overrides) {
-            apply(root, override);
+            apply(root, paths, override);
         }
+        checkDataPaths(paths);
+        merge(root, "", paths);
         try {
-            return build(root);
+            TrainConfig config = build(root);
+            noteUnused(new ConfigReader(root, root, ""), config.arch(), sourceName, notes);
+            return config;
         } catch (ConfigException e) {
             ConfigNode node = e.key() == null ? null : ConfigReader.find(root, e.key());
             String where = node == null ? sourceName : node.where();
-            if (e.key() == null || e.getMessage().startsWith(where + ": ")) {
+            if (e.key() == null || e.getMessage().startsWith(Shown.line(where + ": "))) {
                 throw e;
             }
             throw new ConfigException(e.key(), where + ": " + e.getMessage());
@@ -161,6 +86,32 @@ public final class ConfigLoader {
     private static void checkSynonyms(ConfigNode.Table given) {
         both(given, "dtype", "arch.forward_dtype");
         both(given, "arch.loss_type", "arch.loss");
+        checkDataPaths(given);
+    }
+
+    /**
+     * {@code data_path}, as HRM's code has it, is {@code data_paths} of one: where both are given they must name the same. Of
+     * the two, the one that says nothing is taken away.
+     */
+    private static void checkDataPaths(ConfigNode.Table given) {
+        ConfigNode one = given.fields().get("data_path");
+        ConfigNode several = given.fields().get("data_paths");
+        boolean none = several instanceof ConfigNode.Items list && list.items().isEmpty();
+        if (one == null || several == null) {
+            return;
+        }
+        if (ConfigNode.isNull(one)) {
+            given.fields().remove("data_path");
+        } else if (ConfigNode.isNull(several) || none) {
+            given.fields().remove("data_paths");
+        } else if (!(several instanceof ConfigNode.Items list
+                && list.items().size() == 1
+                && list.items().get(0) instanceof ConfigNode.Text only
+                && one instanceof ConfigNode.Text text
+                && only.value().equals(text.value()))) {
+            throw new ConfigException(one.where() + ": data_path is " + one.shown() + ", and data_paths, in "
+                    + several.where() + ", names other data; give one of them");
+        }
     }
 
     private static void both(ConfigNode.Table given, String first, String second) {
@@ -179,10 +130,22 @@ public final class ConfigLoader {
             String path = prefix + name;
             if (node instanceof ConfigNode.Table inner && (path.equals("arch") || path.equals("arch.loss"))) {
                 merge(root, path + ".", inner);
+            } else if (path.equals("data_path")) {
+                set(root, "data_paths", oneFolder(node));
             } else {
                 set(root, firstName(path, node), node);
             }
         });
+    }
+
+    private static ConfigNode oneFolder(ConfigNode node) {
+        if (node instanceof ConfigNode.Text) {
+            return ConfigNode.isNull(node)
+                    ? new ConfigNode.Items(List.of(), node.where())
+                    : new ConfigNode.Items(List.of(node), node.where());
+        }
+        throw new ConfigException(
+                node.where() + ": data_path is " + node.shown() + "; expected a string; data_paths takes a list");
     }
 
     private static String firstName(String path, ConfigNode node) {
@@ -202,7 +165,7 @@ public final class ConfigLoader {
         for (int i = 0; i < names.length - 1; i++) {
             done.append(i == 0 ? "" : ".").append(names[i]);
             ConfigNode inner = table.fields().get(names[i]);
-            boolean missing = inner == null || inner instanceof ConfigNode.Text text && text.isNull();
+            boolean missing = ConfigNode.isNull(inner);
             if (missing) {
                 inner = new ConfigNode.Table(new LinkedHashMap<>(), node.where());
                 table.fields().put(names[i], inner);
@@ -216,29 +179,44 @@ public final class ConfigLoader {
         table.fields().put(names[names.length - 1], node);
     }
 
-    private static void apply(ConfigNode.Table root, String override) {
-        String where = "override '" + override + "'";
-        Matcher matcher = OVERRIDE.matcher(override);
-        if (!matcher.matches()) {
+    /** @param paths takes what names the data, until both its names have been seen */
+    private static void apply(ConfigNode.Table root, ConfigNode.Table paths, String override) {
+        String where = "override " + Shown.quoted(override);
+        String path = overridden(override);
+        if (path == null) {
             throw new ConfigException(where + ": expected key=value, +key=value or ++key=value");
         }
-        String value = matcher.group(2).strip();
+        String value = override.substring(override.indexOf('=') + 1).strip();
         ConfigNode node;
         if (!value.isEmpty() && "[{'\"".indexOf(value.charAt(0)) >= 0) {
             node = ConfigNode.parse(value, where, false);
         } else {
             node = new ConfigNode.Text(value, false, where);
         }
-        String path = matcher.group(1);
-        if (node instanceof ConfigNode.Table table && (path.equals("arch") || path.equals("arch.loss"))) {
+        if (path.equals("data_path") || path.equals("data_paths")) {
+            paths.fields().put(path, node);
+        } else if (node instanceof ConfigNode.Table table && (path.equals("arch") || path.equals("arch.loss"))) {
             merge(root, path + ".", table);
         } else {
             set(root, firstName(path, node), node);
         }
     }
 
+    /** The dotted key of an override; null if it is none. */
+    private static String overridden(String override) {
+        int end = override.indexOf('=');
+        int start = override.startsWith("++") ? 2 : override.startsWith("+") ? 1 : 0;
+        String path = end < start || end > LONGEST_KEY ? "" : override.substring(start, end);
+        for (String name : path.split("\\.", -1)) {
+            if (!name.matches("[\\w-]+")) {
+                return null;
+            }
+        }
+        return path;
+    }
+
     private static TrainConfig build(ConfigNode.Table root) {
-        checkNames(root, "", TOP);
+        ConfigKeys.check(root, "", ConfigKeys.TOP);
         ConfigReader top = new ConfigReader(root, root, "");
         readUnused(root, top);
         ArchConfig arch = arch(root, top);
@@ -288,7 +266,7 @@ public final class ConfigLoader {
 
     private static int microBatches(ConfigReader top) {
         ConfigNode node = top.get("micro_batches");
-        if (!(node instanceof ConfigNode.Text text) || !text.value().matches("0*[1-9][0-9]{0,8}")) {
+        if (!(node instanceof ConfigNode.Text text) || !text.value().matches("[1-9][0-9]{0,8}")) {
             throw top.wrong("micro_batches", node, "auto, or a whole number of at least 1");
         }
         return Integer.parseInt(text.value());
@@ -306,6 +284,7 @@ public final class ConfigLoader {
             throw top.wrong("min_eval_interval", top.get("min_eval_interval"), "0: not supported by this version");
         }
         top.bool("checkpoint_every_eval", false);
+        inner(root, top, "hydra", "hydra", ConfigKeys.HYDRA);
         ConfigNode defaults = top.get("defaults");
         if (defaults == null) {
             return;
@@ -326,10 +305,24 @@ public final class ConfigLoader {
         }
     }
 
+    /** Keys that published files always have: they are no reason to refuse one, but whoever set them should know. */
+    private static void noteUnused(ConfigReader top, ArchConfig arch, String sourceName, Consumer<String> notes) {
+        if (top.stringOrNull("project_name") != null) {
+            notes.accept(sourceName + ": project_name has no effect: metrics stay in the run's folder");
+        }
+        if (top.stringOrNull("checkpoint_path") != null) {
+            notes.accept(sourceName + ": checkpoint_path has no effect: checkpoints are kept in the run's folder");
+        }
+        if (arch.hLayers() > 0
+                && arch.networks().stream().noneMatch(n -> n.name().equals("H_level"))) {
+            notes.accept(sourceName + ": arch.H_layers has no effect: one network, of L_layers, updates z and y");
+        }
+    }
+
     /** The published evaluator of ARC is used wherever the data are ARC's; there is no other. */
     private static void checkEvaluators(ConfigReader top) {
         ConfigNode node = top.get("evaluators");
-        if (node == null || node instanceof ConfigNode.Text text && text.isNull()) {
+        if (ConfigNode.isNull(node)) {
             return;
         }
         if (node instanceof ConfigNode.Items list
@@ -346,19 +339,19 @@ public final class ConfigLoader {
     private static ConfigReader inner(
             ConfigNode.Table root, ConfigReader outer, String key, String path, List<String> known) {
         ConfigNode node = outer.get(key);
-        if (node == null || node instanceof ConfigNode.Text text && text.isNull()) {
+        if (ConfigNode.isNull(node)) {
             node = new ConfigNode.Table(new LinkedHashMap<>(), root.where());
         }
         if (!(node instanceof ConfigNode.Table table)) {
             throw outer.wrong(key, node, "a table");
         }
-        checkNames(table, path + ".", known);
+        ConfigKeys.check(table, path + ".", known);
         return new ConfigReader(root, table, path + ".");
     }
 
     private static ArchConfig arch(ConfigNode.Table root, ConfigReader top) {
-        ConfigReader arch = inner(root, top, "arch", "arch", ARCH);
-        ConfigReader loss = inner(root, arch, "loss", "arch.loss", LOSS);
+        ConfigReader arch = inner(root, top, "arch", "arch", ConfigKeys.ARCH);
+        ConfigReader loss = inner(root, arch, "loss", "arch.loss", ConfigKeys.LOSS);
         Architecture name = arch.word(
                 "name", Architecture.TRM, "one of " + String.join(", ", Architecture.keys()), Architecture::of);
         String lossName = loss.string("name", "losses@ACTLossHead");
@@ -423,14 +416,14 @@ public final class ConfigLoader {
 
     private static DataShape shape(ConfigNode.Table root, ConfigReader top) {
         ConfigNode node = top.get("data_shape");
-        if (node == null || node instanceof ConfigNode.Text text && text.isNull()) {
+        if (ConfigNode.isNull(node)) {
             return null;
         }
-        ConfigReader shape = inner(root, top, "data_shape", "data_shape", SHAPE);
-        for (String key : SHAPE) {
+        ConfigReader shape = inner(root, top, "data_shape", "data_shape", ConfigKeys.SHAPE);
+        for (String key : ConfigKeys.SHAPE) {
             if (!shape.has(key)) {
-                throw new ConfigException(
-                        node.where() + ": data_shape has no " + key + "; expected " + String.join(", ", SHAPE));
+                throw new ConfigException(node.where() + ": data_shape has no " + key + "; expected "
+                        + String.join(", ", ConfigKeys.SHAPE));
             }
         }
         return new DataShape(
@@ -439,135 +432,9 @@ public final class ConfigLoader {
                 shape.integer("num_puzzle_identifiers", 0));
     }
 
-    private static void checkNames(ConfigNode.Table table, String prefix, List<String> known) {
-        table.fields().forEach((name, node) -> {
-            if (!known.contains(name)) {
-                throw new ConfigException(node.where() + ": unknown key '" + prefix + name + "'; did you mean '"
-                        + nearest(prefix, name) + "'?");
-            }
-        });
-    }
-
-    /** The known key at the least edit distance; letter case and being in another table count for less. */
-    private static String nearest(String prefix, String name) {
-        Map<String, List<String>> tables = new LinkedHashMap<>();
-        tables.put("", TOP);
-        tables.put("arch.", ARCH);
-        tables.put("arch.loss.", LOSS);
-        tables.put("data_shape.", SHAPE);
-        String best = "";
-        int least = Integer.MAX_VALUE;
-        for (Map.Entry<String, List<String>> table : tables.entrySet()) {
-            int elsewhere = table.getKey().equals(prefix) ? 0 : 4;
-            for (String candidate : table.getValue()) {
-                int distance = 8 * editDistance(name.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT))
-                        + editDistance(name, candidate)
-                        + elsewhere;
-                if (distance < least) {
-                    least = distance;
-                    best = table.getKey() + candidate;
-                }
-            }
-        }
-        return best;
-    }
-
-    private static int editDistance(String a, String b) {
-        int[] row = new int[b.length() + 1];
-        for (int j = 0; j <= b.length(); j++) {
-            row[j] = j;
-        }
-        for (int i = 1; i <= a.length(); i++) {
-            int diagonal = row[0];
-            row[0] = i;
-            for (int j = 1; j <= b.length(); j++) {
-                int change = diagonal + (a.charAt(i - 1) == b.charAt(j - 1) ? 0 : 1);
-                diagonal = row[j];
-                row[j] = Math.min(change, 1 + Math.min(row[j], row[j - 1]));
-            }
-        }
-        return row[b.length()];
-    }
-
     /** The whole configuration, defaults included, as YAML that loads back to an equal record. */
     public static String toYaml(TrainConfig config) {
-        ArchConfig arch = config.arch();
-        StringBuilder yaml = new StringBuilder("arch:\n");
-        line(yaml, "  name", arch.name().key());
-        line(yaml, "  hidden_size", arch.hiddenSize());
-        line(yaml, "  num_heads", arch.heads());
-        line(yaml, "  expansion", arch.expansion());
-        line(yaml, "  mlp_t", arch.mlpT());
-        line(yaml, "  pos_encodings", arch.posEncodings().name().toLowerCase(Locale.ROOT));
-        line(yaml, "  rope_theta", arch.ropeTheta());
-        line(yaml, "  rms_norm_eps", arch.rmsNormEps());
-        line(yaml, "  L_layers", arch.layers());
-        line(yaml, "  H_layers", arch.hLayers());
-        line(yaml, "  H_cycles", arch.cycles());
-        line(yaml, "  L_cycles", arch.latentSteps());
-        line(yaml, "  num_scales", arch.numScales());
-        line(yaml, "  separate_nets", arch.separateNets());
-        line(yaml, "  gradient", arch.gradient().key());
-        line(yaml, "  puzzle_emb_ndim", arch.puzzleEmbNdim());
-        line(yaml, "  puzzle_emb_len", arch.puzzleEmbLen());
-        line(yaml, "  no_ACT_continue", arch.noActContinue());
-        line(yaml, "  halt_max_steps", arch.haltMaxSteps());
-        line(yaml, "  halt_exploration_prob", arch.haltExplorationProb());
-        yaml.append("  loss:\n");
-        line(yaml, "    loss_type", arch.lossType().name().toLowerCase(Locale.ROOT) + "_cross_entropy");
-        line(yaml, "  forward_dtype", arch.dtype());
-        line(yaml, "  relaxation", arch.equilibrium().relaxation());
-        line(yaml, "  latent_noise", arch.equilibrium().latentNoise());
-        line(yaml, "  random_start", arch.equilibrium().randomStart());
-        List<String> paths = new ArrayList<>();
-        config.dataPaths().forEach(path -> paths.add(quoted(path)));
-        line(yaml, "data_paths", "[" + String.join(", ", paths) + "]");
-        DataShape shape = config.dataShape();
-        if (shape == null) {
-            line(yaml, "data_shape", null);
-        } else {
-            yaml.append("data_shape:\n");
-            line(yaml, "  seq_len", shape.seqLen());
-            line(yaml, "  vocab_size", shape.vocabSize());
-            line(yaml, "  num_puzzle_identifiers", shape.numPuzzleIdentifiers());
-        }
-        line(yaml, "global_batch_size", config.globalBatchSize());
-        line(yaml, "epochs", config.epochs());
-        line(yaml, "eval_interval", config.evalInterval());
-        line(yaml, "epochs_per_pass", config.epochsPerPass());
-        line(yaml, "lr", config.lr());
-        line(yaml, "lr_min_ratio", config.lrMinRatio());
-        line(yaml, "lr_warmup_steps", config.lrWarmupSteps());
-        line(yaml, "beta1", config.beta1());
-        line(yaml, "beta2", config.beta2());
-        line(yaml, "weight_decay", config.weightDecay());
-        line(yaml, "puzzle_emb_lr", config.puzzleEmbLr());
-        line(yaml, "puzzle_emb_weight_decay", config.puzzleEmbWeightDecay());
-        line(yaml, "freeze_weights", config.freezeWeights());
-        line(yaml, "ema", config.ema());
-        line(yaml, "ema_rate", config.emaRate());
-        line(yaml, "seed", config.seed());
-        line(yaml, "load_checkpoint", config.loadCheckpoint() == null ? null : quoted(config.loadCheckpoint()));
-        line(yaml, "run_name", config.runName() == null ? null : quoted(config.runName()));
-        line(yaml, "optimizer", config.optimizer());
-        line(yaml, "max_grad_norm", config.maxGradNorm());
-        line(yaml, "checkpoint_every_steps", config.checkpointEverySteps());
-        line(yaml, "checkpoint_keep", config.checkpointKeep());
-        line(yaml, "max_steps", config.maxSteps());
-        line(yaml, "log_every_steps", config.logEverySteps());
-        line(yaml, "eval_puzzles", config.evalPuzzles());
-        line(yaml, "eval_batch_size", config.evalBatchSize());
-        line(yaml, "threads", config.threads());
-        line(yaml, "matmul_precision", config.matmulPrecision());
-        line(yaml, "recompute", config.recompute().key());
-        line(yaml, "micro_batches", config.microBatches() == 0 ? "auto" : config.microBatches());
-        line(yaml, "memory", config.memory() == 0 ? "auto" : config.memory() + "B");
-        line(yaml, "on_nan", config.onNan().key());
-        return yaml.toString();
-    }
-
-    private static void line(StringBuilder into, String key, Object value) {
-        into.append(key).append(": ").append(value).append('\n');
+        return ConfigWriter.toYaml(config);
     }
 
     /** The override that makes one folder the data set. */
@@ -578,21 +445,8 @@ public final class ConfigLoader {
     /** The override that makes folders the data set. */
     public static String dataPaths(List<Path> folders) {
         return "data_paths="
-                + folders.stream().map(folder -> quoted(folder.toString())).toList();
-    }
-
-    /** A double-quoted YAML scalar in ASCII. */
-    private static String quoted(String text) {
-        StringBuilder quoted = new StringBuilder("\"");
-        text.codePoints().forEach(c -> {
-            if (c == '"' || c == '\\') {
-                quoted.append('\\').append((char) c);
-            } else if (c >= 0x20 && c < 0x7f) {
-                quoted.append((char) c);
-            } else {
-                quoted.append(String.format("\\U%08x", c));
-            }
-        });
-        return quoted.append('"').toString();
+                + folders.stream()
+                        .map(folder -> ConfigWriter.quoted(folder.toString()))
+                        .toList();
     }
 }

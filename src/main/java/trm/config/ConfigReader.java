@@ -2,16 +2,25 @@ package trm.config;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /** Typed access to one table of a configuration. A value of another type is a {@link ConfigException}. */
 final class ConfigReader {
-    private static final Pattern INTEGER = Pattern.compile("[-+]?\\d+(_\\d+)*");
-    private static final Pattern NUMBER = Pattern.compile("[-+]?(\\d+(_\\d+)*(\\.\\d*)?|\\.\\d+)([eE][-+]?\\d+)?");
-    private static final Pattern REFERENCE = Pattern.compile("\\$\\{(\\.?)(\\w+(?:\\.\\w+)*)}");
-    private static final int MAX_REFERENCES = 8;
+    /** Characters of a number or a reference. What is longer is refused before a pattern sees it. */
+    private static final int LONGEST = 100;
+
+    /** Characters of a string. No path is longer on Linux. */
+    private static final int LONGEST_STRING = 4096;
+
+    /** Without zeros in front, which YAML 1.1 takes for base 8. */
+    private static final Pattern INTEGER = Pattern.compile("[-+]?(0|[1-9]\\d*+(_\\d++)*+)");
+
+    private static final Pattern NUMBER =
+            Pattern.compile("[-+]?((0|[1-9]\\d*+(_\\d++)*+)(\\.\\d*+)?|0\\d*+\\.\\d*+|\\.\\d++)([eE][-+]?\\d++)?");
+    private static final Pattern REFERENCE = Pattern.compile("\\$\\{(\\.*+)(\\w++(\\.\\w++)*+)}");
 
     private final ConfigNode.Table root;
     private final ConfigNode.Table table;
@@ -25,23 +34,52 @@ final class ConfigReader {
 
     /** The value of a key with references such as {@code ${.hidden_size}} followed; null if absent. */
     ConfigNode get(String key) {
-        ConfigNode node = table.fields().get(key);
-        ConfigNode first = node;
-        for (int i = 0; node instanceof ConfigNode.Text text && text.value().startsWith("${"); i++) {
-            Matcher matcher = REFERENCE.matcher(text.value());
-            ConfigNode target = null;
-            if (matcher.matches() && i < MAX_REFERENCES) {
-                target = find(matcher.group(1).isEmpty() ? root : table, matcher.group(2));
+        return followed(table.fields().get(key), prefix + key);
+    }
+
+    /** What a value that refers to another ends at, as if it had been written in the first one's place. */
+    private ConfigNode followed(ConfigNode first, String path) {
+        ConfigNode node = first;
+        List<String> passed = new ArrayList<>(List.of(path));
+        while (node instanceof ConfigNode.Text text && text.value().contains("${")) {
+            String last = passed.get(passed.size() - 1);
+            String target = target(text.value(), last);
+            ConfigNode found = target == null ? null : find(root, target);
+            if (found == null) {
+                throw new ConfigException(first.where() + ": " + path + " is " + first.shown()
+                        + "; this refers to no value of the configuration (${key} of the root, ${.key} of the same table,"
+                        + " as the whole value)");
             }
-            if (target == null) {
-                throw new ConfigException(first.where() + ": " + prefix + key + " is " + first.shown()
-                        + "; this refers to no value of the configuration");
+            boolean circle = passed.contains(target);
+            passed.add(target);
+            if (circle) {
+                throw new ConfigException(first.where() + ": " + path + " is " + first.shown()
+                        + "; this refers in a circle: " + String.join(" -> ", passed));
             }
-            node = target instanceof ConfigNode.Text found
-                    ? new ConfigNode.Text(found.value(), found.quoted(), first.where())
-                    : target;
+            node = found instanceof ConfigNode.Text end
+                    ? new ConfigNode.Text(end.value(), end.quoted(), first.where())
+                    : found;
         }
         return node;
+    }
+
+    /** The key that {@code ${...}} names: from the root or, after one dot, in the table of {@code path}, after two above it. */
+    private static String target(String reference, String path) {
+        Matcher matcher = reference.length() > LONGEST ? null : REFERENCE.matcher(reference);
+        if (matcher == null || !matcher.matches()) {
+            return null;
+        }
+        if (matcher.group(1).isEmpty()) {
+            return matcher.group(2);
+        }
+        String table = path;
+        for (int i = 0; i < matcher.group(1).length(); i++) {
+            if (table.isEmpty()) {
+                return null;
+            }
+            table = table.substring(0, Math.max(0, table.lastIndexOf('.')));
+        }
+        return table.isEmpty() ? matcher.group(2) : table + "." + matcher.group(2);
     }
 
     static ConfigNode find(ConfigNode.Table from, String path) {
@@ -63,11 +101,12 @@ final class ConfigReader {
 
     /** The text of a scalar if it could be a number or a word, null otherwise. */
     private static String plain(ConfigNode node) {
-        return node instanceof ConfigNode.Text text && !text.quoted() && !text.isNull() ? text.value() : null;
-    }
-
-    private static boolean isNull(ConfigNode node) {
-        return node == null || node instanceof ConfigNode.Text text && text.isNull();
+        return node instanceof ConfigNode.Text text
+                        && !text.quoted()
+                        && !text.isNull()
+                        && text.value().length() <= LONGEST
+                ? text.value()
+                : null;
     }
 
     int integer(String key, int absent) {
@@ -75,7 +114,7 @@ final class ConfigReader {
     }
 
     Integer integerOrNull(String key) {
-        return isNull(get(key)) ? null : Integer.valueOf(integer(key, 0));
+        return ConfigNode.isNull(get(key)) ? null : Integer.valueOf(integer(key, 0));
     }
 
     long longInteger(String key, long absent) {
@@ -87,7 +126,7 @@ final class ConfigReader {
         String text = plain(node);
         String expected = "an integer between " + least + " and " + most;
         if (text == null || !INTEGER.matcher(text).matches()) {
-            throw wrong(key, node, "an integer");
+            throw wrong(key, node, text != null && text.matches("[-+]?0\\d+") ? "no 0 in front" : "an integer");
         }
         try {
             long value = Long.parseLong(text.replace("_", ""));
@@ -107,9 +146,14 @@ final class ConfigReader {
         ConfigNode node = get(key);
         String text = plain(node);
         if (text == null || !NUMBER.matcher(text).matches()) {
-            throw wrong(key, node, "a number");
+            throw wrong(key, node, text != null && text.matches("[-+]?0\\d+") ? "no 0 in front" : "a number");
         }
-        return Double.parseDouble(text.replace("_", ""));
+        double value = Double.parseDouble(text.replace("_", ""));
+        boolean vanished = value == 0 && text.split("[eE]")[0].matches(".*[1-9].*");
+        if (Double.isInfinite(value) || vanished) {
+            throw wrong(key, node, "a number that is 0 or between " + Double.MIN_VALUE + " and " + Double.MAX_VALUE);
+        }
+        return value;
     }
 
     boolean bool(String key, boolean absent) {
@@ -118,7 +162,7 @@ final class ConfigReader {
         }
         ConfigNode node = get(key);
         String text = plain(node);
-        return switch (text == null ? "" : text.toLowerCase(java.util.Locale.ROOT)) {
+        return switch (text == null ? "" : text.toLowerCase(Locale.ROOT)) {
             case "true", "yes", "on" -> true;
             case "false", "no", "off" -> false;
             default -> throw wrong(key, node, "true or false");
@@ -131,13 +175,24 @@ final class ConfigReader {
         }
         ConfigNode node = get(key);
         if (node instanceof ConfigNode.Text text && !text.isNull()) {
-            return text.value();
+            return usable(key, text);
         }
         throw wrong(key, node, "a string");
     }
 
+    /** Strings are names, of files for the most part: those have no NUL, and so many characters at most. */
+    private String usable(String key, ConfigNode.Text text) {
+        if (text.value().indexOf('\0') >= 0) {
+            throw wrong(key, text, "a string without the character NUL");
+        }
+        if (text.value().length() > LONGEST_STRING) {
+            throw wrong(key, text, "at most " + LONGEST_STRING + " characters");
+        }
+        return text.value();
+    }
+
     String stringOrNull(String key) {
-        return isNull(get(key)) ? null : string(key, null);
+        return ConfigNode.isNull(get(key)) ? null : string(key, null);
     }
 
     /** A word from a fixed list; {@code parse} gives null for a word that is not in it. */
@@ -169,10 +224,10 @@ final class ConfigReader {
         }
         List<String> values = new ArrayList<>();
         for (ConfigNode item : items.items()) {
-            if (!(item instanceof ConfigNode.Text text) || text.isNull()) {
+            if (!(followed(item, prefix + key) instanceof ConfigNode.Text text) || text.isNull()) {
                 throw wrong(key, node, "a list of strings, but it contains " + item.shown());
             }
-            values.add(text.value());
+            values.add(usable(key, text));
         }
         return values;
     }
@@ -180,7 +235,7 @@ final class ConfigReader {
     /** For keys of the published configuration that this program accepts only at rest. */
     void requireEmptyList(String key) {
         ConfigNode node = get(key);
-        boolean empty = isNull(node)
+        boolean empty = ConfigNode.isNull(node)
                 || node instanceof ConfigNode.Items items && items.items().isEmpty();
         if (!empty) {
             throw wrong(key, node, "[]: not supported by this version");

@@ -8,12 +8,39 @@ package trm.config;
  * @param numPuzzleIdentifiers rows of the puzzle table
  */
 public record DataShape(int seqLen, int vocabSize, int numPuzzleIdentifiers) {
+    /** Tokens of a sample, and values of a token: more than any model could take. */
+    private static final int MOST = 1 << 20;
+
     /**
-     * @throws ConfigException if one of the values is below 1
+     * @throws ConfigException if one of the values is below 1 or beyond all measure
      */
     public DataShape {
-        Check.atLeast("data_shape.seq_len", seqLen, 1);
-        Check.atLeast("data_shape.vocab_size", vocabSize, 1);
+        Check.within("data_shape.seq_len", seqLen, 1, MOST);
+        Check.within("data_shape.vocab_size", vocabSize, 1, MOST);
         Check.atLeast("data_shape.num_puzzle_identifiers", numPuzzleIdentifiers, 1);
+    }
+
+    /**
+     * The shape of the data that are there, which a configuration may repeat but not contradict.
+     *
+     * @param given {@code data_shape} of the configuration, null if it has none
+     * @param found the shape of the data
+     * @param where what messages call the data
+     * @throws ConfigException if the two differ
+     */
+    public static DataShape of(DataShape given, DataShape found, String where) {
+        Check.that(
+                given == null || given.equals(found),
+                "data_shape",
+                given,
+                "the data in " + where + " have " + found + "; leave data_shape out, or correct it");
+        return found;
+    }
+
+    /** As configurations write it. */
+    @Override
+    public String toString() {
+        return "{seq_len: " + seqLen + ", vocab_size: " + vocabSize + ", num_puzzle_identifiers: "
+                + numPuzzleIdentifiers + "}";
     }
 }

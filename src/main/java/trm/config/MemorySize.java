@@ -12,13 +12,16 @@ public final class MemorySize {
             Pattern.compile("(\\d{1,18}(?:\\.\\d{1,18})?)\\s*(|k|M|G|T)B", Pattern.CASE_INSENSITIVE);
     private static final List<String> PREFIXES = List.of("", "k", "m", "g", "t");
 
+    /** Bytes. The smallest model of the tests takes some ten times as much. */
+    private static final BigDecimal LEAST = BigDecimal.valueOf(10_000);
+
     private MemorySize() {}
 
     /**
      * Reads a size.
      *
      * @param key what messages call the value
-     * @throws ConfigException if the text is no size, or one below a byte or above 10^18 bytes
+     * @throws ConfigException if the text is no size, or one below 10 kB, which hold no model, or above 10^18 bytes
      */
     public static long parse(String key, String text) {
         Matcher matcher = SIZE.matcher(text.strip());
@@ -26,10 +29,10 @@ public final class MemorySize {
         int thousands = PREFIXES.indexOf(matcher.group(2).toLowerCase(Locale.ROOT));
         BigDecimal bytes = new BigDecimal(matcher.group(1)).scaleByPowerOfTen(3 * thousands);
         Check.that(
-                bytes.compareTo(BigDecimal.ONE) >= 0 && bytes.compareTo(BigDecimal.TEN.pow(18)) <= 0,
+                bytes.compareTo(LEAST) >= 0 && bytes.compareTo(BigDecimal.TEN.pow(18)) <= 0,
                 key,
                 text,
-                "must be at least 1B and at most 1000000TB");
+                "must be at least 10kB and at most 1000000TB");
         return bytes.longValue();
     }
 

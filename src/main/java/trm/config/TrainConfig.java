@@ -32,7 +32,7 @@ import java.util.List;
  * @param logEverySteps steps between rows of metrics
  * @param evalPuzzles test examples of an evaluation, spread evenly over the split; 0 for all; the last one of a run takes all
  * @param evalBatchSize rows per evaluation batch, 0 for as many as training takes at once
- * @param threads of the CPU backend, 0 for all
+ * @param threads of the CPU backend, 0 for all; without effect on a GPU
  * @param matmulPrecision of float32 products: {@code float32} or, on a GPU, {@code tf32}
  * @param recompute what the backward pass forms again instead of keeping it; does not change results
  * @param microBatches equal parts of the lanes that go through the network one after the other, 0 for the fewest that
@@ -77,7 +77,19 @@ public record TrainConfig(
         long memory,
         OnNan onNan) {
     /** More than any device holds. */
-    private static final int MAX_LANES = 1 << 20;
+    public static final int MAX_LANES = 1 << 20;
+
+    /**
+     * Threads of the CPU. More than the processors of any machine that we know of, and few enough to be started; a multiple
+     * of this machine's would make the same file right on one machine and wrong on another.
+     */
+    private static final int MAX_THREADS = 1024;
+
+    /** Steps between rows of metrics; a run that has fewer writes one at its end. */
+    private static final int MAX_LOG_STEPS = 1_000_000;
+
+    /** Seeds of NumPy's legacy generator, which the published loader draws examples with. */
+    private static final long MAX_SEED = 0xFFFFFFFFL;
 
     /**
      * @throws ConfigException if a value breaks a rule
@@ -132,6 +144,7 @@ public record TrainConfig(
                 freezeWeights,
                 "leaves nothing to train, as puzzle_emb_ndim is 0");
         Check.belowOne("ema_rate", emaRate);
+        Check.within("seed", seed, 0, MAX_SEED);
         Check.that(
                 loadCheckpoint == null || !loadCheckpoint.isBlank(),
                 "load_checkpoint",
@@ -148,11 +161,11 @@ public record TrainConfig(
         Check.atLeast("checkpoint_every_steps", checkpointEverySteps, 0);
         Check.atLeast("checkpoint_keep", checkpointKeep, 1);
         Check.atLeast("max_steps", maxSteps, 0);
-        Check.atLeast("log_every_steps", logEverySteps, 1);
+        Check.within("log_every_steps", logEverySteps, 1, MAX_LOG_STEPS);
         Check.atLeast("eval_puzzles", evalPuzzles, 0);
         Check.atLeast("eval_batch_size", evalBatchSize, 0);
         Check.atMost("eval_batch_size", evalBatchSize, MAX_LANES);
-        Check.atLeast("threads", threads, 0);
+        Check.within("threads", threads, 0, MAX_THREADS);
         Check.oneOf("matmul_precision", matmulPrecision, List.of("float32", "tf32"));
         Check.present("recompute", recompute);
         Check.atLeast("micro_batches", microBatches, 0);
@@ -228,6 +241,28 @@ public record TrainConfig(
     /** Epochs whose order the loader draws together: a pass. */
     public int passEpochs() {
         return epochsPerPass == null ? epochsBetweenEvaluations() : epochsPerPass;
+    }
+
+    /**
+     * A pass over the data draws the order of all its groups at once.
+     *
+     * @param groups of the training data
+     * @throws ConfigException if a pass, {@code eval_interval} or else all epochs, visits more groups than can be counted
+     */
+    public void requirePass(long groups) {
+        int passEpochs = evalInterval == null ? epochs : evalInterval;
+        Check.that(
+                groups <= Integer.MAX_VALUE / passEpochs,
+                evalInterval == null ? "epochs" : "eval_interval",
+                passEpochs,
+                "a pass of so many epochs of " + groups + " groups of puzzles visits more than " + Integer.MAX_VALUE
+                        + " of them; must be at most " + Math.max(1, Integer.MAX_VALUE / Math.max(1, groups))
+                        + (evalInterval == null ? ", or eval_interval be given" : ""));
+    }
+
+    /** Bytes that may be taken: {@code memory}, or as many as there are. */
+    public long memoryLimit() {
+        return memory > 0 ? memory : Long.MAX_VALUE;
     }
 
     /** Lanes that go through the network at once: the batch, or one of its parts. */

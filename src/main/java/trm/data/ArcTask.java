@@ -62,7 +62,7 @@ record ArcTask(String id, List<Pair> train, List<Pair> test, boolean testFirst, 
         JsonNode outputs = solutions == null ? null : object(solutions, json(solutions));
         List<ArcTask> read = new ArrayList<>();
         int[] unknown = {0};
-        tasks.fields().forEachRemaining(field -> {
+        tasks.properties().forEach(field -> {
             String id = field.getKey();
             if (outputs != null) {
                 fill(solutions + ": task '" + id + "': ", field.getValue(), outputs.get(id));
@@ -84,8 +84,8 @@ record ArcTask(String id, List<Pair> train, List<Pair> test, boolean testFirst, 
     static List<ArcTask> readTestPuzzles(Path file) {
         List<ArcTask> read = new ArrayList<>();
         object(file, json(file))
-                .fields()
-                .forEachRemaining(field ->
+                .properties()
+                .forEach(field ->
                         read.add(task(file + ": task '" + field.getKey() + "': ", field.getKey(), field.getValue())));
         return read;
     }

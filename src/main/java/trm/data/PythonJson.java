@@ -20,7 +20,9 @@ final class PythonJson {
     private static void append(StringBuilder out, JsonNode value) {
         if (value.isObject()) {
             out.append('{');
-            for (Iterator<Map.Entry<String, JsonNode>> fields = value.fields(); fields.hasNext(); ) {
+            for (Iterator<Map.Entry<String, JsonNode>> fields =
+                            value.properties().iterator();
+                    fields.hasNext(); ) {
                 Map.Entry<String, JsonNode> field = fields.next();
                 out.append(quoted(field.getKey())).append(": ");
                 append(out, field.getValue());

@@ -14,6 +14,7 @@ import java.util.Map;
 public final class Arena implements AutoCloseable {
     private final Backend backend;
     private final Layout planned; // null: tensors are allocated one by one
+    private final long limit; // bytes that these may take
     private final Layout asked = new Layout();
     private final List<DeviceBuffer> buffers = new ArrayList<>();
     private final Map<String, Long> bytesByPurpose = new LinkedHashMap<>();
@@ -22,14 +23,21 @@ public final class Arena implements AutoCloseable {
 
     /** An arena that allocates as it is asked. */
     public Arena(Backend backend) {
+        this(backend, Long.MAX_VALUE);
+    }
+
+    /** An arena that allocates as it is asked, as long as all of it, and what the device takes besides, is within the limit. */
+    public Arena(Backend backend, long limitBytes) {
         this.backend = backend;
         planned = null;
+        limit = limitBytes;
     }
 
     /** An arena of the planned size. @throws DeviceException when there is not enough memory */
     public Arena(Backend backend, Layout planned) {
         this.backend = backend;
         this.planned = planned;
+        limit = Long.MAX_VALUE; // kept by the plan
         try {
             lasting = region("lasting tensors", planned.lastingBytes());
             turns = region("tape and scratch", planned.turnBytes());
@@ -66,10 +74,25 @@ public final class Arena implements AutoCloseable {
             DeviceBuffer region = place.lasts() ? lasting : turns;
             return new Tensor(region.part(name, place.offset(), place.bytes()), 0, dtype, shape);
         }
+        requireWithin(name, place.bytes());
         DeviceBuffer buffer = backend.allocate(name, place.bytes());
         buffers.add(buffer);
         bytesByPurpose.merge(purpose, place.bytes(), Long::sum);
         return new Tensor(buffer, 0, dtype, shape);
+    }
+
+    private void requireWithin(String name, long bytes) {
+        if (limit == Long.MAX_VALUE) {
+            return;
+        }
+        long taken = totalBytes()
+                + backend.overheadBytes().values().stream()
+                        .mapToLong(Long::longValue)
+                        .sum();
+        if (bytes > limit - taken) {
+            throw new DeviceException("memory may be " + limit + " bytes, and " + taken + " are taken: no room for "
+                    + bytes + " of '" + name + "'; allow more, or take fewer puzzles at once");
+        }
     }
 
     /** Where everything asked for so far would lie in an arena that is planned. */

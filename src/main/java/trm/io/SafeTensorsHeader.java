@@ -94,7 +94,7 @@ record SafeTensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
         long dataStart = 8L + header.length;
         Map<String, Entry> entries = new LinkedHashMap<>();
         Map<String, String> metadata = new LinkedHashMap<>();
-        for (Iterator<Map.Entry<String, JsonNode>> it = root.fields(); it.hasNext(); ) {
+        for (Iterator<Map.Entry<String, JsonNode>> it = root.properties().iterator(); it.hasNext(); ) {
             Map.Entry<String, JsonNode> field = it.next();
             if (field.getKey().equals(METADATA)) {
                 readMetadata(file, field.getValue(), metadata);
@@ -110,7 +110,7 @@ record SafeTensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
         if (!node.isObject()) {
             throw new FormatException(file + ": __metadata__ is " + brief(node) + "; expected a table of strings");
         }
-        node.fields().forEachRemaining(field -> {
+        node.properties().forEach(field -> {
             if (!field.getValue().isTextual()) {
                 throw new FormatException(file + ": __metadata__ key '" + field.getKey() + "' is "
                         + brief(field.getValue()) + "; expected a string");

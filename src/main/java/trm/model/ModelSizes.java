@@ -1,6 +1,7 @@
 package trm.model;
 
 import trm.config.ArchConfig;
+import trm.config.ConfigException;
 import trm.config.DataShape;
 import trm.device.Dtype;
 import trm.ops.BlockSizes;
@@ -10,10 +11,37 @@ import trm.ops.BlockSizes;
  * them. L tokens, P prefix positions, S = P + L, D channels, V vocabulary, E width of a puzzle vector.
  */
 public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
+    private static final double MAX_BYTES = 0x1p62;
+
+    /**
+     * @throws ConfigException if the sizes are beyond all measure
+     */
     public ModelSizes {
         if (lanes < 1) {
             throw new IllegalArgumentException("lanes=" + lanes + " must be at least 1");
         }
+        if (bytesAtMost(arch, data, lanes) > MAX_BYTES) {
+            throw new ConfigException("a model of " + lanes + " lanes of " + arch.prefixLen() + " + " + data.seqLen()
+                    + " positions, " + data.vocabSize() + " tokens, " + data.numPuzzleIdentifiers()
+                    + " puzzle identifiers, hidden_size " + arch.hiddenSize() + " and expansion " + arch.expansion()
+                    + " takes more bytes than can be counted; make it smaller");
+        }
+    }
+
+    /** Generously, what training and its tape take: where that can be counted, no product of sizes overflows. */
+    private static double bytesAtMost(ArchConfig arch, DataShape data, int lanes) {
+        double positions = (double) arch.prefixLen() + data.seqLen();
+        double width = arch.hiddenSize();
+        double inner = arch.expansion() * width + 256;
+        double mixInner = arch.mlpT() ? arch.expansion() * positions + 256 : 0;
+        double blocks = arch.layers() * (arch.latentSteps() + 1.0) + arch.hLayers() + 1;
+        double row = 4 * width + 4 * inner + data.vocabSize() + (arch.mlpT() ? 0 : arch.heads() * positions);
+        double activations = lanes * (positions * row + 4 * width * mixInner) * blocks;
+        double layer = 4 * width * (inner + width) + 4 * positions * mixInner;
+        double weights = layer * (arch.layers() + arch.hLayers())
+                + 2.0 * width * (data.vocabSize() + positions)
+                + (double) data.numPuzzleIdentifiers() * arch.puzzleEmbNdim();
+        return 64 * (activations + weights);
     }
 
     public int tokens() {

@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
 import trm.data.Augmentation;
+import trm.data.DataException;
 import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -73,6 +74,10 @@ public final class DeviceExamples {
             Backend backend, Arena arena, Dataset data, int count, List<Augmentation> symmetries) {
         int copies = symmetries.size();
         int length = data.seqLen();
+        if (2L * count * copies > Integer.MAX_VALUE || (long) count * length > Integer.MAX_VALUE) {
+            throw new DataException(
+                    count + " puzzles in " + copies + " copies are more than can be numbered; take fewer");
+        }
         int ignored = Size.of(data).ignoreLabel();
         int[] inputs = new int[count * length];
         int[] labels = new int[count * length];

@@ -41,6 +41,7 @@ public final class Devices {
             int index = cuda.group(1) == null ? 0 : Integer.parseInt(cuda.group(1));
             Backend backend = new CudaBackend(index, precision, log);
             log.accept("device " + describe(backend));
+            noteThreads(threads, log);
             return backend;
         }
         if (device.equals("auto")) {
@@ -49,6 +50,7 @@ public final class Devices {
                 try {
                     Backend backend = new CudaBackend(0, precision, log);
                     log.accept("device auto: " + describe(backend));
+                    noteThreads(threads, log);
                     return backend;
                 } catch (DeviceException e) {
                     missing.add(e.getMessage());
@@ -62,6 +64,12 @@ public final class Devices {
         Backend backend = cpu(threads, precision, log);
         log.accept("device " + describe(backend));
         return backend;
+    }
+
+    private static void noteThreads(int threads, Consumer<String> log) {
+        if (threads > 0) {
+            log.accept("threads " + threads + " has no effect: they are the CPU's, and the run is on a GPU");
+        }
     }
 
     private static Backend cpu(int threads, MatmulPrecision precision, Consumer<String> log) {

@@ -140,13 +140,8 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
      * @throws ConfigException if they say of the data what is not so
      */
     TrainConfig settle(TrainConfig config) {
-        DataShape shape = RunTensors.DataSizes.of(train, test).shape();
-        DataShape said = config.dataShape();
-        if (said != null) {
-            same("data_shape.seq_len", said.seqLen(), shape.seqLen());
-            same("data_shape.vocab_size", said.vocabSize(), shape.vocabSize());
-            same("data_shape.num_puzzle_identifiers", said.numPuzzleIdentifiers(), shape.numPuzzleIdentifiers());
-        }
+        DataShape shape = DataShape.of(
+                config.dataShape(), RunTensors.DataSizes.of(train, test).shape(), "" + folders.get(0));
         if (test != null) {
             sameInTest("seq_len", train.seqLen(), test.seqLen());
             sameInTest("vocab_size", train.info().vocabSize(), test.info().vocabSize());
@@ -156,15 +151,6 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
                     test.info().numPuzzleIdentifiers());
         }
         return config.with(config.dataPaths(), shape, config.passEpochs());
-    }
-
-    private void same(String key, int said, int found) {
-        if (said != found) {
-            throw new ConfigException(
-                    key,
-                    key + " is " + said + ", but the data in " + folders.get(0) + " have " + found
-                            + "; leave data_shape out to take it from the data");
-        }
     }
 
     private void sameInTest(String field, int expected, int found) {

@@ -68,7 +68,7 @@ final class AlgorithmCache {
                 || !root.path("algorithms").isObject()) {
             throw new IllegalArgumentException("not a file of format " + FORMAT);
         }
-        root.path("algorithms").fields().forEachRemaining(entry -> {
+        root.path("algorithms").properties().forEach(entry -> {
             JsonNode values = entry.getValue();
             long[] algorithm = new long[LONGS];
             for (int i = 0; i < LONGS; i++) {
