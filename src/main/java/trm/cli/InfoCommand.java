@@ -260,7 +260,7 @@ final class InfoCommand implements Callable<Integer> {
     }
 
     private static void line(String name, Object value) {
-        System.out.printf("%-14s %s%n", name, value);
+        System.out.printf(Locale.ROOT, "%-14s %s%n", name, value);
     }
 
     private static String found(CudaInstallation.Library library, String version) {

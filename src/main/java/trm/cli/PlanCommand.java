@@ -134,6 +134,7 @@ final class PlanCommand implements Callable<Integer> {
     private void report(TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan) {
         TrainConfig settled = plan.settled();
         System.out.printf(
+                Locale.ROOT,
                 "%s for %s%nbatch %d of %d positions, %s, n = %d, T = %d, recompute %s, micro_batches %d%n%n",
                 arguments.get(0),
                 name,
@@ -149,8 +150,11 @@ final class PlanCommand implements Callable<Integer> {
         System.out.println();
         for (MemoryPlan.Tried tried : plan.tried()) {
             System.out.printf(
+                    Locale.ROOT,
                     "recompute %-12s micro_batches %-4d %10s%n",
-                    tried.recompute().key(), tried.microBatches(), MemorySize.text(tried.bytes()));
+                    tried.recompute().key(),
+                    tried.microBatches(),
+                    MemorySize.text(tried.bytes()));
         }
         System.out.println(plan.fits() ? "fits: " + plan.describe() : "does not fit: " + plan.refusal());
         if (json) {

@@ -578,7 +578,7 @@ public final class ConfigLoader {
             } else if (c >= 0x20 && c < 0x7f) {
                 quoted.append((char) c);
             } else {
-                quoted.append(String.format("\\U%08x", c));
+                quoted.append(String.format(Locale.ROOT, "\\U%08x", c));
             }
         });
         return quoted.append('"').toString();

@@ -17,6 +17,7 @@ import java.util.Arrays;
 import java.util.Comparator;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Locale;
 import java.util.Optional;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
@@ -69,7 +70,7 @@ public final class CheckpointStore {
         if (step < 0) {
             throw new IllegalArgumentException("step is " + step + "; must not be negative");
         }
-        return dir.resolve(String.format("step-%08d.safetensors", step));
+        return dir.resolve(String.format(Locale.ROOT, "step-%08d.safetensors", step));
     }
 
     /** The step in a checkpoint's file name, empty if the name is not of this form. */

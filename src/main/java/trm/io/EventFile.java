@@ -10,6 +10,7 @@ import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.Locale;
 import java.util.zip.CRC32C;
 
 /**
@@ -43,7 +44,7 @@ public final class EventFile implements AutoCloseable {
         try {
             Files.createDirectories(dir);
             for (int i = 0; stream == null; i++) {
-                path = dir.resolve(String.format("events.out.tfevents.%010d.trm.%d", (long) now, i));
+                path = dir.resolve(String.format(Locale.ROOT, "events.out.tfevents.%010d.trm.%d", (long) now, i));
                 try {
                     stream = Files.newOutputStream(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
                 } catch (FileAlreadyExistsException e) {
