@@ -7,6 +7,7 @@ import java.time.LocalDateTime;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.List;
+import java.util.Locale;
 import java.util.jar.Attributes;
 import java.util.jar.JarEntry;
 import java.util.jar.JarFile;
@@ -76,7 +77,7 @@ public final class StoredJars {
         if (UNUSED.matcher(name).matches()) {
             return false;
         }
-        boolean ofThisMachine = name.toLowerCase().replace("linux/", "linux-").contains("/" + platform + "/");
+        boolean ofThisMachine = name.toLowerCase(Locale.ROOT).replace("linux/", "linux-").contains("/" + platform + "/");
         return !NATIVE.matcher(name).matches() || ofThisMachine;
     }
 }

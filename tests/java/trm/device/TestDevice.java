@@ -3,6 +3,7 @@ package trm.device;
 import static org.junit.platform.engine.discovery.DiscoverySelectors.selectClass;
 
 import java.io.PrintWriter;
+import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.platform.launcher.LauncherDiscoveryRequest;
@@ -48,7 +49,7 @@ public final class TestDevice {
         SummaryGeneratingListener listener = new SummaryGeneratingListener();
         LauncherFactory.create().execute(request, listener);
         TestExecutionSummary summary = listener.getSummary();
-        summary.printFailuresTo(new PrintWriter(System.out, true), 3);
+        summary.printFailuresTo(new PrintWriter(System.out, true, StandardCharsets.UTF_8), 3);
         System.out.println(summary.getTestsSucceededCount() + " passed, " + summary.getTestsFailedCount() + " failed, "
                 + summary.getTestsAbortedCount() + " skipped");
         return summary.getTotalFailureCount() == 0 && summary.getTestsSucceededCount() > 0;

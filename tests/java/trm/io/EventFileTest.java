@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -50,7 +51,7 @@ class EventFileTest {
     @Test
     void checksumAgreesWithThePublishedVector() {
         CRC32C crc = new CRC32C();
-        crc.update("123456789".getBytes());
+        crc.update("123456789".getBytes(StandardCharsets.US_ASCII));
         assertEquals(0xe3069283L, crc.getValue());
     }
 
@@ -60,7 +61,7 @@ class EventFileTest {
             events.scalar("a/b", 300, 1.5, 2.0);
             List<byte[]> records = records(events.file());
             assertEquals(3, records.size());
-            String version = new String(records.get(0), 13, records.get(0).length - 13);
+            String version = new String(records.get(0), 13, records.get(0).length - 13, StandardCharsets.US_ASCII);
             assertEquals("brain.Event:2", version);
             assertEquals(0x1a, records.get(0)[11]);
             assertArrayEquals(

@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Collectors;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -37,7 +38,7 @@ class RecursionScheduleTest {
     }
 
     private static String network(ArchConfig arch, RecursionSchedule.Update u) {
-        return arch.networks().get(u.network()).name().substring(0, 1).toLowerCase();
+        return arch.networks().get(u.network()).name().substring(0, 1).toLowerCase(Locale.ROOT);
     }
 
     private static List<String> names(ArchConfig arch, List<Integer> latents) {

@@ -130,9 +130,10 @@ final class BenchProfile {
 
     /** Both tables, times for each {@code unit} of work. A product's shape is written m x k x n, after the number of such products in a call. */
     void print(String unit) {
-        System.out.printf(HEADER, "phase", "calls", "ms/" + unit, "share", "GFLOP/s", "");
+        System.out.printf(Locale.ROOT, HEADER, "phase", "calls", "ms/" + unit, "share", "GFLOP/s", "");
         phases.forEach(l -> System.out.println(l.text()));
-        System.out.printf(HEADER, "operation  m x k x n", "calls", "ms/" + unit, "share", "GFLOP/s", "GB/s");
+        System.out.printf(
+                Locale.ROOT, HEADER, "operation  m x k x n", "calls", "ms/" + unit, "share", "GFLOP/s", "GB/s");
         operations.forEach(l -> System.out.println(l.text()));
         List<Line> products =
                 operations.stream().filter(l -> !l.shape().isEmpty()).toList();

@@ -23,6 +23,7 @@ record BreakdownPrinter(List<Breakdown.Table> tables, boolean voted) {
                             .max()
                             .orElse(0));
             System.out.printf(
+                    Locale.ROOT,
                     "%-" + width + "s  %s%n",
                     title,
                     voted ? "test inputs  solved by 2 answers (95 %)" : "    puzzles  exact accuracy (95 %)");

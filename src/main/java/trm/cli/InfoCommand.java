@@ -1,7 +1,5 @@
 package trm.cli;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -25,6 +23,7 @@ import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
+import trm.device.Host;
 import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
 import trm.device.PlanningBackend;
@@ -122,8 +121,12 @@ final class InfoCommand implements Callable<Integer> {
         try (Backend backend = Devices.open("cpu", 0, MatmulPrecision.FLOAT32, line -> {})) {
             result.put("cpu_target", backend.target());
         }
-        result.put("threads", Runtime.getRuntime().availableProcessors());
-        result.put("memory_bytes", memoryBytes());
+        Host host = Devices.host();
+        result.put("processors", Runtime.getRuntime().availableProcessors());
+        result.put("threads", host.threads());
+        result.put("threads_why", host.threadsWhy());
+        result.put("memory_bytes", host.memoryBytes());
+        result.put("memory_is_limited", host.memoryIsLimited());
         result.put("java_heap_bytes", Runtime.getRuntime().maxMemory());
     }
 
@@ -204,10 +207,14 @@ final class InfoCommand implements Callable<Integer> {
         line("Java", result.get("java") + ", heap up to " + bytes((long) result.get("java_heap_bytes")));
         line("system", result.get("os") + ", " + result.get("platform"));
         line("libraries", "oneDNN " + result.get("onednn") + ", JavaCPP " + result.get("javacpp"));
-        line("processor", result.get("processor") + ", " + result.get("threads") + " threads");
+        line("processor", result.get("processor") + ", " + result.get("processors") + " processors");
+        line("threads", result.get("threads") + " (" + result.get("threads_why") + ")");
         line("features", Processor.ofThisMachine().features().stream().collect(Collectors.joining(" ")));
         line("native code", "built for " + result.get("cpu_target") + " (TRM_CPU_ISA narrows the choice)");
-        line("memory", bytes((long) result.get("memory_bytes")));
+        line(
+                "memory",
+                bytes((long) result.get("memory_bytes"))
+                        + (result.get("memory_is_limited").equals(true) ? " (limit of a control group)" : ""));
         line("CUDA driver", found(cuda.driver(), cuda.driverVersion()));
         line("GPUs", cuda.gpus().isEmpty() ? "none known to the driver" : String.join(", ", cuda.gpus()));
         for (CudaInstallation.Library library : cuda.libraries()) {
@@ -287,18 +294,5 @@ final class InfoCommand implements Callable<Integer> {
                 : bytes < 10L << 30
                         ? String.format(Locale.ROOT, "%.0f MiB", bytes / 1048576.0)
                         : String.format(Locale.ROOT, "%.1f GiB", bytes / 1073741824.0);
-    }
-
-    /** Physical memory of the machine, 0 where Linux does not tell. */
-    private static long memoryBytes() {
-        try {
-            return Files.readAllLines(Path.of("/proc/meminfo")).stream()
-                    .filter(line -> line.startsWith("MemTotal:"))
-                    .mapToLong(line -> Long.parseLong(line.replaceAll("\\D", "")) * 1024)
-                    .findFirst()
-                    .orElse(0);
-        } catch (IOException e) {
-            return 0;
-        }
     }
 }

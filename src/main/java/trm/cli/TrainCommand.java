@@ -90,7 +90,7 @@ final class TrainCommand implements Callable<Integer> {
             throw new ParameterException(spec.commandLine(), "expected CONFIG.yaml or --resume DIR");
         }
         Path file = Path.of(arguments.get(0));
-        TrainConfig config = ConfigLoader.load(file, overrides());
+        TrainConfig config = ConfigLoader.load(file, overrides(), Cli::message);
         Path folder = run != null ? run : named(file, config);
         if (auto && RunFolder.hasCheckpoints(folder)) {
             return resume(folder, config);

@@ -250,7 +250,7 @@ public record TrainConfig(
      * @throws ConfigException if a pass, {@code eval_interval} or else all epochs, visits more groups than can be counted
      */
     public void requirePass(long groups) {
-        int passEpochs = evalInterval == null ? epochs : evalInterval;
+        int passEpochs = passEpochs();
         Check.that(
                 groups <= Integer.MAX_VALUE / passEpochs,
                 evalInterval == null ? "epochs" : "eval_interval",

@@ -1,6 +1,5 @@
 package trm.device;
 
-import java.io.File;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -43,16 +42,17 @@ public final class NativeBuild {
      * @throws DeviceException if it is not in the jar, cannot be loaded, or lacks an operation
      */
     public static NativeOps.Table open(String library, boolean products) {
-        File file = NativeLibrary.own(library);
-        NativeOps.Table table = NativeOps.trm_open_backend(file.getPath());
-        if (table == null) {
-            throw new DeviceException("cannot open " + file + ": " + NativeOps.trm_open_backend_error());
-        }
-        String missing = NativeOps.trm_missing_operation(table, products ? 1 : 0);
+        NativeLibrary.loadJni();
+        NativeOps.Table[] table = new NativeOps.Table[1];
+        NativeLibrary.open(library, path -> {
+            table[0] = NativeOps.trm_open_backend(path);
+            return table[0] == null ? NativeOps.trm_open_backend_error() : null;
+        });
+        String missing = NativeOps.trm_missing_operation(table[0], products ? 1 : 0);
         if (missing != null) {
             throw new DeviceException(library + " lacks the operation " + missing);
         }
-        return table;
+        return table[0];
     }
 
     /** Version of JavaCPP, e.g. {@code 1.5.13}. */

@@ -23,7 +23,7 @@ import org.bytedeco.javacpp.annotation.Platform;
 @NoException
 public final class NativeOps {
     static {
-        System.load(NativeLibrary.own("libjnitrm.so").getPath());
+        NativeLibrary.loadJni();
     }
 
     private NativeOps() {}

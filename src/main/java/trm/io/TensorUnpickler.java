@@ -7,6 +7,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Set;
 import net.razorvine.pickle.Opcodes;
@@ -156,7 +157,7 @@ final class TensorUnpickler extends Unpickler {
             }
             default -> {
                 if (!PLAIN.contains(key)) {
-                    throw refused(String.format("the instruction 0x%02x", key));
+                    throw refused(String.format(Locale.ROOT, "the instruction 0x%02x", key));
                 }
                 return super.dispatch(key);
             }

@@ -8,6 +8,7 @@ import java.util.regex.Pattern;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
 import trm.device.DeviceException;
+import trm.device.Host;
 import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
 import trm.device.PlanningBackend;
@@ -81,6 +82,11 @@ public final class Devices {
 
     private static String describe(Backend backend) {
         return backend.name() + " (" + backend.target() + ")";
+    }
+
+    /** What the CPU may take of this machine. */
+    public static Host host() {
+        return CpuBackend.host();
     }
 
     /** A GPU that is not here, to plan for. */

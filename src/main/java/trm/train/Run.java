@@ -115,6 +115,7 @@ public final class Run {
                     + data.train().examples() + " examples fill no batch of global_batch_size: "
                     + config.globalBatchSize());
         }
+        config.requirePass(data.train().info().totalGroups());
         data.requireBatches(config);
         RunTensors.DataSizes sizes = RunTensors.DataSizes.of(data.train(), data.test());
         int positions = config.arch().prefixLen() + data.train().seqLen();

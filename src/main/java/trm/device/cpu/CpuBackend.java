@@ -1,11 +1,13 @@
 package trm.device.cpu;
 
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
+import trm.device.Host;
 import trm.device.HostBuffer;
 import trm.device.Kernels;
 import trm.device.Mark;
@@ -21,12 +23,20 @@ public final class CpuBackend implements Backend {
     private final NativeOps.Table table;
     private final Kernels kernels;
 
-    /** @param threads worker threads, 0 for all processors */
+    /** @param threads worker threads, 0 for as many as there are processors, or time on them */
     public CpuBackend(int threads) {
         loadOneDnn(); // libtrm_cpu.so finds it by its soname
         table = NativeOps.trm_recordable(NativeBuild.open("libtrm_cpu.so", true));
         kernels = new Kernels(table, table);
-        kernels.setThreads(threads);
+        kernels.setThreads(threads > 0 ? threads : HostProcessors.choice().threads());
+    }
+
+    /** What this backend may take of the machine. */
+    public static Host host() {
+        HostProcessors.Choice choice = HostProcessors.choice();
+        Path root = Path.of("/");
+        long bytes = HostMemory.totalBytes(root);
+        return new Host(choice.threads(), choice.why(), bytes, bytes == HostMemory.limitBytes(root));
     }
 
     /**
@@ -36,8 +46,7 @@ public final class CpuBackend implements Backend {
     private static void loadOneDnn() {
         for (String file : new String[] {"libgomp.so.1", "libdnnl.so.3"}) {
             String resource = "/org/bytedeco/dnnl/" + NativeBuild.platform() + "/" + file;
-            System.load(NativeLibrary.of(org.bytedeco.dnnl.presets.dnnl.class, resource)
-                    .getPath());
+            NativeLibrary.load(org.bytedeco.dnnl.presets.dnnl.class, resource);
         }
     }
 

@@ -9,6 +9,8 @@ import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
 import trm.device.CudaInstallation;
 import trm.device.DeviceException;
+import trm.device.NativeBuild;
+import trm.device.NativeLibrary;
 
 /** Loads the driver and the libraries, and finds a usable GPU or the reason why there is none. */
 final class Cuda {
@@ -82,6 +84,10 @@ final class Cuda {
             return;
         }
         if (linkError == null) {
+            String folder = "/org/bytedeco/cuda/" + NativeBuild.platform() + "/libjni";
+            NativeLibrary.prepare(
+                    org.bytedeco.cuda.presets.cudart.class,
+                    List.of(folder + "cudart.so", folder + "cublas.so", folder + "cudnn.so"));
             found.libraries().stream()
                     .filter(library -> library.required() && library.usable())
                     .forEach(library -> preload(library.path()));

@@ -36,12 +36,12 @@ public final class CudaBackend implements Backend {
     private final Cuda.Gpu gpu;
     private final Fault fault;
     private final Recording recording = new Recording();
-    private final CUstream_st stream = new CUstream_st();
+    private final CUstream_st stream;
     private final LtProducts products;
     private final CudnnAttention attention;
     private final Kernels kernels;
-    private final Address device = new Address();
-    private final Address host = new Address();
+    private final Address device;
+    private final Address host;
     private ByteBuffer lastBuffer; // of the last copy, with the pointer to it: a trainer uses the same ones each step
     private BytePointer lastPointer;
 
@@ -58,7 +58,10 @@ public final class CudaBackend implements Backend {
         }
         boolean waiting = waiting(System.getenv("TRM_DEBUG"));
         CudnnAttention.Choice choice = CudnnAttention.Choice.of(System.getenv("TRM_ATTENTION"));
-        gpu = Cuda.probe(index);
+        gpu = Cuda.probe(index); // loads the libraries that the classes of pointers need
+        stream = new CUstream_st();
+        device = new Address();
+        host = new Address();
         fault = new Fault(name());
         Cuda.check(cudart.cudaSetDevice(index), "cudaSetDevice");
         NativeOps.Table table = NativeBuild.open(LIBRARY, false);
@@ -73,7 +76,7 @@ public final class CudaBackend implements Backend {
             cudart.cudaStreamDestroy(stream);
             throw e;
         }
-        String build = NativeLibrary.own(LIBRARY).getParentFile().getName(); // told apart by content
+        String build = NativeLibrary.digest(LIBRARY).substring(0, 16); // told apart by content
         attention = new CudnnAttention(
                 table, build, stream, fault, recording, cache, choice, CudnnAttention.WORKSPACE_BYTES, log);
         kernels = new Kernels(table, products, attention, stream.address(), fault, this::await, waiting, recording);
