@@ -27,7 +27,7 @@ import trm.input.InputException;
 import trm.io.MadeTorch.Call;
 import trm.io.MadeTorch.Instance;
 import trm.io.MadeTorch.Tensor;
-import trm.io.TensorUnpickler.Storage;
+import trm.io.PickleValues.Storage;
 
 /** Pickles and files of PyTorch, mutated, and some that were made to take all memory or time. */
 @Tag("fuzz")

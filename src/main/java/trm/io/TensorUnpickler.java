@@ -1,7 +1,6 @@
 package trm.io;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -10,7 +9,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import trm.input.Budget;
-import trm.input.Shown;
+import trm.io.PickleValues.Global;
+import trm.io.PickleValues.Inert;
+import trm.io.PickleValues.Items;
+import trm.io.PickleValues.Storage;
+import trm.io.PickleValues.Table;
+import trm.io.PickleValues.View;
 
 /**
  * Follows a pickle and builds what it describes out of tables, lists and views of storages, never anything else. A pickle is
@@ -22,59 +26,6 @@ import trm.input.Shown;
  * the file's {@link Budget}, and what no weight can be (floats, bytes, long texts) is passed over. Knows protocols 0 to 5.
  */
 final class TensorUnpickler {
-    /**
-     * A storage as the pickle refers to it; its content is elsewhere in the file.
-     *
-     * @param key name of its record
-     * @param dtype as in safetensors; U8 for one without a type
-     */
-    record Storage(String key, String dtype, long elements) {
-        long bytes() {
-            return elements * ElementType.bytes(dtype); // both were checked to fit
-        }
-    }
-
-    /** A tensor: a view of a storage. Offset and strides in elements of {@code dtype}. */
-    record View(Storage storage, String dtype, long offset, long[] sizes, long[] strides) {}
-
-    /** A name in the pickle that stands for something to call or for a type. */
-    record Global(String module, String member) {
-        String name() {
-            return module + "." + member;
-        }
-    }
-
-    /** A value that is of no use here: what it is, for messages. */
-    record Inert(String what) {}
-
-    /** A list, tuple or set. */
-    record Items(List<Object> values) {}
-
-    /** A dict; or the result of a call, or an object with its attributes. */
-    static final class Table {
-        private final String kind;
-        private final Object of;
-        private Map<String, Object> entries = Map.of();
-
-        private Table(String kind, Object of) {
-            this.kind = kind;
-            this.of = of;
-        }
-
-        boolean isDict() {
-            return kind == null;
-        }
-
-        /** What made it, for messages: {@code a call of 'os.system'}. */
-        String origin() {
-            return kind == null ? "a table" : kind + " of " + brief(of);
-        }
-
-        Map<String, Object> entries() {
-            return entries;
-        }
-    }
-
     /** Where a pickle ends that asks for more; some 70 bytes each. */
     private static final long MOST_OBJECTS = 1_500_000;
 
@@ -112,12 +63,8 @@ final class TensorUnpickler {
             "torch.uint32", "U32",
             "torch.uint64", "U64");
 
-    private static final Inert NONE = new Inert("None");
-    private static final Inert NUMBER = new Inert("a number");
-    private static final Inert BYTES = new Inert("bytes");
-
     private final String where;
-    private final ByteBuffer in;
+    private final PickleInput in;
     private final Budget budget;
     private final ArrayList<Object> stack = new ArrayList<>();
     private final ArrayList<Integer> marks = new ArrayList<>();
@@ -131,7 +78,7 @@ final class TensorUnpickler {
      */
     TensorUnpickler(String where, ByteBuffer pickle, Budget budget) {
         this.where = where;
-        in = pickle.order(ByteOrder.LITTLE_ENDIAN);
+        in = new PickleInput(where, pickle);
         this.budget = budget;
     }
 
@@ -151,13 +98,13 @@ final class TensorUnpickler {
         marks.clear();
         memo.clear();
         while (true) {
-            int instruction = u8();
+            int instruction = in.u8();
             if (instruction == '.') {
                 return pop();
             }
             step(instruction);
             if (stack.size() + marks.size() > MOST_STACK) {
-                throw damaged("more than " + MOST_STACK + " values at once");
+                throw in.damaged("more than " + MOST_STACK + " values at once");
             }
         }
     }
@@ -165,50 +112,50 @@ final class TensorUnpickler {
     private void step(int instruction) {
         switch (instruction) {
             case 0x80 -> {
-                int protocol = u8();
+                int protocol = in.u8();
                 if (protocol > 5) {
-                    throw damaged("protocol " + protocol + ", expected 0 to 5");
+                    throw in.damaged("protocol " + protocol + ", expected 0 to 5");
                 }
             }
-            case 0x95 -> skip(8); // FRAME
+            case 0x95 -> in.skip(8); // FRAME
             case '(' -> marks.add(stack.size());
             case '0' -> drop();
             case '1' -> popMark();
             case '2' -> stack.add(peek());
-            case 'N' -> stack.add(NONE);
+            case 'N' -> stack.add(PickleValues.NONE);
             case 0x88 -> stack.add(Boolean.TRUE);
             case 0x89 -> stack.add(Boolean.FALSE);
-            case 'I', 'L' -> stack.add(number(line()));
-            case 'J' -> stack.add((long) need(4).getInt());
-            case 'K' -> stack.add((long) u8());
-            case 'M' -> stack.add((long) (need(2).getShort() & 0xffff));
-            case 0x8a -> stack.add(integer(u8()));
-            case 0x8b -> stack.add(integer(length(4)));
+            case 'I', 'L' -> stack.add(in.number(in.line()));
+            case 'J' -> stack.add((long) in.need(4).getInt());
+            case 'K' -> stack.add((long) in.u8());
+            case 'M' -> stack.add((long) (in.need(2).getShort() & 0xffff));
+            case 0x8a -> stack.add(in.integer(in.u8()));
+            case 0x8b -> stack.add(in.integer(in.length(4)));
             case 'F' -> {
-                line();
-                stack.add(NUMBER);
+                in.line();
+                stack.add(PickleValues.NUMBER);
             }
             case 'G' -> {
-                skip(8);
-                stack.add(NUMBER);
+                in.skip(8);
+                stack.add(PickleValues.NUMBER);
             }
-            case 'X' -> stack.add(text(length(4), true));
-            case 0x8c -> stack.add(text(u8(), true));
-            case 0x8d -> stack.add(text(length(8), true));
-            case 'T' -> stack.add(text(length(4), false));
-            case 'U' -> stack.add(text(u8(), false));
-            case 'V' -> stack.add(made(line()));
+            case 'X' -> stack.add(text(in.length(4), true));
+            case 0x8c -> stack.add(text(in.u8(), true));
+            case 0x8d -> stack.add(text(in.length(8), true));
+            case 'T' -> stack.add(text(in.length(4), false));
+            case 'U' -> stack.add(text(in.u8(), false));
+            case 'V' -> stack.add(made(in.line()));
             case 'S' -> {
-                String quoted = line();
+                String quoted = in.line();
                 stack.add(made(quoted.length() < 2 ? quoted : quoted.substring(1, quoted.length() - 1)));
             }
-            case 'B' -> bytes(length(4));
-            case 'C' -> bytes(u8());
-            case 0x8e, 0x96 -> bytes(length(8));
+            case 'B' -> bytes(in.length(4));
+            case 'C' -> bytes(in.u8());
+            case 0x8e, 0x96 -> bytes(in.length(8));
             case 0x82 -> bytes(1); // EXT1, 2, 4: names by number
             case 0x83 -> bytes(2);
             case 0x84 -> bytes(4);
-            case 0x97 -> stack.add(BYTES); // NEXT_BUFFER
+            case 0x97 -> stack.add(PickleValues.BYTES); // NEXT_BUFFER
             case 0x98 -> peek(); // READONLY_BUFFER
             case ')' -> stack.add(items(List.of()));
             case 't' -> stack.add(items(popMark()));
@@ -232,14 +179,14 @@ final class TensorUnpickler {
             }
             case 's' -> put(pop(2));
             case 'u' -> put(popMark());
-            case 'p' -> remember(number(line()));
-            case 'q' -> remember((long) u8());
-            case 'r' -> remember((long) need(4).getInt());
+            case 'p' -> remember(in.number(in.line()));
+            case 'q' -> remember((long) in.u8());
+            case 'r' -> remember((long) in.need(4).getInt());
             case 0x94 -> remember((long) memo.size());
-            case 'g' -> recall(number(line()));
-            case 'h' -> recall((long) u8());
-            case 'j' -> recall((long) need(4).getInt());
-            case 'c' -> stack.add(global(line(), line()));
+            case 'g' -> recall(in.number(in.line()));
+            case 'h' -> recall((long) in.u8());
+            case 'j' -> recall((long) in.need(4).getInt());
+            case 'c' -> stack.add(global(in.line(), in.line()));
             case 0x93 -> {
                 List<Object> names = pop(2);
                 stack.add(global(names.get(0), names.get(1)));
@@ -252,27 +199,23 @@ final class TensorUnpickler {
             case 0x92 -> stack.add(object(pop(3).get(0)));
             case 'o' -> {
                 List<Object> call = popMark();
-                stack.add(object(call.isEmpty() ? NONE : call.get(0)));
+                stack.add(object(call.isEmpty() ? PickleValues.NONE : call.get(0)));
             }
             case 'i' -> {
-                Object type = global(line(), line());
+                Object type = global(in.line(), in.line());
                 popMark();
                 stack.add(object(type));
             }
             case 'b' -> build(pop());
             case 'P' -> {
-                line();
+                in.line();
                 stack.add(new Inert("a reference"));
             }
             case 'Q' -> stack.add(reference(pop()));
             default ->
-                throw damaged(String.format(
-                        java.util.Locale.ROOT, "0x%02x at byte %d is no instruction", instruction, in.position() - 1));
+                throw in.damaged(String.format(
+                        java.util.Locale.ROOT, "0x%02x at byte %d is no instruction", instruction, in.at()));
         }
-    }
-
-    private FormatException damaged(String what) {
-        return new FormatException(where + "damaged pickle: " + what);
     }
 
     private <T> T made(T value) {
@@ -289,91 +232,25 @@ final class TensorUnpickler {
         budget.objects(more);
     }
 
-    private ByteBuffer need(long bytes) {
-        if (bytes > in.remaining()) {
-            throw damaged("ends in the middle, at byte " + in.limit());
-        }
-        return in;
-    }
-
-    private int u8() {
-        return need(1).get() & 0xff;
-    }
-
-    private void skip(long bytes) {
-        need(bytes).position(in.position() + (int) bytes);
-    }
-
     private void bytes(long length) {
-        skip(length);
-        stack.add(BYTES);
-    }
-
-    /** A length in 4 or 8 bytes, unsigned. */
-    private long length(int width) {
-        long value = width == 4 ? need(4).getInt() & 0xffffffffL : need(8).getLong();
-        if (value < 0 || value > in.remaining()) {
-            throw damaged(
-                    "a value of " + Long.toUnsignedString(value) + " bytes, where " + in.remaining() + " are left");
-        }
-        return value;
+        in.skip(length);
+        stack.add(PickleValues.BYTES);
     }
 
     private Object text(long length, boolean unicode) {
-        need(length);
+        in.need(length);
         if (length > LONGEST_TEXT) {
-            skip(length);
+            in.skip(length);
             return made(new Inert("a text of " + length + " bytes"));
         }
         byte[] bytes = new byte[(int) length];
-        in.get(bytes);
+        in.need(length).get(bytes);
         return made(new String(bytes, unicode ? StandardCharsets.UTF_8 : StandardCharsets.ISO_8859_1));
-    }
-
-    private String line() {
-        int start = in.position();
-        while (u8() != '\n') {
-            if (in.position() - start > LONGEST_TEXT) {
-                throw damaged("a line of more than " + LONGEST_TEXT + " bytes");
-            }
-        }
-        byte[] bytes = new byte[in.position() - 1 - start];
-        in.get(start, bytes);
-        return new String(bytes, StandardCharsets.ISO_8859_1);
-    }
-
-    /** Digits, an {@code L} behind them or not; 00 and 01 are false and true in protocol 0, and numbers here. */
-    private Object number(String digits) {
-        String plain = digits.endsWith("L") ? digits.substring(0, digits.length() - 1) : digits;
-        try {
-            return Long.valueOf(plain);
-        } catch (NumberFormatException e) {
-            if (!plain.isEmpty()
-                    && plain.chars().skip(plain.charAt(0) == '-' ? 1 : 0).allMatch(Character::isDigit)) {
-                return NUMBER; // too large for anything here
-            }
-            throw damaged(Shown.quoted(digits) + " is no number");
-        }
-    }
-
-    /** A little-endian integer in two's complement. */
-    private Object integer(long width) {
-        need(width);
-        if (width > Long.BYTES) {
-            skip(width);
-            return NUMBER;
-        }
-        long value = 0;
-        for (int i = 0; i < width; i++) {
-            long part = in.get();
-            value = value & ~(-1L << 8 * i) | (i == width - 1 ? part : part & 0xff) << 8 * i;
-        }
-        return value;
     }
 
     private Object peek() {
         if (stack.size() <= floor()) {
-            throw damaged("an instruction at byte " + (in.position() - 1) + " lacks its values");
+            throw in.damaged("an instruction at byte " + in.at() + " lacks its values");
         }
         return stack.get(stack.size() - 1);
     }
@@ -407,7 +284,7 @@ final class TensorUnpickler {
 
     private List<Object> popMark() {
         if (marks.isEmpty()) {
-            throw damaged("an instruction at byte " + (in.position() - 1) + " lacks its mark");
+            throw in.damaged("an instruction at byte " + in.at() + " lacks its mark");
         }
         int from = marks.remove(marks.size() - 1);
         List<Object> top = stack.subList(from, stack.size());
@@ -422,12 +299,12 @@ final class TensorUnpickler {
     }
 
     private static List<Object> list(Object value) {
-        return value instanceof Items items ? items.values : List.of();
+        return value instanceof Items items ? items.values() : List.of();
     }
 
     /** Onto the list that lies on top; numbers with a fraction, bytes and the like are left out. */
     private void append(List<Object> values) {
-        if (peek() instanceof Items items && items.values instanceof ArrayList<Object> growing) {
+        if (peek() instanceof Items items && items.values() instanceof ArrayList<Object> growing) {
             for (Object value : values) {
                 if (!(value instanceof Inert) && !(value instanceof Boolean)) {
                     count(1);
@@ -449,7 +326,7 @@ final class TensorUnpickler {
     /** Pairs of key and value into the table that lies on top. */
     private void put(List<Object> pairs) {
         if (pairs.size() % 2 != 0) {
-            throw damaged("a table has a key without a value");
+            throw in.damaged("a table has a key without a value");
         }
         if (peek() instanceof Table table) {
             for (int i = 0; i < pairs.size(); i += 2) {
@@ -461,12 +338,10 @@ final class TensorUnpickler {
     /** Keys that are neither texts nor whole numbers name no weights. */
     private void put(Table table, Object key, Object value) {
         if (key instanceof String || key instanceof Long) {
-            if (table.entries.isEmpty()) {
-                count(2);
-                table.entries = new LinkedHashMap<>(2);
-            }
             count(1);
-            table.entries.put(key.toString(), value);
+            if (table.put(key.toString(), value)) {
+                count(2);
+            }
         }
     }
 
@@ -480,14 +355,14 @@ final class TensorUnpickler {
     private void recall(Object index) {
         Object value = memo.get(index(index));
         if (value == null) {
-            throw damaged("refers to value " + index + ", which is not there");
+            throw in.damaged("refers to value " + index + ", which is not there");
         }
         stack.add(value);
     }
 
     private int index(Object index) {
         if (!(index instanceof Long number) || number < 0 || number > Integer.MAX_VALUE) {
-            throw damaged("a reference to value " + brief(index));
+            throw in.damaged("a reference to value " + PickleValues.brief(index));
         }
         return number.intValue();
     }
@@ -496,16 +371,17 @@ final class TensorUnpickler {
         return made(
                 module instanceof String m && name instanceof String n
                         ? new Global(m, n)
-                        : new Inert("a name made of " + brief(module) + " and " + brief(name)));
+                        : new Inert(
+                                "a name made of " + PickleValues.brief(module) + " and " + PickleValues.brief(name)));
     }
 
     /** The attributes of an object; those of a dict (a state_dict's _metadata) and of a tensor are passed over. */
     private void build(Object state) {
         if (peek() instanceof Table table && !table.isDict()) {
-            List<Object> parts = state instanceof Items pair ? pair.values : List.of(state);
+            List<Object> parts = state instanceof Items pair ? pair.values() : List.of(state);
             for (Object part : parts.subList(0, Math.min(2, parts.size()))) { // (attributes, those of __slots__)
                 if (part instanceof Table attributes && attributes != table) {
-                    attributes.entries.forEach((key, value) -> put(table, key, value));
+                    attributes.entries().forEach((key, value) -> put(table, key, value));
                 }
             }
         }
@@ -543,7 +419,7 @@ final class TensorUnpickler {
                 return made(view(name, arguments));
             }
             case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state" -> {
-                return arguments.isEmpty() ? NONE : arguments.get(0);
+                return arguments.isEmpty() ? PickleValues.NONE : arguments.get(0);
             }
             case "torch._tensor._rebuild_from_type_v2" -> {
                 if (outer && arguments.size() >= 3) {
@@ -565,7 +441,7 @@ final class TensorUnpickler {
         String dtype = null;
         if (arguments.size() >= 4 && arguments.get(0) instanceof Storage storage) {
             dtype = !function.endsWith("3")
-                    ? storage.dtype
+                    ? storage.dtype()
                     : arguments.size() >= 7 && arguments.get(6) instanceof Global type
                             ? DTYPES.getOrDefault(type.name(), type.name())
                             : null;
@@ -601,37 +477,12 @@ final class TensorUnpickler {
                 && parts.get(4) instanceof Long elements
                 && elements >= 0
                 && elements <= Long.MAX_VALUE / 16
-                && (parts.size() == 5 || parts.get(5) == NONE)) {
+                && (parts.size() == 5 || parts.get(5) == PickleValues.NONE)) {
             count(3);
             Storage storage = new Storage(key, STORAGES.get(type.name()), elements);
             storages.putIfAbsent(key, storage);
             return storage;
         }
-        return made(new Inert("a reference to " + brief(id)));
-    }
-
-    /** A value for messages. */
-    static String shown(Object value) {
-        if (value instanceof Table table) {
-            return table.origin();
-        }
-        if (value instanceof Items) {
-            return "a list";
-        }
-        if (value instanceof View) {
-            return "a tensor";
-        }
-        return value instanceof Inert inert ? inert.what : brief(value);
-    }
-
-    /** A value within the description of another: as long as it may be, the text stays short. */
-    private static String brief(Object value) {
-        if (value instanceof Global global) {
-            return Shown.quoted(global.name());
-        }
-        if (value instanceof String text) {
-            return Shown.quoted(text);
-        }
-        return value instanceof Long || value instanceof Boolean ? value.toString() : "a value";
+        return made(new Inert("a reference to " + PickleValues.brief(id)));
     }
 }

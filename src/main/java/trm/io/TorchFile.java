@@ -8,8 +8,8 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.Map;
 import trm.input.Shown;
-import trm.io.TensorUnpickler.Storage;
-import trm.io.TensorUnpickler.View;
+import trm.io.PickleValues.Storage;
+import trm.io.PickleValues.View;
 import trm.io.WeightNames.Chosen;
 
 /**

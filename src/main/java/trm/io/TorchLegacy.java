@@ -9,9 +9,9 @@ import java.nio.file.StandardOpenOption;
 import java.util.HashMap;
 import java.util.Map;
 import trm.input.Budget;
-import trm.io.TensorUnpickler.Items;
-import trm.io.TensorUnpickler.Storage;
-import trm.io.TensorUnpickler.Table;
+import trm.io.PickleValues.Items;
+import trm.io.PickleValues.Storage;
+import trm.io.PickleValues.Table;
 
 /**
  * A file as {@code torch.save} wrote it before version 1.6, and still does where it is told to:

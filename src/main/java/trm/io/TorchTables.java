@@ -13,9 +13,9 @@ import java.util.Map;
 import java.util.Set;
 import java.util.function.BiPredicate;
 import trm.input.Shown;
-import trm.io.TensorUnpickler.Items;
-import trm.io.TensorUnpickler.Table;
-import trm.io.TensorUnpickler.View;
+import trm.io.PickleValues.Items;
+import trm.io.PickleValues.Table;
+import trm.io.PickleValues.View;
 import trm.io.WeightNames.Chosen;
 import trm.io.WeightNames.Found;
 import trm.io.WeightNames.Place;
@@ -131,7 +131,7 @@ final class TorchTables {
      */
     static Chosen<View> all(String where, Object root) {
         if (!(root instanceof Table table)) {
-            throw new FormatException(where + "is " + TensorUnpickler.shown(root) + "; expected a table of tensors");
+            throw new FormatException(where + "is " + PickleValues.shown(root) + "; expected a table of tensors");
         }
         Map<String, View> views = new LinkedHashMap<>();
         table.entries().forEach((name, value) -> {
@@ -211,7 +211,7 @@ final class TorchTables {
         if (value instanceof View view) {
             return view;
         }
-        throw new FormatException(where + what + Shown.quoted(name) + " is " + TensorUnpickler.shown(value)
+        throw new FormatException(where + what + Shown.quoted(name) + " is " + PickleValues.shown(value)
                 + "; expected a tensor; nothing of the file was run");
     }
 
@@ -260,7 +260,7 @@ final class TorchTables {
     /** What a file without weights holds: the first few entries. */
     private static String content(Object root) {
         if (!(root instanceof Table table) || table.entries().isEmpty()) {
-            return TensorUnpickler.shown(root) + (root instanceof Table ? " without entries" : "");
+            return PickleValues.shown(root) + (root instanceof Table ? " without entries" : "");
         }
         List<String> parts = new ArrayList<>();
         for (Map.Entry<String, Object> entry : table.entries().entrySet()) {
@@ -268,7 +268,7 @@ final class TorchTables {
                 parts.add("...");
                 break;
             }
-            parts.add(Shown.quoted(entry.getKey()) + ": " + TensorUnpickler.shown(entry.getValue()));
+            parts.add(Shown.quoted(entry.getKey()) + ": " + PickleValues.shown(entry.getValue()));
         }
         return table.origin() + " with " + String.join(", ", parts);
     }

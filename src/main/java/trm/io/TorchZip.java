@@ -17,7 +17,7 @@ import java.util.zip.ZipFile;
 import trm.input.Budget;
 import trm.input.InputException;
 import trm.input.Shown;
-import trm.io.TensorUnpickler.Storage;
+import trm.io.PickleValues.Storage;
 
 /**
  * A file as {@code torch.save} writes it since version 1.6: a zip archive with these records in one folder, whose name does not
