@@ -155,7 +155,7 @@ class InterchangeTest {
     @Test
     void codeIsRefused() {
         Path code = Path.of("tests/golden/torch/code.pt");
-        String message = code + ": its pickle asks for 'posix.system'";
+        String message = code + ": entry 'code' is a call of 'posix.system'; expected a tensor";
         Trm.execute("eval", code, "--config", settings()).assertFails(1, message);
         Trm.execute("export", code, "--out", temp.resolve("x.safetensors")).assertFails(1, message);
         train(temp.resolve("run"), List.of("load_checkpoint='" + code + "'")).assertFails(1, message);

@@ -11,10 +11,12 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
+import trm.input.Shown;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.io.SafeTensorsWriter;
 import trm.io.TorchWriter;
+import trm.train.Checkpoint;
 
 /** Writes weights under the reference's plain names, from and to its file format or safetensors. */
 @Command(
@@ -22,7 +24,7 @@ import trm.io.TorchWriter;
         mixinStandardHelpOptions = true,
         description = {
             "Writes the weights of a run or checkpoint, averaged where it has an average, as plain safetensors;",
-            "to a name that ends in .pt, as the published training's checkpoint for torch.load."
+            "to a name that ends in .pt or .pth, as the published training's checkpoint for torch.load."
         },
         footer = {
             "",
@@ -52,8 +54,10 @@ final class ExportCommand implements Callable<Integer> {
     public Integer call() {
         SafeTensors file = LoadedModel.file(checkpoint);
         Optional<TrainConfig> settings = config.find(file);
-        List<Item> items = items(file, settings.map(TrainConfig::ema).orElse(false));
-        if (out.toString().endsWith(".pt")) {
+        Optional<Boolean> averaged = settings.map(TrainConfig::ema);
+        Checkpoint.used(file, averaged).ifPresent(Cli::message);
+        List<Item> items = items(file, averaged.orElse(false));
+        if (out.toString().endsWith(".pt") || out.toString().endsWith(".pth")) {
             writeTorch(file, items, settings);
         } else {
             SafeTensorsWriter writer = new SafeTensorsWriter();
@@ -73,8 +77,15 @@ final class ExportCommand implements Callable<Integer> {
         List<Item> items = new ArrayList<>();
         for (String name : file.names()) {
             if (name.startsWith(ROOT)) {
-                String average = "ema." + name.substring(ROOT.length());
-                items.add(new Item(name, file.entry(averaged && file.contains(average) ? average : name)));
+                SafeTensors.Entry source = file.entry(Checkpoint.average(file, name, averaged));
+                if (file.mayBeWeights(source.name())) {
+                    items.add(new Item(name, source));
+                } else if (name.endsWith("weight") || name.endsWith("weights") || name.endsWith("bias")) {
+                    throw new FormatException(file.file() + ": tensor " + Shown.quoted(name) + " is " + source.dtype()
+                            + "; expected F32, BF16, F16 or F64");
+                } else {
+                    Cli.message("left out: tensor " + Shown.quoted(name) + " is " + source.dtype() + ", no weights");
+                }
             }
         }
         if (items.isEmpty()) {

@@ -1,6 +1,7 @@
 package trm.cli;
 
 import java.nio.file.Path;
+import java.util.Optional;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
@@ -16,7 +17,7 @@ import trm.train.Checkpoint;
  * memory, and that of whatever else is put into its arena.
  */
 record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters parameters) implements AutoCloseable {
-    /** Opens a checkpoint file, also PyTorch's, or a run folder's newest valid one; damaged ones are reported. */
+    /** Opens a checkpoint file, also one of others, or a run folder's newest valid one; damaged ones are reported. */
     static SafeTensors file(Path runOrFile) {
         return Checkpoint.open(runOrFile, Cli::message);
     }
@@ -33,6 +34,7 @@ record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters pa
         try {
             ModelSizes sizes = new ModelSizes(config.arch(), shape, lanes);
             Parameters parameters = new Parameters(backend, arena, sizes, false);
+            Checkpoint.used(file, Optional.of(config.ema())).ifPresent(Cli::message);
             Checkpoint.readWeights(file, backend, parameters, config.ema());
             return new LoadedModel(backend, arena, sizes, parameters);
         } catch (RuntimeException e) {

@@ -145,22 +145,30 @@ final class SolveCommand implements Callable<Integer> {
     /** Shape of the data that a checkpoint was trained on, from the sizes of its tensors. */
     static DataShape shapeOf(SafeTensors file, TrainConfig config, int cells) {
         String root = trm.model.Parameters.ROOT;
-        int vocabulary =
-                (int) file.entry(root + "embed_tokens.embedding_weight").shape()[0];
+        int vocabulary = (int) extent(file, root + "embed_tokens.embedding_weight", 0);
         String table = root + "puzzle_emb.weights";
-        int identifiers = file.contains(table) ? (int) file.entry(table).shape()[0] : 1;
+        int identifiers = file.contains(table) ? (int) extent(file, table, 0) : 1;
         String mixer = root + "L_level.layers.0.mlp_t.gate_up_proj.weight";
         String places = root + "embed_pos.embedding_weight";
         int prefix = config.arch().prefixLen();
         long tokens = file.contains("lanes.inputs")
-                ? file.entry("lanes.inputs").shape()[1]
+                ? extent(file, "lanes.inputs", 1)
                 : file.contains(mixer)
-                        ? file.entry(mixer).shape()[1] - prefix
-                        : file.contains(places) ? file.entry(places).shape()[0] - prefix : cells;
+                        ? extent(file, mixer, 1) - prefix
+                        : file.contains(places) ? extent(file, places, 0) - prefix : cells;
         if (tokens < 1) {
             throw new FormatException(file.file() + ": its tensors hold fewer positions than the prefix of " + prefix);
         }
         return new DataShape((int) tokens, vocabulary, identifiers);
+    }
+
+    private static long extent(SafeTensors file, String name, int axis) {
+        long[] shape = file.entry(name).shape();
+        if (shape.length != 2) {
+            throw new FormatException(
+                    file.file() + ": tensor " + name + " has shape " + Arrays.toString(shape) + ", expected 2 axes");
+        }
+        return shape[axis];
     }
 
     /** A data set of one puzzle whose labels are all left out; identifier 0, "none". */

@@ -1,16 +1,22 @@
 package trm.io;
 
-/** The element types of safetensors files. */
+import java.util.Set;
+
+/** The element types of safetensors files, and those that only PyTorch's have. */
 final class ElementType {
+    /** What weights may be: the types that {@link SafeTensors#floats} reads. */
+    static final Set<String> WEIGHTS = Set.of("F64", "F32", "BF16", "F16");
+
     private ElementType() {}
 
-    /** Bytes per element, 0 for an unknown dtype. */
+    /** Bytes per element, 0 for an unknown dtype and for those of less than a byte. */
     static int bytes(String dtype) {
         return switch (dtype) {
-            case "F64", "I64" -> 8;
-            case "F32", "I32" -> 4;
-            case "BF16", "F16" -> 2;
-            case "U8", "BOOL" -> 1;
+            case "C128" -> 16;
+            case "F64", "I64", "U64", "C64" -> 8;
+            case "F32", "I32", "U32", "QINT32" -> 4;
+            case "BF16", "F16", "I16", "U16" -> 2;
+            case "U8", "I8", "BOOL", "F8_E4M3", "F8_E5M2", "F8_E8M0", "QINT8", "QUINT8" -> 1;
             default -> 0;
         };
     }

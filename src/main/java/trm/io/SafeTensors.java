@@ -13,6 +13,8 @@ import java.util.Collections;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
+import trm.input.Shown;
 
 /**
  * A memory-mapped, read-only safetensors file; {@link SafeTensorsWriter} writes them.
@@ -26,7 +28,7 @@ import java.util.Map;
  * the data), and {@code __metadata__} to a table of strings. Reading is strict: every byte of the data belongs to
  * exactly one tensor, and each tensor has as many bytes as its shape and dtype say.
  *
- * <p>Also what {@link TorchFile} has read from a file of its own format, which knows no offsets and no metadata.
+ * <p>Also what {@link WeightsFile} has read from files of others: of other formats, in several parts, under other names.
  *
  * <p>Instances are immutable and may be shared between threads. The mapping is released by the garbage collector.
  */
@@ -40,14 +42,18 @@ public final class SafeTensors {
     /**
      * One tensor of a file.
      *
-     * @param dtype F64, F32, BF16, F16, I64, I32, U8 or BOOL
+     * @param dtype F64, F32, BF16, F16, I64, I32, U8 or BOOL; any other is known by name only
      * @param offset bytes from the start of the file
      * @param bytes length in bytes
      */
     public record Entry(String name, String dtype, long[] shape, long offset, long bytes) {
         /** Number of elements. */
         public long elements() {
-            return bytes / ElementType.bytes(dtype);
+            long count = 1;
+            for (long extent : shape) {
+                count *= extent; // was checked to fit
+            }
+            return count;
         }
     }
 
@@ -56,18 +62,21 @@ public final class SafeTensors {
     private final Map<String, String> metadata;
     private final Map<String, ByteBuffer> views;
     private final Map<String, List<ByteBuffer>> parts; // of tensors beyond a single view
+    private final WeightTables tables;
 
     private SafeTensors(
             Path file,
             Map<String, Entry> entries,
             Map<String, String> metadata,
             Map<String, ByteBuffer> views,
-            Map<String, List<ByteBuffer>> parts) {
+            Map<String, List<ByteBuffer>> parts,
+            WeightTables tables) {
         this.file = file;
         this.entries = entries;
         this.metadata = metadata;
         this.views = views;
         this.parts = parts;
+        this.tables = tables;
     }
 
     /**
@@ -81,7 +90,7 @@ public final class SafeTensors {
             Map<String, ByteBuffer> views = map(channel, channel.size(), header.entries());
             Map<String, List<ByteBuffer>> parts = mapParts(channel, header.entries());
             return new SafeTensors(
-                    file, header.entries(), Collections.unmodifiableMap(header.metadata()), views, parts);
+                    file, header.entries(), Collections.unmodifiableMap(header.metadata()), views, parts, null);
         } catch (NoSuchFileException e) {
             throw new FormatException(file + ": no such file", e);
         } catch (IOException e) {
@@ -89,9 +98,14 @@ public final class SafeTensors {
         }
     }
 
-    /** Tensors read from a file of another format; each view is as large as its entry says. */
-    static SafeTensors of(Path file, Map<String, Entry> entries, Map<String, ByteBuffer> views) {
-        return new SafeTensors(file, entries, Map.of(), views, Map.of());
+    /** Tensors of a file, each view as large as its entry says; without one a tensor cannot be read. */
+    static SafeTensors of(
+            Path file,
+            Map<String, Entry> entries,
+            Map<String, String> metadata,
+            Map<String, ByteBuffer> views,
+            WeightTables tables) {
+        return new SafeTensors(file, entries, Collections.unmodifiableMap(metadata), views, Map.of(), tables);
     }
 
     private static Map<String, ByteBuffer> map(FileChannel channel, long size, Map<String, Entry> entries)
@@ -129,6 +143,11 @@ public final class SafeTensors {
         return file;
     }
 
+    /** Which sets of weights a file of others has; nothing for one of this program. */
+    public Optional<WeightTables> tables() {
+        return Optional.ofNullable(tables);
+    }
+
     /** Tensor names in the order of the header. */
     public List<String> names() {
         return List.copyOf(entries.keySet());
@@ -146,10 +165,12 @@ public final class SafeTensors {
     public Entry entry(String name) {
         Entry entry = entries.get(name);
         if (entry == null) {
-            throw new FormatException(file + ": has no tensor '" + name + "'; it has " + entries.size() + " tensors"
+            throw new FormatException(file + ": has no tensor " + Shown.quoted(name) + "; it has " + entries.size()
+                    + " tensors"
                     + (entries.isEmpty()
                             ? ""
-                            : ", the first is '" + entries.keySet().iterator().next() + "'"));
+                            : ", the first is "
+                                    + Shown.quoted(entries.keySet().iterator().next())));
         }
         return entry;
     }
@@ -168,7 +189,7 @@ public final class SafeTensors {
         Entry entry = entry(name);
         ByteBuffer view = views.get(name);
         if (view == null) {
-            throw new FormatException(file + ": tensor '" + name + "' has " + entry.bytes()
+            throw new FormatException(file + ": tensor " + Shown.quoted(name) + " has " + entry.bytes()
                     + " bytes; a single view holds at most " + MAX_SEGMENT_BYTES);
         }
         return view.duplicate().order(ByteOrder.LITTLE_ENDIAN);
@@ -193,6 +214,9 @@ public final class SafeTensors {
     /** The elements of an F32, BF16, F16 or F64 tensor, the last rounded to float. */
     public float[] floats(String name) {
         Entry entry = entry(name);
+        if (!ElementType.WEIGHTS.contains(entry.dtype())) {
+            throw wrongDtype(entry, "F32, BF16, F16 or F64");
+        }
         ByteBuffer data = bytes(name);
         float[] values = new float[arrayLength(entry)];
         switch (entry.dtype()) {
@@ -207,12 +231,11 @@ public final class SafeTensors {
                     values[i] = ElementType.fromHalf(data.getShort());
                 }
             }
-            case "F64" -> {
+            default -> {
                 for (int i = 0; i < values.length; i++) {
                     values[i] = (float) data.getDouble();
                 }
             }
-            default -> throw wrongDtype(entry, "F32, BF16, F16 or F64");
         }
         return values;
     }
@@ -241,7 +264,7 @@ public final class SafeTensors {
         for (int i = 0; i < wide.length; i++) {
             values[i] = (int) wide[i];
             if (values[i] != wide[i]) {
-                throw new FormatException(file + ": tensor '" + name + "': element " + i + " is " + wide[i]
+                throw new FormatException(file + ": tensor " + Shown.quoted(name) + ": element " + i + " is " + wide[i]
                         + "; expected a value of 32 bits");
             }
         }
@@ -251,6 +274,9 @@ public final class SafeTensors {
     /** The elements of an I64, I32, U8 or BOOL tensor. */
     public long[] longs(String name) {
         Entry entry = entry(name);
+        if (!List.of("I64", "I32", "U8", "BOOL").contains(entry.dtype())) {
+            throw wrongDtype(entry, "I32, I64, U8 or BOOL");
+        }
         ByteBuffer data = bytes(name);
         long[] values = new long[arrayLength(entry)];
         for (int i = 0; i < values.length; i++) {
@@ -258,19 +284,25 @@ public final class SafeTensors {
                 case "I64" -> data.getLong();
                 case "I32" -> data.getInt();
                 case "U8" -> data.get() & 0xff;
-                case "BOOL" -> data.get() != 0 ? 1 : 0;
-                default -> throw wrongDtype(entry, "I32, I64, U8 or BOOL");
+                default -> data.get() != 0 ? 1 : 0;
             };
-        }
-        if (values.length == 0 && !List.of("I64", "I32", "U8", "BOOL").contains(entry.dtype())) {
-            throw wrongDtype(entry, "I32, I64, U8 or BOOL");
         }
         return values;
     }
 
+    /** Whether a tensor is of a type that weights have: a counter or a mask is not. */
+    public boolean mayBeWeights(String name) {
+        return ElementType.WEIGHTS.contains(entry(name).dtype());
+    }
+
+    /** A tensor's raw bytes, or null if no single view holds them. */
+    ByteBuffer view(String name) {
+        return views.get(name);
+    }
+
     private int arrayLength(Entry entry) {
         if (entry.elements() > Integer.MAX_VALUE - 8) {
-            throw new FormatException(file + ": tensor '" + entry.name() + "' has " + entry.elements()
+            throw new FormatException(file + ": tensor " + Shown.quoted(entry.name()) + " has " + entry.elements()
                     + " elements; expected at most " + (Integer.MAX_VALUE - 8));
         }
         return (int) entry.elements();
@@ -278,6 +310,6 @@ public final class SafeTensors {
 
     private FormatException wrongDtype(Entry entry, String expected) {
         return new FormatException(
-                file + ": tensor '" + entry.name() + "' is " + entry.dtype() + "; expected " + expected);
+                file + ": tensor " + Shown.quoted(entry.name()) + " is " + entry.dtype() + "; expected " + expected);
     }
 }

@@ -1,11 +1,6 @@
 package trm.io;
 
-import com.fasterxml.jackson.core.JsonParser;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.databind.DeserializationFeature;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
-import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.core.JsonToken;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -14,14 +9,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
-import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import trm.input.Shown;
 import trm.io.SafeTensors.Entry;
 
 /**
- * The header of a safetensors file, checked against every rule of the format.
+ * The header of a safetensors file, checked against every rule of the format. It is read as a stream: a header of any content
+ * makes no more than its tensors.
  *
  * @param entries the tensors in the order of the header
  * @param metadata the strings of {@code __metadata__} in file order
@@ -33,10 +29,11 @@ record SafeTensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
     /** Largest header accepted, bytes: the limit of the format's own library. */
     static final long MAX_BYTES = 100_000_000L;
 
-    private static final ObjectMapper JSON = JsonMapper.builder()
-            .enable(JsonParser.Feature.STRICT_DUPLICATE_DETECTION)
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
-            .build();
+    private static final int MAX_TENSORS = 200_000;
+    private static final int MAX_AXES = 64;
+
+    /** Strings of the metadata together, characters. */
+    private static final long MAX_METADATA = 16L << 20;
 
     /**
      * Reads and checks the header.
@@ -46,16 +43,27 @@ record SafeTensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
      */
     static SafeTensorsHeader read(Path file, FileChannel channel) throws IOException {
         long size = channel.size();
-        return parse(file, bytes(file, channel, size), size);
+        long n = length(file, channel, size);
+        ByteBuffer header = channel.map(FileChannel.MapMode.READ_ONLY, 8, n);
+        return new Reader(file, 8 + n, size).read(header);
     }
 
-    private static byte[] bytes(Path file, FileChannel channel, long size) throws IOException {
+    /** Whether a file begins as one of this format does: a length that it can have, then a brace. */
+    static boolean isPlausible(ByteBuffer start, long size) {
+        long n =
+                start.remaining() < 9 ? 0 : start.order(ByteOrder.LITTLE_ENDIAN).getLong(0);
+        return n > 0 && n <= size - 8 && n <= MAX_BYTES && start.get(8) == '{';
+    }
+
+    private static long length(Path file, FileChannel channel, long size) throws IOException {
         if (size < 8) {
             throw new FormatException(file + ": has " + size + " bytes, too short for a safetensors file; "
                     + "expected an 8-byte header length");
         }
         ByteBuffer length = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
-        readFully(file, channel, length, 0);
+        while (length.hasRemaining() && channel.read(length, length.position()) >= 0) {
+            continue;
+        }
         long n = length.getLong(0);
         if (n < 0 || n > MAX_BYTES) {
             throw new FormatException(file + ": header length is " + Long.toUnsignedString(n)
@@ -65,151 +73,174 @@ record SafeTensorsHeader(Map<String, Entry> entries, Map<String, String> metadat
             throw new FormatException(file + ": header length is " + n + " bytes, but only " + (size - 8)
                     + " follow: the file is cut short or not a safetensors file");
         }
-        ByteBuffer header = ByteBuffer.allocate((int) n);
-        readFully(file, channel, header, 8);
-        return header.array();
+        return n;
     }
 
-    private static void readFully(Path file, FileChannel channel, ByteBuffer into, long at) throws IOException {
-        long position = at;
-        while (into.hasRemaining()) {
-            int got = channel.read(into, position);
-            if (got < 0) {
-                throw new FormatException(file + ": ended at byte " + position + " while being read");
+    /** Reads one header. */
+    private static final class Reader {
+        private final Path file;
+        private final long dataStart;
+        private final long size;
+        private final Map<String, Entry> entries = new LinkedHashMap<>();
+        private final Map<String, String> metadata = new LinkedHashMap<>();
+        private long metadataLength;
+
+        private Reader(Path file, long dataStart, long size) {
+            this.file = file;
+            this.dataStart = dataStart;
+            this.size = size;
+        }
+
+        private SafeTensorsHeader read(ByteBuffer header) throws IOException {
+            if (header.remaining() == 0 || header.get(0) != '{') {
+                throw new FormatException(file + ": header does not begin with '{': not a safetensors file?");
             }
-            position += got;
+            try (JsonStream json = new JsonStream(file + ": header", header)) {
+                json.next();
+                for (String key = json.nextKey(); key != null; key = json.nextKey()) {
+                    json.next();
+                    if (key.equals(METADATA)) {
+                        readMetadata(json);
+                    } else {
+                        if (entries.size() == MAX_TENSORS) {
+                            throw new FormatException(file + ": has more than " + MAX_TENSORS + " tensors");
+                        }
+                        entries.put(key, readEntry(key, json));
+                    }
+                }
+                json.end();
+            }
+            checkCover();
+            return new SafeTensorsHeader(entries, metadata);
         }
-    }
 
-    private static SafeTensorsHeader parse(Path file, byte[] header, long size) throws IOException {
-        if (header.length == 0 || header[0] != '{') {
-            throw new FormatException(file + ": header does not begin with '{': not a safetensors file?");
-        }
-        JsonNode root;
-        try {
-            root = JSON.readTree(header);
-        } catch (JsonProcessingException e) {
-            throw new FormatException(file + ": header is not valid JSON: " + e.getOriginalMessage(), e);
-        }
-        long dataStart = 8L + header.length;
-        Map<String, Entry> entries = new LinkedHashMap<>();
-        Map<String, String> metadata = new LinkedHashMap<>();
-        for (Iterator<Map.Entry<String, JsonNode>> it = root.properties().iterator(); it.hasNext(); ) {
-            Map.Entry<String, JsonNode> field = it.next();
-            if (field.getKey().equals(METADATA)) {
-                readMetadata(file, field.getValue(), metadata);
-            } else {
-                entries.put(field.getKey(), readEntry(file, field.getKey(), field.getValue(), dataStart, size));
+        private void readMetadata(JsonStream json) {
+            if (json.token() != JsonToken.START_OBJECT) {
+                throw new FormatException(file + ": __metadata__ is " + json.shown() + "; expected a table of strings");
+            }
+            for (String key = json.nextKey(); key != null; key = json.nextKey()) {
+                if (json.next() != JsonToken.VALUE_STRING) {
+                    throw new FormatException(file + ": __metadata__ key " + Shown.quoted(key) + " is " + json.shown()
+                            + "; expected a string");
+                }
+                String value = json.text();
+                metadataLength += 50 + key.length() + value.length();
+                if (metadataLength > MAX_METADATA) {
+                    throw new FormatException(file + ": __metadata__ has more than " + MAX_METADATA + " characters");
+                }
+                metadata.put(key, value);
             }
         }
-        checkCover(file, entries, dataStart, size);
-        return new SafeTensorsHeader(entries, metadata);
-    }
 
-    private static void readMetadata(Path file, JsonNode node, Map<String, String> into) {
-        if (!node.isObject()) {
-            throw new FormatException(file + ": __metadata__ is " + brief(node) + "; expected a table of strings");
-        }
-        node.properties().forEach(field -> {
-            if (!field.getValue().isTextual()) {
-                throw new FormatException(file + ": __metadata__ key '" + field.getKey() + "' is "
-                        + brief(field.getValue()) + "; expected a string");
+        private Entry readEntry(String name, JsonStream json) {
+            String where = file + ": tensor " + Shown.quoted(name) + ": ";
+            if (json.token() != JsonToken.START_OBJECT) {
+                throw new FormatException(where + "is " + json.shown() + "; expected an object");
             }
-            into.put(field.getKey(), field.getValue().textValue());
-        });
-    }
-
-    private static Entry readEntry(Path file, String name, JsonNode node, long dataStart, long size) {
-        String where = file + ": tensor '" + name + "': ";
-        if (!node.isObject()) {
-            throw new FormatException(where + "is " + brief(node) + "; expected an object");
-        }
-        node.fieldNames().forEachRemaining(key -> {
-            if (!List.of("dtype", "shape", "data_offsets").contains(key)) {
-                throw new FormatException(where + "unknown key '" + key + "'; expected dtype, shape, data_offsets");
+            String dtype = null;
+            long[] shape = null;
+            long[] offsets = null;
+            for (String key = json.nextKey(); key != null; key = json.nextKey()) {
+                json.next();
+                switch (key) {
+                    case "dtype" -> dtype = dtype(where, json);
+                    case "shape" -> shape = integers(where, key, json, -1);
+                    case "data_offsets" -> offsets = integers(where, key, json, 2);
+                    default ->
+                        throw new FormatException(
+                                where + "unknown key " + Shown.quoted(key) + "; expected dtype, shape, data_offsets");
+                }
             }
-        });
-        JsonNode dtypeNode = node.path("dtype");
-        if (!dtypeNode.isTextual() || ElementType.bytes(dtypeNode.textValue()) == 0) {
-            throw new FormatException(where + "dtype is " + brief(dtypeNode)
-                    + "; expected one of F64, F32, BF16, F16, I64, I32, U8, BOOL");
-        }
-        String dtype = dtypeNode.textValue();
-        long[] shape = integers(where, "shape", node.path("shape"), -1);
-        long[] offsets = integers(where, "data_offsets", node.path("data_offsets"), 2);
-        long available = size - dataStart;
-        if (offsets[0] > offsets[1]) {
-            throw new FormatException(where + "data_offsets " + Arrays.toString(offsets) + " end before they begin");
-        }
-        if (offsets[1] > available) {
-            throw new FormatException(where + "data_offsets " + Arrays.toString(offsets)
-                    + " reach outside the file, which has " + available + " bytes of data");
-        }
-        long bytes = byteCount(where, dtype, shape);
-        if (offsets[1] - offsets[0] != bytes) {
-            throw new FormatException(where + "data_offsets " + Arrays.toString(offsets) + " hold "
-                    + (offsets[1] - offsets[0]) + " bytes; expected " + bytes + " for " + dtype + " "
-                    + Arrays.toString(shape));
-        }
-        return new Entry(name, dtype, shape, dataStart + offsets[0], bytes);
-    }
-
-    private static long[] integers(String where, String key, JsonNode node, int count) {
-        boolean good = node.isArray() && (count < 0 || node.size() == count);
-        for (int i = 0; good && i < node.size(); i++) {
-            JsonNode value = node.get(i);
-            good = value.isIntegralNumber() && value.canConvertToLong() && value.longValue() >= 0;
-        }
-        if (!good) {
-            throw new FormatException(where + key + " is " + brief(node) + "; expected a list of "
-                    + (count < 0 ? "" : count + " ") + "non-negative integers");
-        }
-        long[] values = new long[node.size()];
-        Arrays.setAll(values, i -> node.get(i).longValue());
-        return values;
-    }
-
-    private static long byteCount(String where, String dtype, long[] shape) {
-        long bytes = ElementType.bytes(dtype);
-        boolean empty = Arrays.stream(shape).anyMatch(extent -> extent == 0);
-        try {
-            for (long extent : shape) {
-                bytes = Math.multiplyExact(bytes, empty ? Math.min(extent, 1) : extent);
+            if (dtype == null || shape == null || offsets == null) {
+                throw new FormatException(
+                        where + (dtype == null ? "dtype" : shape == null ? "shape" : "data_offsets") + " is missing");
             }
-        } catch (ArithmeticException e) {
-            throw new FormatException(where + "shape " + Arrays.toString(shape) + " is too large", e);
-        }
-        return bytes;
-    }
-
-    /** The tensors must cover the data from first to last byte, each byte once. */
-    private static void checkCover(Path file, Map<String, Entry> entries, long dataStart, long size) {
-        List<Entry> sorted = new ArrayList<>(entries.values());
-        sorted.sort(Comparator.comparingLong(Entry::offset).thenComparingLong(Entry::bytes));
-        long end = dataStart;
-        String previous = null;
-        for (Entry entry : sorted) {
-            if (entry.offset() < end) {
-                throw new FormatException(file + ": tensor '" + entry.name() + "' overlaps tensor '" + previous
-                        + "': begins at byte " + (entry.offset() - dataStart) + " of the data; expected "
-                        + (end - dataStart));
+            long available = size - dataStart;
+            if (offsets[0] > offsets[1]) {
+                throw new FormatException(
+                        where + "data_offsets " + Arrays.toString(offsets) + " end before they begin");
             }
-            if (entry.offset() > end) {
-                throw new FormatException(file + ": tensor '" + entry.name() + "' begins at byte "
-                        + (entry.offset() - dataStart) + " of the data; expected " + (end - dataStart)
-                        + ": the bytes between belong to no tensor");
+            if (offsets[1] > available) {
+                throw new FormatException(where + "data_offsets " + Arrays.toString(offsets)
+                        + " reach outside the file, which has " + available + " bytes of data");
             }
-            end = entry.offset() + entry.bytes();
-            previous = entry.name();
+            long bytes = byteCount(where, dtype, shape);
+            if (ElementType.bytes(dtype) > 0 && offsets[1] - offsets[0] != bytes) {
+                throw new FormatException(where + "data_offsets " + Arrays.toString(offsets) + " hold "
+                        + (offsets[1] - offsets[0]) + " bytes; expected " + bytes + " for " + dtype + " "
+                        + Arrays.toString(shape));
+            }
+            return new Entry(name, dtype, shape, dataStart + offsets[0], offsets[1] - offsets[0]);
         }
-        if (end != size) {
-            throw new FormatException(
-                    file + ": has " + (size - dataStart) + " bytes of data; its tensors hold " + (end - dataStart));
-        }
-    }
 
-    private static String brief(JsonNode node) {
-        String text = node.isMissingNode() ? "missing" : node.toString();
-        return text.length() <= 80 ? text : text.substring(0, 77) + "...";
+        private static String dtype(String where, JsonStream json) {
+            String dtype = json.token() == JsonToken.VALUE_STRING ? json.text() : "";
+            if (dtype.isEmpty() || dtype.length() > 16) {
+                throw new FormatException(where + "dtype is " + json.shown() + "; expected a name such as F32 or BF16");
+            }
+            return dtype;
+        }
+
+        private static long[] integers(String where, String key, JsonStream json, int count) {
+            String expected = "; expected a list of " + (count < 0 ? "" : count + " ") + "non-negative integers";
+            if (json.token() != JsonToken.START_ARRAY) {
+                throw new FormatException(where + key + " is " + json.shown() + expected);
+            }
+            List<Long> values = new ArrayList<>();
+            while (json.next() != JsonToken.END_ARRAY) {
+                long value = json.natural();
+                if (value < 0) {
+                    throw new FormatException(where + key + " has the element " + json.shown() + expected);
+                }
+                if (values.size() == MAX_AXES) {
+                    throw new FormatException(where + key + " has more than " + MAX_AXES + " elements");
+                }
+                values.add(value);
+            }
+            if (count >= 0 && values.size() != count) {
+                throw new FormatException(where + key + " is " + values + expected);
+            }
+            return values.stream().mapToLong(Long::longValue).toArray();
+        }
+
+        private static long byteCount(String where, String dtype, long[] shape) {
+            long bytes = Math.max(1, ElementType.bytes(dtype));
+            boolean empty = Arrays.stream(shape).anyMatch(extent -> extent == 0);
+            try {
+                for (long extent : shape) {
+                    bytes = Math.multiplyExact(bytes, empty ? Math.min(extent, 1) : extent);
+                }
+            } catch (ArithmeticException e) {
+                throw new FormatException(where + "shape " + Arrays.toString(shape) + " is too large", e);
+            }
+            return bytes;
+        }
+
+        /** The tensors must cover the data from first to last byte, each byte once. */
+        private void checkCover() {
+            List<Entry> sorted = new ArrayList<>(entries.values());
+            sorted.sort(Comparator.comparingLong(Entry::offset).thenComparingLong(Entry::bytes));
+            long end = dataStart;
+            String previous = null;
+            for (Entry entry : sorted) {
+                String what = file + ": tensor " + Shown.quoted(entry.name());
+                if (entry.offset() < end) {
+                    throw new FormatException(what + " overlaps tensor " + Shown.quoted(previous)
+                            + ": begins at byte " + (entry.offset() - dataStart) + " of the data; expected "
+                            + (end - dataStart));
+                }
+                if (entry.offset() > end) {
+                    throw new FormatException(
+                            what + " begins at byte " + (entry.offset() - dataStart) + " of the data; expected "
+                                    + (end - dataStart) + ": the bytes between belong to no tensor");
+                }
+                end = entry.offset() + entry.bytes();
+                previous = entry.name();
+            }
+            if (end != size) {
+                throw new FormatException(
+                        file + ": has " + (size - dataStart) + " bytes of data; its tensors hold " + (end - dataStart));
+            }
+        }
     }
 }

@@ -1,178 +1,169 @@
 package trm.io;
 
-import java.io.ByteArrayInputStream;
 import java.io.IOException;
-import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
-import java.nio.file.Files;
-import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import java.util.zip.CRC32;
-import java.util.zip.ZipEntry;
-import java.util.zip.ZipException;
-import java.util.zip.ZipFile;
-import trm.io.TensorUnpickler.Storage;
-import trm.io.TensorUnpickler.View;
+import trm.input.Shown;
+import trm.io.PickleValues.Storage;
+import trm.io.PickleValues.View;
+import trm.io.WeightNames.Chosen;
 
 /**
- * A table of tensors as PyTorch's {@code torch.save(model.state_dict(), file)} writes it, since version 1.6: a zip archive
- * with these records in one folder, whose name does not matter.
+ * The weights in a file of PyTorch's {@code torch.save}: a pickle, which says where each tensor lies in which storage
+ * ({@link TensorUnpickler}), and the storages. {@link TorchZip} reads the format since version 1.6, {@link TorchLegacy} the one
+ * before. {@link TorchTables} finds the weights among what else was saved, {@link WeightNames} names them.
  *
- * <pre>
- *   data.pkl      a pickle: name -> storage, offset, sizes, strides     (read by {@link TensorUnpickler})
- *   data/KEY      the elements of one storage, little endian
- *   byteorder     "little"; since version 2, as are some more that tell nothing here
- * </pre>
- *
- * The device on which a tensor was saved is passed over. {@code torch.compile} puts {@value #COMPILED} in front of every
- * name; it is taken off.
+ * <p>Only the storages of these weights are read; of which type the others are does not matter, nor whether they are there. The
+ * device on which a tensor was saved is passed over.
  */
 public final class TorchFile {
-    /** What a compiled model's tensor names begin with. */
-    static final String COMPILED = "_orig_mod.";
-
-    private static final long MAX_PICKLE_BYTES = 64L << 20;
-
     /** Strides of 0 let a small file ask for any amount of memory; this much is granted beyond the storage's size. */
     private static final long MAX_REPEATED_BYTES = 1L << 20;
 
-    private static final byte[] ZIP = {'P', 'K', 3, 4};
+    /** What a file of PyTorch has beside its pickle. */
+    interface Storages {
+        /** Whether the file has a storage of this key, of as many bytes as it should. A FormatException says why not. */
+        void check(String what, Storage storage);
 
-    private final Path file;
-    private final ZipFile zip;
-    private final Map<String, ByteBuffer> storages = new HashMap<>();
-    private String folder;
+        /** A storage's content, little endian. */
+        ByteBuffer read(String what, Storage storage) throws IOException;
 
-    private TorchFile(Path file, ZipFile zip) {
-        this.file = file;
-        this.zip = zip;
+        /** More bytes are about to be held in memory, beyond the storages. */
+        void held(long bytes);
     }
 
-    /** Whether a file is to be read by this class: it begins as a zip archive does, or is named {@code .pt}. */
-    public static boolean is(Path file) {
-        if (file.toString().endsWith(".pt")) {
-            return true;
-        }
-        try (InputStream in = Files.newInputStream(file)) {
-            return Arrays.equals(ZIP, in.readNBytes(ZIP.length));
-        } catch (IOException e) {
-            return false; // whoever reads it will say why not
-        }
+    private final Path file;
+    private final Storages storages;
+
+    private TorchFile(Path file, Storages storages) {
+        this.file = file;
+        this.storages = storages;
     }
 
     /**
-     * Reads all tensors, each in row-major order whatever its strides were.
+     * Reads the weights, each tensor in row-major order whatever its strides were.
      *
-     * @throws FormatException if the file cannot be read, is damaged, or has more than a table of tensors in it
+     * @throws trm.input.InputException if the file cannot be read, is damaged, or has no table of weights in it
      */
     public static SafeTensors read(Path file) {
-        try (InputStream in = Files.newInputStream(file)) {
-            byte[] start = in.readNBytes(ZIP.length);
-            if (!Arrays.equals(ZIP, start)) {
-                throw new FormatException(file + ": not a zip archive, as torch.save has written since PyTorch 1.6"
-                        + (start.length > 0 && (start[0] & 0xFF) == 0x80
-                                ? "; it looks like the format before that: load it and save it again"
-                                : ""));
+        return read(file, false);
+    }
+
+    /** @param part whether the file is one of several: all its tensors, under their own names */
+    static SafeTensors read(Path file, boolean part) {
+        return switch (FileKind.of(file)) {
+            case TORCH_ZIP -> TorchZip.read(file, part);
+            case TORCH_LEGACY -> TorchLegacy.read(file, part);
+            default -> throw new FormatException(file + ": is not a file of torch.save");
+        };
+    }
+
+    /** The weights in what a pickle describes. */
+    static SafeTensors tensors(Path file, Object root, Storages storages, boolean part) throws IOException {
+        TorchFile torch = new TorchFile(file, storages);
+        Chosen<View> chosen =
+                part ? TorchTables.all(file + ": ", root) : TorchTables.choose(file + ": ", root, torch::same);
+        Map<String, SafeTensors.Entry> entries = new LinkedHashMap<>();
+        Map<String, ByteBuffer> views = new LinkedHashMap<>();
+        for (Map.Entry<String, View> tensor : chosen.tensors().entrySet()) {
+            String name = tensor.getKey();
+            View view = tensor.getValue();
+            long count = torch.elementCount(name, view);
+            long bytes = count * ElementType.bytes(view.dtype());
+            entries.put(name, new SafeTensors.Entry(name, view.dtype(), view.sizes(), 0, bytes));
+            if (ElementType.bytes(view.dtype()) > 0 && bytes <= Integer.MAX_VALUE) {
+                views.put(name, torch.elements(name, view, count));
             }
-        } catch (NoSuchFileException e) {
-            throw new FormatException(file + ": no such file", e);
-        } catch (IOException e) {
-            throw new FormatException(file + ": cannot be read: " + FormatException.reason(e), e);
         }
-        try (ZipFile zip = new ZipFile(file.toFile())) {
-            return new TorchFile(file, zip).read();
-        } catch (ZipException e) {
-            throw new FormatException(file + ": damaged or truncated zip archive: " + e.getMessage(), e);
+        return SafeTensors.of(file, entries, Map.of(), views, chosen.tables());
+    }
+
+    private boolean same(View a, View b) {
+        if (a == b) {
+            return true;
+        }
+        if (!a.dtype().equals(b.dtype()) || !Arrays.equals(a.sizes(), b.sizes())) {
+            return false;
+        }
+        if (a.storage().equals(b.storage()) && a.offset() == b.offset() && Arrays.equals(a.strides(), b.strides())) {
+            return true;
+        }
+        try {
+            long count = elementCount("", a);
+            return ElementType.bytes(a.dtype()) > 0
+                    && count * ElementType.bytes(a.dtype()) <= Integer.MAX_VALUE
+                    && elements("", a, count).equals(elements("", b, elementCount("", b)));
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be read: " + FormatException.reason(e), e);
         }
     }
 
-    private SafeTensors read() throws IOException {
-        String pickle = zip.stream()
-                .map(ZipEntry::getName)
-                .filter(name -> name.endsWith("/data.pkl") && name.indexOf('/') == name.lastIndexOf('/'))
-                .findFirst()
-                .orElseThrow(
-                        () -> new FormatException(file + ": has no record data.pkl; expected a file of torch.save"));
-        folder = pickle.substring(0, pickle.length() - "data.pkl".length());
-        ZipEntry order = zip.getEntry(folder + "byteorder");
-        if (order != null) {
-            String found = new String(record(order, 16).array(), java.nio.charset.StandardCharsets.US_ASCII);
-            if (!found.equals("little")) {
-                throw new FormatException(file + ": byteorder is '" + found + "'; expected 'little'");
+    private String what(String name, View view) {
+        return file + ": tensor " + Shown.quoted(name) + ": sizes " + Arrays.toString(view.sizes()) + ", strides "
+                + Arrays.toString(view.strides()) + ", offset " + view.offset();
+    }
+
+    /** Number of elements; the view is checked to lie within its storage. */
+    private long elementCount(String name, View view) {
+        long count = 1;
+        long last = view.offset(); // the element that lies furthest behind
+        boolean sane = view.sizes().length == view.strides().length && view.offset() >= 0;
+        boolean empty = Arrays.stream(view.sizes()).anyMatch(size -> size == 0);
+        try {
+            for (int i = 0; sane && i < view.sizes().length; i++) {
+                sane = view.sizes()[i] >= 0 && view.strides()[i] >= 0;
+                count = empty ? 0 : Math.multiplyExact(count, view.sizes()[i]);
+                last = Math.addExact(last, Math.multiplyExact(Math.max(0, view.sizes()[i] - 1), view.strides()[i]));
             }
+            Math.multiplyExact(count, 16); // bytes of the widest element
+        } catch (ArithmeticException e) {
+            throw new FormatException(what(name, view) + ": too large to address", e);
         }
-        byte[] program = record(zip.getEntry(pickle), MAX_PICKLE_BYTES).array();
-        Map<String, View> tensors = new TensorUnpickler(file + ": ").read(new ByteArrayInputStream(program));
-        Map<String, SafeTensors.Entry> entries = new LinkedHashMap<>();
-        Map<String, ByteBuffer> views = new LinkedHashMap<>();
-        for (Map.Entry<String, View> tensor : tensors.entrySet()) {
-            String name = tensor.getKey().startsWith(COMPILED)
-                    ? tensor.getKey().substring(COMPILED.length())
-                    : tensor.getKey();
-            View view = tensor.getValue();
-            ByteBuffer data = elements(name, view);
-            String dtype = view.storage().dtype();
-            if (entries.put(name, new SafeTensors.Entry(name, dtype, view.sizes(), 0, data.remaining())) != null) {
-                throw new FormatException(
-                        file + ": tensor '" + name + "' is there twice, with and without '" + COMPILED + "'");
-            }
-            views.put(name, data);
+        if (!sane) {
+            throw new FormatException(what(name, view) + ": not those of a tensor");
         }
-        return SafeTensors.of(file, entries, views);
+        int width = ElementType.bytes(view.dtype());
+        long elements = width == 0 ? Long.MAX_VALUE : view.storage().bytes() / width;
+        if (count > 0 && last >= elements) {
+            throw new FormatException(what(name, view) + ": reach element " + last + " of a storage of " + elements);
+        }
+        if (count > elements && count * width > MAX_REPEATED_BYTES) {
+            throw new FormatException(what(name, view) + ": " + count + " elements of a storage of " + elements);
+        }
+        return count;
     }
 
     /** A tensor's elements in row-major order: a part of its storage where that is how they lie there, else a copy. */
-    private ByteBuffer elements(String name, View view) throws IOException {
-        String what = file + ": tensor '" + name + "': sizes " + Arrays.toString(view.sizes()) + ", strides "
-                + Arrays.toString(view.strides()) + ", offset " + view.offset();
-        long count = 1;
-        long last = view.offset(); // the element that lies furthest behind
-        long dense = 1;
-        boolean contiguous = true;
-        try {
-            boolean sane = view.sizes().length == view.strides().length && view.offset() >= 0;
-            for (int i = view.sizes().length - 1; sane && i >= 0; i--) {
-                sane = view.sizes()[i] >= 0 && view.strides()[i] >= 0;
-                contiguous &= view.sizes()[i] == 1 || view.strides()[i] == dense;
-                dense = Math.multiplyExact(dense, Math.max(1, view.sizes()[i]));
-                count = Math.multiplyExact(count, view.sizes()[i]);
-                last = Math.addExact(last, Math.multiplyExact(Math.max(0, view.sizes()[i] - 1), view.strides()[i]));
-            }
-            if (!sane) {
-                throw new FormatException(what + ": not those of a tensor");
-            }
-        } catch (ArithmeticException e) {
-            throw new FormatException(what + ": too large to address", e);
-        }
-        int width = ElementType.bytes(view.storage().dtype());
-        if (count > Integer.MAX_VALUE / width) {
-            throw new FormatException(what + ": more than " + Integer.MAX_VALUE + " bytes");
-        }
-        ByteBuffer storage = storage(name, view.storage());
+    private ByteBuffer elements(String name, View view, long count) throws IOException {
+        String what = file + ": tensor " + Shown.quoted(name) + ": ";
         if (count == 0) {
+            storages.check(what, view.storage());
             return ByteBuffer.allocate(0);
         }
-        if (last >= view.storage().elements()) {
-            throw new FormatException(what + ": reach element " + last + " of a storage of "
-                    + view.storage().elements());
+        ByteBuffer storage = storages.read(what, view.storage());
+        int width = ElementType.bytes(view.dtype());
+        if (isContiguous(view)) {
+            return storage.slice(Math.toIntExact(view.offset() * width), (int) count * width);
         }
-        if (count > view.storage().elements() && count * width > MAX_REPEATED_BYTES) {
-            throw new FormatException(what + ": " + count + " elements of a storage of "
-                    + view.storage().elements());
-        }
-        if (contiguous) {
-            return storage.slice((int) view.offset() * width, (int) count * width);
-        }
-        ByteBuffer copy = ByteBuffer.allocateDirect((int) count * width).order(ByteOrder.LITTLE_ENDIAN);
+        storages.held(count * width);
+        ByteBuffer copy = ByteBuffer.allocate((int) count * width).order(ByteOrder.LITTLE_ENDIAN);
         gather(storage, view, width, 0, view.offset(), copy);
         return copy.flip().asReadOnlyBuffer();
+    }
+
+    private static boolean isContiguous(View view) {
+        long dense = 1;
+        for (int i = view.sizes().length - 1; i >= 0; i--) {
+            if (view.sizes()[i] != 1 && view.strides()[i] != dense) {
+                return false;
+            }
+            dense *= view.sizes()[i];
+        }
+        return true;
     }
 
     private static void gather(ByteBuffer from, View view, int width, int axis, long at, ByteBuffer to) {
@@ -183,50 +174,5 @@ public final class TorchFile {
         for (long i = 0; i < view.sizes()[axis]; i++) {
             gather(from, view, width, axis + 1, at + i * view.strides()[axis], to);
         }
-    }
-
-    private ByteBuffer storage(String name, Storage storage) throws IOException {
-        String record = folder + "data/" + storage.key();
-        ZipEntry entry = zip.getEntry(record);
-        if (entry == null) {
-            throw new FormatException(file + ": tensor '" + name + "': its record " + record + " is missing");
-        }
-        long most = Integer.MAX_VALUE / ElementType.bytes(storage.dtype());
-        if (storage.elements() < 0 || storage.elements() > most) {
-            throw new FormatException(file + ": tensor '" + name + "': a storage of " + storage.elements()
-                    + " elements; expected at most " + most);
-        }
-        long bytes = storage.elements() * ElementType.bytes(storage.dtype());
-        if (entry.getSize() != bytes) {
-            throw new FormatException(file + ": tensor '" + name + "': its record " + record + " has " + entry.getSize()
-                    + " bytes; expected " + bytes + " for " + storage.elements() + " elements of " + storage.dtype());
-        }
-        ByteBuffer data = storages.get(storage.key());
-        if (data == null) {
-            data = record(entry, bytes).asReadOnlyBuffer();
-            storages.put(storage.key(), data);
-        }
-        return data;
-    }
-
-    /** A record's content, compared with its checksum. */
-    private ByteBuffer record(ZipEntry entry, long most) throws IOException {
-        long size = entry.getSize();
-        if (size > most) {
-            throw new FormatException(
-                    file + ": record " + entry.getName() + " has " + size + " bytes; expected at most " + most);
-        }
-        byte[] content = new byte[(int) size];
-        try (InputStream in = zip.getInputStream(entry)) {
-            int got = in.readNBytes(content, 0, content.length);
-            CRC32 sum = new CRC32();
-            sum.update(content, 0, got);
-            if (got < size || in.read() >= 0 || sum.getValue() != entry.getCrc()) {
-                throw new FormatException(file + ": record " + entry.getName() + " is damaged: " + got + " of " + size
-                        + " bytes, checksum " + Long.toHexString(sum.getValue()) + ", expected "
-                        + Long.toHexString(entry.getCrc()));
-            }
-        }
-        return ByteBuffer.wrap(content).order(ByteOrder.LITTLE_ENDIAN);
     }
 }

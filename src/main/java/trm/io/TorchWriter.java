@@ -16,12 +16,10 @@ import java.util.Map;
 import java.util.zip.CRC32;
 import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
-import net.razorvine.pickle.Opcodes;
-import net.razorvine.pickle.PickleUtils;
 
 /**
  * Collects tensors and writes them as a file that {@code torch.load} reads, with {@code weights_only} too:
- * {@link TorchFile} draws it. Every name gets the prefix of a compiled model, which the published training loads its
+ * {@link TorchZip} draws it. Every name gets the prefix of a compiled model, which the published training loads its
  * checkpoints into. Buffers are not copied: they must stay as they are until the file is written. For one thread.
  */
 public final class TorchWriter {
@@ -34,6 +32,9 @@ public final class TorchWriter {
             "I32", "IntStorage",
             "U8", "ByteStorage",
             "BOOL", "BoolStorage");
+
+    /** What a compiled model's tensor names begin with. */
+    private static final String COMPILED = "_orig_mod.";
 
     private record Pending(String dtype, long[] shape, ByteBuffer data) {}
 
@@ -113,24 +114,24 @@ public final class TorchWriter {
     /** OrderedDict((name, _rebuild_tensor_v2(storage, 0, sizes, strides, False, OrderedDict())), ...), protocol 2. */
     private byte[] pickle() throws IOException {
         ByteArrayOutputStream out = new ByteArrayOutputStream();
-        out.write(Opcodes.PROTO);
+        out.write(0x80);
         out.write(2);
         orderedDict(out);
-        out.write(Opcodes.MARK);
+        out.write('(');
         int key = 0;
         for (Map.Entry<String, Pending> entry : tensors.entrySet()) {
             Pending tensor = entry.getValue();
-            string(out, TorchFile.COMPILED + entry.getKey());
+            string(out, COMPILED + entry.getKey());
             global(out, "torch._utils", "_rebuild_tensor_v2");
-            out.write(Opcodes.MARK);
-            out.write(Opcodes.MARK);
+            out.write('(');
+            out.write('(');
             string(out, "storage");
             global(out, "torch", STORAGES.get(tensor.dtype));
             string(out, Integer.toString(key++));
             string(out, "cpu");
             integer(out, tensor.data.remaining() / ElementType.bytes(tensor.dtype));
-            out.write(Opcodes.TUPLE);
-            out.write(Opcodes.BINPERSID);
+            out.write('t');
+            out.write('Q');
             integer(out, 0);
             tuple(out, tensor.shape);
             long[] strides = new long[tensor.shape.length];
@@ -140,44 +141,51 @@ public final class TorchWriter {
                 stride *= Math.max(1, tensor.shape[i]);
             }
             tuple(out, strides);
-            out.write(Opcodes.NEWFALSE);
+            out.write(0x89);
             orderedDict(out);
-            out.write(Opcodes.TUPLE);
-            out.write(Opcodes.REDUCE);
+            out.write('t');
+            out.write('R');
         }
-        out.write(Opcodes.SETITEMS);
-        out.write(Opcodes.STOP);
+        out.write('u');
+        out.write('.');
         return out.toByteArray();
     }
 
     private static void orderedDict(ByteArrayOutputStream out) throws IOException {
         global(out, "collections", "OrderedDict");
-        out.write(Opcodes.EMPTY_TUPLE);
-        out.write(Opcodes.REDUCE);
+        out.write(')');
+        out.write('R');
     }
 
     private static void global(ByteArrayOutputStream out, String module, String name) throws IOException {
-        out.write(Opcodes.GLOBAL);
+        out.write('c');
         out.write((module + "\n" + name + "\n").getBytes(StandardCharsets.UTF_8));
     }
 
     private static void string(ByteArrayOutputStream out, String text) throws IOException {
         byte[] bytes = text.getBytes(StandardCharsets.UTF_8);
-        out.write(Opcodes.BINUNICODE);
-        out.write(PickleUtils.integer_to_bytes(bytes.length));
+        out.write('X');
+        out.write(int32(bytes.length));
         out.write(bytes);
     }
 
     private static void integer(ByteArrayOutputStream out, long value) throws IOException {
-        out.write(Opcodes.BININT);
-        out.write(PickleUtils.integer_to_bytes(Math.toIntExact(value)));
+        out.write('J');
+        out.write(int32(Math.toIntExact(value)));
     }
 
     private static void tuple(ByteArrayOutputStream out, long[] values) throws IOException {
-        out.write(Opcodes.MARK);
+        out.write('(');
         for (long value : values) {
             integer(out, value);
         }
-        out.write(Opcodes.TUPLE);
+        out.write('t');
+    }
+
+    private static byte[] int32(int value) {
+        return ByteBuffer.allocate(4)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putInt(value)
+                .array();
     }
 }

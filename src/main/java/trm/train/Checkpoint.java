@@ -21,7 +21,7 @@ import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.io.SafeTensorsWriter;
-import trm.io.TorchFile;
+import trm.io.WeightsFile;
 import trm.model.Parameters;
 
 /**
@@ -105,10 +105,9 @@ public final class Checkpoint {
         out.add(name, t.dtype().name(), shape, t.bytes(), sink -> staging.download(t, sink::take));
     }
 
-    /** Opens a checkpoint of this program, an exported file or one of PyTorch's, or a run folder's newest valid one. */
+    /** Opens a checkpoint of this program, an exported file or one of others, or a run folder's newest valid one. */
     public static SafeTensors open(Path runOrFile, Consumer<String> warn) {
-        Path file = find(runOrFile, warn);
-        return TorchFile.is(file) ? TorchFile.read(file) : SafeTensors.open(file);
+        return WeightsFile.open(find(runOrFile, warn));
     }
 
     /**
@@ -126,15 +125,57 @@ public final class Checkpoint {
     }
 
     /**
-     * Weights to evaluate with, into the master weights: the moving average of a training checkpoint when
-     * {@code averaged}, else the plain ones (a file of others has only those).
+     * Weights to evaluate with, into the master weights: the moving average when {@code averaged} and the file has one, else
+     * the plain ones.
      *
      * @throws FormatException if a tensor of the model is missing, has another shape, or is one too many
      */
     public static void readWeights(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
         readDense(file, backend, parameters, averaged);
-        readFixed(file, backend, parameters);
+        readFixed(file, backend, parameters, averaged);
         parameters.refreshWorking();
+    }
+
+    /**
+     * Which of the weights in a file of others are used, as a message; nothing for a file of this program.
+     *
+     * @param averaged whether the settings ask for the moving average; empty where there are none
+     * @throws FormatException if they do, and the file has several
+     */
+    public static Optional<String> used(SafeTensors file, Optional<Boolean> averaged) {
+        return file.tables().filter(tables -> tables.raw() != null).map(tables -> {
+            String what = "weights of " + file.file() + ": ";
+            if (tables.average() == null) {
+                return what + (tables.averaged() ? "a moving average, " : "") + "the only ones it has, " + tables.raw();
+            }
+            if (!averaged.orElse(false)) {
+                return what + "the plain ones, " + tables.raw() + ", not the moving average " + tables.average()
+                        + (averaged.isEmpty()
+                                ? ": there are no settings that ask for it"
+                                : ", as the settings ask (ema: false)");
+            }
+            if (tables.averages() > 1) {
+                throw new FormatException(file.file() + ": has " + tables.averages() + " moving averages, the first "
+                        + tables.average() + "; ema: false takes the plain weights, or keep one average in the file");
+            }
+            return what + "the moving average " + tables.average() + ", not the plain ones " + tables.raw()
+                    + ", as the settings ask (ema: true)" + lacking(file);
+        });
+    }
+
+    /** An average that leaves out what is not trained takes that from the plain weights. */
+    private static String lacking(SafeTensors file) {
+        long plain = file.names().stream()
+                .filter(name -> name.startsWith(Parameters.ROOT)
+                        && average(file, name, true).equals(name))
+                .count();
+        return plain == 0 ? "" : "; " + plain + " tensors that it lacks are plain";
+    }
+
+    /** Name of a tensor's average where that is asked for and there, else its own. */
+    public static String average(SafeTensors file, String name, boolean averaged) {
+        String average = "ema." + name.substring(Parameters.ROOT.length());
+        return averaged && file.contains(average) ? average : name;
     }
 
     /**
@@ -142,26 +183,26 @@ public final class Checkpoint {
      * moving average starts from, too. Where the file has a puzzle table of another number of rows, each row of the new
      * table is the mean of that one's.
      *
+     * @param averaged whether to begin with the moving average of a file that has no settings of its own
      * @return whether the puzzle table was reset to the mean
      */
-    static boolean readInitial(SafeTensors file, Backend backend, Parameters parameters) {
-        readDense(file, backend, parameters, config(file).map(TrainConfig::ema).orElse(false));
+    static boolean readInitial(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
+        boolean average = config(file).map(TrainConfig::ema).orElse(averaged);
+        readDense(file, backend, parameters, average);
         Tensor table = parameters.puzzleTable();
+        String puzzles = average(file, PUZZLES, average);
         boolean reset = table != null
-                && file.contains(PUZZLES)
-                && file.entry(PUZZLES).shape().length == 2
-                && file.entry(PUZZLES).shape()[0] != table.shape().dims()[0];
+                && file.contains(puzzles)
+                && file.entry(puzzles).shape().length == 2
+                && file.entry(puzzles).shape()[0] != table.shape().dims()[0];
         if (reset) {
             int width = (int) table.shape().dims()[1];
-            check(
-                    file,
-                    PUZZLES,
-                    new long[] {file.entry(PUZZLES).shape()[0], width},
-                    table.dtype().name());
-            HostCopy.put(backend, table, repeated(meanRow(file.floats(PUZZLES), width), (int) table.count()));
-            readLatents(file, backend, parameters);
+            long rows = Math.max(1, file.entry(puzzles).shape()[0]);
+            check(file, puzzles, new long[] {rows, width}, table.dtype().name());
+            HostCopy.put(backend, table, repeated(meanRow(file.floats(puzzles), width), (int) table.count()));
+            readLatents(file, backend, parameters, average);
         } else {
-            readFixed(file, backend, parameters);
+            readFixed(file, backend, parameters, average);
         }
         backend.kernels().copy(parameters.master(), parameters.average());
         parameters.refreshWorking();
@@ -191,8 +232,8 @@ public final class Checkpoint {
 
     private static void readDense(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
         for (String name : parameters.names()) {
-            String prefix = averaged && file.contains("ema." + name) ? "ema." : Parameters.ROOT;
-            get(file, backend, prefix + name, parameters.shape(name), parameters.masterOf(name));
+            String source = average(file, Parameters.ROOT + name, averaged);
+            get(file, backend, source, parameters.shape(name), parameters.masterOf(name));
         }
         Set<String> known = new HashSet<>();
         parameters.names().forEach(name -> known.add(Parameters.ROOT + name));
@@ -203,7 +244,7 @@ public final class Checkpoint {
             known.add(PUZZLES);
         }
         for (String name : file.names()) {
-            if (name.startsWith(Parameters.ROOT) && !known.contains(name)) {
+            if (name.startsWith(Parameters.ROOT) && !known.contains(name) && file.mayBeWeights(name)) {
                 throw new FormatException(file.file() + ": tensor " + name + " "
                         + Arrays.toString(file.entry(name).shape())
                         + " is not part of the model; is this a checkpoint of another architecture?");
@@ -211,20 +252,17 @@ public final class Checkpoint {
         }
     }
 
-    private static void readFixed(SafeTensors file, Backend backend, Parameters parameters) {
+    private static void readFixed(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
         if (parameters.puzzleTable() != null) {
-            get(file, backend, PUZZLES, parameters.puzzleTable());
+            get(file, backend, average(file, PUZZLES, averaged), parameters.puzzleTable());
         }
-        readLatents(file, backend, parameters);
+        readLatents(file, backend, parameters, averaged);
     }
 
-    private static void readLatents(SafeTensors file, Backend backend, Parameters parameters) {
+    private static void readLatents(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
         for (int i = 0; i < parameters.latentInits().size(); i++) {
-            get(
-                    file,
-                    backend,
-                    parameters.latentInitName(i),
-                    parameters.latentInits().get(i));
+            String name = average(file, parameters.latentInitName(i), averaged);
+            get(file, backend, name, parameters.latentInits().get(i));
         }
     }
 
@@ -240,7 +278,7 @@ public final class Checkpoint {
         }
         SafeTensors.Entry e = file.entry(name);
         if (!Arrays.equals(e.shape(), shape)) {
-            boolean rows = name.equals(PUZZLES) && e.shape().length == 2 && e.shape()[1] == shape[1];
+            boolean rows = name.endsWith("puzzle_emb.weights") && e.shape().length == 2 && e.shape()[1] == shape[1];
             throw new FormatException(file.file() + ": tensor " + name + " has shape " + Arrays.toString(e.shape())
                     + ", expected " + Arrays.toString(shape)
                     + (rows ? ": it knows " + e.shape()[0] + " puzzle identifiers, the data have " + shape[0] : ""));
@@ -296,7 +334,8 @@ public final class Checkpoint {
         }
         Path folder = runOrFile.resolve("checkpoints");
         if (!java.nio.file.Files.isDirectory(folder)) {
-            throw new FormatException(runOrFile + ": neither a checkpoint file nor a run folder with checkpoints/");
+            throw new FormatException(runOrFile + ": neither a checkpoint file nor a run folder with checkpoints/"
+                    + WeightsFile.inFolder(runOrFile));
         }
         return new trm.io.CheckpointStore(folder, 1)
                 .latestValid(warn)

@@ -257,7 +257,8 @@ public final class Run {
             return;
         }
         SafeTensors file = Checkpoint.open(Path.of(config.loadCheckpoint()), this::warn);
-        boolean reset = Checkpoint.readInitial(file, backend, parameters);
+        Checkpoint.used(file, Optional.of(config.ema())).ifPresent(this::say);
+        boolean reset = Checkpoint.readInitial(file, backend, parameters, config.ema());
         say("initial weights from " + file.file()
                 + (reset
                         ? "; it has other puzzle identifiers: every puzzle vector begins as the mean of its own"
