@@ -43,9 +43,13 @@ final class DataInspectCommand implements Callable<Integer> {
         }
         if (found.splits().size() == 2) {
             System.out.printf(
+                    Locale.ROOT,
                     "test examples whose question is also trained on: %d%n"
                             + "test examples, copies apart, that are also trained on up to %s: %d of %d%n%n",
-                    found.leakedInputs(), found.kind().description(), found.leakedOriginals(), found.originals());
+                    found.leakedInputs(),
+                    found.kind().description(),
+                    found.leakedOriginals(),
+                    found.originals());
         }
         sample(found.splits().get(0).name(), found.kind());
         if (json) {

@@ -8,6 +8,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
 import picocli.CommandLine.Command;
@@ -19,6 +20,7 @@ import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.Equilibrium;
 import trm.config.TrainConfig;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -177,9 +179,9 @@ final class InfoCommand implements Callable<Integer> {
 
     /** Optimizer steps of the run: by its data, else by {@code --groups}, else at most max_steps; null if nothing tells. */
     private Long steps(TrainConfig config) {
-        Path folder = Path.of(config.dataPaths().get(0));
-        if (Files.isDirectory(folder.resolve("train"))) {
-            return Run.totalSteps(config, Dataset.open(folder, "train"));
+        Optional<Dataset> train = DataFolders.of(config.dataPaths()).openIfThere("train");
+        if (train.isPresent()) {
+            return Run.totalSteps(config, train.get());
         }
         if (groups > 0) {
             return Run.totalSteps(config, groups, 1);

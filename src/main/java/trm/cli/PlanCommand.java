@@ -1,6 +1,5 @@
 package trm.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -16,7 +15,7 @@ import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.MemorySize;
 import trm.config.TrainConfig;
-import trm.data.Dataset;
+import trm.data.DataFolders;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
 import trm.device.PlanningBackend;
@@ -111,19 +110,18 @@ final class PlanCommand implements Callable<Integer> {
 
     /** Of the data set where it is there, else of the configuration and the options. */
     private RunTensors.DataSizes data(TrainConfig config) {
-        Path folder = Path.of(config.dataPaths().get(0));
-        if (Files.isDirectory(folder.resolve("train"))) {
+        DataFolders folders = DataFolders.of(config.dataPaths());
+        if (folders.has("train")) {
             return RunTensors.DataSizes.of(
-                    Dataset.open(folder, "train"),
-                    Files.isDirectory(folder.resolve("test")) ? Dataset.open(folder, "test") : null);
+                    folders.open("train"), folders.openIfThere("test").orElse(null));
         }
         if (config.dataShape() == null) {
             throw new ConfigException(
                     "data_shape",
                     arguments.get(0) + ": no data_shape, expected {seq_len: , vocab_size: , num_puzzle_identifiers: },"
-                            + " as there is no data set in " + folder);
+                            + " as there is no data set in " + folders);
         }
-        Cli.message("no data set in " + folder + ": planned for " + examples + " training and " + testExamples
+        Cli.message("no data set in " + folders + ": planned for " + examples + " training and " + testExamples
                 + " test samples (--examples, --test-examples)");
         return new RunTensors.DataSizes(
                 config.dataShape(),

@@ -7,10 +7,14 @@ import java.util.Arrays;
  * groups; each visit picks one puzzle of the group and, without replacement, as many of its examples as fit the batch.
  * Groups and puzzles are drawn from Philox(seed + iteration), the examples from the global legacy generator, which
  * others may share. An incomplete last batch is drawn and dropped. Batches allocate nothing. Not thread-safe.
+ *
+ * <p>A data set of several parts ({@link Dataset}) is visited part by part within a pass, each with permutations of its own
+ * groups, a Philox generator of its own (the next iteration) and no last batch that is incomplete.
  */
 public final class TrainLoader {
     private final int[] puzzleIndices;
     private final int[] groupIndices;
+    private final int[] firstGroups; // of each part, and the number of groups
     private final long seed;
     private final LegacyRandom global;
     private final int globalBatch;
@@ -18,18 +22,18 @@ public final class TrainLoader {
     private final int[] rows; // of the batch last returned
     private final int[] examples; // a puzzle's, shuffled
 
-    private long iteration; // passes begun
+    private long iteration; // parts of passes begun
     private int batchesDone;
-    private int cursor; // groups of the pass visited
+    private int cursor; // groups of the part visited
     private int[] groupOrder = {};
     private PhiloxRandom random; // null before the first pass
 
     /**
      * Where a loader stands, between two batches. Together with the legacy generator's state it determines the rest.
      *
-     * @param iteration         passes begun; 0 before the first
+     * @param iteration         passes begun, or parts of them where there are several; 0 before the first
      * @param batchesDoneInPass full batches emitted in this pass
-     * @param cursor            groups of this pass visited
+     * @param cursor            groups of this part of the pass visited
      * @param philoxState       {@link PhiloxRandom#state()}; empty before the first pass
      */
     public record Position(long iteration, int batchesDoneInPass, int cursor, long[] philoxState) {}
@@ -51,6 +55,7 @@ public final class TrainLoader {
         }
         puzzleIndices = dataset.puzzleIndices();
         groupIndices = dataset.groupIndices();
+        firstGroups = dataset.firstGroups();
         this.seed = seed;
         this.global = global;
         this.globalBatch = globalBatch;
@@ -69,18 +74,32 @@ public final class TrainLoader {
 
     /** Begins the next pass, leaving what remains of the current one. */
     public void startPass() {
-        iteration++;
+        iteration = (iteration + parts() - 1) / parts() * parts();
         batchesDone = 0;
-        cursor = 0;
-        random = new PhiloxRandom(seed + iteration);
-        groupOrder = drawGroupOrder(random);
+        startPart();
     }
 
-    private int[] drawGroupOrder(PhiloxRandom generator) {
-        int groups = groupIndices.length - 1;
+    private int parts() {
+        return firstGroups.length - 1;
+    }
+
+    private void startPart() {
+        iteration++;
+        cursor = 0;
+        random = new PhiloxRandom(seed + iteration);
+        groupOrder = drawGroupOrder(random, iteration);
+    }
+
+    private int[] drawGroupOrder(PhiloxRandom generator, long iterationOf) {
+        int part = (int) ((iterationOf - 1) % parts());
+        int first = firstGroups[part];
+        int groups = firstGroups[part + 1] - first;
         int[] order = new int[epochsPerIter * groups];
         for (int epoch = 0; epoch < epochsPerIter; epoch++) {
             System.arraycopy(generator.permutation(groups), 0, order, epoch * groups, groups);
+        }
+        for (int i = 0; i < order.length && first > 0; i++) {
+            order[i] += first;
         }
         return order;
     }
@@ -94,6 +113,18 @@ public final class TrainLoader {
         if (random == null) {
             startPass();
         }
+        while (!fill()) {
+            if (iteration % parts() == 0) {
+                return null; // that was the last part
+            }
+            startPart();
+        }
+        batchesDone++;
+        return rows;
+    }
+
+    /** Draws the next batch of the part; false if no more groups fill one. */
+    private boolean fill() {
         int filled = 0;
         while (cursor < groupOrder.length && filled < globalBatch) {
             int group = groupOrder[cursor++];
@@ -106,11 +137,7 @@ public final class TrainLoader {
                 rows[filled++] = first + examples[i];
             }
         }
-        if (filled < globalBatch) {
-            return null;
-        }
-        batchesDone++;
-        return rows;
+        return filled == globalBatch;
     }
 
     /**
@@ -159,7 +186,7 @@ public final class TrainLoader {
                 throw new DataException("loader position: found the generator of another seed, expected seed " + seed
                         + " + iteration " + position.iteration());
             }
-            order = drawGroupOrder(fresh);
+            order = drawGroupOrder(fresh, position.iteration());
         }
         if (position.cursor() < 0 || position.cursor() > order.length) {
             throw new DataException("loader position: found cursor " + position.cursor() + ", expected 0 .. "
