@@ -15,6 +15,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.data.ArcVotes;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 import trm.data.MiniSudokuBuilder;
 
@@ -115,7 +116,12 @@ class DataCommandTest {
         Trm.execute(args).assertFails(2, "--subsets [training, training]: found a name twice");
         args[5] = "training";
         args[7] = "training";
-        Trm.execute(args).assertFails(1, "arc_training_challenges.json: file not found, nor with .gz");
+        Trm.execute(args)
+                .assertFails(
+                        1,
+                        "subset 'training': found none of the files ",
+                        "arc_training_challenges.json",
+                        "arc-training-challenges.json, nor with .gz");
     }
 
     /** A smaller test split, and nothing else: its examples are the first of those of the whole. */
@@ -137,8 +143,8 @@ class DataCommandTest {
             assertArrayEquals(all.inputRow(e), first.inputRow(e));
             assertEquals(all.identifierOf(e), first.identifierOf(e));
         }
-        assertTrue(ArcVotes.of(some, 0).ballots().stream().allMatch(b -> b.task()
-                .equals(ArcVotes.of(whole, 0).ballots().get(0).task())));
+        assertTrue(ArcVotes.of(DataFolders.of(some), 0).ballots().stream().allMatch(b -> b.task()
+                .equals(ArcVotes.of(DataFolders.of(whole), 0).ballots().get(0).task())));
         assertEquals(
                 2, Files.readAllLines(some.resolve("test/all__sources.csv")).size());
         assertEquals(

@@ -205,7 +205,7 @@ class TrainCommandTest {
         resume(run)
                 .assertFails(
                         1,
-                        run + ": the data in " + data.resolve(split) + " are not those",
+                        run + ": the " + split + " data in " + data + " are not those",
                         "the fingerprint of " + array);
         resume(run, "--data", shared.resolve("data")).assertDone();
     }

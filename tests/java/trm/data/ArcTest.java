@@ -47,7 +47,11 @@ class ArcTest {
                 42,
                 notes::add);
         Golden.assertSameFolder(Golden.path("datasets/arc_tiny/expected"), out);
-        assertEquals(new ArcBuilder.Summary(out, 5, 26, 125, 15), made);
+        List<ArcBuilder.TestTask> tested = made.testTasks();
+        assertEquals(new ArcBuilder.Summary(out, 5, 26, 125, 15, tested), made);
+        assertEquals(
+                List.of("evaluation"),
+                tested.stream().map(ArcBuilder.TestTask::subset).distinct().toList());
         assertEquals(List.of(), notes);
         Path edge = dir.resolve("edge");
         ArcBuilder.build(
@@ -286,8 +290,9 @@ class ArcTest {
         assertFails("{\"t\": 1, \"t\": 2}", null, file + "not valid JSON: Duplicate field 't'");
         assertFails("{", null, file + "not valid JSON");
         assertFails("{}", null, file + "found no task, expected at least one");
-        assertFails("{\"t\": {\"train\": [" + pair + "]}}", null, file + "task 't': found the keys [train], expected");
-        assertFails(good.replace("\"test\"", "\"tests\""), null, "found the keys [train, tests]");
+        assertFails(
+                "{\"t\": {\"train\": [" + pair + "]}}", null, file + "task 't': found the keys ['train'], expected");
+        assertFails(good.replace("\"test\"", "\"tests\""), null, "found the keys ['train', 'tests']");
         assertFails(good.replace("[" + pair + "]", "[]"), null, "task 't': train: found [], expected a list of pairs");
         assertFails(
                 good.replace("[[2]]", "[[10]]"), null, "train pair 1: output: row 1, column 1: found 10, expected a");
@@ -300,7 +305,9 @@ class ArcTest {
         assertFails(good, "{\"t\": [[[1]], [[2]]]}", solutions + "task 't': found [[[1]],[[2]]], expected 1 grids");
         assertFails(good, "{\"t\": [[[11]]]}", "test pair 1: output: row 1, column 1: found 11");
         Golden.assertFails(
-                () -> build(List.of("none"), List.of(), 1), "x_none_challenges.json: file not found, nor with .gz");
+                () -> build(List.of("none"), List.of(), 1),
+                "subset 'none': found none of the files " + dir.resolve("x_none_challenges.json"),
+                "x-none-challenges.json, nor with .gz, nor folders of task files " + dir.resolve("x/none"));
         Golden.assertFails(() -> build(List.of("a"), List.of("b"), 1), "test set 'b': expected one of the subsets [a]");
         Golden.assertFails(
                 () -> build(List.of("a", "a"), List.of(), 1), "subsets=[a, a]: expected one or more different");
@@ -319,7 +326,7 @@ class ArcTest {
                 "{\"t\": {\"train\": [{\"input\": [[1]], \"output\": [[1]]}], \"test\": ["
                         + "{\"input\": [[1, 2]], \"output\": [[3]]}, {\"input\": [[4]], \"output\": [[5]]}]}}");
         Files.writeString(dir.resolve("identifiers.json"), "[\"<blank>\", \"t\", \"t|||t4|||0213456789\"]");
-        ArcVotes votes = ArcVotes.of(dir, 0);
+        ArcVotes votes = ArcVotes.of(DataFolders.of(dir), 0);
         assertEquals(0, votes.pass(List.of(1)).get(1));
         assertEquals("{\"t\": []}", votes.submission(2));
         vote(votes, 1, new Grid(1, 2, new byte[] {1, 2}), new Grid(1, 1, new byte[] {7}), 3);
@@ -337,9 +344,10 @@ class ArcTest {
         Golden.assertFails(
                 () -> vote(votes, 3, best.answer(), best.answer(), 0), "identifier 3: identifiers.json has 3");
         Files.writeString(dir.resolve("identifiers.json"), "{}");
-        Golden.assertFails(() -> ArcVotes.of(dir, 0), "identifiers.json: expected a list of names");
-        assertTrue(ArcVotes.appliesTo(dir));
-        assertFalse(ArcVotes.appliesTo(dir.resolve("none")));
+        Golden.assertFails(
+                () -> ArcVotes.of(DataFolders.of(dir), 0), "identifiers.json: found {}, expected a list of names");
+        assertTrue(ArcVotes.appliesTo(DataFolders.of(dir)));
+        assertFalse(ArcVotes.appliesTo(DataFolders.of(dir.resolve("none"))));
     }
 
     private static void vote(ArcVotes votes, int identifier, Grid input, Grid answer, float q) {

@@ -146,7 +146,8 @@ class CompactTest {
                 new int[] {51, 30},
                 records,
                 "record 2: rows[4]: found 9, expected a permutation of 0 .. 8");
-        assertOpenFails("all__augmentations.npy", new int[] {51, 30}, new int[51 * 30], "found dtype i4, expected u1");
+        assertOpenFails(
+                "all__augmentations.npy", new int[] {51, 30}, new int[51 * 30], "record 0: rows[1]: found 0 again");
         Golden.assertFails(
                 () -> openWith("all__task_labels.npy", new int[] {9, 81}, new byte[9 * 81]),
                 "all__task_labels.npy: found 9 rows, expected 10 as in all__task_inputs.npy");

@@ -22,7 +22,7 @@ class GroupingTest {
     private Path dir;
 
     private List<Grouping> of(String split) {
-        return Grouping.of(dir, split, Dataset.open(dir, split));
+        return Grouping.of(DataFolders.of(dir), split, Dataset.open(dir, split));
     }
 
     private void copy(Path golden) throws IOException {
@@ -101,13 +101,13 @@ class GroupingTest {
     void arc() {
         String prefix = Golden.path("datasets/arc_tiny/input/arc").toString();
         List<String> tests = List.of("evaluation", "concept");
-        ArcBuilder.build(prefix, List.of("training", "evaluation", "concept"), tests, dir, 2, 1, note -> {});
-        Sources.writeArc(dir, prefix, tests);
+        Sources.writeArc(
+                ArcBuilder.build(prefix, List.of("training", "evaluation", "concept"), tests, dir, 2, 1, note -> {}));
         Dataset data = Dataset.open(dir, "test");
         Grouping grouping = of("test").get(0);
         String[] sorts = sorts(grouping);
-        List<ArcTask> concept = ArcTask.readSubset(prefix, "concept", note -> {});
-        List<String> names = ArcTask.readSubset(prefix, "evaluation", note -> {}).stream()
+        List<ArcTask> concept = ArcFiles.read(prefix, "concept", false, note -> {});
+        List<String> names = ArcFiles.read(prefix, "evaluation", false, note -> {}).stream()
                 .map(ArcTask::id)
                 .toList();
         List<ArcTask> puzzles = ArcTask.readTestPuzzles(dir.resolve("test_puzzles.json"));

@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -214,5 +215,21 @@ class InspectionTest {
         assertEquals('9', Symmetry.ARC.glyph(11));
         assertEquals('?', Symmetry.ARC.glyph(12));
         assertEquals('0', Symmetry.NONE.glyph(1));
+    }
+
+    /** The first label shows that these are Sudokus; others that are none have no symmetries, and are counted all the same. */
+    @Test
+    void sudokusThatAreNotSolved() throws IOException {
+        MiniSudokuBuilder.build(dir.resolve("mini"), 4, 12, 4, 1, 8);
+        Path file = dir.resolve("mini/train/all__labels.npy");
+        byte[] good = Files.readAllBytes(file);
+        for (int cell = 16; cell < 32; cell++) {
+            for (byte token = 0; token < 6; token++) {
+                byte[] changed = good.clone();
+                changed[128 + cell] = token;
+                Files.write(file, changed);
+                assertEquals(Symmetry.SUDOKU, Inspection.of(dir.resolve("mini")).kind());
+            }
+        }
     }
 }

@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import trm.data.ArcVotes;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 import trm.data.Grouping;
 
@@ -57,7 +58,7 @@ class BreakdownTest {
     void votes() {
         Path folder = GOLDEN.resolve("arc_tiny/expected");
         Dataset data = Dataset.open(folder, "test");
-        ArcVotes votes = ArcVotes.of(folder, 0);
+        ArcVotes votes = ArcVotes.of(DataFolders.of(folder), 0);
         List<ArcVotes.Ballot> ballots = votes.ballots();
         int groups = data.groupIndices().length - 1;
         Grouping each = new Grouping(

@@ -1,11 +1,10 @@
 package trm.cli;
 
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.Optional;
 import trm.config.ConfigException;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 
 /**
@@ -17,8 +16,7 @@ final class ConfiguredData {
 
     /** A split of {@code data_paths}, if it is there. */
     static Optional<Dataset> open(TrainConfig config, String split) {
-        Path folder = Path.of(config.dataPaths().get(0));
-        return Files.isDirectory(folder.resolve(split)) ? Optional.of(Dataset.open(folder, split)) : Optional.empty();
+        return DataFolders.of(config.dataPaths()).openIfThere(split);
     }
 
     /**

@@ -18,8 +18,9 @@ import trm.data.Sources;
         name = "arc",
         mixinStandardHelpOptions = true,
         description = {
-            "Builds a folder from ARC tasks as Kaggle ships them, plain or .gz, as the published builder does:",
-            "PREFIX_SUBSET_challenges.json and, where there is one, PREFIX_SUBSET_solutions.json.",
+            "Builds a folder from ARC tasks as the published builder does. A subset is, plain or .gz, PREFIX_SUBSET_challenges.json",
+            "and, where there is one, PREFIX_SUBSET_solutions.json, as Kaggle has them ('-' for '_' too); or the folder",
+            "PREFIX/SUBSET, or PREFIX itself, with a file for each task, as ARC-AGI's and ConceptARC's repositories have them.",
             "A test set gives its train pairs to training and its test pairs to the test split; other subsets train only."
         },
         footer = {
@@ -28,12 +29,16 @@ import trm.data.Sources;
                     + " --test-set evaluation --out data/arc1concept-aug-1000",
             "         trm data arc --prefix kaggle/combined/arc-agi --subsets training2,evaluation2,concept"
                     + " --test-set evaluation2 --out data/arc2concept-aug-1000",
+            "         trm data arc --prefix ARC-AGI/data --subsets training,evaluation --test-set evaluation --out data/arc1",
         })
 final class DataArcCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--prefix", required = true, description = "What the files' names have before _SUBSET.")
+    @Option(
+            names = "--prefix",
+            required = true,
+            description = "What the files' names have before _SUBSET, or a folder.")
     private String prefix;
 
     @Option(
@@ -94,7 +99,7 @@ final class DataArcCommand implements Callable<Integer> {
         }
         ArcBuilder.Summary made =
                 ArcBuilder.build(prefix, subsets, testSets, out, aug, seed, limitTest, compact, Cli::message);
-        Sources.writeArc(out, prefix, testSets);
+        Sources.writeArc(made);
         Cli.message(String.format(
                 Locale.ROOT,
                 "%s: %d tasks, %d puzzle identifiers, %d training examples, %d test examples",

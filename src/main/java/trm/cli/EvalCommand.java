@@ -17,10 +17,12 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.ArchConfig;
+import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.ArcVotes;
 import trm.data.Augmentation;
 import trm.data.DataException;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 import trm.data.Grouping;
 import trm.data.Symmetry;
@@ -35,6 +37,7 @@ import trm.train.Breakdown;
 import trm.train.DeviceExamples;
 import trm.train.Evaluation;
 import trm.train.Evaluator;
+import trm.train.RunData;
 import trm.train.Score;
 import trm.train.Validity;
 
@@ -61,8 +64,11 @@ final class EvalCommand implements Callable<Integer> {
     @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder, .safetensors file or PyTorch's checkpoint.")
     private Path checkpoint;
 
-    @Option(names = "--data", paramLabel = "DIR", description = "Data-set folder; default: the run's own.")
-    private Path data;
+    @Option(
+            names = "--data",
+            paramLabel = "DIR",
+            description = "Data-set folder; given again, folders are merged; default: the run's own.")
+    private List<Path> data;
 
     @Option(names = "--split", defaultValue = "test", description = "train or test (default ${DEFAULT-VALUE}).")
     private String split;
@@ -114,19 +120,23 @@ final class EvalCommand implements Callable<Integer> {
         checkOptions();
         SafeTensors file = LoadedModel.file(checkpoint);
         TrainConfig config = settings.of(file);
-        Path folder = data != null ? data : Path.of(config.dataPaths().get(0));
-        Dataset dataset = Dataset.open(folder, split);
-        List<Augmentation> symmetries = symmetries(folder, dataset);
-        ArcVoting voting = voting(folder, dataset);
+        DataFolders trained = Files.isDirectory(checkpoint)
+                ? RunData.folders(checkpoint, config)
+                : DataFolders.of(config.dataPaths());
+        DataFolders folders = data != null ? new DataFolders(data) : trained;
+        Dataset dataset = folders.open(split);
+        List<Augmentation> symmetries = symmetries(folders, dataset);
+        ArcVoting voting = voting(folders, dataset);
         Optional<Validity> validity = Validity.of(dataset);
-        List<Grouping> groupings = Grouping.of(folder, split, dataset);
+        List<Grouping> groupings = Grouping.of(folders, split, dataset);
+        DataShape shape = KnownPuzzles.shape(file, config, trained, folders, dataset);
         Breakdown breakdown = new Breakdown(dataset, groupings);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
         long began = System.nanoTime();
         Score score;
         try (Backend backend = device.open(config);
-                LoadedModel model = LoadedModel.load(backend, file, config, LoadedModel.shapeOf(dataset), lanes);
+                LoadedModel model = LoadedModel.load(backend, file, config, shape, lanes);
                 Evaluation evaluation = evaluation(model, depth, symmetries)) {
             Kernels.Examples examples = vote == 1
                     ? DeviceExamples.upload(backend, model.arena(), dataset)
@@ -174,7 +184,7 @@ final class EvalCommand implements Callable<Integer> {
     }
 
     /** None without {@code --vote}. */
-    private List<Augmentation> symmetries(Path folder, Dataset dataset) {
+    private List<Augmentation> symmetries(DataFolders folders, Dataset dataset) {
         if (vote == 1) {
             return List.of();
         }
@@ -182,7 +192,7 @@ final class EvalCommand implements Callable<Integer> {
             return Symmetry.of(dataset).symmetries(vote, dataset.seqLen(), tries.seed());
         } catch (DataException e) {
             throw new ParameterException(
-                    spec.commandLine(), "--vote " + vote + ": " + folder + ": " + e.getMessage(), e);
+                    spec.commandLine(), "--vote " + vote + ": " + folders + ": " + e.getMessage(), e);
         }
     }
 
@@ -228,6 +238,11 @@ final class EvalCommand implements Callable<Integer> {
         Map<Integer, Double> pass = voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
         if (voting != null) {
             System.out.println(ArcVoting.describe(pass));
+            if (voting.votes().unknown() > 0) {
+                Cli.message(
+                        voting.votes().unknown() + " tasks have test outputs that are not known, [[0]] in their place:"
+                                + " they count as wrong");
+            }
             writeSubmission(voting.votes());
         }
         tables.print();
@@ -249,12 +264,12 @@ final class EvalCommand implements Callable<Integer> {
     }
 
     /** For the test split of ARC data; null for anything else. */
-    private ArcVoting voting(Path folder, Dataset dataset) {
-        ArcVoting voting = split.equals("test") ? ArcVoting.of(folder, dataset) : null;
+    private ArcVoting voting(DataFolders folders, Dataset dataset) {
+        ArcVoting voting = split.equals("test") ? ArcVoting.of(folders, dataset) : null;
         if (submission != null && voting == null) {
             throw new ParameterException(
                     spec.commandLine(),
-                    "--submission is for the test split of ARC data; " + folder + " (" + split + ") is none");
+                    "--submission is for the test split of ARC data; " + folders + " (" + split + ") is none");
         }
         return voting;
     }

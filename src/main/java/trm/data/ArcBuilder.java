@@ -9,6 +9,7 @@ import java.nio.file.Path;
 import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.LinkedHashMap;
@@ -18,6 +19,7 @@ import java.util.Set;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import trm.data.ArcTask.Pair;
+import trm.input.Shown;
 
 /**
  * Builds an ARC dataset folder byte for byte as the published builder does. A task of a test set gives its train pairs to
@@ -30,7 +32,7 @@ public final class ArcBuilder {
     /** Draws for each copy that is wanted, before a task is left with fewer. */
     private static final int TRIES = 5;
 
-    private static final String BLANK = "<blank>";
+    static final String BLANK = "<blank>";
 
     private final LegacyRandom random;
     private final int aug;
@@ -40,6 +42,9 @@ public final class ArcBuilder {
     private int scarce; // tasks with fewer copies than asked for
     private List<ArcCopy> scarcest; // the copies of that with fewest
     private final ObjectNode testPuzzles = JsonNodeFactory.instance.objectNode();
+    private final List<TestTask> testTasks = new ArrayList<>();
+    private final Map<String, String> subsetOf = new HashMap<>(); // that a task came from first
+    private final List<String> repeated = new ArrayList<>(); // tasks that came again
 
     private ArcBuilder(long seed, int aug, Consumer<String> notes) {
         this.random = new LegacyRandom(seed);
@@ -52,13 +57,18 @@ public final class ArcBuilder {
      *
      * @param identifiers rows of the puzzle table, the blank one included
      * @param testExamples 0 without a test set
+     * @param testTasks one for each group of the test split
      */
-    public record Summary(Path out, int tasks, int identifiers, int trainExamples, int testExamples) {}
+    public record Summary(
+            Path out, int tasks, int identifiers, int trainExamples, int testExamples, List<TestTask> testTasks) {}
+
+    /** A task that is tested on. @param subset of its file */
+    public record TestTask(String id, String subset) {}
 
     /**
      * Writes the folder.
      *
-     * @param prefix   of the files' names ({@link ArcTask#readSubset})
+     * @param prefix   of the files' names ({@link ArcFiles})
      * @param subsets  names, in this order. Where the first is a test set the order of the identifiers is our own: the
      *                 published one then changes from run to run
      * @param testSets which of the subsets are kept for the test split
@@ -111,8 +121,10 @@ public final class ArcBuilder {
         }
         ArcBuilder builder = new ArcBuilder(seed, aug, notes);
         for (String subset : subsets) {
-            builder.addSubset(ArcTask.readSubset(prefix, subset, notes), testSets.contains(subset));
+            builder.addSubset(
+                    ArcFiles.read(prefix, subset, subsets.size() == 1, notes), subset, testSets.contains(subset));
         }
+        builder.tellRepeated();
         if (builder.scarce > 0) {
             notes.accept(builder.scarce + " of " + builder.train.size() + " tasks have fewer than " + aug
                     + " different copies; the fewest, " + (builder.scarcest.size() - 1) + ", has "
@@ -121,20 +133,33 @@ public final class ArcBuilder {
         return builder.write(out, limitTest, compact);
     }
 
-    private void addSubset(List<ArcTask> tasks, boolean isTest) {
+    /** A task of the same name again is a group of its own, as in the published builder, and has the same identifier. */
+    private void addSubset(List<ArcTask> tasks, String subset, boolean isTest) {
         int[] order = new int[tasks.size()];
         Arrays.setAll(order, i -> i);
         random.shuffle(order);
         for (int i : order) {
             ArcTask task = tasks.get(i);
             List<ArcCopy> copies = copies(task);
+            if (subsetOf.putIfAbsent(task.id(), subset) != null) {
+                repeated.add("'" + task.id() + "' (" + subsetOf.get(task.id()) + ", " + subset + ")");
+            }
             if (isTest) {
+                testTasks.add(new TestTask(task.id(), subset));
                 testPuzzles.set(task.id(), task.json());
                 train.add(new ArcSplit.Group(task.train(), copies));
                 test.add(new ArcSplit.Group(task.test(), copies));
             } else {
                 train.add(new ArcSplit.Group(task.inFileOrder(), copies));
             }
+        }
+    }
+
+    private void tellRepeated() {
+        if (!repeated.isEmpty()) {
+            notes.accept(repeated.size() + " tasks are in two subsets, the first " + Shown.line(repeated.get(0))
+                    + ": each is kept twice under one identifier; where one of the two is a test set and the other is not,"
+                    + " its test pairs are trained on");
         }
     }
 
@@ -184,6 +209,7 @@ public final class ArcBuilder {
         }
         if (limitTest != null && limitTest < test.size()) {
             test.subList(limitTest, test.size()).clear();
+            testTasks.subList(limitTest, testTasks.size()).clear();
             testPuzzles.retain(
                     test.stream().map(group -> group.copies().get(0).task()).toList());
         }
@@ -200,7 +226,8 @@ public final class ArcBuilder {
             Files.writeString(out.resolve("identifiers.json"), names, StandardCharsets.US_ASCII);
             Files.writeString(
                     out.resolve("test_puzzles.json"), PythonJson.text(testPuzzles), StandardCharsets.US_ASCII);
-            return new Summary(out, train.size(), identifiers.size(), trainSplit.examples(), testSplit.examples());
+            return new Summary(
+                    out, train.size(), identifiers.size(), trainSplit.examples(), testSplit.examples(), testTasks);
         } catch (IOException e) {
             throw new DataException(out + ": cannot be written: " + e.getMessage(), e);
         }

@@ -9,7 +9,7 @@ package trm.data;
  * @param colours new colour of each colour, shared and not written
  */
 record ArcCopy(String task, int transform, byte[] colours) {
-    private static final String SEPARATOR = "|||";
+    static final String SEPARATOR = "|||";
     private static final byte[] SAME = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9};
 
     static ArcCopy original(String task) {

@@ -1,6 +1,5 @@
 package trm.data;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -11,6 +10,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.stream.Collectors;
+import trm.input.Shown;
 
 /**
  * The published evaluation of ARC: a model answers every augmented copy of a test input; each answer is turned back into
@@ -23,6 +23,8 @@ public final class ArcVotes {
 
     /** The attempts of a submission to Kaggle. */
     public static final int ATTEMPTS = 2;
+
+    private static final String TASKS = "test_puzzles.json";
 
     private final List<ArcTask> tasks;
     private final List<String> identifiers;
@@ -56,26 +58,45 @@ public final class ArcVotes {
         this.blank = blank;
     }
 
-    /** Whether a dataset folder is one of ARC, with a test set to vote on. */
-    public static boolean appliesTo(Path folder) {
-        return Files.isRegularFile(folder.resolve("test_puzzles.json"));
+    /** Whether a dataset folder, or one of several, is one of ARC, with a test set to vote on. */
+    public static boolean appliesTo(DataFolders folders) {
+        return folders.paths().stream().anyMatch(folder -> Files.isRegularFile(folder.resolve(TASKS)));
     }
 
     /**
-     * No votes yet, for the test tasks of a dataset folder.
+     * No votes yet, for the test tasks of a dataset folder, or of several, folder by folder.
      *
      * @param blank identifier of rows to pass over
-     * @throws DataException if identifiers.json or test_puzzles.json is missing or not as it should be
+     * @throws DataException if identifiers.json or test_puzzles.json is missing or not as it should be, or folders have
+     *                       different names for an identifier, or different tasks of one name
      */
-    public static ArcVotes of(Path folder, int blank) {
-        Path file = folder.resolve("identifiers.json");
-        JsonNode names = ArcTask.json(file);
-        List<String> identifiers = new ArrayList<>();
-        names.forEach(name -> identifiers.add(name.asText()));
-        if (!names.isArray() || identifiers.isEmpty()) {
-            throw new DataException(file + ": expected a list of names");
+    public static ArcVotes of(DataFolders folders, int blank) {
+        List<String> identifiers = folders.identifiers()
+                .orElseThrow(
+                        () -> new DataException(folders.paths().get(0).resolve(Identifiers.FILE) + ": file not found"));
+        Map<String, ArcTask> tasks = new LinkedHashMap<>();
+        for (Path folder : folders.paths()) {
+            Path file = folder.resolve(TASKS);
+            if (folders.paths().size() > 1 && Files.notExists(file)) {
+                continue; // others of the folders have test sets
+            }
+            for (ArcTask task : ArcTask.readTestPuzzles(file)) {
+                ArcTask other = tasks.putIfAbsent(task.id(), task);
+                if (other != null && !other.test().equals(task.test())) {
+                    throw new DataException(file + ": task " + Shown.quoted(task.id())
+                            + ": found other test pairs than in the folder before it, expected the same");
+                }
+            }
         }
-        return new ArcVotes(ArcTask.readTestPuzzles(folder.resolve("test_puzzles.json")), identifiers, blank);
+        return new ArcVotes(List.copyOf(tasks.values()), identifiers, blank);
+    }
+
+    /** Tasks with an output that is not known: the builders put the grid [[0]] in its place, so that none is right. */
+    public long unknown() {
+        return tasks.stream()
+                .filter(task ->
+                        task.test().stream().anyMatch(pair -> pair.output().equals(new Grid(1, 1, new byte[1]))))
+                .count();
     }
 
     /**

@@ -81,19 +81,22 @@ public record Augmentation(boolean transpose, int[] rows, int[] columns, int[] t
     }
 
     /**
-     * Reads the records of a file [records, bytes], u1.
+     * Reads the records of a file [records, bytes].
      *
      * @return the same bytes, direct
-     * @throws DataException if the array has another type or width, or a record is none
+     * @throws DataException if the array has another width or 2 GB or more, or a record is none
      */
     static ByteBuffer readAll(Path path, int side, int vocabulary) {
-        Npy array = Npy.open(path).requireNdim(2).requireDtype("u1");
+        Npy array = Npy.open(path).requireNdim(2);
         int width = bytes(side, vocabulary);
         if (array.shape()[1] != width) {
             throw new DataException(path + ": found records of " + array.shape()[1] + " bytes, expected " + width
                     + " for boards of side " + side + " and " + vocabulary + " tokens");
         }
-        int count = Dataset.rowsThatFit(path, array);
+        int count = DatasetPart.rowsThatFit(path, array);
+        if ((long) count * width > Integer.MAX_VALUE) {
+            throw new DataException(path + ": found " + count + " records of " + width + " bytes, expected below 2 GB");
+        }
         ByteBuffer out = ByteBuffer.allocateDirect(count * width);
         int[] record = new int[width];
         for (int a = 0; a < count; a++) {

@@ -70,6 +70,14 @@ public final class CompactBuilder {
             if (data.origins() != null) {
                 throw new DataException(dir + ": found the compact form, expected the expanded one");
             }
+            if (data.firstGroups().length > 2) {
+                throw new DataException(dir + ": found the sets " + data.info().sets() + ", expected one");
+            }
+            if (data.ignoredLabel() >= data.info().vocabSize()) {
+                throw new DataException(dir + ": found labels that are ignored and no tokens (ignore_label_id "
+                        + data.info().ignoreLabelId()
+                        + "), expected tokens only: augmentations rename tokens, and the compact form is made of them");
+            }
             int side = data.side();
             Augmentation[] symmetries = new Augmentation[side * side == data.seqLen() ? Augmentation.DIHEDRAL : 0];
             Arrays.setAll(
@@ -97,7 +105,7 @@ public final class CompactBuilder {
         private static int symmetryOf(Dataset data, Augmentation[] symmetries, int from, int example) {
             for (int k = 0; k < symmetries.length; k++) {
                 if (Arrays.equals(symmetries[k].apply(data.inputRow(from)), data.inputRow(example))
-                        && Arrays.equals(symmetries[k].apply(data.labelRow(from)), data.labelRow(example))) {
+                        && Arrays.equals(symmetries[k].apply(keptLabelRow(data, from)), keptLabelRow(data, example))) {
                     return k;
                 }
             }
@@ -114,11 +122,18 @@ public final class CompactBuilder {
             copyFiles(dir, to, saves() ? List.of(set + "__inputs.npy", set + "__labels.npy") : List.of());
             if (saves()) {
                 rows(to.resolve(set + "__task_inputs.npy"), data::inputRow);
-                rows(to.resolve(set + "__task_labels.npy"), data::labelRow);
+                rows(to.resolve(set + "__task_labels.npy"), example -> keptLabelRow(data, example));
                 Npy.write(to.resolve(set + "__origins.npy"), new int[] {data.examples(), 2}, origins);
                 records(to.resolve(set + "__augmentations.npy"));
             }
             return new Split(dir.getFileName().toString(), data.examples(), tasks.size(), bytes(dir), bytes(to));
+        }
+
+        /** A label row with the token that ignored labels have. */
+        private static int[] keptLabelRow(Dataset data, int example) {
+            return Arrays.stream(data.labelRow(example))
+                    .map(label -> label == Dataset.IGNORED ? data.ignoredLabel() : label)
+                    .toArray();
         }
 
         private void rows(Path path, IntFunction<int[]> rows) throws IOException {

@@ -4,182 +4,269 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import java.util.function.Function;
+import java.util.function.ToIntFunction;
 
 /**
- * One split of a dataset folder, checked in full. A group is one task with all of its augmented
+ * One split of a dataset folder, or of several that are merged, checked in full. A group is one task with all of its augmented
  * copies, a puzzle one such copy, an example one row of tokens: puzzle p owns the examples
- * {@code puzzleIndices[p] .. puzzleIndices[p + 1] - 1}, group g the puzzles
+ * {@code puzzleIndices[p] .. puzzleIndices[p + 1] - 1}, which may be none, group g the puzzles
  * {@code groupIndices[g] .. groupIndices[g + 1] - 1}. Tokens have one byte each, outside the Java heap, and may
  * exceed 2 GB. Immutable; the returned arrays and buffers are shared and must not be written.
  *
  * <p>In the compact form (docs/data.md) the rows that are stored are tasks, boards of side x side tokens, and example e is
  * task {@code origins[2 e]} changed by the {@link Augmentation} record {@code origins[2 e + 1]}. Everything that is asked
  * by an example's number gives what the expanded form would.
+ *
+ * <p>Several folders, and several sets of a folder, are merged as in the published loader: they must agree in seq_len,
+ * vocab_size, the three special ids, sets and num_puzzle_identifiers. The puzzle table then has the sum of their identifiers,
+ * but identifiers stay as the files have them, so that equal ones share a row. Counts are sums, and mean_puzzle_examples is the
+ * mean over all puzzles. Their order is: the first set of each folder, then the second of each, and so on. Training visits these
+ * parts one after the other ({@link TrainLoader}).
  */
 public final class Dataset {
     /** What a label that is left out of the loss becomes, PyTorch's ignore index. */
     public static final int IGNORED = -100;
 
+    private static final int FREE_BYTE = 255; // for ignored labels that are no byte themselves
+
     private final DatasetInfo info;
-    private final int examples;
+    private final List<DatasetPart> parts;
+    private final int[] firstExample; // of each part, and the number of examples
+    private final int[] firstGroup; // of each part, and the number of groups
     private final int storedRows;
-    private final TokenRows inputs; // of the rows that are stored
-    private final TokenRows labels;
+    private final int ignoredLabel;
     private final int[] origins; // null in the expanded form, as augmentations
     private final ByteBuffer augmentations;
     private final int[] puzzleIndices;
     private final int[] groupIndices;
     private final int[] puzzleIdentifiers;
 
-    private Dataset(Path dir) {
-        Path infoPath = dir.resolve("dataset.json");
-        info = DatasetInfo.read(infoPath);
-        if (info.sets().size() != 1) {
-            throw new DataException(infoPath + ": field 'sets': found " + info.sets() + ", expected one set");
+    private Dataset(DatasetInfo info, List<DatasetPart> parts) {
+        this.info = info;
+        this.parts = parts;
+        firstExample = starts(DatasetPart::examples, "examples");
+        firstGroup = starts(DatasetPart::groups, "groups");
+        int[] firstPuzzle = starts(DatasetPart::puzzles, "puzzles");
+        int[] firstRow = starts(DatasetPart::storedRows, "stored rows");
+        storedRows = firstRow[parts.size()];
+        if (examples() == 0) {
+            throw new DataException(parts.get(0).dir() + ": found no examples, expected at least one");
         }
-        if (info.vocabSize() > 256) {
-            throw new DataException(infoPath + ": field 'vocab_size': found " + info.vocabSize()
-                    + ", expected at most 256 (a token is kept in one byte)");
-        }
-        String set = info.sets().get(0);
-        Path inputsPath = dir.resolve(set + "__inputs.npy");
-        Path labelsPath = dir.resolve(set + "__labels.npy");
-        Path tasksPath = dir.resolve(set + "__task_inputs.npy");
-        boolean compact = Files.exists(tasksPath);
-        if (compact) {
-            if (Files.exists(inputsPath)) {
-                throw new DataException(dir + ": found both " + inputsPath.getFileName() + " and "
-                        + tasksPath.getFileName() + ", expected the expanded form or the compact one");
-            }
-            inputsPath = tasksPath;
-            labelsPath = dir.resolve(set + "__task_labels.npy");
-        }
-        Path identifiersPath = dir.resolve(set + "__puzzle_identifiers.npy");
-        Path puzzlesPath = dir.resolve(set + "__puzzle_indices.npy");
-        Path groupsPath = dir.resolve(set + "__group_indices.npy");
-
-        Npy inputRows = rows(inputsPath);
-        Npy labelRows = rows(labelsPath);
-        if (inputRows.shape()[0] != labelRows.shape()[0]) {
-            throw new DataException(labelsPath + ": found " + labelRows.shape()[0] + " rows, expected "
-                    + inputRows.shape()[0] + " as in " + inputsPath.getFileName());
-        }
-        storedRows = rowsThatFit(inputsPath, inputRows);
-        Path originsPath = dir.resolve(set + "__origins.npy");
-        Npy originRows = compact ? originRows(originsPath) : null;
-        examples = compact ? rowsThatFit(originsPath, originRows) : storedRows;
-
-        puzzleIdentifiers = vector(identifiersPath);
-        for (int p = 0; p < puzzleIdentifiers.length; p++) {
-            if (puzzleIdentifiers[p] < 0 || puzzleIdentifiers[p] >= info.numPuzzleIdentifiers()) {
-                throw new DataException(identifiersPath + ": entry " + p + ": found identifier " + puzzleIdentifiers[p]
-                        + ", expected 0 .. " + (info.numPuzzleIdentifiers() - 1));
-            }
-        }
-        puzzleIndices = indices(puzzlesPath, puzzleIdentifiers.length, "puzzles", examples, "examples");
-        groupIndices = vector(groupsPath);
-        indices(groupsPath, groupIndices.length - 1, "groups", puzzleIdentifiers.length, "puzzles");
-        if (info.totalGroups() != groupIndices.length - 1) {
-            throw new DataException(infoPath + ": field 'total_groups': found " + info.totalGroups() + ", expected "
-                    + (groupIndices.length - 1) + " as in " + groupsPath.getFileName());
-        }
-        inputs = TokenRows.of(inputsPath, inputRows, info.vocabSize());
-        labels = TokenRows.of(labelsPath, labelRows, info.vocabSize());
-        if (compact && side() * side() != info.seqLen()) {
-            throw new DataException(infoPath + ": field 'seq_len': found " + info.seqLen()
-                    + ", expected the square of a side, as augmentations are of square boards");
-        }
-        Path augmentationsPath = dir.resolve(set + "__augmentations.npy");
-        augmentations = compact ? Augmentation.readAll(augmentationsPath, side(), info.vocabSize()) : null;
-        origins = compact ? origins(originsPath, originRows, storedRows, augmentations()) : null;
-    }
-
-    /** Rows of a two-dimensional array, as far as an int can count them. */
-    static int rowsThatFit(Path path, Npy array) {
-        if (array.shape()[0] > Integer.MAX_VALUE) {
-            throw new DataException(
-                    path + ": found " + array.shape()[0] + " rows, expected at most " + Integer.MAX_VALUE);
-        }
-        return (int) array.shape()[0];
+        Integer id = info.ignoreLabelId();
+        boolean isByte = id != null && id >= 0 && id <= 255;
+        ignoredLabel = isByte ? id : parts.stream().anyMatch(DatasetPart::ignoresOthers) ? FREE_BYTE : -1;
+        puzzleIndices = offsets(DatasetPart::puzzleIndices, firstExample);
+        groupIndices = offsets(DatasetPart::groupIndices, firstPuzzle);
+        puzzleIdentifiers = parts.size() == 1
+                ? parts.get(0).puzzleIdentifiers()
+                : parts.stream()
+                        .flatMapToInt(part -> Arrays.stream(part.puzzleIdentifiers()))
+                        .toArray();
+        boolean compact = parts.get(0).compact();
+        augmentations = compact ? mergedAugmentations() : null;
+        origins = compact ? mergedOrigins(firstRow) : null;
     }
 
     /**
      * Opens {@code datasetDir/split} and reads every token.
      *
      * @throws DataException if a file is missing or malformed, the files disagree with each other or with dataset.json,
-     *                       an index array is not a partition, an identifier or token is out of range, or the
-     *                       vocabulary exceeds 256
+     *                       an index array is not a partition, an identifier or token is out of range, the
+     *                       vocabulary exceeds 256, or there is no example
      */
     public static Dataset open(Path datasetDir, String split) {
-        Path dir = datasetDir.resolve(split);
-        if (!Files.isDirectory(dir)) {
-            throw new DataException(dir + ": dataset folder not found");
-        }
-        return new Dataset(dir);
+        return open(List.of(datasetDir), split);
     }
 
-    private Npy rows(Path path) {
-        Npy array = Npy.open(path).requireNdim(2);
-        if (array.shape()[1] != info.seqLen()) {
+    /**
+     * Opens the same split of one or more folders, merged.
+     *
+     * @throws DataException as {@link #open(Path, String)}, or if folders differ in what they must agree in
+     */
+    public static Dataset open(List<Path> datasetDirs, String split) {
+        List<Path> dirs = datasetDirs.stream().map(dir -> dir.resolve(split)).toList();
+        List<DatasetInfo> infos = new ArrayList<>();
+        for (Path dir : dirs) {
+            if (!Files.isDirectory(dir)) {
+                throw new DataException(dir + ": dataset folder not found");
+            }
+            infos.add(info(dir));
+            requireAgreement(dirs.get(0), infos.get(0), dir, infos.get(infos.size() - 1));
+        }
+        DatasetInfo first = infos.get(0);
+        List<DatasetPart> parts = new ArrayList<>();
+        for (String set : first.sets()) {
+            for (int i = 0; i < dirs.size(); i++) {
+                parts.add(new DatasetPart(dirs.get(i), infos.get(i), set, ignored(first)));
+                requireOneForm(parts.get(0), parts.get(parts.size() - 1));
+            }
+        }
+        for (int i = 0; i < dirs.size(); i++) {
+            infos.set(i, counted(dirs, i, infos.get(i), parts));
+        }
+        return new Dataset(merged(dirs, infos), parts);
+    }
+
+    private static DatasetInfo info(Path dir) {
+        Path path = dir.resolve("dataset.json");
+        DatasetInfo info = DatasetInfo.read(path);
+        if (info.vocabSize() > 256) {
+            throw new DataException(path + ": field 'vocab_size': found " + info.vocabSize()
+                    + ", expected at most 256 (a token is kept in one byte)");
+        }
+        return info;
+    }
+
+    /** Labels without loss: those of the file's own id, and PyTorch's ignore index, which the loss passes over anyway. */
+    private static TokenRows.Ignored ignored(DatasetInfo info) {
+        Integer id = info.ignoreLabelId();
+        int free = info.vocabSize() <= FREE_BYTE ? FREE_BYTE : -1;
+        return id == null
+                ? new TokenRows.Ignored(List.of(IGNORED), free)
+                : new TokenRows.Ignored(List.of(IGNORED, id), id >= 0 && id <= 255 ? id : free);
+    }
+
+    /** What the published loader asserts of several folders. */
+    private static void requireAgreement(Path firstDir, DatasetInfo first, Path dir, DatasetInfo info) {
+        require("seq_len", firstDir, first.seqLen(), dir, info.seqLen());
+        require("vocab_size", firstDir, first.vocabSize(), dir, info.vocabSize());
+        require("pad_id", firstDir, first.padId(), dir, info.padId());
+        require("ignore_label_id", firstDir, first.ignoreLabelId(), dir, info.ignoreLabelId());
+        require("blank_identifier_id", firstDir, first.blankIdentifierId(), dir, info.blankIdentifierId());
+        require("sets", firstDir, first.sets(), dir, info.sets());
+        require("num_puzzle_identifiers", firstDir, first.numPuzzleIdentifiers(), dir, info.numPuzzleIdentifiers());
+    }
+
+    private static void require(String key, Path firstDir, Object expected, Path dir, Object found) {
+        if (!Objects.equals(expected, found)) {
+            throw new DataException(dir.resolve("dataset.json") + ": field '" + key + "': found " + found
+                    + ", expected " + expected + " as in " + firstDir + ": only folders that agree are merged"
+                    + (key.equals("num_puzzle_identifiers")
+                            ? ", and their identifiers are not renumbered; build one folder of all tasks"
+                            : ""));
+        }
+    }
+
+    private static void requireOneForm(DatasetPart first, DatasetPart part) {
+        if (first.compact() != part.compact()) {
+            throw new DataException(part.dir() + ": found the " + (part.compact() ? "compact" : "expanded")
+                    + " form, expected the other one as in " + first.dir()
+                    + ": only folders of one form are merged (trm data compact)");
+        }
+    }
+
+    /** Compares a folder's counts with its arrays, and counts what it does not say. */
+    private static DatasetInfo counted(List<Path> dirs, int folder, DatasetInfo info, List<DatasetPart> parts) {
+        long groups = 0;
+        long puzzles = 0;
+        for (int p = folder; p < parts.size(); p += dirs.size()) {
+            groups += parts.get(p).groups();
+            puzzles += parts.get(p).puzzles();
+        }
+        if (info.totalGroups() != groups) {
             throw new DataException(
-                    path + ": found rows of " + array.shape()[1] + " tokens, expected seq_len " + info.seqLen());
+                    dirs.get(folder).resolve("dataset.json") + ": field 'total_groups': found " + info.totalGroups()
+                            + ", expected " + groups + " as in " + String.join("__group_indices.npy, ", info.sets())
+                            + "__group_indices.npy");
         }
-        return array;
+        return info.totalPuzzles() >= 0
+                ? info
+                : info.with(
+                        info.numPuzzleIdentifiers(),
+                        info.totalGroups(),
+                        info.meanPuzzleExamples(),
+                        fits(dirs.get(folder), "puzzles", puzzles));
     }
 
-    private static int[] vector(Path path) {
-        Npy array = Npy.open(path).requireNdim(1).requireDtype("i4");
-        int[] values = new int[Math.toIntExact(array.shape()[0])];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (int) array.get(i);
+    private static DatasetInfo merged(List<Path> dirs, List<DatasetInfo> infos) {
+        if (infos.size() == 1) {
+            return infos.get(0);
         }
-        return values;
+        double examples = 0;
+        long puzzles = 0;
+        long groups = 0;
+        long identifiers = 0;
+        for (DatasetInfo info : infos) {
+            examples += info.meanPuzzleExamples() * info.totalPuzzles();
+            puzzles += info.totalPuzzles();
+            groups += info.totalGroups();
+            identifiers += info.numPuzzleIdentifiers();
+        }
+        if (puzzles == 0) {
+            throw new DataException(dirs.get(0).resolve("dataset.json")
+                    + ": field 'total_puzzles': found 0 here and in the other folders, expected at least 1");
+        }
+        return infos.get(0)
+                .with(
+                        fits(dirs.get(0), "num_puzzle_identifiers", identifiers),
+                        fits(dirs.get(0), "total_groups", groups),
+                        examples / puzzles,
+                        fits(dirs.get(0), "total_puzzles", puzzles));
     }
 
-    /** Reads offsets [owners + 1] that start at 0, rise and end at owned; every owner owns at least one. */
-    private static int[] indices(Path path, int owners, String ownerName, int owned, String ownedName) {
-        int[] values = vector(path);
-        if (values.length == 0 || values.length != owners + 1) {
-            throw new DataException(path + ": found " + values.length + " entries, expected "
-                    + (Math.max(owners, 0) + 1) + ", one more than the " + ownerName);
+    private static int fits(Path dir, String what, long count) {
+        if (count > Integer.MAX_VALUE) {
+            throw new DataException(dir + ": found " + count + " " + what + " with what it is merged with, expected"
+                    + " at most " + Integer.MAX_VALUE);
         }
-        if (values[0] != 0) {
-            throw new DataException(path + ": entry 0: found " + values[0] + ", expected 0");
+        return (int) count;
+    }
+
+    /** Where each part begins, and where the last one ends. */
+    private int[] starts(ToIntFunction<DatasetPart> count, String what) {
+        int[] starts = new int[parts.size() + 1];
+        for (int p = 0; p < parts.size(); p++) {
+            starts[p + 1] = fits(parts.get(0).dir(), what, (long) starts[p] + count.applyAsInt(parts.get(p)));
         }
-        for (int i = 1; i < values.length; i++) {
-            if (values[i] <= values[i - 1]) {
-                throw new DataException(path + ": entry " + i + ": found " + values[i] + " after " + values[i - 1]
-                        + ", expected increasing values");
+        return starts;
+    }
+
+    /** Offsets of all parts as one array: what each part counts from 0 begins where the part before it ends. */
+    private int[] offsets(Function<DatasetPart, int[]> of, int[] first) {
+        if (parts.size() == 1) {
+            return of.apply(parts.get(0));
+        }
+        int[] all = new int
+                [parts.stream().mapToInt(part -> of.apply(part).length - 1).sum() + 1];
+        int at = 0;
+        for (int p = 0; p < parts.size(); p++) {
+            int[] own = of.apply(parts.get(p));
+            for (int i = 1; i < own.length; i++) {
+                all[++at] = first[p] + own[i];
             }
         }
-        if (values[values.length - 1] != owned) {
-            throw new DataException(path + ": last entry: found " + values[values.length - 1] + ", expected " + owned
-                    + ", the number of " + ownedName);
-        }
-        return values;
+        return all;
     }
 
-    private static Npy originRows(Path path) {
-        Npy array = Npy.open(path).requireNdim(2).requireDtype("i4");
-        if (array.shape()[1] != 2) {
-            throw new DataException(path + ": found rows of " + array.shape()[1] + ", expected 2: task, augmentation");
+    private ByteBuffer mergedAugmentations() {
+        if (parts.size() == 1) {
+            return parts.get(0).augmentationBytes();
         }
-        return array;
+        int[] bytes = starts(part -> part.augmentationBytes().capacity(), "bytes of augmentations");
+        ByteBuffer all = ByteBuffer.allocateDirect(bytes[parts.size()]);
+        parts.forEach(part -> all.put(part.augmentationBytes().duplicate().rewind()));
+        return all.flip();
     }
 
-    private static int[] origins(Path path, Npy array, int tasks, int augmentations) {
-        int[] values = new int[Math.toIntExact(2 * array.shape()[0])];
-        for (int i = 0; i < values.length; i++) {
-            values[i] = (int) array.get(i);
-            int count = i % 2 == 0 ? tasks : augmentations;
-            if (values[i] < 0 || values[i] >= count) {
-                throw new DataException(path + ": row " + i / 2 + ": found " + (i % 2 == 0 ? "task " : "augmentation ")
-                        + values[i] + ", expected 0 .. " + (count - 1));
+    private int[] mergedOrigins(int[] firstRow) {
+        if (parts.size() == 1) {
+            return parts.get(0).origins();
+        }
+        int[] firstAugmentation = starts(DatasetPart::augmentations, "augmentations");
+        int[] all = new int[fits(parts.get(0).dir(), "entries of origins", 2L * examples())];
+        int at = 0;
+        for (int p = 0; p < parts.size(); p++) {
+            for (int value : parts.get(p).origins()) {
+                all[at] = value + (at % 2 == 0 ? firstRow[p] : firstAugmentation[p]);
+                at++;
             }
         }
-        return values;
+        return all;
     }
 
     /** Of the boards, if they are square. */
@@ -193,7 +280,7 @@ public final class Dataset {
 
     /** Examples of the split, augmented ones included. */
     public int examples() {
-        return examples;
+        return firstExample[parts.size()];
     }
 
     /** Tokens of a row. */
@@ -223,12 +310,20 @@ public final class Dataset {
 
     /** Input tokens [storedRows, seqLen], u1, one after the other: direct buffers, cut anywhere; fresh views. */
     public List<ByteBuffer> inputChunks() {
-        return inputs.chunks();
+        return parts.stream().flatMap(part -> part.inputChunks().stream()).toList();
     }
 
-    /** Label tokens as in the file (ignored ones keep {@code ignoreLabelId}), laid out as {@link #inputChunks()}. */
+    /** Label tokens, of which ignored ones are {@link #ignoredLabel()}, laid out as {@link #inputChunks()}. */
     public List<ByteBuffer> labelChunks() {
-        return labels.chunks();
+        return parts.stream().flatMap(part -> part.labelChunks().stream()).toList();
+    }
+
+    /**
+     * Byte of {@link #labelChunks()} that stands for labels without loss, -1 if there are none: {@code ignoreLabelId} where
+     * that is a byte, else 255.
+     */
+    public int ignoredLabel() {
+        return ignoredLabel;
     }
 
     /** First example of each puzzle, and the number of examples: [puzzles + 1]. */
@@ -239,6 +334,11 @@ public final class Dataset {
     /** First puzzle of each group, and the number of puzzles: [groups + 1]. */
     public int[] groupIndices() {
         return groupIndices;
+    }
+
+    /** First group of each part, a set of a folder, and the number of groups: [parts + 1]. */
+    public int[] firstGroups() {
+        return firstGroup;
     }
 
     /** Row of the puzzle embedding for each puzzle: [puzzles]. */
@@ -256,55 +356,65 @@ public final class Dataset {
         return owner(groupIndices, puzzleOf(example));
     }
 
-    /** Samples that an epoch can give: of each group one puzzle's examples, of those that have most. */
+    /** Samples that an epoch of the largest part can give: of each group one puzzle's examples, of those that have most. */
     public long mostSamplesAnEpoch() {
-        long samples = 0;
-        for (int g = 0; g + 1 < groupIndices.length; g++) {
-            int most = 0;
-            for (int p = groupIndices[g]; p < groupIndices[g + 1]; p++) {
-                most = Math.max(most, puzzleIndices[p + 1] - puzzleIndices[p]);
+        int[] firstGroups = firstGroups();
+        long largest = 0;
+        for (int part = 0; part + 1 < firstGroups.length; part++) {
+            long samples = 0;
+            for (int g = firstGroups[part]; g < firstGroups[part + 1]; g++) {
+                int most = 0;
+                for (int p = groupIndices[g]; p < groupIndices[g + 1]; p++) {
+                    most = Math.max(most, puzzleIndices[p + 1] - puzzleIndices[p]);
+                }
+                samples += most;
             }
-            samples += most;
+            largest = Math.max(largest, samples);
         }
-        return samples;
+        return largest;
     }
 
     private int puzzleOf(int example) {
-        if (example < 0 || example >= examples) {
-            throw new IndexOutOfBoundsException("example " + example + " of " + examples);
-        }
+        requireExample(example);
         return owner(puzzleIndices, example);
     }
 
+    private void requireExample(int example) {
+        if (example < 0 || example >= examples()) {
+            throw new IndexOutOfBoundsException("example " + example + " of " + examples());
+        }
+    }
+
+    /** The last one that begins at {@code owned} or before: those that own nothing begin where the next one does. */
     private static int owner(int[] indices, int owned) {
-        int found = Arrays.binarySearch(indices, owned);
-        return found >= 0 ? found : -found - 2;
+        int low = 0;
+        int high = indices.length - 1; // begins after owned
+        while (high - low > 1) {
+            int middle = (low + high) >>> 1;
+            if (indices[middle] <= owned) {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+        return low;
     }
 
     /** A copy of one input row [seqLen]. */
     public int[] inputRow(int example) {
-        return row(inputs, example);
+        requireExample(example);
+        int part = owner(firstExample, example);
+        return parts.get(part).inputRow(example - firstExample[part]);
     }
 
-    /** A copy of one label row [seqLen]; labels equal to {@code ignoreLabelId} become {@link #IGNORED}. */
+    /** A copy of one label row [seqLen]; labels without loss are {@link #IGNORED}. */
     public int[] labelRow(int example) {
-        int[] row = row(labels, example);
-        if (info.ignoreLabelId() != null) {
-            for (int i = 0; i < row.length; i++) {
-                row[i] = row[i] == info.ignoreLabelId() ? IGNORED : row[i];
-            }
+        requireExample(example);
+        int part = owner(firstExample, example);
+        int[] row = parts.get(part).labelRow(example - firstExample[part]);
+        for (int i = 0; i < row.length && ignoredLabel >= 0; i++) {
+            row[i] = row[i] == ignoredLabel ? IGNORED : row[i];
         }
         return row;
-    }
-
-    private int[] row(TokenRows tokens, int example) {
-        if (example < 0 || example >= examples) {
-            throw new IndexOutOfBoundsException("example " + example + " of " + examples);
-        }
-        if (origins == null) {
-            return tokens.row(example);
-        }
-        return Augmentation.read(augmentations, origins[2 * example + 1], side(), info.vocabSize())
-                .apply(tokens.row(origins[2 * example]));
     }
 }

@@ -1,13 +1,12 @@
 package trm.data;
 
-import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.stream.Collectors;
 
@@ -22,7 +21,8 @@ import java.util.stream.Collectors;
  * @param numPuzzleIdentifiers rows of the puzzle embedding
  * @param totalGroups          groups of the split
  * @param meanPuzzleExamples   examples per puzzle
- * @param totalPuzzles         puzzles of the split; the Sudoku and maze builders write the number of groups here
+ * @param totalPuzzles         puzzles of the split; the Sudoku and maze builders write the number of groups here, HRM's nothing:
+ *                             then -1 until {@link Dataset} has counted
  * @param sets                 set names; a file is called {@code <set>__<field>.npy}
  */
 public record DatasetInfo(
@@ -41,35 +41,29 @@ public record DatasetInfo(
     }
 
     /**
-     * Reads dataset.json.
+     * Reads dataset.json. Keys that are not of it are passed over; a whole number may be written 16.0.
      *
      * @throws DataException if the file is missing or not a JSON object, or a field is missing or has the wrong type
      */
     public static DatasetInfo read(Path path) {
-        if (!Files.isRegularFile(path)) {
-            throw new DataException(path + ": file not found");
-        }
-        JsonNode root;
-        try {
-            root = new ObjectMapper().readTree(Files.readAllBytes(path));
-        } catch (JsonProcessingException e) {
-            throw new DataException(path + ": not valid JSON: " + e.getOriginalMessage(), e);
-        } catch (IOException e) {
-            throw new DataException(path + ": cannot be read: " + e.getMessage(), e);
-        }
-        if (root == null || !root.isObject()) {
-            throw new DataException(path + ": found no JSON object at the top level");
+        JsonNode root = JsonFile.read(path);
+        if (!root.isObject()) {
+            throw new DataException(path + ": found " + JsonFile.brief(root) + ", expected a JSON object");
         }
         JsonNode ignored = field(path, root, "ignore_label_id");
         JsonNode mean = field(path, root, "mean_puzzle_examples");
-        if (!mean.isNumber()) {
-            throw wrong(path, "mean_puzzle_examples", mean, "a number");
+        if (!mean.isNumber() || !(mean.doubleValue() >= 0) || Double.isInfinite(mean.doubleValue())) {
+            throw wrong(path, "mean_puzzle_examples", mean, "a number of at least 0");
         }
         JsonNode names = field(path, root, "sets");
         List<String> sets = new ArrayList<>();
         names.forEach(name -> sets.add(name.isTextual() ? name.textValue() : null));
-        if (!names.isArray() || sets.isEmpty() || sets.contains(null)) {
-            throw wrong(path, "sets", names, "a list of names");
+        if (!names.isArray()
+                || sets.isEmpty()
+                || sets.contains(null)
+                || !sets.stream().allMatch(DatasetInfo::isName)
+                || new HashSet<>(sets).size() != sets.size()) {
+            throw wrong(path, "sets", names, "a list of different names that files may have");
         }
         return new DatasetInfo(
                 integer(path, root, "pad_id", 0),
@@ -80,8 +74,21 @@ public record DatasetInfo(
                 integer(path, root, "num_puzzle_identifiers", 1),
                 integer(path, root, "total_groups", 0),
                 mean.doubleValue(),
-                integer(path, root, "total_puzzles", 0),
+                root.has("total_puzzles") ? integer(path, root, "total_puzzles", 0) : -1,
                 sets);
+    }
+
+    /** Whether {@code <set>__<field>.npy} stays in the folder, whatever the file system. */
+    private static boolean isName(String set) {
+        return !set.isBlank()
+                && set.length() <= 100
+                && set.chars().allMatch(c -> c >= ' ' && c != '/' && c != '\\' && c != ':' && c != 0x7f);
+    }
+
+    /** The same with other numbers. */
+    DatasetInfo with(int identifiers, int groups, double mean, int puzzles) {
+        return new DatasetInfo(
+                padId, ignoreLabelId, blankIdentifierId, vocabSize, seqLen, identifiers, groups, mean, puzzles, sets);
     }
 
     private static JsonNode field(Path path, JsonNode root, String key) {
@@ -94,15 +101,17 @@ public record DatasetInfo(
 
     private static int integer(Path path, JsonNode root, String key, int least) {
         JsonNode value = field(path, root, key);
-        if (!value.isIntegralNumber() || !value.canConvertToInt() || value.intValue() < least) {
+        double number = value.isNumber() ? value.doubleValue() : Double.NaN;
+        if (number != (int) number || number < least) {
             throw wrong(
                     path, key, value, least == Integer.MIN_VALUE ? "an integer" : "an integer of at least " + least);
         }
-        return value.intValue();
+        return (int) number;
     }
 
     private static DataException wrong(Path path, String key, JsonNode found, String expected) {
-        return new DataException(path + ": field '" + key + "': found " + found + ", expected " + expected);
+        return new DataException(
+                path + ": field '" + key + "': found " + JsonFile.brief(found) + ", expected " + expected);
     }
 
     /** Writes the bytes of Python's {@code json.dump}: ", " and ": " as separators, no newline at the end. */

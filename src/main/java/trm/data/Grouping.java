@@ -1,6 +1,5 @@
 package trm.data;
 
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
@@ -18,13 +17,13 @@ import java.util.stream.IntStream;
  */
 public record Grouping(String by, List<String> names, int[] of) {
     /**
-     * What is known of a split: the source and rating of each group, where the folder has them ({@link Sources}), and the moves
+     * What is known of a split: the source and rating of each group, where each folder has them ({@link Sources}), and the moves
      * of a maze's path. Ratings are sorted into bands that double, 0, 1, 2 to 3, 4 to 7 and so on; moves into bands of ten.
      */
-    public static List<Grouping> of(Path folder, String split, Dataset data) {
+    public static List<Grouping> of(DataFolders folders, String split, Dataset data) {
         int groups = data.groupIndices().length - 1;
         List<Grouping> all = new ArrayList<>();
-        List<Sources.Row> rows = Sources.read(folder.resolve(split), groups);
+        List<Sources.Row> rows = sources(folders, split, data);
         if (!rows.isEmpty()) {
             List<String> names = List.copyOf(
                     new TreeSet<>(rows.stream().map(Sources.Row::source).toList()));
@@ -42,11 +41,30 @@ public record Grouping(String by, List<String> names, int[] of) {
         }
         if (Symmetry.of(data) == Symmetry.MAZE) {
             int[] moves = IntStream.range(0, groups)
-                    .map(g -> MazePath.moves(data.labelRow(data.puzzleIndices()[data.groupIndices()[g]])))
+                    .map(g -> MazePath.moves(data.labelRow(firstExample(data, g))))
                     .toArray();
             all.add(bands("path_length", moves, m -> m - m % 10, least -> least + 9));
         }
         return all;
+    }
+
+    /** A row a group; none if a folder has none, or its groups are in several sets. */
+    private static List<Sources.Row> sources(DataFolders folders, String split, Dataset data) {
+        List<Sources.Row> rows = new ArrayList<>();
+        for (int i = 0; i < folders.paths().size() && data.info().sets().size() == 1; i++) {
+            int groups = data.firstGroups()[i + 1] - data.firstGroups()[i];
+            List<Sources.Row> own = Sources.read(folders.paths().get(i).resolve(split), groups);
+            if (own.size() != groups) {
+                return List.of();
+            }
+            rows.addAll(own);
+        }
+        return rows;
+    }
+
+    /** Of a group; of the one after or before it, where it has no example and is never asked for. */
+    private static int firstExample(Dataset data, int group) {
+        return Math.min(data.puzzleIndices()[data.groupIndices()[group]], data.examples() - 1);
     }
 
     private static Grouping bands(String by, int[] values, IntUnaryOperator least, IntUnaryOperator most) {

@@ -10,37 +10,35 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
 
 /**
- * A NumPy array file, version 1.0, little endian, C order, of dtype u1, i4 or i8, memory-mapped for reading.
+ * A NumPy array file of integers or booleans, memory-mapped for reading: versions 1.0, 2.0 and 3.0, little and big endian, C
+ * and Fortran order. Written is version 1.0, little endian, C order, of dtype u1, i4 or i8.
  *
  * <pre>
- *   93 'NUMPY' 01 00 | uint16 header length | header | data
- *   header: {'descr': '&lt;i4', 'fortran_order': False, 'shape': (7,), } spaces \n
+ *   93 'NUMPY' 01 00 | uint16 header length | header ({@link NpyHeader}) spaces \n | data
+ *   93 'NUMPY' 02 00 | uint32 header length | the same; version 3.0 too
  * </pre>
  *
- * The data begin at a multiple of 64 bytes and may exceed 2 GB: they are mapped in segments. Safe for concurrent reads.
+ * The data may exceed 2 GB: they are mapped in segments. Safe for concurrent reads.
  */
 public final class Npy {
     static final int SEGMENT_BYTES = 1 << 30;
     private static final byte[] MAGIC = {(byte) 0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0};
-    private static final Pattern HEADER = Pattern.compile(
-            "\\{'descr': '([^']*)', 'fortran_order': (True|False), 'shape': \\(((?:\\d+, ?)*\\d*)\\), *\\} *\n");
+    private static final int NAME = MAGIC.length - 2; // bytes before the version
 
     private final Path path;
-    private final String dtype;
+    private final NpyHeader header;
     private final long[] shape;
     private final int itemBytes;
     private final int segmentBytes;
     private final ByteBuffer[] segments;
 
-    private Npy(Path path, String dtype, long[] shape, int segmentBytes, ByteBuffer[] segments) {
+    private Npy(Path path, NpyHeader header, int segmentBytes, ByteBuffer[] segments) {
         this.path = path;
-        this.dtype = dtype;
-        this.shape = shape;
-        this.itemBytes = itemBytes(dtype);
+        this.header = header;
+        this.shape = header.shape();
+        this.itemBytes = header.type().bytes;
         this.segmentBytes = segmentBytes;
         this.segments = segments;
     }
@@ -48,73 +46,69 @@ public final class Npy {
     /**
      * Opens a file and checks its header and length.
      *
-     * @throws DataException if it is missing, not NPY 1.0, in Fortran order, of another dtype, truncated or too long
+     * @throws DataException if it is missing, no NumPy array or one of anything but integers, truncated or too long
      */
     public static Npy open(Path path) {
         return open(path, SEGMENT_BYTES);
     }
 
+    /** @param segmentBytes a multiple of 8 */
     static Npy open(Path path, int segmentBytes) {
         if (!Files.isRegularFile(path)) {
             throw new DataException(path + ": file not found");
         }
         try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            byte[] start = read(channel, path, 0, MAGIC.length + 2);
-            if (!Arrays.equals(start, 0, MAGIC.length, MAGIC, 0, MAGIC.length)) {
-                throw new DataException(path + ": found no NPY version 1.0 signature at the start of the file");
+            int lengthBytes = lengthBytes(path, channel);
+            int start = MAGIC.length + lengthBytes;
+            ByteBuffer length = ByteBuffer.wrap(read(channel, path, MAGIC.length, lengthBytes))
+                    .order(ByteOrder.LITTLE_ENDIAN);
+            long headerBytes = lengthBytes == 2 ? length.getShort() & 0xFFFF : length.getInt() & 0xFFFFFFFFL;
+            if (headerBytes > NpyHeader.MOST) {
+                throw new DataException(
+                        path + ": found a header of " + headerBytes + " bytes, expected at most " + NpyHeader.MOST);
             }
-            int headerBytes = (start[8] & 0xFF) | (start[9] & 0xFF) << 8;
-            String header = new String(read(channel, path, start.length, headerBytes), StandardCharsets.ISO_8859_1);
-            Matcher matcher = HEADER.matcher(header);
-            if (!matcher.matches()) {
-                throw new DataException(path + ": header: found " + header.strip()
-                        + ", expected {'descr': ..., 'fortran_order': False, 'shape': (...), }");
-            }
-            if (matcher.group(2).equals("True")) {
-                throw new DataException(path + ": fortran_order: found True, expected False");
-            }
-            String dtype =
-                    switch (matcher.group(1)) {
-                        case "|u1" -> "u1";
-                        case "<i4" -> "i4";
-                        case "<i8" -> "i8";
-                        default ->
-                            throw new DataException(path + ": descr: found dtype '" + matcher.group(1)
-                                    + "', expected '|u1', '<i4' or '<i8'");
-                    };
-            long offset = start.length + (long) headerBytes;
-            long[] shape;
-            long bytes = itemBytes(dtype);
-            try {
-                shape = Arrays.stream(matcher.group(3).split(","))
-                        .map(String::strip)
-                        .filter(s -> !s.isEmpty())
-                        .mapToLong(Long::parseLong)
-                        .toArray();
-                for (long extent : shape) {
-                    bytes = Math.multiplyExact(bytes, extent);
-                }
-            } catch (NumberFormatException | ArithmeticException e) {
-                throw new DataException(path + ": shape: found (" + matcher.group(3) + "), too large to address", e);
-            }
+            NpyHeader header = NpyHeader.parse(path, read(channel, path, start, (int) headerBytes));
+            long offset = start + headerBytes;
+            long bytes = header.bytes();
             long found = channel.size() - offset;
             if (found != bytes) {
                 throw new DataException(path + ": " + (found < bytes ? "truncated" : "bytes after the array")
                         + ": found " + found + " bytes of data, expected " + bytes + " for shape "
-                        + Arrays.toString(shape)
-                        + " of " + dtype);
+                        + header.shapeText() + " of " + header.type().text());
             }
             ByteBuffer[] segments = new ByteBuffer[Math.toIntExact((bytes + segmentBytes - 1) / segmentBytes)];
             for (int i = 0; i < segments.length; i++) {
                 long at = (long) i * segmentBytes;
                 long count = Math.min(segmentBytes, bytes - at);
                 segments[i] = channel.map(FileChannel.MapMode.READ_ONLY, offset + at, count)
-                        .order(ByteOrder.LITTLE_ENDIAN);
+                        .order(header.order());
             }
-            return new Npy(path, dtype, shape, segmentBytes, segments);
+            return new Npy(path, header, segmentBytes, segments);
         } catch (IOException e) {
             throw new DataException(path + ": cannot be read: " + e.getMessage(), e);
         }
+    }
+
+    /** Checks signature and version. @return bytes that hold the length of the header */
+    private static int lengthBytes(Path path, FileChannel channel) throws IOException {
+        byte[] start = read(channel, path, 0, (int) Math.min(channel.size(), FileKind.START));
+        FileKind kind = FileKind.of(start);
+        if (kind != FileKind.OTHER) {
+            throw new DataException(path + ": found " + kind.text());
+        }
+        if (start.length < MAGIC.length) {
+            read(channel, path, 0, MAGIC.length); // refuses
+        }
+        if (!Arrays.equals(start, 0, NAME, MAGIC, 0, NAME)) {
+            throw new DataException(path + ": found no NumPy signature at the start of the file, expected an array as"
+                    + " numpy.save writes it");
+        }
+        int major = start[NAME] & 0xFF;
+        int minor = start[NAME + 1] & 0xFF;
+        if (major < 1 || major > 3 || minor != 0) {
+            throw new DataException(path + ": found NPY version " + major + "." + minor + ", expected 1.0, 2.0 or 3.0");
+        }
+        return major == 1 ? 2 : 4;
     }
 
     private static byte[] read(FileChannel channel, Path path, long at, int count) throws IOException {
@@ -128,9 +122,9 @@ public final class Npy {
         return buffer.array();
     }
 
-    /** "u1", "i4" or "i8". */
+    /** Of the elements, as NumPy writes it without the byte order: "u1", "i4", "i8" and so on. */
     public String dtype() {
-        return dtype;
+        return header.type().text();
     }
 
     /** The extents, outermost first; empty for a scalar. */
@@ -151,16 +145,9 @@ public final class Npy {
         return this;
     }
 
-    /**
-     * This array, if it has the dtype "u1", "i4" or "i8".
-     *
-     * @throws DataException otherwise
-     */
-    public Npy requireDtype(String expected) {
-        if (!dtype.equals(expected)) {
-            throw new DataException(path + ": found dtype " + dtype + ", expected " + expected);
-        }
-        return this;
+    /** Whether the file has the elements as one byte without a sign each, in C order, so that its bytes are the array's. */
+    boolean isBytes() {
+        return header.type() == NpyHeader.Type.U1 && !header.fortran();
     }
 
     /** The data as they lie in the file, in parts of {@link #segmentBytes()}; shared, not to be written or positioned. */
@@ -173,17 +160,50 @@ public final class Npy {
         return segmentBytes;
     }
 
-    /** The element at a flat C-order index; u1 is unsigned. */
+    /**
+     * The element at a flat C-order index.
+     *
+     * @throws DataException if it is 2^63 or more
+     */
     public long get(long flatIndex) {
-        long at = flatIndex * itemBytes;
+        long at = (header.fortran() ? fortranIndex(flatIndex) : flatIndex) * itemBytes;
         ByteBuffer segment = segments[(int) (at / segmentBytes)];
         return get(segment, (int) (at % segmentBytes));
+    }
+
+    /** Where the element of a flat C-order index lies in Fortran order. */
+    private long fortranIndex(long flatIndex) {
+        long index = 0;
+        long rest = flatIndex;
+        long stride = 1; // of the extents before
+        for (long extent : shape) {
+            stride *= extent;
+        }
+        for (int i = shape.length - 1; i >= 0; i--) {
+            stride /= shape[i];
+            index += rest % shape[i] * stride;
+            rest /= shape[i];
+        }
+        return index;
+    }
+
+    /**
+     * Element {@code index} of a one-dimensional array.
+     *
+     * @throws DataException if it does not fit an int
+     */
+    int getInt(long index) {
+        long value = get(index);
+        if (value != (int) value) {
+            throw new DataException(path + ": entry " + index + ": found " + value + ", expected a value of 32 bits");
+        }
+        return (int) value;
     }
 
     /**
      * Copies row {@code row} of a two-dimensional array [rows, dst.length].
      *
-     * @throws DataException if an i8 value does not fit an int
+     * @throws DataException if a value does not fit an int
      */
     public void copyRow(long row, int[] dst) {
         if (shape.length != 2 || dst.length != shape[1] || row < 0 || row >= shape[0]) {
@@ -192,8 +212,8 @@ public final class Npy {
         }
         long at = row * dst.length * itemBytes;
         int offset = (int) (at % segmentBytes);
-        boolean oneSegment = offset + (long) dst.length * itemBytes <= segmentBytes;
-        ByteBuffer segment = dst.length == 0 ? null : segments[(int) (at / segmentBytes)];
+        boolean oneSegment = !header.fortran() && offset + (long) dst.length * itemBytes <= segmentBytes;
+        ByteBuffer segment = dst.length == 0 || !oneSegment ? null : segments[(int) (at / segmentBytes)];
         for (int i = 0; i < dst.length; i++) {
             long value = oneSegment ? get(segment, offset + i * itemBytes) : get(row * dst.length + i);
             if (value != (int) value) {
@@ -205,10 +225,23 @@ public final class Npy {
     }
 
     private long get(ByteBuffer segment, int offset) {
-        return switch (itemBytes) {
-            case 1 -> segment.get(offset) & 0xFF;
-            case 4 -> segment.getInt(offset);
-            default -> segment.getLong(offset);
+        return switch (header.type()) {
+            case U1 -> segment.get(offset) & 0xFF;
+            case B1 -> segment.get(offset) == 0 ? 0 : 1;
+            case I1 -> segment.get(offset);
+            case U2 -> segment.getShort(offset) & 0xFFFF;
+            case I2 -> segment.getShort(offset);
+            case U4 -> segment.getInt(offset) & 0xFFFFFFFFL;
+            case I4 -> segment.getInt(offset);
+            case I8 -> segment.getLong(offset);
+            case U8 -> {
+                long value = segment.getLong(offset);
+                if (value < 0) {
+                    throw new DataException(path + ": found " + Long.toUnsignedString(value)
+                            + " in the array, expected values of 32 bits");
+                }
+                yield value;
+            }
         };
     }
 

@@ -102,7 +102,7 @@ public final class OwnPuzzles {
     private static List<Puzzle> read(Path path, String question, String answer, boolean numbers, int length) {
         List<Puzzle> puzzles = new ArrayList<>();
         if (numbers) {
-            JsonNode list = ArcTask.json(path);
+            JsonNode list = JsonFile.read(path);
             if (!list.isArray()) {
                 throw new DataException(
                         path + ": expected a list of objects with '" + question + "' and '" + answer + "'");

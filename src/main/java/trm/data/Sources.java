@@ -4,9 +4,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 
 /**
  * Where the test puzzles of a folder come from and how hard they are rated: {@value #FILE}, a file of our own beside the
@@ -42,20 +40,16 @@ public final class Sources {
     }
 
     /**
-     * Writes those of the test split that {@link ArcBuilder} made of the same test sets: a task's subset, or its concept for a
-     * task of ConceptARC, whose names are a concept and a number.
+     * Writes those of the test split that {@link ArcBuilder} made: a task's subset, or its concept for a task of ConceptARC,
+     * whose names are a concept and a number.
      */
-    public static void writeArc(Path out, String prefix, List<String> testSets) {
-        Map<String, String> subsetOf = new HashMap<>();
-        for (String subset : testSets) {
-            ArcTask.readSubset(prefix, subset, note -> {}).forEach(task -> subsetOf.put(task.id(), subset));
-        }
+    public static void writeArc(ArcBuilder.Summary made) {
         List<Row> rows = new ArrayList<>();
-        for (ArcTask task : ArcTask.readTestPuzzles(out.resolve("test_puzzles.json"))) {
-            boolean concept = task.id().matches("[A-Z][A-Za-z]*[0-9]+");
-            rows.add(new Row(concept ? task.id().replaceAll("[0-9]+$", "") : subsetOf.get(task.id()), null));
+        for (ArcBuilder.TestTask task : made.testTasks()) {
+            boolean concept = task.id().matches("[A-Z][A-Za-z]*+[0-9]++");
+            rows.add(new Row(concept ? task.id().replaceAll("[0-9]+$", "") : task.subset(), null));
         }
-        write(out, rows);
+        write(made.out(), rows);
     }
 
     private static void write(Path out, List<Row> rows) {

@@ -144,14 +144,15 @@ public enum Symmetry {
     }
 
     /**
-     * Equal for examples that are the same but for a symmetry; a text that only means something beside others of its kind.
+     * Equal for examples that are the same but for a symmetry; a text that only means something beside others of its kind. A
+     * label that is no solved Sudoku has no symmetries.
      *
      * @param input tokens
      * @param label tokens, {@link Dataset#IGNORED} where ignored
      */
     public String canonical(int[] input, int[] label) {
         return switch (this) {
-            case SUDOKU -> SudokuForm.canonical(values(label));
+            case SUDOKU -> Boards.legal(values(label)) ? SudokuForm.canonical(values(label)) : Arrays.toString(label);
             case MAZE -> {
                 Grid maze = square(input);
                 TreeSet<String> forms = new TreeSet<>();
@@ -178,7 +179,9 @@ public enum Symmetry {
      * need be compared any further.
      */
     public String sketch(int[] input, int[] label) {
-        return this == SUDOKU ? SudokuForm.sketch(values(label)) : canonical(input, label);
+        return this == SUDOKU && Boards.legal(values(label))
+                ? SudokuForm.sketch(values(label))
+                : canonical(input, label);
     }
 
     private static Grid square(int[] tokens) {

@@ -10,41 +10,74 @@ final class TokenRows {
     private final ByteBuffer[] chunks; // each but the last of the same size
     private final int chunkBytes;
     private final int width;
+    private final boolean ignores;
 
-    private TokenRows(ByteBuffer[] chunks, int chunkBytes, int width) {
+    private TokenRows(ByteBuffer[] chunks, int chunkBytes, int width, boolean ignores) {
         this.chunks = chunks;
         this.chunkBytes = chunkBytes;
         this.width = width;
+        this.ignores = ignores;
     }
 
-    /** @throws DataException naming the place, if a token is not below {@code vocabulary}, which is at most 256 */
-    static TokenRows of(Path path, Npy array, int vocabulary) {
-        return of(path, array, vocabulary, Npy.SEGMENT_BYTES);
+    /**
+     * Of labels that carry no loss: what a file has for them, and what is kept.
+     *
+     * @param ids  values of the file
+     * @param kept byte in their place, which no other label has; -1 where no byte is free, so that they are refused
+     */
+    record Ignored(List<Integer> ids, int kept) {
+        /** For inputs, of which none is ignored. */
+        static final Ignored NONE = new Ignored(List.of(), -1);
+    }
+
+    /** @throws DataException naming the place, if a token is neither below {@code vocabulary}, at most 256, nor ignored */
+    static TokenRows of(Path path, Npy array, int vocabulary, Ignored ignored) {
+        return of(path, array, vocabulary, ignored, Npy.SEGMENT_BYTES);
     }
 
     /** @param chunkBytes of a copy */
-    static TokenRows of(Path path, Npy array, int vocabulary, int chunkBytes) {
+    static TokenRows of(Path path, Npy array, int vocabulary, Ignored ignored, int chunkBytes) {
         int width = (int) array.shape()[1];
         long rows = array.shape()[0];
-        boolean copied = !array.dtype().equals("u1");
+        boolean copied = !array.isBytes();
         ByteBuffer[] copy = copied ? allocate(rows * width, chunkBytes) : null;
-        int[] row = new int[width];
+        int[] row = new int[rows == 0 ? 0 : width];
+        boolean ignores = false;
         for (long r = 0; r < rows; r++) {
             array.copyRow(r, row);
             for (int i = 0; i < width; i++) {
-                if (row[i] < 0 || row[i] >= vocabulary) {
-                    throw new DataException(path + ": row " + r + ", column " + i + ": found token " + row[i]
-                            + ", expected 0 .. " + (vocabulary - 1));
+                int token = row[i];
+                if (token < 0 || token >= vocabulary) {
+                    token = ignored(path, r, i, token, vocabulary, ignored);
+                    ignores = true;
                 }
                 if (copied) {
                     long at = r * width + i;
-                    copy[(int) (at / chunkBytes)].put((int) (at % chunkBytes), (byte) row[i]);
+                    copy[(int) (at / chunkBytes)].put((int) (at % chunkBytes), (byte) token);
                 }
             }
         }
         return copied
-                ? new TokenRows(copy, chunkBytes, width)
-                : new TokenRows(array.segments(), array.segmentBytes(), width);
+                ? new TokenRows(copy, chunkBytes, width, ignores)
+                : new TokenRows(array.segments(), array.segmentBytes(), width, ignores);
+    }
+
+    /** What is kept of a label that is no token. */
+    private static int ignored(Path path, long row, int column, int token, int vocabulary, Ignored ignored) {
+        if (!ignored.ids.contains(token)) {
+            throw new DataException(path + ": row " + row + ", column " + column + ": found token " + token
+                    + ", expected 0 .. " + (vocabulary - 1));
+        }
+        if (ignored.kept < 0) {
+            throw new DataException(path + ": row " + row + ", column " + column + ": found the ignored label " + token
+                    + ", expected a vocabulary of at most 255 (a label is kept in one byte, and none is free)");
+        }
+        return ignored.kept;
+    }
+
+    /** Whether there are labels outside the vocabulary, which are ignored. */
+    boolean ignores() {
+        return ignores;
     }
 
     private static ByteBuffer[] allocate(long bytes, int chunkBytes) {

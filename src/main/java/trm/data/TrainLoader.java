@@ -7,10 +7,14 @@ import java.util.Arrays;
  * groups; each visit picks one puzzle of the group and, without replacement, as many of its examples as fit the batch.
  * Groups and puzzles are drawn from Philox(seed + iteration), the examples from the global legacy generator, which
  * others may share. An incomplete last batch is drawn and dropped. Batches allocate nothing. Not thread-safe.
+ *
+ * <p>A data set of several parts ({@link Dataset}) is visited part by part within a pass, each with permutations of its own
+ * groups, a Philox generator of its own (the next iteration) and no last batch that is incomplete.
  */
 public final class TrainLoader {
     private final int[] puzzleIndices;
     private final int[] groupIndices;
+    private final int[] firstGroups; // of each part, and the number of groups
     private final long seed;
     private final LegacyRandom global;
     private final int globalBatch;
@@ -18,18 +22,18 @@ public final class TrainLoader {
     private final int[] rows; // of the batch last returned
     private final int[] examples; // a puzzle's, shuffled
 
-    private long iteration; // passes begun
+    private long iteration; // parts of passes begun
     private int batchesDone;
-    private int cursor; // groups of the pass visited
+    private int cursor; // groups of the part visited
     private int[] groupOrder = {};
     private PhiloxRandom random; // null before the first pass
 
     /**
      * Where a loader stands, between two batches. Together with the legacy generator's state it determines the rest.
      *
-     * @param iteration         passes begun; 0 before the first
+     * @param iteration         passes begun, or parts of them where there are several; 0 before the first
      * @param batchesDoneInPass full batches emitted in this pass
-     * @param cursor            groups of this pass visited
+     * @param cursor            groups of this part of the pass visited
      * @param philoxState       {@link PhiloxRandom#state()}; empty before the first pass
      */
     public record Position(long iteration, int batchesDoneInPass, int cursor, long[] philoxState) {}
@@ -51,6 +55,7 @@ public final class TrainLoader {
         }
         puzzleIndices = dataset.puzzleIndices();
         groupIndices = dataset.groupIndices();
+        firstGroups = dataset.firstGroups();
         this.seed = seed;
         this.global = global;
         this.globalBatch = globalBatch;
@@ -69,18 +74,37 @@ public final class TrainLoader {
 
     /** Begins the next pass, leaving what remains of the current one. */
     public void startPass() {
-        iteration++;
+        iteration = (iteration + parts() - 1) / parts() * parts();
         batchesDone = 0;
-        cursor = 0;
-        random = new PhiloxRandom(seed + iteration);
-        groupOrder = drawGroupOrder(random);
+        startPart();
     }
 
-    private int[] drawGroupOrder(PhiloxRandom generator) {
-        int groups = groupIndices.length - 1;
+    /** Passes begun. */
+    public long passes() {
+        return (iteration + parts() - 1) / parts();
+    }
+
+    private int parts() {
+        return firstGroups.length - 1;
+    }
+
+    private void startPart() {
+        iteration++;
+        cursor = 0;
+        random = new PhiloxRandom(seed + iteration);
+        groupOrder = drawGroupOrder(random, iteration);
+    }
+
+    private int[] drawGroupOrder(PhiloxRandom generator, long iterationOf) {
+        int part = (int) ((iterationOf - 1) % parts());
+        int first = firstGroups[part];
+        int groups = firstGroups[part + 1] - first;
         int[] order = new int[epochsPerIter * groups];
         for (int epoch = 0; epoch < epochsPerIter; epoch++) {
             System.arraycopy(generator.permutation(groups), 0, order, epoch * groups, groups);
+        }
+        for (int i = 0; i < order.length && first > 0; i++) {
+            order[i] += first;
         }
         return order;
     }
@@ -94,6 +118,18 @@ public final class TrainLoader {
         if (random == null) {
             startPass();
         }
+        while (!fill()) {
+            if (iteration % parts() == 0) {
+                return null; // that was the last part
+            }
+            startPart();
+        }
+        batchesDone++;
+        return rows;
+    }
+
+    /** Draws the next batch of the part; false if no more groups fill one. */
+    private boolean fill() {
         int filled = 0;
         while (cursor < groupOrder.length && filled < globalBatch) {
             int group = groupOrder[cursor++];
@@ -106,11 +142,7 @@ public final class TrainLoader {
                 rows[filled++] = first + examples[i];
             }
         }
-        if (filled < globalBatch) {
-            return null;
-        }
-        batchesDone++;
-        return rows;
+        return filled == globalBatch;
     }
 
     /**
@@ -163,12 +195,12 @@ public final class TrainLoader {
         replayed(position);
         LegacyRandom.checkState(legacyState);
         long before = batches - position.batchesDoneInPass();
-        long passes = Math.max(0, position.iteration() - 1);
-        long least = saturated(passes, batchesOf(fewest(), groupVisits()));
-        long most = saturated(passes, batchesOf(examples.length, groupVisits()));
+        long passes = Math.max(0, position.iteration() - 1) / parts();
+        long least = saturated(passes, batchesOf(fewest()));
+        long most = saturated(passes, batchesOf(examples.length));
         if (before < least || before > most) {
             throw new DataException("loader position: found " + position.batchesDoneInPass() + " batches in pass "
-                    + position.iteration() + " after " + batches + " in all, expected the passes before to have given "
+                    + (passes + 1) + " after " + batches + " in all, expected the passes before to have given "
                     + least + " .. " + most + ", not " + before);
         }
     }
@@ -177,13 +209,14 @@ public final class TrainLoader {
         return a != 0 && b > Long.MAX_VALUE / a ? Long.MAX_VALUE : a * b;
     }
 
-    private int groupVisits() {
-        return epochsPerIter * (groupIndices.length - 1);
-    }
-
     /** Batches that a pass gives where every visit of a group gives so many examples, as far as the batch has room. */
-    private int batchesOf(int examplesOfVisit, int visits) {
-        return examplesOfVisit == 0 ? 0 : visits / ((globalBatch + examplesOfVisit - 1) / examplesOfVisit);
+    private long batchesOf(int examplesOfVisit) {
+        long batches = 0;
+        for (int part = 0; part < parts() && examplesOfVisit > 0; part++) {
+            int visits = epochsPerIter * (firstGroups[part + 1] - firstGroups[part]);
+            batches += visits / ((globalBatch + examplesOfVisit - 1) / examplesOfVisit);
+        }
+        return batches;
     }
 
     private int fewest() {
@@ -219,21 +252,41 @@ public final class TrainLoader {
                 throw new DataException("loader position: found the generator of another seed, expected seed " + seed
                         + " + iteration " + begun);
             }
-            order = drawGroupOrder(generator);
+            order = drawGroupOrder(generator, begun);
         }
         if (position.cursor() < 0 || position.cursor() > order.length) {
             throw new DataException("loader position: found cursor " + position.cursor() + ", expected 0 .. "
                     + order.length + " group visits");
         }
-        replayVisits(position, generator, order);
+        int batches = 0;
+        for (long part = begun - (begun > 0 ? (begun - 1) % parts() : 0); part < begun; part++) {
+            PhiloxRandom ofPart = new PhiloxRandom(seed + part);
+            int[] all = drawGroupOrder(ofPart, part);
+            batches += visit(all, all.length, ofPart).batches;
+        }
+        Visits visits = visit(order, position.cursor(), generator);
+        boolean within = visits.left > 0 && position.cursor() < order.length;
+        if (position.batchesDoneInPass() != batches + visits.batches || within) {
+            throw new DataException("loader position: found cursor " + position.cursor() + " after "
+                    + position.batchesDoneInPass() + " batches of the pass, expected "
+                    + (within ? "a cursor between two batches" : batches + visits.batches + " batches"));
+        }
+        if (generator != null && !Arrays.equals(generator.state(), position.philoxState())) {
+            int at = Arrays.mismatch(generator.state(), position.philoxState());
+            throw new DataException("Philox state: element " + at + " is " + position.philoxState()[at] + ", expected "
+                    + generator.state()[at] + " after " + position.cursor() + " group visits");
+        }
         return new Pass(generator, order);
     }
 
+    /** What visits of groups give: full batches, and examples left over. */
+    private record Visits(int batches, int left) {}
+
     /** Draws the puzzles of the groups visited again: they settle the batches, and where the generator stands. */
-    private void replayVisits(Position position, PhiloxRandom generator, int[] order) {
+    private Visits visit(int[] order, int cursor, PhiloxRandom generator) {
         int batches = 0;
         int filled = 0;
-        for (int i = 0; i < position.cursor(); i++) {
+        for (int i = 0; i < cursor; i++) {
             int puzzle = (int) generator.integers(groupIndices[order[i]], groupIndices[order[i] + 1]);
             filled += Math.min(puzzleIndices[puzzle + 1] - puzzleIndices[puzzle], globalBatch - filled);
             if (filled == globalBatch) {
@@ -241,18 +294,7 @@ public final class TrainLoader {
                 filled = 0;
             }
         }
-        if (position.batchesDoneInPass() != batches || filled > 0 && position.cursor() < order.length) {
-            throw new DataException("loader position: found cursor " + position.cursor() + " after "
-                    + position.batchesDoneInPass() + " batches of the pass, expected "
-                    + (filled > 0 && position.cursor() < order.length
-                            ? "a cursor between two batches"
-                            : batches + " batches"));
-        }
-        if (generator != null && !Arrays.equals(generator.state(), position.philoxState())) {
-            int at = Arrays.mismatch(generator.state(), position.philoxState());
-            throw new DataException("Philox state: element " + at + " is " + position.philoxState()[at] + ", expected "
-                    + generator.state()[at] + " after " + position.cursor() + " group visits");
-        }
+        return new Visits(batches, filled);
     }
 
     /**

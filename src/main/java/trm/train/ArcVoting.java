@@ -1,10 +1,10 @@
 package trm.train;
 
-import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
 import java.util.Map;
 import trm.data.ArcVotes;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 
 /** Puts the answers of an evaluation on ARC's test split to the vote, one vote for each augmented copy of a task. */
@@ -17,10 +17,10 @@ public final class ArcVoting implements AnswerListener {
         this.votes = votes;
     }
 
-    /** No votes yet; null where the folder is not one of ARC, so that there is nothing to vote on. */
-    public static ArcVoting of(Path folder, Dataset test) {
-        return ArcVotes.appliesTo(folder)
-                ? new ArcVoting(test, ArcVotes.of(folder, test.info().blankIdentifierId()))
+    /** No votes yet; null where the folders are not of ARC, so that there is nothing to vote on. */
+    public static ArcVoting of(DataFolders folders, Dataset test) {
+        return ArcVotes.appliesTo(folders)
+                ? new ArcVoting(test, ArcVotes.of(folders, test.info().blankIdentifierId()))
                 : null;
     }
 

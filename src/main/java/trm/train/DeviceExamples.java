@@ -33,14 +33,13 @@ public final class DeviceExamples {
         }
 
         public static Size of(Dataset data) {
-            Integer ignored = data.info().ignoreLabelId();
             int records = data.augmentations();
             return new Size(
                     data.examples(),
                     data.storedRows(),
                     records,
                     records == 0 ? 0 : data.augmentationBytes().capacity() / records,
-                    ignored == null ? -1 : ignored);
+                    data.ignoredLabel());
         }
     }
 
@@ -69,6 +68,7 @@ public final class DeviceExamples {
      * symmetry k is number i * symmetries + k. The data set may have either form.
      *
      * @param symmetries one or more; they keep the token of labels that are ignored
+     * @throws DataException if those have no token that is free
      */
     public static Kernels.Examples uploadCopies(
             Backend backend, Arena arena, Dataset data, int count, List<Augmentation> symmetries) {
@@ -78,7 +78,7 @@ public final class DeviceExamples {
             throw new DataException(
                     count + " puzzles in " + copies + " copies are more than can be numbered; take fewer");
         }
-        int ignored = Size.of(data).ignoreLabel();
+        int ignored = ignoredToken(data, count);
         int[] inputs = new int[count * length];
         int[] labels = new int[count * length];
         int[] ids = new int[count * copies];
@@ -106,6 +106,22 @@ public final class DeviceExamples {
         HostCopy.put(backend, to.origins(), origins);
         HostCopy.put(backend, to.augmentations(), records);
         return to;
+    }
+
+    /** Token 0 for labels without loss, which symmetries keep, if no other label is it; -1 if there are none. */
+    private static int ignoredToken(Dataset data, int count) {
+        if (data.ignoredLabel() <= 0) {
+            return data.ignoredLabel();
+        }
+        for (int i = 0; i < count; i++) {
+            if (Arrays.stream(data.labelRow(i)).anyMatch(label -> label == 0)) {
+                throw new DataException(
+                        "example " + i + ": found label 0 beside labels that are ignored (ignore_label_id "
+                                + data.info().ignoreLabelId()
+                                + "), expected token 0 free for those where symmetric copies are made");
+            }
+        }
+        return 0;
     }
 
     /** Fills memory that has the data set's size. */

@@ -13,6 +13,7 @@ import org.slf4j.LoggerFactory;
 import trm.config.OnNan;
 import trm.config.TrainConfig;
 import trm.data.ArcVotes;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 import trm.data.LegacyRandom;
 import trm.data.TrainLoader;
@@ -107,11 +108,12 @@ public final class Run {
      * @throws DivergedException if a loss or gradient is not finite, unless {@code on_nan} says to go on
      */
     public Outcome run(boolean resume) {
-        RunData data = resume ? RunData.reopen(folder, config, movedData) : RunData.open(RunData.folders(config));
+        RunData data =
+                resume ? RunData.reopen(folder, config, movedData) : RunData.open(DataFolders.of(config.dataPaths()));
         config = data.settle(config);
         long total = totalSteps(config, data.train());
         if (total < 1) {
-            throw new FormatException(data.folders().get(0) + ": " + config.epochs() + " epochs of "
+            throw new FormatException(data.folders() + ": " + config.epochs() + " epochs of "
                     + data.train().examples() + " examples fill no batch of global_batch_size: "
                     + config.globalBatchSize());
         }
@@ -370,7 +372,7 @@ public final class Run {
 
         /** Whether the pass that has ended is followed by an evaluation. */
         private boolean isDue(long step) {
-            long epochs = loader.position().iteration() * config.passEpochs();
+            long epochs = loader.passes() * config.passEpochs();
             return evaluator != null
                     && evaluated != step
                     && (step >= total || epochs % config.epochsBetweenEvaluations() == 0);
@@ -379,7 +381,7 @@ public final class Run {
         /** How many samples a pass has may depend on draws; one that never fills a batch is no run. */
         private void requireBatch() {
             if (++emptyPasses > MOST_EMPTY_PASSES) {
-                throw new FormatException(data.folders().get(0) + ": " + MOST_EMPTY_PASSES
+                throw new FormatException(data.folders() + ": " + MOST_EMPTY_PASSES
                         + " passes filled no batch of global_batch_size: " + config.globalBatchSize()
                         + "; expected a smaller batch, or more epochs in a pass (eval_interval)");
             }
@@ -473,7 +475,7 @@ public final class Run {
             int[] rows = evaluationRows(all, step >= total ? 0 : config.evalPuzzles());
             LOG.info("evaluating {} of {} puzzles at step {}", rows.length, all, step);
             listener.evaluating(step, rows.length);
-            ArcVoting voting = ArcVoting.of(data.folders().get(0), data.test());
+            ArcVoting voting = ArcVoting.of(data.folders(), data.test());
             Optional<Score> result = evaluator.evaluate(testExamples, rows, () -> stop, voting);
             if (result.isEmpty()) {
                 return false;

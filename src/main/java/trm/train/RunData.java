@@ -14,6 +14,8 @@ import java.util.Optional;
 import trm.config.ConfigException;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
+import trm.data.DataException;
+import trm.data.DataFolders;
 import trm.data.Dataset;
 import trm.data.Fingerprint;
 import trm.input.Shown;
@@ -32,19 +34,17 @@ import trm.io.FormatException;
  * @param folders data-set folders in the order of {@code data_paths}
  * @param test    null if there is no test split
  */
-record RunData(List<Path> folders, Dataset train, Dataset test) {
+public record RunData(DataFolders folders, Dataset train, Dataset test) {
     static final String FILE = "data.json";
 
-    static RunData open(List<Path> folders) {
-        Path folder = folders.get(0);
-        Dataset train = Dataset.open(folder, "train");
-        Dataset test = Files.isDirectory(folder.resolve("test")) ? Dataset.open(folder, "test") : null;
+    /** @throws DataException if the folders cannot be read, or do not go together */
+    static RunData open(DataFolders folders) {
+        Dataset train = folders.open("train");
+        Dataset test = folders.openIfThere("test").orElse(null);
+        if (test != null) {
+            ArcVoting.of(folders, test); // refuses what cannot be voted on before anything is computed
+        }
         return new RunData(folders, train, test);
-    }
-
-    /** The folders that a configuration names. */
-    static List<Path> folders(TrainConfig config) {
-        return config.dataPaths().stream().map(Path::of).toList();
     }
 
     /**
@@ -55,21 +55,35 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
      */
     static RunData reopen(Path run, TrainConfig config, List<Path> given) {
         Optional<JsonNode> recorded = recorded(run);
-        List<Path> before = new ArrayList<>();
-        recorded.ifPresent(node -> node.path("folders").forEach(path -> before.add(Path.of(path.asText()))));
-        List<Path> folders = !given.isEmpty()
-                ? given
-                : !before.isEmpty() && before.stream().allMatch(Files::isDirectory) ? before : folders(config);
-        for (Path folder : folders) {
-            if (given.isEmpty() && !Files.isDirectory(folder)) {
-                throw new FormatException(run + ": its data are no longer in "
-                        + (before.isEmpty() ? folder : before.get(folders.indexOf(folder)))
-                        + "; if they were moved, --data DIR says where to");
-            }
-        }
-        RunData data = open(folders);
+        RunData data = open(given.isEmpty() ? folders(run, config, recorded) : new DataFolders(given));
         recorded.ifPresent(node -> data.requireSame(run, node));
         return data;
+    }
+
+    /**
+     * Where the data of a run are.
+     *
+     * @throws FormatException if they are no longer there
+     */
+    public static DataFolders folders(Path run, TrainConfig config) {
+        return folders(run, config, recorded(run));
+    }
+
+    private static DataFolders folders(Path run, TrainConfig config, Optional<JsonNode> recorded) {
+        List<Path> before = new ArrayList<>();
+        recorded.ifPresent(node -> node.path("folders").forEach(path -> before.add(Path.of(path.asText()))));
+        DataFolders said = DataFolders.of(config.dataPaths());
+        DataFolders folders =
+                before.isEmpty() || !areThere(before) && areThere(said.paths()) ? said : new DataFolders(before);
+        if (!before.isEmpty() && !areThere(folders.paths())) {
+            throw new FormatException(
+                    run + ": its data are no longer in " + folders + "; if they were moved, --data DIR says where to");
+        }
+        return folders;
+    }
+
+    private static boolean areThere(List<Path> folders) {
+        return folders.stream().allMatch(Files::isDirectory);
     }
 
     private static Optional<JsonNode> recorded(Path run) {
@@ -97,8 +111,7 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
             parts.forEach((part, found) -> {
                 String expected = before.path(part).asText("none");
                 if (!expected.equals(found)) {
-                    throw new FormatException(run + ": the data in "
-                            + folders.get(0).resolve(split)
+                    throw new FormatException(run + ": the " + split + " data in " + folders
                             + " are not those that the run began with: the fingerprint of " + part + " is " + found
                             + ", expected " + Shown.quoted(expected)
                             + "; to go on with other data, begin a new run with load_checkpoint=" + run);
@@ -106,8 +119,8 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
             });
         });
         if (test == null && recorded.path("test").isObject()) {
-            throw new FormatException(run + ": the data in " + folders.get(0)
-                    + " have no test split, and had one when the" + " run began");
+            throw new FormatException(
+                    run + ": the data in " + folders + " have no test split, and had one when the" + " run began");
         }
     }
 
@@ -124,7 +137,7 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
     void record(Path run) throws IOException {
         ObjectMapper json = new ObjectMapper();
         ObjectNode node = json.createObjectNode();
-        folders.forEach(folder -> node.withArray("folders")
+        folders.paths().forEach(folder -> node.withArray("folders")
                 .add(folder.toAbsolutePath().normalize().toString()));
         fingerprints().forEach((split, parts) -> node.set(split, json.valueToTree(parts)));
         String text = json.writerWithDefaultPrettyPrinter().writeValueAsString(node) + "\n";
@@ -141,7 +154,7 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
      */
     TrainConfig settle(TrainConfig config) {
         DataShape shape = DataShape.of(
-                config.dataShape(), RunTensors.DataSizes.of(train, test).shape(), "" + folders.get(0));
+                config.dataShape(), RunTensors.DataSizes.of(train, test).shape(), "" + folders);
         if (test != null) {
             sameInTest("seq_len", train.seqLen(), test.seqLen());
             sameInTest("vocab_size", train.info().vocabSize(), test.info().vocabSize());
@@ -155,8 +168,8 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
 
     private void sameInTest(String field, int expected, int found) {
         if (found != expected) {
-            throw new FormatException(folders.get(0).resolve("test").resolve("dataset.json") + ": field '" + field
-                    + "': found " + found + ", expected " + expected + " as in the train split");
+            throw new FormatException(folders + ": test split: field '" + field + "': found " + found + ", expected "
+                    + expected + " as in the train split");
         }
     }
 
@@ -172,7 +185,7 @@ record RunData(List<Path> folders, Dataset train, Dataset test) {
             return;
         }
         long enough = (batch + epoch - 1) / epoch;
-        throw new FormatException(folders.get(0) + ": a pass of " + config.passEpochs() + " epochs ("
+        throw new FormatException(folders + ": a pass of " + config.passEpochs() + " epochs ("
                 + (config.evalInterval() == null ? "epochs" : "eval_interval") + ") has at most "
                 + config.passEpochs() * epoch + " samples, which fill no batch of global_batch_size: " + batch
                 + "; what fits is global_batch_size: " + config.passEpochs() * epoch + " or less, or "

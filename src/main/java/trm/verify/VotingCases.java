@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.StreamSupport;
 import trm.data.ArcVotes;
+import trm.data.DataFolders;
 import trm.data.Npy;
 
 /** Recorded predictions for augmented ARC puzzles, and what the published evaluation makes of them. */
@@ -25,7 +26,7 @@ final class VotingCases {
 
     /** Votes of {@code folder} against the ranking, the scores and the submission in {@code folder/expected}. */
     static CaseResult voting(String name, Path folder, JsonNode head) throws IOException {
-        ArcVotes votes = ArcVotes.of(folder, 0);
+        ArcVotes votes = ArcVotes.of(DataFolders.of(folder), 0);
         cast(votes, folder, head);
         JsonNode scores = JSON.readTree(folder.resolve("expected/result.json").toFile());
         JsonNode ranking = JSON.readTree(folder.resolve("expected/votes.json").toFile());
