@@ -1,6 +1,8 @@
 package trm.cli;
 
+import java.nio.file.InvalidPathException;
 import java.util.List;
+import java.util.Locale;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
@@ -50,6 +52,12 @@ public final class Main implements Runnable {
     }
 
     public static void main(String[] args) {
+        Locale.setDefault(Locale.ROOT); // for what libraries format
+        String obstacle = FileNames.obstacle();
+        if (obstacle != null) {
+            Cli.error(obstacle);
+            System.exit(1);
+        }
         System.exit(execute(args));
     }
 
@@ -85,6 +93,9 @@ public final class Main implements Runnable {
     private static String describe(Throwable error) {
         if (error instanceof InputException || error instanceof DeviceException) {
             return error.getMessage();
+        }
+        if (error instanceof InvalidPathException path) {
+            return FileNames.describe(path);
         }
         return "internal error: " + error + " (run again with --verbose for the stack trace)";
     }
