@@ -24,12 +24,12 @@ COPY --from=build /src/target/lib /opt/trm/lib
 COPY --from=build /src/target/trm-cuda-*.jar /opt/trm/trm.jar
 COPY --from=build /src/configs /opt/trm/configs
 COPY --from=build /src/data /opt/trm/data
-# Any user id may run this (docker run --user, OpenShift). Runs go to /work/runs. JavaCPP unpacks its libraries in /tmp,
-# or below user.home when the root is read-only: then /work/runs is all that must be writable.
+# Any user id may run this (docker run --user, OpenShift). Runs go to /work/runs. Native libraries are unpacked in /tmp, or
+# in /work/runs/.cache where /tmp cannot be written or runs no code: then /work/runs is all that must be writable.
 RUN mkdir -p /work/runs && chmod 1777 /work /work/runs && ln -s /opt/trm/configs /opt/trm/data /work/
-ENV OMP_WAIT_POLICY=passive
+ENV OMP_WAIT_POLICY=passive LANG=C.UTF-8
 WORKDIR /work
 USER 10001:10001
 ENTRYPOINT ["java", "-XX:+UseSerialGC", "-Dtrm.home=/opt/trm", "-Duser.home=/work/runs", \
-            "-Dorg.bytedeco.javacpp.cachedir=/tmp/trm-javacpp", "-jar", "/opt/trm/trm.jar"]
+            "-Dorg.bytedeco.javacpp.cachedir=/tmp", "-jar", "/opt/trm/trm.jar"]
 CMD ["--help"]

@@ -2,20 +2,25 @@ package trm;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
+import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.attribute.FileTime;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Instant;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 
 /** The scripts {@code trm}, in a folder of its own whose name has a space, on a PATH of stand-ins. */
 class LauncherTest {
@@ -87,13 +92,11 @@ class LauncherTest {
     }
 
     @Test
-    void aBundleRunsOnItsOwnRuntimeAndUnpacksToTheUsersCache() throws Exception {
+    void aBundleRunsOnItsOwnRuntime() throws Exception {
         Path launcher = bundle();
         Path link = Files.createSymbolicLink(temp.resolve("run-trm"), Path.of("a bundle/trm"));
-        Path cache = temp.resolve("user cache");
 
-        Result result = launch(
-                link, jdk("other", "21.0.1"), Map.of("XDG_CACHE_HOME", cache.toString()), "demo", "--run", "x y");
+        Result result = launch(link, jdk("other", "21.0.1"), "demo", "--run", "x y");
 
         assertEquals(0, result.exit, result.err);
         Path folder = launcher.getParent();
@@ -102,50 +105,78 @@ class LauncherTest {
                         "bundled",
                         "-XX:+UseSerialGC",
                         "-Dtrm.home=" + folder,
-                        "-Dorg.bytedeco.javacpp.cachedir=" + cache.resolve("trm-cuda"),
                         "-jar",
                         folder.resolve("trm-cuda-1.jar").toString(),
                         "demo",
                         "--run",
                         "x y"),
                 List.of(result.out.split("\n")));
-        assertEquals("rwx------", permissions(cache.resolve("trm-cuda")));
     }
 
+    /** Both launchers; {@code locale} is that of the system, or is not there. */
+    @ParameterizedTest
+    @CsvSource({
+        "'',C.UTF-8",
+        "LC_ALL=C,C.UTF-8",
+        "LC_ALL=POSIX,C.UTF-8",
+        "LANG=C,C.UTF-8",
+        "LC_CTYPE=C LANG=C.UTF-8,C.UTF-8",
+        "LC_ALL=C LANG=C.UTF-8,C.UTF-8",
+        "LC_ALL=C.UTF-8,C.UTF-8",
+        "LANG=C.UTF-8,none",
+        "LC_CTYPE=C.utf8 LANG=C,none"
+    })
+    void aLocaleOfUtf8IsSetWhereThereIsNone(String given, String expected) throws Exception {
+        assertEquals(expected, locale(given));
+        Files.createSymbolicLink(bin.resolve("locale"), onPath("locale"));
+        assumeTrue(locales().contains("C.utf8"), "C.UTF-8 is not installed");
+        assertEquals(expected, locale(given));
+    }
+
+    /** As after ssh, which sends the names of the other machine's locales. */
     @Test
-    void aBundleWithoutAWritableHomeUnpacksBesideItselfElseToTmp() throws Exception {
-        Path launcher = bundle();
-        Path noFolder = Files.createFile(temp.resolve("file"));
-        Map<String, String> environment = Map.of("HOME", noFolder.toString(), "TMPDIR", temp.toString());
+    void aLocaleThatIsNotInstalledIsReplaced() throws Exception {
+        Files.createSymbolicLink(bin.resolve("locale"), onPath("locale"));
+        assumeTrue(locales().contains("C.utf8"), "C.UTF-8 is not installed");
+        for (String given : List.of("LC_ALL=xx_YY.UTF-8", "LANG=xx_YY.UTF-8", "LC_CTYPE=UTF-8", "LC_ALL=xx_YY")) {
+            assertEquals("C.UTF-8", locale(given), given);
+        }
+    }
 
-        Result beside = launch(launcher, temp, environment, "info");
-        Path cache = launcher.resolveSibling("cache");
-        assertTrue(beside.out.contains("cachedir=" + cache + "\n"), beside.out + beside.err);
+    private static String locales() throws Exception {
+        Process process = new ProcessBuilder("locale", "-a").start();
+        return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+    }
 
-        Files.delete(cache);
-        Files.createFile(cache); // for root, too, no folder that can be written
-        Result elsewhere = launch(launcher, temp, environment, "info");
-        assertTrue(elsewhere.out.contains("cachedir=" + temp.resolve("trm-cuda-1000") + "\n"), elsewhere.out);
-
-        Result nowhere = launch(launcher, temp, Map.of("TMPDIR", noFolder.toString()), "info");
-        assertEquals(1, nowhere.exit);
-        assertEquals(
-                "trm: no folder to unpack native libraries to: set XDG_CACHE_HOME to one that you can write\n",
-                nowhere.err);
+    /** What LC_ALL is for Java with the variables of {@code given}; the same from both launchers. */
+    private String locale(String given) throws Exception {
+        Map<String, String> environment = new HashMap<>();
+        for (String variable : given.isEmpty() ? new String[0] : given.split(" ")) {
+            environment.put(variable.split("=")[0], variable.split("=")[1]);
+        }
+        if (!Files.exists(home.resolve("target"))) {
+            markBuilt();
+            bundle();
+        }
+        Path jdk = temp.resolve("jdk");
+        for (Path java : List.of(jdk.resolve("bin/java"), temp.resolve("a bundle/runtime/bin/java"))) {
+            Files.createDirectories(java.getParent());
+            program(java, "echo \"${LC_ALL:-none}\"");
+        }
+        Files.writeString(jdk.resolve("release"), "JAVA_VERSION=\"17.0.9\"\n");
+        Result ofBuild = launch(home.resolve("trm"), jdk, environment, "info");
+        assertEquals(0, ofBuild.exit, ofBuild.err);
+        assertEquals(ofBuild.out, launch(temp.resolve("a bundle/trm"), jdk, environment, "info").out);
+        return ofBuild.out.strip();
     }
 
     /** The launcher of an unpacked bundle, with a stand-in for its runtime. */
     private Path bundle() throws IOException {
-        program(bin.resolve("id"), "echo 1000");
         Path folder = Files.createDirectories(temp.resolve("a bundle")).toRealPath();
         Files.createFile(folder.resolve("trm-cuda-1.jar"));
         Files.createDirectories(folder.resolve("runtime/bin"));
         program(folder.resolve("runtime/bin/java"), "printf '%s\\n' bundled \"$@\"");
         return Files.copy(Path.of("bench/bundle/trm"), folder.resolve("trm"));
-    }
-
-    private static String permissions(Path file) throws IOException {
-        return PosixFilePermissions.toString(Files.getPosixFilePermissions(file));
     }
 
     /** A JDK whose programs print its version and their arguments, a line each. */

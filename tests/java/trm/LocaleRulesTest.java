@@ -116,6 +116,8 @@ class LocaleRulesTest {
         return ArchRuleDefinition.noClasses()
                 .that()
                 .doNotHaveFullyQualifiedName(except)
+                .and()
+                .doNotHaveFullyQualifiedName("trm.cli.LocaleTest") // sets the default, and sets it back
                 .should()
                 .accessTargetWhere(new DescribedPredicate<JavaAccess<?>>("it takes the default locale or charset") {
                     @Override

@@ -54,7 +54,7 @@ class FailureTest {
                         "cannot be read or written: bad\\nsector"),
                 Arguments.of(
                         new InvalidPathException("a\0b", "Nul character not allowed"),
-                        "'a\\u0000b': cannot be the name of a file here: Nul character not allowed"),
+                        "'a\\u0000b' is no name of a file: it has a character NUL"),
                 Arguments.of(
                         new IllegalStateException("x\ny"),
                         "internal error: java.lang.IllegalStateException: x\\ny (a fault of the program: please report it with"

@@ -28,7 +28,7 @@ final class Failure {
             return io(failed);
         }
         if (error instanceof InvalidPathException path) {
-            return Shown.quoted(path.getInput()) + ": cannot be the name of a file here: " + path.getReason();
+            return FileNames.describe(path);
         }
         if (error instanceof Error) {
             return ofTheMachine((Error) error);

@@ -3,6 +3,7 @@ package trm.cli;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Locale;
 import java.util.Set;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
@@ -15,8 +16,8 @@ import trm.input.Nearest;
 import trm.input.Shown;
 
 /**
- * The command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130 and 143 stopped by SIGINT and SIGTERM with a
- * checkpoint written.
+ * The command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130, 143, 138 and 140 stopped by SIGINT, SIGTERM,
+ * SIGUSR1 and SIGUSR2 with a checkpoint written.
  */
 @Command(
         name = "trm",
@@ -39,7 +40,7 @@ import trm.input.Shown;
             "",
             "Example: trm demo",
             "         trm help train",
-            "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143 stopped by a signal."
+            "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143/138/140 stopped by a signal."
         })
 public final class Main implements Runnable {
     /** Version of the program, as in pom.xml. */
@@ -60,6 +61,12 @@ public final class Main implements Runnable {
     }
 
     public static void main(String[] args) {
+        Locale.setDefault(Locale.ROOT); // for what libraries format
+        String obstacle = FileNames.obstacle();
+        if (obstacle != null) {
+            Cli.error(obstacle);
+            System.exit(1);
+        }
         System.exit(execute(args));
     }
 

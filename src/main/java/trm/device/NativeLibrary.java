@@ -73,6 +73,7 @@ public final class NativeLibrary {
                     cache.removeDamaged(javaCpp, own);
                     System.load(file.toString());
                     Loader.load(Pointer.class); // from now on JavaCPP keeps to this folder
+                    System.setProperty("jline.tmpdir", own.toString()); // the progress bar's library goes there too
                     folder = own;
                     return null;
                 } catch (IOException | UnsatisfiedLinkError e) {
