@@ -72,7 +72,7 @@ class DataCommandTest {
         maze("--generate 1 --size 63", none).assertFails(2, "--size 63: expected 3 .. 62");
         maze("--generate 1 --train a.csv", none)
                 .assertFails(2, "--generate with --train, --test or --subsample: expected files of mazes, or none");
-        maze("--train a.csv", none).assertFails(2, "expected --train CSV and --test CSV, or --generate N");
+        maze("--train a.csv", none).assertFails(2, "expected --train FILE and --test FILE, or --generate N");
         maze("--train a.csv --test b.csv --size 30", none)
                 .assertFails(2, "--test-size, --size or --min-path without --generate: expected mazes to draw");
         assertFalse(Files.exists(none));

@@ -138,7 +138,7 @@ class GroupingTest {
         Files.writeString(file, "source,rating\na,1\n");
         Golden.assertFails(() -> of("test"), file + ": found 1 rows, expected 4, one a group");
         Files.writeString(file, "source,rating\na,x\n");
-        Golden.assertFails(() -> of("test"), file + ":2: rating: found 'x', expected an integer or nothing");
+        Golden.assertFails(() -> of("test"), file + ":2: rating: found 'x', expected a number or nothing");
         Files.writeString(file, "source\na\n");
         Golden.assertFails(() -> of("test"), file + ":1: header: found 'source', expected columns 'source' and");
     }

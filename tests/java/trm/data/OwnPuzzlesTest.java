@@ -107,14 +107,18 @@ class OwnPuzzlesTest {
                 good,
                 file("a.csv", "question,answer\nab,bc\n"),
                 null,
-                "a.csv: row 1 behind the header, character 2: found 'c', expected one of 'ab'");
+                "a.csv:2: answer: character 2: found 'c', expected one of 'ab'");
         assertFails(good, good, "aba", "alphabet 'aba': expected each character once");
         assertFails(good, dir.resolve("none.csv"), null, "none.csv: file not found");
         Path grids = file("a.json", "[{\"question\": [[1]], \"answer\": [[1]]}]");
-        assertFails(good, grids, null, "a.json: expected CSV as ", "good.csv is");
+        assertFails(
+                good, grids, null, "a.json:1: puzzle 1: question: found numbers for cells, expected characters as ");
         assertFails(grids, grids, "ab", "has numbers for cells, expected no alphabet");
         assertFails(
-                file("b.json", "{}"), grids, null, "b.json: expected a list of objects with 'question' and 'answer'");
+                file("b.json", "{}"),
+                grids,
+                null,
+                "b.json:1: puzzle 1: question: found nothing, expected rows or text");
         assertFails(
                 file("b.json", "[{\"question\": [[1]]}]"),
                 grids,

@@ -104,7 +104,7 @@ record ArcTask(String id, List<Pair> train, List<Pair> test, boolean testFirst, 
         if (!Files.isRegularFile(file)) {
             throw new DataException(file + ": file not found");
         }
-        try (InputStream in = PuzzleCsv.open(file)) {
+        try (InputStream in = TextFile.bytes(file)) {
             return JSON.readTree(in);
         } catch (JsonProcessingException e) {
             throw new DataException(file + ": not valid JSON: " + e.getOriginalMessage(), e);
