@@ -72,6 +72,19 @@ class GroupingTest {
         assertArrayEquals(new int[] {0, 0, 1, 2}, all.get(1).of());
     }
 
+    /** Ratings of which some are fractions, and no source. */
+    @Test
+    void bandsOfFractions() throws IOException {
+        copy(MAZES);
+        Files.writeString(dir.resolve("test/all__sources.csv"), "source,rating\n,0.5\n,1.9\n,3.7\n,2\n");
+        List<Grouping> all = of("test");
+        assertEquals("rating", all.get(0).by());
+        assertEquals(
+                List.of("0 to below 1", "1 to below 2", "2 to below 4"),
+                all.get(0).names());
+        assertArrayEquals(new int[] {0, 1, 2, 2}, all.get(0).of());
+    }
+
     /** The moves of a maze's path are in its label, of each symmetric copy as well. */
     @Test
     void mazes() throws IOException {

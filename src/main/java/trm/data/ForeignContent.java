@@ -79,7 +79,7 @@ final class ForeignContent {
     }
 
     static DataException refused(String where, String what, String todo) {
-        return new DataException(where + ": is " + what + ", expected a table of puzzles as text: " + todo);
+        return new DataException(where + ": is " + what + ", expected puzzles as text (CSV or JSON): " + todo);
     }
 
     private static String latin(byte[] head) {

@@ -1,6 +1,7 @@
 package trm.data;
 
 import com.fasterxml.jackson.core.JsonFactory;
+import com.fasterxml.jackson.core.JsonLocation;
 import com.fasterxml.jackson.core.JsonParser;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.JsonToken;
@@ -85,12 +86,7 @@ final class JsonPuzzles {
         } catch (JsonEOFException e) {
             throw new DataException(at(e) + "not valid JSON: ends within a value: is the file cut off?", e);
         } catch (JsonProcessingException e) {
-            throw new DataException(
-                    at(e) + "not valid JSON"
-                            + (e.getLocation() == null
-                                    ? ""
-                                    : " at column " + e.getLocation().getColumnNr()),
-                    e);
+            throw new DataException(at(e) + "not valid JSON", e);
         }
     }
 
@@ -258,6 +254,7 @@ final class JsonPuzzles {
     }
 
     private String at(JsonProcessingException e) {
-        return file + ":" + (e.getLocation() == null ? "" : e.getLocation().getLineNr() + ":") + " ";
+        JsonLocation at = e.getLocation() == null ? json.currentLocation() : e.getLocation();
+        return file + ":" + at.getLineNr() + ": column " + at.getColumnNr() + ": ";
     }
 }

@@ -152,7 +152,7 @@ public final class MazeBuilder {
     }
 
     /** @param side that the mazes must have, 0 for that of the first */
-    private static List<Maze> read(PuzzleTable table, int side) {
+    static List<Maze> read(PuzzleTable table, int side) {
         List<Maze> mazes = new ArrayList<>();
         table.read(row -> {
             int wanted = mazes.isEmpty() ? side : mazes.get(0).question.rows();

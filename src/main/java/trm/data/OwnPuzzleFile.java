@@ -135,7 +135,7 @@ final class OwnPuzzleFile {
         return conflicts == 0
                 ? Optional.empty()
                 : Optional.of(where + (conflicts == 1 ? "" : ", the first of " + conflicts + " of this kind")
-                        + ": exactly one of the two can be learnt");
+                        + ": no model can be right about both");
     }
 
     private int hash(int puzzle) {

@@ -85,7 +85,7 @@ public final class OwnPuzzles {
     }
 
     /** @param like whose kind and length the puzzles must have, null for any */
-    private static OwnPuzzleFile read(Path path, ColumnNames names, CellValues values, OwnPuzzleFile like) {
+    static OwnPuzzleFile read(Path path, ColumnNames names, CellValues values, OwnPuzzleFile like) {
         OwnPuzzleFile puzzles = new OwnPuzzleFile(path, values, like);
         new PuzzleTable(path, names, EnumSet.of(Role.QUESTION, Role.ANSWER), EnumSet.noneOf(Role.class), false)
                 .read(puzzles::add);

@@ -15,6 +15,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import trm.data.ColumnNames.Role;
+import trm.input.Shown;
 
 /**
  * A table of puzzles in a file: the one reader of all commands. What the file is shows in its content:
@@ -32,13 +33,14 @@ import trm.data.ColumnNames.Role;
  * @param names    of the columns
  * @param required columns that the table must have
  * @param optional columns that it may have
- * @param lists    whether a file without a header is a list of questions
+ * @param lists    whether a file without a header is a list of questions, unless a column is named or required besides
  */
 record PuzzleTable(Path file, ColumnNames names, Set<Role> required, Set<Role> optional, boolean lists) {
     /** Characters of a row, in all of its fields: thousands of times what a puzzle has. */
     static final int LONGEST_ROW = 1 << 20;
 
     private static final int LONGEST_HEADER = 1 << 15;
+    private static final int LEAST_BOARD = 16;
     private static final int MOST_COLUMNS = 1000;
     private static final char[] SEPARATORS = {',', ';', '\t', '|'};
     private static final char NO_SEPARATOR = 0; // TextFile lets none through
@@ -90,8 +92,10 @@ record PuzzleTable(Path file, ColumnNames names, Set<Role> required, Set<Role> o
         }
     }
 
+    /** @throws DataException if there is no header; lines of '#' may come before it, and count as one if none follows */
     private Start start(String head) {
         char given = NO_SEPARATOR;
+        DataException comment = null;
         int at = 0;
         for (int number = 1; at < head.length(); number++) {
             int end = at;
@@ -108,20 +112,24 @@ record PuzzleTable(Path file, ColumnNames names, Set<Role> required, Set<Role> o
             if (separator) {
                 given = line.charAt(4);
             } else if (!line.isBlank()) {
-                Start start = header(line, number, Math.min(at, head.length()), given);
-                if (start != null) {
-                    return start;
+                try {
+                    return header(line, number, Math.min(at, head.length()), given);
+                } catch (DataException e) {
+                    if (!line.startsWith("#")) {
+                        throw e;
+                    }
+                    comment = comment == null ? e : comment;
                 }
             }
         }
-        throw new DataException(file + ":1: header: found an empty file, expected " + expected());
+        if (comment != null) {
+            throw comment;
+        }
+        throw new DataException(file + ":1: header: found "
+                + (head.length() < LONGEST_HEADER ? "an empty file" : "none within " + LONGEST_HEADER + " characters")
+                + ", expected a header" + (lists ? ", or lines of cells" : "") + ", and puzzles");
     }
 
-    private String expected() {
-        return "a header" + (lists ? ", or lines of cells" : "") + ", and puzzles";
-    }
-
-    /** Null if the line is a comment before the header. */
     private Start header(String line, int number, int offset, char given) {
         String where = file + ":" + number + ": ";
         Set<Role> wanted = new HashSet<>(required);
@@ -141,21 +149,28 @@ record PuzzleTable(Path file, ColumnNames names, Set<Role> required, Set<Role> o
             }
         }
         if (best.header.has(required)) {
+            String alike = best.header.lookalike(names, wanted);
+            if (!alike.isEmpty()) {
+                throw new DataException(
+                        where + "header: found " + Shown.quoted(line) + alike + ", expected names in plain letters");
+            }
             return best;
         }
-        if (line.startsWith("#")) {
-            return null;
-        }
-        if (lists && BoardText.isSigns(withoutComment(line))) {
+        boolean named = names.given(Role.QUESTION) != null || required.size() > 1;
+        if (lists && !named && BoardText.isSigns(withoutComment(line))) {
             return new Start(null, NO_SEPARATOR, null, 0, 0);
         }
-        throw best.header.missing(where, line, names, required);
+        boolean cells = fields(where, line, best.separator).stream()
+                .anyMatch(field -> BoardText.isSigns(field) && field.length() >= LEAST_BOARD);
+        throw best.header.missing(
+                where, line, names, required, cells ? "; is the line of names missing before the puzzles?" : "");
     }
 
     /** The fields of a header; one field, if it cannot be split in this way. */
     private static List<String> fields(String where, String line, char separator) {
-        if (separator == '"' || separator < ' ' && separator != '\t') {
-            throw new DataException(where + "found a separator that is none, expected ',', ';', '|' or a tab");
+        if (separator == '"' || separator < ' ' && separator != '\t' || Character.isLetterOrDigit(separator)) {
+            throw new DataException(where + "the separator given before it is " + Shown.quoted("" + separator)
+                    + ", expected ',', ';', '|' or a tab");
         }
         try {
             CsvRecord record = CsvReader.builder()
@@ -259,7 +274,7 @@ record PuzzleTable(Path file, ColumnNames names, Set<Role> required, Set<Role> o
         if (message.startsWith("Unexpected character after closing quote")) {
             return "found text after a closing quote, expected the end of the field (within quotes, a quote is doubled)";
         }
-        if (message.contains("of fields") || message.contains("fields")) {
+        if (message.contains("fields")) {
             return "found more than " + MOST_COLUMNS + " fields";
         }
         return "found more than " + LONGEST_ROW + " characters in a row, expected a puzzle (is a quote not closed?)";

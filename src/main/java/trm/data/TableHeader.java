@@ -45,12 +45,13 @@ final class TableHeader {
         }
         List<Integer> places = exact.isEmpty() ? alike : exact;
         if (places.size() > 1) {
+            boolean differ = !found.get(places.get(0)).equals(found.get(places.get(1)));
             String which = places.stream()
                     .map(i -> Shown.quoted(found.get(i)) + " (column " + (i + 1) + ")")
                     .collect(Collectors.joining(" and "));
             throw new DataException(where + "header: found " + which + ", expected one column for the "
                     + role.name().toLowerCase(Locale.ROOT)
-                    + (names.given(role) == null ? ": say which by --" + option(role) + " NAME" : ""));
+                    + (differ && role != Role.SOURCE ? ": say which by --" + option(role) + " NAME" : ""));
         }
         return places.isEmpty() ? -1 : places.get(0);
     }
@@ -82,31 +83,34 @@ final class TableHeader {
      * What is missing.
      *
      * @param line as it stands in the file
+     * @param hint what else a file may be, "" for nothing
      */
-    DataException missing(String where, String line, ColumnNames names, Set<Role> required) {
+    DataException missing(String where, String line, ColumnNames names, Set<Role> required, String hint) {
         List<Role> roles = required.stream().sorted().toList();
         String expected = roles.stream().map(names::expected).collect(Collectors.joining(" and "));
         String options = roles.stream()
                 .filter(role -> names.given(role) == null)
                 .map(role -> "--" + option(role) + " NAME")
                 .collect(Collectors.joining(" and "));
-        return new DataException(where + "header: found " + Shown.quoted(line) + lookalike(names, roles) + ", expected "
-                + (roles.size() == 1 ? "a column " : "columns ") + expected
-                + (options.isEmpty() ? "" : "; for other names: " + options));
+        return new DataException(
+                where + "header: found " + Shown.quoted(line) + lookalike(names, required) + ", expected "
+                        + (roles.size() == 1 ? "a column " : "columns ") + expected
+                        + (options.isEmpty() ? "" : "; for other names: " + options) + hint);
     }
 
     private static String option(Role role) {
         return role.name().toLowerCase(Locale.ROOT);
     }
 
-    /** A name that differs from an expected one in letters of another script only, written so that it is seen. */
-    private String lookalike(ColumnNames names, List<Role> roles) {
+    /**
+     * Says of a name that looks like one of a role without a column, and differs in letters of another script or in signs that
+     * are not seen, how it is written; "" if there is none.
+     */
+    String lookalike(ColumnNames names, Set<Role> roles) {
         for (String name : found) {
             for (Role role : roles) {
-                for (String expected : names.of(role)) {
-                    if (looksLike(name, expected)) {
-                        return ", where " + Shown.quoted(name) + " is " + ascii(name);
-                    }
+                if (column(role) < 0 && names.of(role).stream().anyMatch(expected -> looksLike(name, expected))) {
+                    return ", where " + Shown.quoted(name) + " is " + ascii(name);
                 }
             }
         }
@@ -114,18 +118,16 @@ final class TableHeader {
     }
 
     private static boolean looksLike(String name, String expected) {
-        boolean foreign = false;
-        if (name.length() != expected.length()) {
-            return false;
-        }
+        StringBuilder rest = new StringBuilder();
+        boolean places = name.length() == expected.length();
         for (int i = 0; i < name.length(); i++) {
-            if (name.charAt(i) > 0x7e) {
-                foreign = true;
-            } else if (name.charAt(i) != expected.charAt(i)) {
-                return false;
+            char c = name.charAt(i);
+            if (c <= 0x7e) {
+                rest.append(c);
+                places &= i < expected.length() && c == expected.charAt(i);
             }
         }
-        return foreign;
+        return rest.length() > 0 && rest.length() < name.length() && (places || expected.contentEquals(rest));
     }
 
     private static String ascii(String name) {

@@ -15,7 +15,7 @@ final class TextDecoder extends Reader {
     private final String where;
     private final InputStream in;
     private final CharsetDecoder decoder;
-    private final ByteBuffer bytes = ByteBuffer.allocate(1 << 16).flip();
+    private final ByteBuffer bytes = ByteBuffer.allocate(1 << 13).flip();
     private boolean ended;
     private long line = 1;
     private int pending = -1; // the second character of a pair whose first has been read

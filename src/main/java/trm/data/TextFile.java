@@ -24,7 +24,7 @@ import trm.input.Shown;
  * that unpacks to very much ({@link Budget}).
  */
 final class TextFile {
-    private static final int BUFFER = 1 << 16;
+    private static final int BUFFER = 1 << 13;
     private static final int NAMES_SHOWN = 4;
 
     private TextFile() {}
@@ -41,15 +41,14 @@ final class TextFile {
         try {
             byte[] mark = head(in, 4);
             Charset charset = StandardCharsets.UTF_8;
-            int skip = 0;
-            if (startsWith(mark, 0xef, 0xbb, 0xbf)) {
-                skip = 3;
-            } else if (startsWith(mark, 0xff, 0xfe, 0, 0) || startsWith(mark, 0, 0, 0xfe, 0xff)) {
+            if (startsWith(mark, 0xff, 0xfe, 0, 0) || startsWith(mark, 0, 0, 0xfe, 0xff)) {
                 charset = Charset.forName("UTF-32"); // takes the mark itself, as UTF-16 does
             } else if (startsWith(mark, 0xff, 0xfe) || startsWith(mark, 0xfe, 0xff)) {
                 charset = StandardCharsets.UTF_16;
             }
-            in.skipNBytes(skip);
+            while (startsWith(head(in, 3), 0xef, 0xbb, 0xbf)) { // some programs put a second one before the first
+                in.skipNBytes(3);
+            }
             return new BufferedReader(new TextDecoder(path.toString(), in, charset), BUFFER);
         } catch (IOException e) {
             throw unreadable(path, e);
