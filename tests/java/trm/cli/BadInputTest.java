@@ -168,8 +168,8 @@ class BadInputTest {
 
     @Test
     void rowOf80Characters() throws IOException {
-        assertRowFails(QUESTION.substring(1), ANSWER, "question: found 80 characters, expected 81");
-        assertRowFails(QUESTION, ANSWER.substring(1), "answer: found 80 characters, expected 81");
+        assertRowFails(QUESTION.substring(1), ANSWER, "question: found 80 cells, expected 81");
+        assertRowFails(QUESTION, ANSWER.substring(1), "answer: found 80 cells, expected 81");
     }
 
     @Test

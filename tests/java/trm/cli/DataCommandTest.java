@@ -71,9 +71,11 @@ class DataCommandTest {
         maze("--generate 1 --test-size 0", none).assertFails(2, "--test-size 0: expected at least 1");
         maze("--generate 1 --min-path 0", none).assertFails(2, "--min-path 0: expected at least 1");
         maze("--generate 1 --size 63", none).assertFails(2, "--size 63: expected 3 .. 62");
+        maze("--generate 1 --question q", none)
+                .assertFails(2, "--generate with --question or --answer: expected files of mazes, or none");
         maze("--generate 1 --train a.csv", none)
                 .assertFails(2, "--generate with --train, --test or --subsample: expected files of mazes, or none");
-        maze("--train a.csv", none).assertFails(2, "expected --train CSV and --test CSV, or --generate N");
+        maze("--train a.csv", none).assertFails(2, "expected --train FILE and --test FILE, or --generate N");
         maze("--train a.csv --test b.csv --size 30", none)
                 .assertFails(2, "--test-size, --size or --min-path without --generate: expected mazes to draw");
         assertFalse(Files.exists(none));
@@ -188,8 +190,68 @@ class DataCommandTest {
         String said = Trm.execute(args).assertDone().err();
         assertTrue(said.contains("1 training and 1 test puzzles of 3 cells, 4 tokens"), said);
         assertTrue(said.contains("those of '.OX' in this order"), said);
+        Path conflict = Files.writeString(
+                temp.resolve("two.jsonl"),
+                "{\"start\":\"ab\",\"end\":\"aa\"}\n"
+                        + "{\"start\":\"ba\",\"end\":\"aa\"}\n{\"start\":\"ab\",\"end\":\"bb\"}\n");
+        args[3] = conflict;
+        args[5] = conflict;
+        said = Trm.execute(args).assertDone().err();
+        assertTrue(said.contains(conflict + ":3: the question of line 1 with another answer"), said);
+        args[3] = file;
+        args[5] = file;
         args[7] = "begin";
         Trm.execute(args).assertFails(1, file + ":1: header: found 'start,end', expected columns 'begin' and 'end'");
+    }
+
+    /** A list of questions, a table of Kaggle's, and columns by name, each for both splits; no rating, no table of ratings. */
+    @Test
+    void sudoku() throws IOException {
+        String question = ".1....2....47....53....1...2...6..3...94....8....7.6...9.8.........54..9..5..7.8.";
+        String answer = "716985243984723165352641897271568934639412578548379621197836452863254719425197386";
+        Path list = Files.writeString(temp.resolve("list.txt"), "# one\n" + question + "\n");
+        Path kaggle = Files.writeString(
+                temp.resolve("kaggle.csv"),
+                "\ufeffid;puzzle;solution;clues;difficulty\r\n1;" + question + ";" + answer + ";23;0.5\r\n\r\n");
+        Path out = temp.resolve("out");
+        String said = sudoku(list, kaggle, out, "").assertDone().err();
+        assertTrue(said.contains(list + ": has no answers to 1 of 1 puzzles; solved them"), said);
+        assertTrue(said.contains("1 training examples (1 puzzles, 0 shuffled copies each), 1 test puzzles"), said);
+        assertArrayEquals(
+                Dataset.open(out, "test").labelRow(0),
+                Dataset.open(out, "train").labelRow(0));
+        assertEquals("source,rating\n,0.5\n", Files.readString(out.resolve("test/all__sources.csv")));
+        sudoku(kaggle, list, out, "").assertDone();
+        assertFalse(Files.exists(out.resolve("test/all__sources.csv")));
+        sudoku(kaggle, kaggle, out, " --rating clues --source id --min-difficulty 22.5")
+                .assertDone();
+        assertEquals("source,rating\n1,23\n", Files.readString(out.resolve("test/all__sources.csv")));
+        Path none = temp.resolve("none");
+        sudoku(kaggle, kaggle, none, " --min-difficulty 0.6")
+                .assertFails(1, kaggle + ": found no row of rating 0.6 or more");
+        sudoku(kaggle, list, none, " --min-difficulty 0")
+                .assertFails(1, list + ":2: rating: found none, expected a number");
+        sudoku(kaggle, kaggle, none, " --min-difficulty NaN").assertFails(2, "--min-difficulty NaN: expected a number");
+        sudoku(kaggle, list, none, " --answer solution").assertFails(1, list + ":2: header: found ", "and 'solution'");
+        assertFalse(Files.exists(none));
+    }
+
+    private static Trm.Result sudoku(Path train, Path test, Path out, String options) {
+        List<Object> args = new ArrayList<>(List.of("data", "sudoku", "--train", train, "--test", test, "--out", out));
+        if (!options.isEmpty()) {
+            args.addAll(List.of(options.strip().split(" ")));
+        }
+        return Trm.execute(args.toArray());
+    }
+
+    /** A board in any form is no wrong usage: what is wrong here is the checkpoint. */
+    @Test
+    void formsOfAPuzzle() {
+        for (String puzzle : List.of("1__4__2____33__2", "1..4 ..2. ...3 3..2", "1..4\n..2.\n...3\n3..2")) {
+            Trm.execute("solve", temp.resolve("nothing"), "--puzzle", puzzle).assertFails(1, "nothing: ");
+        }
+        Trm.execute("solve", temp.resolve("nothing"), "--puzzle", "1..4 ..2. ...3 3..")
+                .assertFails(2, "--puzzle: found 15 cells, expected 16, 36 or 81");
     }
 
     @Test

@@ -72,6 +72,19 @@ class GroupingTest {
         assertArrayEquals(new int[] {0, 0, 1, 2}, all.get(1).of());
     }
 
+    /** Ratings of which some are fractions, and no source. */
+    @Test
+    void bandsOfFractions() throws IOException {
+        copy(MAZES);
+        Files.writeString(dir.resolve("test/all__sources.csv"), "source,rating\n,0.5\n,1.9\n,3.7\n,2\n");
+        List<Grouping> all = of("test");
+        assertEquals("rating", all.get(0).by());
+        assertEquals(
+                List.of("0 to below 1", "1 to below 2", "2 to below 4"),
+                all.get(0).names());
+        assertArrayEquals(new int[] {0, 1, 2, 2}, all.get(0).of());
+    }
+
     /** The moves of a maze's path are in its label, of each symmetric copy as well. */
     @Test
     void mazes() throws IOException {
@@ -138,7 +151,7 @@ class GroupingTest {
         Files.writeString(file, "source,rating\na,1\n");
         Golden.assertFails(() -> of("test"), file + ": found 1 rows, expected 4, one a group");
         Files.writeString(file, "source,rating\na,x\n");
-        Golden.assertFails(() -> of("test"), file + ":2: rating: found 'x', expected an integer or nothing");
+        Golden.assertFails(() -> of("test"), file + ":2: rating: found 'x', expected a number or nothing");
         Files.writeString(file, "source\na\n");
         Golden.assertFails(() -> of("test"), file + ":1: header: found 'source', expected columns 'source' and");
     }

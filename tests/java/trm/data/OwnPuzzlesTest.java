@@ -9,6 +9,8 @@ import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -78,6 +80,35 @@ class OwnPuzzlesTest {
                 new int[] {2, 3, 4, 2, 1, 10}, Dataset.open(out, "test").labelRow(0));
     }
 
+    /** The same two puzzles in other forms give the same folder. */
+    @Test
+    void otherForms() throws IOException {
+        Path plain = file("plain.csv", "question,answer\n0123,1123\n1023,1123\n");
+        build(plain, plain, null);
+        int number = 0;
+        for (String text : new String[] {
+            "\ufeffquestion\tanswer\r\n0123\t1123\r\n\r\n1023\t1123\r\n",
+            "question, answer\n0123, 1123\n1023, 1123\n",
+            "question,answer\n0123, 1123\n1023 , 1123\n",
+            "Answer;id;Question\n1123;1;\"01\n23\"\n\"11\n23\";2;\"10\n23\"\n",
+            "{\"question\":\"0123\",\"answer\":[\"11\",\"23\"]}\n{\"question\":[[\"1\",\"0\"],[\"2\",\"3\"]],\"answer\":\"1123\"}\n"
+        }) {
+            Path other = file("other" + number++, text);
+            Path folder = dir.resolve("folder" + number);
+            OwnPuzzles.build(other, other, folder, "question", "answer", null);
+            Golden.assertSameFolder(out, folder);
+        }
+        Path many = file(
+                "many.csv",
+                "question,answer\n"
+                        + IntStream.range(0, 300)
+                                .mapToObj(
+                                        i -> Character.toString(0x100 + i) + "," + Character.toString(0x100 + i) + "\n")
+                                .collect(Collectors.joining()));
+        Golden.assertFails(
+                () -> build(many, many, null), "many.csv:257: question: found more than 255 different cells");
+    }
+
     private void assertFails(Path train, Path test, String alphabet, String... parts) {
         Golden.assertFails(() -> build(train, test, alphabet), parts);
         assertFalse(Files.exists(out));
@@ -107,14 +138,18 @@ class OwnPuzzlesTest {
                 good,
                 file("a.csv", "question,answer\nab,bc\n"),
                 null,
-                "a.csv: row 1 behind the header, character 2: found 'c', expected one of 'ab'");
+                "a.csv:2: answer: character 2: found 'c', expected one of 'ab'");
         assertFails(good, good, "aba", "alphabet 'aba': expected each character once");
         assertFails(good, dir.resolve("none.csv"), null, "none.csv: file not found");
         Path grids = file("a.json", "[{\"question\": [[1]], \"answer\": [[1]]}]");
-        assertFails(good, grids, null, "a.json: expected CSV as ", "good.csv is");
+        assertFails(
+                good, grids, null, "a.json:1: puzzle 1: question: found numbers for cells, expected characters as ");
         assertFails(grids, grids, "ab", "has numbers for cells, expected no alphabet");
         assertFails(
-                file("b.json", "{}"), grids, null, "b.json: expected a list of objects with 'question' and 'answer'");
+                file("b.json", "{}"),
+                grids,
+                null,
+                "b.json:1: puzzle 1: question: found nothing, expected rows or text");
         assertFails(
                 file("b.json", "[{\"question\": [[1]]}]"),
                 grids,

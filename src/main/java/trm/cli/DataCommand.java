@@ -4,16 +4,19 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.MemorySize;
+import trm.data.ColumnNames;
 import trm.data.CompactBuilder;
 import trm.data.MiniSudokuBuilder;
 import trm.data.Sources;
 import trm.data.SudokuBuilder;
+import trm.data.SudokuCsv;
 
 /** Makes data-set folders. */
 @Command(
@@ -42,20 +45,25 @@ final class DataCommand implements Runnable {
     @Command(
             name = "sudoku",
             mixinStandardHelpOptions = true,
-            description = "Builds a folder from Sudoku-Extreme CSV files, plain or .gz, as the published builder does.",
+            description = {
+                "Builds a folder from files of 9 x 9 Sudokus, of Sudoku-Extreme as the published builder does.",
+                "CSV, TSV or JSON with questions and, where there are, answers, ratings and sources; or a list of questions,"
+                        + " one a line. A question without an answer is solved. Plain, gzipped or zipped."
+            },
             footer = {
                 "",
                 "Example: trm data sudoku --train data/sudoku/train.csv --test data/sudoku/test.csv"
-                        + " --subsample 1000 --aug 1000 --out data/sudoku-1k-aug-1000"
+                        + " --subsample 1000 --aug 1000 --out data/sudoku-1k-aug-1000",
+                "         trm data sudoku --train sudoku.csv --test test.csv --question puzzle --rating difficulty --out data/own"
             })
     static final class Sudoku implements Callable<Integer> {
         @Spec
         private CommandSpec spec;
 
-        @Option(names = "--train", required = true, paramLabel = "CSV", description = "Training puzzles.")
+        @Option(names = "--train", required = true, paramLabel = "FILE", description = "Training puzzles.")
         private Path train;
 
-        @Option(names = "--test", required = true, paramLabel = "CSV", description = "Test puzzles.")
+        @Option(names = "--test", required = true, paramLabel = "FILE", description = "Test puzzles.")
         private Path test;
 
         @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
@@ -68,7 +76,22 @@ final class DataCommand implements Runnable {
         private int aug;
 
         @Option(names = "--min-difficulty", paramLabel = "R", description = "Only puzzles rated R or more.")
-        private Integer minDifficulty;
+        private Double minDifficulty;
+
+        @Mixin
+        private ColumnsOption columns;
+
+        @Option(
+                names = "--rating",
+                paramLabel = "NAME",
+                description = "Column or key of the ratings (default: rating or difficulty).")
+        private String rating;
+
+        @Option(
+                names = "--source",
+                paramLabel = "NAME",
+                description = "Column or key of where a puzzle comes from (default: source).")
+        private String source;
 
         @Option(
                 names = "--limit-test",
@@ -95,9 +118,16 @@ final class DataCommand implements Runnable {
                         spec.commandLine(),
                         "--compact with --aug 0: expected copies to be compact about, --aug 1 or more");
             }
+            if (minDifficulty != null && !Double.isFinite(minDifficulty)) {
+                throw new ParameterException(
+                        spec.commandLine(), "--min-difficulty " + minDifficulty + ": expected a number");
+            }
+            ColumnNames names = columns.names(rating, source);
+            SudokuCsv training = new SudokuCsv(train, names, minDifficulty);
+            SudokuCsv testing = new SudokuCsv(test, names, minDifficulty);
             SudokuBuilder.Summary made =
-                    SudokuBuilder.build(train, test, out, subsample, aug, minDifficulty, seed, limitTest, compact);
-            Sources.writeSudoku(out, test, minDifficulty, limitTest);
+                    SudokuBuilder.build(training, testing, out, subsample, aug, seed, limitTest, compact, Cli::message);
+            Sources.writeSudoku(out, testing, limitTest);
             Cli.message(String.format(
                     Locale.ROOT,
                     "%s: %d training examples (%d puzzles, %d shuffled copies each), %d test puzzles",

@@ -3,6 +3,7 @@ package trm.cli;
 import java.nio.file.Path;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import trm.data.OwnPuzzles;
 
@@ -11,9 +12,9 @@ import trm.data.OwnPuzzles;
         name = "csv",
         mixinStandardHelpOptions = true,
         description = {
-            "Builds a folder from puzzles of your own, plain or .gz: questions and answers of one length.",
-            "CSV with a header: one character a cell. Or .json: [{\"question\": [[0, 2], ...], \"answer\": [[1, 2], ...]}, ...]",
-            "with whole numbers for cells."
+            "Builds a folder from puzzles of your own: questions and answers of one length.",
+            "CSV or TSV with a header, or JSON, a list of objects or one a line; plain, gzipped or zipped. A cell is a character;"
+                    + " or, in JSON, a whole number: {\"question\": [[0, 2], ...], \"answer\": [[1, 2], ...]}."
         },
         footer = {
             "",
@@ -30,19 +31,8 @@ final class DataCsvCommand implements Callable<Integer> {
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
     private Path out;
 
-    @Option(
-            names = "--question",
-            defaultValue = "question",
-            paramLabel = "NAME",
-            description = "Column or key of the questions (default ${DEFAULT-VALUE}).")
-    private String question;
-
-    @Option(
-            names = "--answer",
-            defaultValue = "answer",
-            paramLabel = "NAME",
-            description = "Column or key of the answers (default ${DEFAULT-VALUE}).")
-    private String answer;
+    @Mixin
+    private ColumnsOption columns;
 
     @Option(
             names = "--alphabet",
@@ -53,7 +43,7 @@ final class DataCsvCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        OwnPuzzles.Summary made = OwnPuzzles.build(train, test, out, question, answer, alphabet);
+        OwnPuzzles.Summary made = OwnPuzzles.build(train, test, out, columns.names(), alphabet, Cli::message);
         Cli.message(made.out() + ": " + made.train() + " training and " + made.test() + " test puzzles of "
                 + made.length() + " cells, " + made.vocabulary() + " tokens: 0 for padding, then "
                 + (made.alphabet() == null ? "number + 1" : "those of '" + made.alphabet() + "' in this order"));

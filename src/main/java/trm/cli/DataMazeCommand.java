@@ -4,6 +4,7 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -16,7 +17,8 @@ import trm.data.Sources;
         name = "maze",
         mixinStandardHelpOptions = true,
         description = {
-            "Builds a folder from CSV files of mazes, plain or .gz, as the published builder does; or of mazes like those of"
+            "Builds a folder from tables of mazes (CSV, TSV, JSON; plain, gzipped or zipped), those of Maze-Hard as the published"
+                    + " builder does; or of mazes like those of"
                     + " Maze-Hard that it draws.",
             "A maze is a square of '#', ' ', 'S' and 'G', row by row; 'o' marks the path of its answer."
         },
@@ -33,11 +35,14 @@ final class DataMazeCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Option(names = "--train", paramLabel = "CSV", description = "Training mazes.")
+    @Option(names = "--train", paramLabel = "FILE", description = "Training mazes.")
     private Path train;
 
-    @Option(names = "--test", paramLabel = "CSV", description = "Test mazes.")
+    @Option(names = "--test", paramLabel = "FILE", description = "Test mazes.")
     private Path test;
+
+    @Mixin
+    private ColumnsOption columns;
 
     @Option(
             names = "--generate",
@@ -78,7 +83,7 @@ final class DataMazeCommand implements Callable<Integer> {
     public Integer call() {
         checkOptions();
         MazeBuilder.Summary made = generate == null
-                ? MazeBuilder.build(train, test, out, subsample, aug, seed, compact)
+                ? MazeBuilder.build(train, test, columns.names(), out, subsample, aug, seed, compact)
                 : MazeBuilder.generate(
                         out,
                         generate,
@@ -89,7 +94,7 @@ final class DataMazeCommand implements Callable<Integer> {
                         aug,
                         compact);
         if (generate == null) {
-            Sources.writeMaze(out, test);
+            Sources.writeMaze(out, test, columns.names());
         }
         Cli.message(String.format(
                 Locale.ROOT,
@@ -114,8 +119,11 @@ final class DataMazeCommand implements Callable<Integer> {
         if (generate != null && (train != null || test != null || subsample != null)) {
             throw wrong("--generate with --train, --test or --subsample: expected files of mazes, or none");
         }
+        if (generate != null && columns.given()) {
+            throw wrong("--generate with --question or --answer: expected files of mazes, or none");
+        }
         if (generate == null && (train == null || test == null)) {
-            throw wrong("expected --train CSV and --test CSV, or --generate N");
+            throw wrong("expected --train FILE and --test FILE, or --generate N");
         }
         if (generate == null && (testSize != null || side != null || minPath != null)) {
             throw wrong("--test-size, --size or --min-path without --generate: expected mazes to draw");

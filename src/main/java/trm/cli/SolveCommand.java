@@ -55,7 +55,9 @@ final class SolveCommand implements Callable<Integer> {
             names = "--puzzle",
             required = true,
             paramLabel = "STRING",
-            description = "The cells row by row; '.' or '0' for blank. 16, 36 or 81 characters.")
+            description =
+                    "The cells row by row, 16, 36 or 81; '.', '0', '_' or '*' for an empty one. Blanks, '|', line breaks and"
+                            + " lines of dashes may stand between.")
     private String puzzle;
 
     @Option(

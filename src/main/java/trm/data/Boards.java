@@ -86,34 +86,19 @@ public final class Boards {
     }
 
     /**
-     * Reads a puzzle given as text, row major, '.' or '0' blank.
+     * Reads a puzzle given as text, in any form of {@link BoardText}.
      *
-     * @throws DataException if the length is not 16, 36 or 81, a character is not a digit of the side, or two givens
-     *                       contradict each other
+     * @throws DataException if it is not a board of 16, 36 or 81 cells, a digit is above its side, or two givens contradict
+     *                       each other
      */
     public static int[] parse(String puzzle) {
-        if (puzzle.length() != 16 && puzzle.length() != 36 && puzzle.length() != 81) {
-            throw new DataException("puzzle: found " + puzzle.length() + " characters, expected 16, 36 or 81");
-        }
-        return parse(puzzle, side(puzzle.length()));
+        return parse(puzzle, 0);
     }
 
-    /** As {@link #parse(String)}, for a board that must have the given side. */
-    public static int[] parse(String puzzle, int side) {
-        boxRows(side);
-        if (puzzle.length() != side * side) {
-            throw new DataException("puzzle: found " + puzzle.length() + " characters, expected " + side * side);
-        }
-        int[] digits = new int[side * side];
-        for (int i = 0; i < digits.length; i++) {
-            char c = puzzle.charAt(i);
-            int digit = c == '.' ? 0 : c - '0';
-            if (digit < 0 || digit > side) {
-                throw new DataException(
-                        "puzzle: character " + (i + 1) + ": found '" + c + "', expected '.', '0' or 1 .. " + side);
-            }
-            digits[i] = digit;
-        }
+    /** As {@link #parse(String)}, for a board that must have the given side; 0 for 4, 6 or 9. */
+    static int[] parse(String puzzle, int wanted) {
+        int[] digits = BoardText.read("puzzle: ", puzzle, wanted);
+        int side = side(digits.length);
         for (int a = 0; a < digits.length; a++) {
             for (int b = a + 1; b < digits.length; b++) {
                 if (digits[a] != 0 && digits[a] == digits[b] && shareUnit(side, a, b)) {

@@ -18,7 +18,8 @@ import java.util.stream.IntStream;
 public record Grouping(String by, List<String> names, int[] of) {
     /**
      * What is known of a split: the source and rating of each group, where each folder has them ({@link Sources}), and the moves
-     * of a maze's path. Ratings are sorted into bands that double, 0, 1, 2 to 3, 4 to 7 and so on; moves into bands of ten.
+     * of a maze's path. Ratings are sorted into bands that double, 0, 1, 2 to 3, 4 to 7 and so on, or, of fractions, 0 to below 1,
+     * 1 to below 2, 2 to below 4; moves into bands of ten.
      */
     public static List<Grouping> of(DataFolders folders, String split, Dataset data) {
         int groups = data.groupIndices().length - 1;
@@ -27,23 +28,23 @@ public record Grouping(String by, List<String> names, int[] of) {
         if (!rows.isEmpty()) {
             List<String> names = List.copyOf(
                     new TreeSet<>(rows.stream().map(Sources.Row::source).toList()));
-            all.add(new Grouping(
-                    "source",
-                    names,
-                    rows.stream().mapToInt(row -> names.indexOf(row.source())).toArray()));
+            if (!names.equals(List.of(""))) {
+                all.add(new Grouping(
+                        "source",
+                        names,
+                        rows.stream()
+                                .mapToInt(row -> names.indexOf(row.source()))
+                                .toArray()));
+            }
             if (rows.stream().map(Sources.Row::rating).allMatch(Objects::nonNull)) {
-                all.add(bands(
-                        "rating",
-                        rows.stream().mapToInt(Sources.Row::rating).toArray(),
-                        rating -> rating <= 0 ? 0 : Integer.highestOneBit(rating),
-                        least -> Math.max(0, 2 * least - 1)));
+                all.add(ratings(rows.stream().map(Sources.Row::rating).toList()));
             }
         }
         if (Symmetry.of(data) == Symmetry.MAZE) {
             int[] moves = IntStream.range(0, groups)
                     .map(g -> MazePath.moves(data.labelRow(firstExample(data, g))))
                     .toArray();
-            all.add(bands("path_length", moves, m -> m - m % 10, least -> least + 9));
+            all.add(bands("path_length", moves, m -> m - m % 10, least -> least + 9, " to "));
         }
         return all;
     }
@@ -67,13 +68,24 @@ public record Grouping(String by, List<String> names, int[] of) {
         return Math.min(data.puzzleIndices()[data.groupIndices()[group]], data.examples() - 1);
     }
 
-    private static Grouping bands(String by, int[] values, IntUnaryOperator least, IntUnaryOperator most) {
+    /** Whole ratings by the last of a band, fractional ones by the first of the next. */
+    private static Grouping ratings(List<Double> ratings) {
+        boolean whole = ratings.stream().allMatch(rating -> rating == Math.rint(rating));
+        return bands(
+                "rating",
+                ratings.stream().mapToInt(Double::intValue).toArray(),
+                rating -> rating <= 0 ? 0 : Integer.highestOneBit(rating),
+                least -> Math.max(whole ? 0 : 1, whole ? 2 * least - 1 : 2 * least),
+                whole ? " to " : " to below ");
+    }
+
+    private static Grouping bands(String by, int[] values, IntUnaryOperator least, IntUnaryOperator most, String to) {
         TreeMap<Integer, Integer> places = new TreeMap<>(); // of the least value of each band
         IntStream.of(values).map(least).forEach(from -> places.put(from, 0));
         List<String> names = new ArrayList<>();
         places.replaceAll((from, place) -> {
-            int to = most.applyAsInt(from);
-            names.add(from == to ? "" + from : from + " to " + to);
+            int end = most.applyAsInt(from);
+            names.add(from == end ? "" + from : from + to + end);
             return names.size() - 1;
         });
         return new Grouping(

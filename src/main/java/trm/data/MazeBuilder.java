@@ -3,7 +3,11 @@ package trm.data;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
+import java.util.Set;
+import trm.data.ColumnNames.Role;
+import trm.input.Shown;
 
 /**
  * Builds a maze dataset folder byte for byte as the published builder does, with its global generator seeded right before
@@ -40,7 +44,7 @@ public final class MazeBuilder {
     /**
      * Writes the folder.
      *
-     * @param trainCsv  training mazes ({@link PuzzleCsv}); ratings are not used
+     * @param trainCsv  training mazes ({@link PuzzleTable}); ratings are not used
      * @param testCsv   test mazes of the same size
      * @param subsample draws this many training mazes without replacement; null keeps all
      * @param aug       each training maze in all of its eight rotations and reflections
@@ -50,13 +54,26 @@ public final class MazeBuilder {
      */
     public static Summary build(
             Path trainCsv, Path testCsv, Path out, Integer subsample, boolean aug, long seed, boolean compact) {
+        return build(trainCsv, testCsv, ColumnNames.USUAL, out, subsample, aug, seed, compact);
+    }
+
+    /** As {@link #build(Path, Path, Path, Integer, boolean, long, boolean)}, of files with columns of other names. */
+    public static Summary build(
+            Path trainCsv,
+            Path testCsv,
+            ColumnNames names,
+            Path out,
+            Integer subsample,
+            boolean aug,
+            long seed,
+            boolean compact) {
         if (subsample != null && subsample < 1) {
             throw new DataException("subsample=" + subsample + ": expected at least 1");
         }
         LegacyRandom random = new LegacyRandom(seed);
-        List<Maze> train = read(trainCsv, 0);
+        List<Maze> train = read(table(trainCsv, names), 0);
         int side = train.get(0).question.rows();
-        List<Maze> test = read(testCsv, side);
+        List<Maze> test = read(table(testCsv, names), side);
         if (subsample != null && subsample < train.size()) {
             List<Maze> drawn = new ArrayList<>();
             for (int row : random.choice(train.size(), subsample)) {
@@ -126,32 +143,56 @@ public final class MazeBuilder {
         }
     }
 
+    /** A file of mazes. */
+    static PuzzleTable table(Path file, ColumnNames names) {
+        Set<Role> required = EnumSet.of(Role.QUESTION, Role.ANSWER);
+        Set<Role> optional = EnumSet.of(Role.SOURCE);
+        (names.source() == null ? optional : required).add(Role.SOURCE);
+        return new PuzzleTable(file, names, required, optional, false);
+    }
+
     /** @param side that the mazes must have, 0 for that of the first */
-    private static List<Maze> read(Path csv, int side) {
+    static List<Maze> read(PuzzleTable table, int side) {
         List<Maze> mazes = new ArrayList<>();
-        PuzzleCsv.read(csv, (where, fields) -> {
+        table.read(row -> {
             int wanted = mazes.isEmpty() ? side : mazes.get(0).question.rows();
-            Grid question = grid(fields.get(1), wanted, where + "question: ");
-            mazes.add(new Maze(question, grid(fields.get(2), question.rows(), where + "answer: ")));
+            Grid question = grid(row, Role.QUESTION, wanted);
+            mazes.add(new Maze(question, grid(row, Role.ANSWER, question.rows())));
         });
         if (mazes.isEmpty()) {
-            throw new DataException(csv + ": found no row, expected at least one");
+            throw new DataException(table.file() + ": found no row, expected at least one");
         }
         return mazes;
     }
 
-    private static Grid grid(String text, int wanted, String where) {
-        int side = wanted > 0 ? wanted : (int) Math.sqrt(text.length());
-        if (text.isEmpty() || text.length() != side * side) {
-            throw new DataException(where + "found " + text.length() + " characters, expected "
-                    + (wanted > 0 ? side * side + " as in the first maze" : "a square of them"));
+    /** A maze may stand on lines of its own. Blanks around it count as cells unless it is a square only without them. */
+    private static Grid grid(PuzzleRow row, Role role, int wanted) {
+        if (row.grid(role) != null) {
+            throw new DataException(row.where(role) + "found numbers, expected the characters '" + CELLS + "'");
         }
+        String raw = row.text(role).replace("\n", "").replace("\r", "");
+        String text = side(raw, wanted) == 0 && side(raw.strip(), wanted) > 0 ? raw.strip() : raw;
+        int side = side(text, wanted);
+        if (side == 0) {
+            throw new DataException(row.where(role) + "found " + text.length() + " characters, expected "
+                    + (wanted > 0 ? wanted * wanted + " as in the first maze" : "a square of them"));
+        }
+        return grid(row, role, text, side);
+    }
+
+    /** 0 if the text is no square, or not the one that is wanted. */
+    private static int side(String text, int wanted) {
+        int side = wanted > 0 ? wanted : (int) Math.sqrt(text.length());
+        return text.length() == side * side ? side : 0;
+    }
+
+    private static Grid grid(PuzzleRow row, Role role, String text, int side) {
         byte[] cells = new byte[text.length()];
         for (int i = 0; i < cells.length; i++) {
             cells[i] = (byte) CELLS.indexOf(text.charAt(i));
             if (cells[i] < 0) {
-                throw new DataException(where + "character " + (i + 1) + ": found '" + text.charAt(i)
-                        + "', expected one of '" + CELLS + "'");
+                throw new DataException(row.where(role) + "character " + (i + 1) + ": found "
+                        + Shown.quoted(Character.toString(text.charAt(i))) + ", expected one of '" + CELLS + "'");
             }
         }
         return new Grid(side, side, cells);

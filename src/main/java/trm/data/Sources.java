@@ -4,28 +4,41 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.EnumSet;
 import java.util.List;
+import trm.data.ColumnNames.Role;
+import trm.input.Shown;
 
 /**
  * Where the test puzzles of a folder come from and how hard they are rated: {@value #FILE}, a file of our own beside the
  * published ones of the test split, which the builders write as ever. Comma-separated with the header {@value #HEADER}, a line a
- * group; the rating is empty where there is none.
+ * group; the rating, a number, is empty where there is none. A folder of whose puzzles nothing is known has no such file.
  */
 public final class Sources {
     static final String FILE = "all__sources.csv";
     private static final String HEADER = "source,rating";
 
     /** Of a group. @param rating null for none */
-    record Row(String source, Integer rating) {}
+    record Row(String source, Double rating) {
+        /** The rating as it is written: a whole number without a fraction; "" for none. */
+        private String ratingText() {
+            boolean whole = rating != null && rating == Math.rint(rating) && Math.abs(rating) < 1e15;
+            return rating == null ? "" : whole ? Long.toString(rating.longValue()) : rating.toString();
+        }
+    }
 
     private Sources() {}
 
     /** Writes those of the test split that {@link SudokuBuilder} made of the same arguments. */
-    public static void writeSudoku(Path out, Path testCsv, Integer minDifficulty, Integer limitTest) {
+    public static void writeSudoku(Path out, Path testCsv, Number minDifficulty, Integer limitTest) {
+        writeSudoku(out, new SudokuCsv(testCsv, ColumnNames.USUAL, minDifficulty), limitTest);
+    }
+
+    /** As {@link #writeSudoku(Path, Path, Number, Integer)}, of a file with columns of other names. */
+    public static void writeSudoku(Path out, SudokuCsv test, Integer limitTest) {
         List<Row> rows = new ArrayList<>();
-        SudokuCsv.read(testCsv, row -> {
-            if ((minDifficulty == null || row.rating() >= minDifficulty)
-                    && (limitTest == null || rows.size() < limitTest)) {
+        test.read(row -> {
+            if (limitTest == null || rows.size() < limitTest) {
                 rows.add(new Row(row.source(), row.rating()));
             }
         });
@@ -34,8 +47,16 @@ public final class Sources {
 
     /** Writes those of the test split that {@link MazeBuilder} made of the same file. */
     public static void writeMaze(Path out, Path testCsv) {
+        writeMaze(out, testCsv, ColumnNames.USUAL);
+    }
+
+    /** As {@link #writeMaze(Path, Path)}, of a file with columns of other names. */
+    public static void writeMaze(Path out, Path testCsv, ColumnNames names) {
         List<Row> rows = new ArrayList<>();
-        PuzzleCsv.read(testCsv, (where, fields) -> rows.add(new Row(fields.get(0), null)));
+        MazeBuilder.table(testCsv, names).read(row -> {
+            String source = row.text(Role.SOURCE);
+            rows.add(new Row(source == null ? "" : source, null));
+        });
         write(out, rows);
     }
 
@@ -54,15 +75,15 @@ public final class Sources {
 
     private static void write(Path out, List<Row> rows) {
         Path file = out.resolve("test").resolve(FILE);
-        if (rows.isEmpty()) {
-            return; // no test split
+        if (rows.stream().allMatch(row -> row.source.isEmpty() && row.rating == null)) {
+            return; // no test split, or nothing is known of it
         }
         StringBuilder text = new StringBuilder(HEADER).append('\n');
         for (Row row : rows) {
-            boolean plain = !row.source.contains(",") && !row.source.contains("\"");
+            boolean plain = row.source.chars().noneMatch(c -> ",\"\n\r".indexOf(c) >= 0);
             text.append(plain ? row.source : '"' + row.source.replace("\"", "\"\"") + '"')
                     .append(',')
-                    .append(row.rating == null ? "" : row.rating)
+                    .append(row.ratingText())
                     .append('\n');
         }
         try {
@@ -84,13 +105,17 @@ public final class Sources {
         if (!Files.exists(file)) {
             return rows;
         }
-        PuzzleCsv.read(file, "source", "rating", (where, fields) -> {
-            String rating = fields.get(1);
-            if (!rating.matches("-?[0-9]{1,9}|")) {
-                throw new DataException(where + "rating: found '" + rating + "', expected an integer or nothing");
-            }
-            rows.add(new Row(fields.get(0), rating.isEmpty() ? null : Integer.valueOf(rating)));
-        });
+        ColumnNames names = new ColumnNames(null, null, "rating", "source");
+        new PuzzleTable(file, names, EnumSet.of(Role.SOURCE, Role.RATING), EnumSet.noneOf(Role.class), false)
+                .read(row -> {
+                    String text = row.text(Role.RATING);
+                    Double rating = text.isEmpty() ? null : SudokuCsv.number(text);
+                    if (rating == null && !text.isEmpty()) {
+                        throw new DataException(row.where(Role.RATING) + "found " + Shown.quoted(text)
+                                + ", expected a number or nothing");
+                    }
+                    rows.add(new Row(row.text(Role.SOURCE), rating));
+                });
         if (rows.size() != groups) {
             throw new DataException(file + ": found " + rows.size() + " rows, expected " + groups + ", one a group");
         }

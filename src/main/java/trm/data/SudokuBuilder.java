@@ -38,12 +38,12 @@ public final class SudokuBuilder {
      * @throws DataException if an argument or a CSV row is wrong, or a split keeps no row
      */
     public static Summary build(
-            Path trainCsv, Path testCsv, Path out, Integer subsample, int aug, Integer minDifficulty, long seed) {
+            Path trainCsv, Path testCsv, Path out, Integer subsample, int aug, Number minDifficulty, long seed) {
         return build(trainCsv, testCsv, out, subsample, aug, minDifficulty, seed, null, false);
     }
 
     /**
-     * As {@link #build(Path, Path, Path, Integer, int, Integer, long)}, with a smaller test split or the copies as
+     * As {@link #build(Path, Path, Path, Integer, int, Number, long)}, with a smaller test split or the copies as
      * records. The draws are the same, and so are the examples.
      *
      * @param limitTest keeps only the first test puzzles, as many as this; null keeps all
@@ -55,10 +55,30 @@ public final class SudokuBuilder {
             Path out,
             Integer subsample,
             int aug,
-            Integer minDifficulty,
+            Number minDifficulty,
             long seed,
             Integer limitTest,
             boolean compact) {
+        SudokuCsv train = new SudokuCsv(trainCsv, ColumnNames.USUAL, minDifficulty);
+        SudokuCsv test = new SudokuCsv(testCsv, ColumnNames.USUAL, minDifficulty);
+        return build(train, test, out, subsample, aug, seed, limitTest, compact, note -> {});
+    }
+
+    /**
+     * As the others, of files with columns of other names.
+     *
+     * @param notes sees how many answers a file lacks, each of which was found
+     */
+    public static Summary build(
+            SudokuCsv trainCsv,
+            SudokuCsv testCsv,
+            Path out,
+            Integer subsample,
+            int aug,
+            long seed,
+            Integer limitTest,
+            boolean compact,
+            Consumer<String> notes) {
         if (aug < 0) {
             throw new DataException("aug=" + aug + ": expected at least 0");
         }
@@ -68,8 +88,8 @@ public final class SudokuBuilder {
         if (limitTest != null && limitTest < 1) {
             throw new DataException("limitTest=" + limitTest + ": expected at least 1");
         }
-        int trainRows = count(trainCsv, minDifficulty);
-        int allTestRows = count(testCsv, minDifficulty);
+        int trainRows = count(trainCsv, notes);
+        int allTestRows = count(testCsv, notes);
         int testRows = limitTest == null ? allTestRows : Math.min(limitTest, allTestRows);
         LegacyRandom random = new LegacyRandom(seed);
         int[] chosen = subsample != null && subsample < trainRows ? random.choice(trainRows, subsample) : null;
@@ -87,9 +107,9 @@ public final class SudokuBuilder {
                     : SingleExampleWriter.expanded(trainDir, trainType, groups, aug + 1, CELLS, VOCAB)) {
                 Consumer<SudokuCsv.Row> sink = row -> putGroup(train, row, aug, random);
                 if (chosen == null) {
-                    each(trainCsv, minDifficulty, sink);
+                    trainCsv.read(sink);
                 } else {
-                    for (SudokuCsv.Row row : select(trainCsv, minDifficulty, trainRows, chosen)) {
+                    for (SudokuCsv.Row row : select(trainCsv, trainRows, chosen)) {
                         sink.accept(row);
                     }
                 }
@@ -97,7 +117,7 @@ public final class SudokuBuilder {
             try (SingleExampleWriter test =
                     SingleExampleWriter.expanded(out.resolve("test"), "u1", testRows, 1, CELLS, VOCAB)) {
                 int[] written = {0};
-                each(testCsv, minDifficulty, row -> {
+                testCsv.read(row -> {
                     if (written[0]++ < testRows) {
                         putGroup(test, row, 0, random);
                     }
@@ -109,33 +129,33 @@ public final class SudokuBuilder {
         return new Summary(out, groups, (int) examples, testRows, trainType);
     }
 
-    private static void each(Path csv, Integer minDifficulty, Consumer<SudokuCsv.Row> sink) {
-        SudokuCsv.read(csv, row -> {
-            if (minDifficulty == null || row.rating() >= minDifficulty) {
-                sink.accept(row);
-            }
-        });
-    }
-
-    private static int count(Path csv, Integer minDifficulty) {
+    private static int count(SudokuCsv csv, Consumer<String> notes) {
         int[] count = {0};
-        each(csv, minDifficulty, row -> count[0]++);
+        int[] solved = {0};
+        csv.read(row -> {
+            count[0]++;
+            solved[0] += row.solved() ? 1 : 0;
+        });
         if (count[0] == 0) {
-            throw new DataException(csv + ": found no row"
-                    + (minDifficulty == null ? "" : " of rating " + minDifficulty + " or more")
+            throw new DataException(csv.file() + ": found no row"
+                    + (csv.least() == null ? "" : " of rating " + csv.least() + " or more")
                     + ", expected at least one");
+        }
+        if (solved[0] > 0) {
+            notes.accept(csv.file() + ": has no answers to " + solved[0] + " of " + count[0]
+                    + " puzzles; solved them, each has exactly one solution");
         }
         return count[0];
     }
 
-    private static SudokuCsv.Row[] select(Path csv, Integer minDifficulty, int rows, int[] chosen) {
+    private static SudokuCsv.Row[] select(SudokuCsv csv, int rows, int[] chosen) {
         int[] slots = new int[rows]; // 1 + position in the drawn order, 0: not drawn
         for (int i = 0; i < chosen.length; i++) {
             slots[chosen[i]] = i + 1;
         }
         SudokuCsv.Row[] selected = new SudokuCsv.Row[chosen.length];
         int[] next = {0};
-        each(csv, minDifficulty, row -> {
+        csv.read(row -> {
             int slot = slots[next[0]++];
             if (slot > 0) {
                 selected[slot - 1] = row;
