@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.function.UnaryOperator;
 import org.junit.jupiter.api.BeforeAll;
@@ -237,8 +238,8 @@ class WeightsOfOthersTest {
             int part = first.size() < 6 ? 1 : 2;
             (part == 1 ? first : second).put("module." + each.getKey(), each.getValue());
             String item = ",\"module." + each.getKey() + "\":\"%s-0000" + part + "-of-00002.%s\"";
-            map.append(item.formatted("model", "safetensors"));
-            bins.append(item.formatted("pytorch_model", "bin"));
+            map.append(String.format(Locale.ROOT, item, "model", "safetensors"));
+            bins.append(String.format(Locale.ROOT, item, "pytorch_model", "bin"));
         }
         List<Path> parts = List.of(
                 safetensors("model-00001-of-00002.safetensors", first),

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
@@ -32,7 +33,7 @@ class RunLockTest {
                         java, "-cp", System.getProperty("java.class.path"), Holder.class.getName(), dir.toString())
                 .redirectErrorStream(true)
                 .start();
-        String line = process.inputReader().readLine();
+        String line = process.inputReader(StandardCharsets.UTF_8).readLine();
         assertTrue(line != null && line.startsWith("holds"), line);
         return process;
     }
@@ -76,7 +77,7 @@ class RunLockTest {
                             java, "-cp", System.getProperty("java.class.path"), Holder.class.getName(), dir.toString())
                     .redirectErrorStream(true)
                     .start();
-            String said = new String(process.getInputStream().readAllBytes());
+            String said = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
             assertTrue(said.contains("is being written by process "), said);
             assertEquals(1, process.waitFor());
             assertEquals(Optional.empty(), lock.previous());

@@ -20,13 +20,12 @@ final class ForeignContent {
 
     private static final String AS_CSV = "save it as CSV (UTF-8)";
     private static final String UNPACK = "unpack it first";
-    private static final String PANDAS = "write it as CSV, with pandas: read_%s(FILE).to_csv('x.csv', index=False)";
 
     private static final List<Kind> KINDS = List.of(
-            new Kind("PAR1", "a Parquet file", PANDAS.formatted("parquet")),
-            new Kind("ARROW1", "an Arrow file", PANDAS.formatted("feather")),
-            new Kind("FEA1", "a Feather file", PANDAS.formatted("feather")),
-            new Kind("\u0089HDF", "an HDF5 file", PANDAS.formatted("hdf")),
+            new Kind("PAR1", "a Parquet file", byPandas("parquet")),
+            new Kind("ARROW1", "an Arrow file", byPandas("feather")),
+            new Kind("FEA1", "a Feather file", byPandas("feather")),
+            new Kind("\u0089HDF", "an HDF5 file", byPandas("hdf")),
             new Kind("SQLite format 3", "a database of SQLite", AS_CSV),
             new Kind("\u00d0\u00cf\u0011\u00e0", "an Excel workbook", AS_CSV),
             new Kind("\u0093NUMPY", "an array of NumPy", AS_CSV),
@@ -45,6 +44,10 @@ final class ForeignContent {
                     "get the data by: git lfs pull"));
 
     private ForeignContent() {}
+
+    private static String byPandas(String format) {
+        return "write it as CSV, with pandas: read_" + format + "(FILE).to_csv('x.csv', index=False)";
+    }
 
     static boolean isGzip(byte[] head) {
         return latin(head).startsWith("\u001f\u008b");

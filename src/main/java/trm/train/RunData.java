@@ -55,31 +55,27 @@ public record RunData(DataFolders folders, Dataset train, Dataset test) {
      */
     static RunData reopen(Path run, TrainConfig config, List<Path> given) {
         Optional<JsonNode> recorded = recorded(run);
-        RunData data = open(given.isEmpty() ? folders(run, config, recorded) : new DataFolders(given));
+        DataFolders folders = given.isEmpty() ? folders(recorded, config) : new DataFolders(given);
+        if (given.isEmpty() && recorded.isPresent() && !areThere(folders.paths())) {
+            throw new FormatException(
+                    run + ": its data are no longer in " + folders + "; if they were moved, --data DIR says where to");
+        }
+        RunData data = open(folders);
         recorded.ifPresent(node -> data.requireSame(run, node));
         return data;
     }
 
-    /**
-     * Where the data of a run are.
-     *
-     * @throws FormatException if they are no longer there
-     */
+    /** Where the data of a run are, or were. */
     public static DataFolders folders(Path run, TrainConfig config) {
-        return folders(run, config, recorded(run));
+        return folders(recorded(run), config);
     }
 
-    private static DataFolders folders(Path run, TrainConfig config, Optional<JsonNode> recorded) {
+    /** Where they were when the run was last begun or resumed, unless they are not there and where the settings say. */
+    private static DataFolders folders(Optional<JsonNode> recorded, TrainConfig config) {
         List<Path> before = new ArrayList<>();
         recorded.ifPresent(node -> node.path("folders").forEach(path -> before.add(Path.of(path.asText()))));
         DataFolders said = DataFolders.of(config.dataPaths());
-        DataFolders folders =
-                before.isEmpty() || !areThere(before) && areThere(said.paths()) ? said : new DataFolders(before);
-        if (!before.isEmpty() && !areThere(folders.paths())) {
-            throw new FormatException(
-                    run + ": its data are no longer in " + folders + "; if they were moved, --data DIR says where to");
-        }
-        return folders;
+        return before.isEmpty() || !areThere(before) && areThere(said.paths()) ? said : new DataFolders(before);
     }
 
     private static boolean areThere(List<Path> folders) {
