@@ -77,6 +77,9 @@ class ReproduceCommandTest {
         Setup setup = Table.named("latents").rows(List.of("single")).get(0).setup();
         Path run = MadeRuns.make(plan.folder(setup, 0), plan.config(setup, 0), 300, 300, 300, "300,1,,,,60,640");
         Trm.execute("reproduce", "latents", "--out", temp, "--report-only")
-                .assertFails(1, run.resolve("config.yaml") + ": found 'hidden_size: 64', expected 'hidden_size: 512'");
+                .assertFails(
+                        1,
+                        run.resolve("config.yaml")
+                                + ": found 'arch.hidden_size: 64', expected 'arch.hidden_size: 512'");
     }
 }
