@@ -18,6 +18,9 @@ final class Failure {
     }
 
     private static String text(Throwable error) {
+        if (error instanceof InputException && error.getCause() instanceof InvalidPathException path) {
+            return error.getMessage() + ": " + FileNames.describe(path);
+        }
         if (error instanceof InputException || error instanceof DeviceException) {
             return error.getMessage();
         }

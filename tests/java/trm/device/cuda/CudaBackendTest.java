@@ -427,7 +427,7 @@ class CudaBackendTest {
                 "XDG_CACHE_HOME",
                 temp.resolve("faulty" + debug).toString());
         FakeGpu.Result result = gpu.java(environment, Faulty.class.getName()).done();
-        String first = (debug.isEmpty() ? "download of y:F32[4,3]: " : "linear: ")
+        String first = (debug.isEmpty() ? "download of y:F32[12]: " : "linear: ")
                 + "an illegal memory access was encountered (CUDA error 700)"
                 + (debug.isEmpty() ? "" : " (operands x:F32[4,5], w:F32[3,5], y:F32[4,3])");
         List<String> lines = result.out().lines().toList();
@@ -475,6 +475,7 @@ class CudaBackendTest {
             "train",
             "configs/cpu/sudoku-mlp-small.yaml",
             "data_paths=[" + data + "]",
+            "data_shape=null",
             "arch.hidden_size=16",
             "arch.num_heads=2",
             "arch.L_layers=1",
