@@ -147,6 +147,7 @@ class CudaBackendTest {
                             "train",
                             "configs/cpu/sudoku-mlp-small.yaml",
                             "data_paths=[" + data + "]",
+                            "data_shape=null",
                             "arch.hidden_size=16",
                             "arch.num_heads=2",
                             "arch.L_layers=1",
