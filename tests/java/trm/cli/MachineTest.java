@@ -21,6 +21,7 @@ import java.util.jar.Attributes;
 import java.util.jar.JarOutputStream;
 import java.util.jar.Manifest;
 import java.util.stream.Collectors;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
@@ -65,11 +66,38 @@ class MachineTest {
     }
 
     private static String classPath() {
-        return System.getProperty("surefire.real.class.path", System.getProperty("java.class.path"));
+        return System.getProperty("surefire.test.class.path", System.getProperty("java.class.path"));
+    }
+
+    /** Copies the class path into a folder that every user can read, as another user cannot read the home of this one. */
+    private Path readableClassPath() throws Exception {
+        Path folder = Files.createDirectory(temp.resolve("class-path"));
+        int count = 0;
+        for (String entry : classPath().split(File.pathSeparator)) {
+            if (Files.exists(Path.of(entry))) {
+                assertTrue(succeeds("cp -rL '" + entry + "' " + folder.resolve(String.valueOf(++count))), entry);
+            }
+        }
+        assertTrue(succeeds("chmod -R a+rX " + folder));
+        return folder;
+    }
+
+    /** The copies of {@link #readableClassPath()} in their order, in the folder in which the program finds them. */
+    private static String classPath(Path copies, Path seen) throws IOException {
+        try (Stream<Path> entries = Files.list(copies)) {
+            return IntStream.rangeClosed(1, (int) entries.count())
+                    .mapToObj(index -> seen.resolve(String.valueOf(index)).toString())
+                    .collect(Collectors.joining(File.pathSeparator));
+        }
+    }
+
+    private Ended run(String script, Map<String, String> environment, Object... arguments) throws Exception {
+        return run(classPath(), script, environment, arguments);
     }
 
     /** Runs a shell script, {@code "$@"} in it is the program with its arguments. */
-    private Ended run(String script, Map<String, String> environment, Object... arguments) throws Exception {
+    private Ended run(String classPath, String script, Map<String, String> environment, Object... arguments)
+            throws Exception {
         List<String> command = new ArrayList<>(List.of("sh", "-c", script, "trm"));
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(List.of("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Xmx256m"));
@@ -78,7 +106,7 @@ class MachineTest {
                 command.add(key + "=" + value);
             }
         });
-        command.addAll(List.of("-cp", classPath(), Main.class.getName()));
+        command.addAll(List.of("-cp", classPath, Main.class.getName()));
         Stream.of(arguments).map(Object::toString).forEach(command::add);
         ProcessBuilder builder =
                 new ProcessBuilder(command).redirectErrorStream(true).directory(temp.toFile());
@@ -168,10 +196,13 @@ class MachineTest {
         assertFalse(libraries(own(other)).isEmpty());
 
         // nothing else works either: as in a container whose root is read-only and whose /tmp is noexec
-        String everywhere = "exec unshare -m sh -c 'for d in " + cache() + " /tmp /dev/shm /var/tmp; do"
+        Path copies = readableClassPath();
+        String everywhere = "exec unshare -m sh -c 'mount --bind " + copies + " /mnt || exit 9;"
+                + " for d in " + cache() + " /tmp /dev/shm /var/tmp; do"
                 + " mount -t tmpfs -o noexec,size=200m tmpfs $d || exit 9; done; cd /; exec setpriv --reuid=12345 --regid=0"
                 + " --clear-groups \"$@\"' sh \"$@\"";
         Ended nowhere = run(
+                classPath(copies, Path.of("/mnt")),
                 everywhere,
                 Map.of(
                         "-Djava.io.tmpdir",
@@ -200,11 +231,13 @@ class MachineTest {
     @Test
     void usersWithoutANameShareNothing() throws Exception {
         assumeTrue(uid() == 0, "only root becomes another user");
+        Path copies = readableClassPath();
         Path shared = Files.createDirectories(temp.resolve("tmp"));
         Files.setAttribute(shared, "unix:mode", 01777);
         for (int user : new int[] {12345, 12346}) {
             String script = "unset HOME; exec setpriv --reuid=" + user + " --regid=0 --clear-groups \"$@\"";
-            Ended ended = run(script, Map.of("-Djava.io.tmpdir", shared.toString(), "TMPDIR", ""), "info");
+            Map<String, String> environment = Map.of("-Djava.io.tmpdir", shared.toString(), "TMPDIR", "");
+            Ended ended = run(classPath(copies, copies), script, environment, "info");
             assertTrue(ended.done().text.contains(CPU), ended.text);
             Path folder = shared.resolve("trm-cuda-" + user);
             assertEquals(user, Files.getAttribute(folder, "unix:uid"));
