@@ -298,7 +298,7 @@ typedef struct trm_backend {
 
     /* ---- optimizers --------------------------------------------------------------------------------------------- */
 
-    /** controls: step += 1, then the rates of reference section 7 with t = step:
+    /** controls: step += 1, then the rates of docs/specification.md#71-learning-rate-schedule with t = step:
      *  lr(t) = base t / max(1, warmup) for t < warmup, else base (ratio + max(0, (1 - ratio) (1 + cos(pi phi)) / 2)),
      *  phi = (t - warmup) / max(1, total - warmup); and 1 - beta^t. */
     int (*advance)(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,

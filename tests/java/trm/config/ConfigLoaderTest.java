@@ -344,7 +344,7 @@ class ConfigLoaderTest {
         assertEquals(found, parse(ConfigLoader.toYaml(found)));
     }
 
-    /** Reference section 11. */
+    /** Oracle: docs/specification.md#11-published-settings. */
     @ParameterizedTest
     @CsvSource({
         "sudoku-hrm, 20000, 2000, 1.0, 1e-4",

@@ -20,8 +20,9 @@ import trm.device.cpu.CpuBackend;
  * <p>float32: a sum of k products is off by at most k 2^-24 of its terms' magnitudes, and k is below 1200 in all of
  * them; errors of random signs stay far below 5e-6 of the largest value, and a wrong term is far above.
  *
- * <p>bfloat16: reference section 12. The same loops, rounded wherever the composed operations round, show what the type
- * costs; the error may be twice that, by the Frobenius norm and, with one unit of the largest value, element by element.
+ * <p>bfloat16: docs/specification.md#12-bfloat16. The same loops, rounded wherever the composed operations round, show
+ * what the type costs; the error may be twice that, by the Frobenius norm and, with one unit of the largest value,
+ * element by element.
  */
 class FusedMlpTest extends KernelTest {
     private static final double TOLERANCE = 5e-6;

@@ -12,7 +12,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import trm.config.ArchConfig;
 import trm.config.ConfigLoader;
 
-/** Oracle: the table of updates of reference section 4, written out. What the updates compute is left to recorded cases. */
+/**
+ * Oracle: the table of updates of docs/specification.md#4-recursion, written out. What the updates compute is left to
+ * golden cases.
+ */
 class RecursionScheduleTest {
     private static ArchConfig arch(String overrides) {
         return ConfigLoader.parse("data_paths: [d]", "x", List.of(overrides.split(" ")))

@@ -128,7 +128,7 @@ class EquilibriumTest {
             HostCopy.put(backend, supervision.lanes().halted(), flags);
         }
 
-        /** What the gradients are of (reference section 5). */
+        /** What the gradients are of (docs/specification.md#5-losses). */
         double loss() {
             double tokens = Arrays.stream(
                             HostCopy.doubles(backend, supervision.tokens().laneLoss()))

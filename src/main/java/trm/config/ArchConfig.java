@@ -244,7 +244,10 @@ public record ArchConfig(
         return !noActContinue && haltMaxSteps > 1;
     }
 
-    /** Whether a lane halts at q_halt &gt; 0; else at q_halt &gt; q_continue (reference section 6, 3). */
+    /**
+     * Whether a lane halts at q_halt &gt; 0; else at q_halt &gt; q_continue
+     * (docs/specification.md#6-deep-supervision-and-halting).
+     */
     public boolean haltsOnSign() {
         return noActContinue && name != Architecture.TRANSFORMER;
     }

@@ -15,8 +15,8 @@ package trm.config;
  * @param relaxation lambda, {@code arch.relaxation}, above 0 and at most 1
  * @param latentNoise sigma, {@code arch.latent_noise}
  * @param randomStart whether a puzzle begins with random latents in place of the one that is kept for all, {@code
- *     arch.random_start}: each value by the law of the initial weights with deviation 1 (reference section 7), in training
- *     drawn anew, in evaluations by the number of the puzzle
+ *     arch.random_start}: each value by the law of the initial weights with deviation 1
+ *     (docs/specification.md#75-initialisation), in training drawn anew, in evaluations by the number of the puzzle
  */
 public record Equilibrium(double relaxation, double latentNoise, boolean randomStart) {
     /** As the papers of TRM and HRM have it. */

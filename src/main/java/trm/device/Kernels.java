@@ -1260,7 +1260,7 @@ public final class Kernels {
                 "metrics");
     }
 
-    /** Learning-rate schedule, reference section 7. */
+    /** Learning-rate schedule (docs/specification.md#71-learning-rate-schedule). */
     public record Schedule(double lr, double puzzleLr, long warmup, long total, double minRatio) {}
 
     /** Controls to the next step. */

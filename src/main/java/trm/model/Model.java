@@ -150,7 +150,7 @@ public final class Model {
         return views;
     }
 
-    /** Tables of cos and sin of position * theta^(-2i/d), phases in float32 arithmetic (reference section 3). */
+    /** cos and sin of position * theta^(-2i/d), phases in float32 (docs/specification.md#33-rotary-positions). */
     private static SelfAttention.Rotary rotary(Backend backend, Arena arena, ModelSizes sizes) {
         if (sizes.arch().mlpT() || sizes.arch().posEncodings() != PosEncodings.ROPE) {
             return new SelfAttention.Rotary(null, null);

@@ -92,8 +92,8 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
 
     /**
      * Floating-point operations of the matrix products of one supervision step, multiply and add counted apart
-     * (reference section 9): all updates forward, and twice that again for those with gradient. In training the continue
-     * loss adds a forward pass without logits.
+     * (docs/specification.md#9-benchmark-output): all updates forward, and twice that again for those with gradient. In
+     * training the continue loss adds a forward pass without logits.
      */
     public double flops(boolean training) {
         RecursionSchedule schedule = RecursionSchedule.of(arch);

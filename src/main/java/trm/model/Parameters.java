@@ -13,9 +13,9 @@ import trm.device.HostCopy;
 import trm.device.Tensor;
 
 /**
- * All trained tensors in one flat float32 buffer, under the reference's names (section 2), with gradients, moments,
- * moving average and, for a bfloat16 model, working copies beside it. Also the tensors that are stored but not trained by
- * the dense optimizer: the puzzle table and the initial latents.
+ * All trained tensors in one flat float32 buffer, under the names of docs/specification.md#2-tensor-names, with
+ * gradients, moments, moving average and, for a bfloat16 model, working copies beside it. Also the tensors that are
+ * stored but not trained by the dense optimizer: the puzzle table and the initial latents.
  */
 public final class Parameters {
     /** Prefix of every tensor name in a checkpoint. */
@@ -114,7 +114,7 @@ public final class Parameters {
         return at + (e.count() + ALIGN - 1) / ALIGN * ALIGN;
     }
 
-    /** Fresh weights (reference section 7), the moving average equal to them. */
+    /** Fresh weights (docs/specification.md#75-initialisation), the moving average equal to them. */
     public void initialize(long seed) {
         long index = 0;
         for (Entry e : entries.values()) {

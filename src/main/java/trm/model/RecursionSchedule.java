@@ -10,7 +10,7 @@ import trm.config.GradientSpan;
 
 /**
  * The updates of one forward pass: T times the same cycle of updates <i>target &lt;- f(own + injected)</i>, the last few of
- * them recorded for the backward pass (reference section 4). One cycle is
+ * them recorded for the backward pass (docs/specification.md#4-recursion). One cycle is
  *
  * <pre>
  *   TRM, HRM        n times  z   &lt;- f(z + (y + x))               then  y &lt;- f'(y + z)

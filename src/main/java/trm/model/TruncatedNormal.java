@@ -1,8 +1,9 @@
 package trm.model;
 
 /**
- * The law of initial weights (reference section 7): N(0, 1) cut to ±2, rescaled to the wanted deviation, sampled by
- * inverting the distribution function of a SplitMix64 sequence. Equal seeds give equal numbers on every machine.
+ * The law of initial weights (docs/specification.md#75-initialisation): N(0, 1) cut to ±2, rescaled to the wanted
+ * deviation, sampled by inverting the distribution function of a SplitMix64 sequence. Equal seeds give equal numbers on
+ * every machine.
  */
 public final class TruncatedNormal {
     private static final double MASS = 0.9544997361036416; // P(|N(0, 1)| < 2)

@@ -52,7 +52,10 @@ public enum Task {
         return command;
     }
 
-    /** Where the paper's text differs from its published code, for TRM; the optimizer apart (reference section 11). */
+    /**
+     * Where the paper's text differs from its published code, for TRM; the optimizer apart
+     * (docs/specification.md#11-published-settings).
+     */
     public List<String> paper() {
         return paper;
     }

@@ -11,9 +11,10 @@ import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * Gives each sample as many supervision steps as its halt head asks for, by the rule of training (reference section 6, 3)
- * without exploration: the published code keeps that for training and its evaluations take all the steps. A lane that has
- * halted hands over its answer and takes the next sample, so that no lane waits for the slowest of a batch.
+ * Gives each sample as many supervision steps as its halt head asks for, by the rule of training
+ * (docs/specification.md#6-deep-supervision-and-halting) without exploration: the published code keeps that for
+ * training and its evaluations take all the steps. A lane that has halted hands over its answer and takes the next
+ * sample, so that no lane waits for the slowest of a batch.
  *
  * <p>What becomes of a sample depends on nothing but the sample, so scores are the same for any number of lanes, on a device
  * whose products are (the CPU; a GPU may choose another algorithm for another batch, which rounds differently).

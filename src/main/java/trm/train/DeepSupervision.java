@@ -12,10 +12,10 @@ import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * Deep supervision of a batch of lanes (reference section 6). A lane carries its sample, latents, step count and halted
- * flag; a halted lane takes the next sample. One {@link #step} is: admit, forward, losses, halting, backward, update;
- * with the continue loss, a further forward pass whose latents are dropped. Forward to backward may go part by part
- * ({@link MicroBatch}).
+ * Deep supervision of a batch of lanes (docs/specification.md#6-deep-supervision-and-halting). A lane carries its
+ * sample, latents, step count and halted flag; a halted lane takes the next sample. One {@link #step} is: admit,
+ * forward, losses, halting, backward, update; with the continue loss, a further forward pass whose latents are dropped.
+ * Forward to backward may go part by part ({@link MicroBatch}).
  *
  * <p>All state lives on the device, the step number and what follows from it too: every step is the same sequence of
  * operations. The first runs as it is, then the sequence is recorded and replayed. Only the numbers of the new samples
@@ -203,7 +203,10 @@ public final class DeepSupervision implements AutoCloseable {
         model.backward(part.lanes(), part.halts().dq(), index);
     }
 
-    /** What q_continue should have said, by one more forward pass from the new latents (reference section 6, 4). */
+    /**
+     * What q_continue should have said, by one more forward pass from the new latents
+     * (docs/specification.md#6-deep-supervision-and-halting).
+     */
     private void continueLoss(MicroBatch part, int index, int maxSteps, double scale) {
         for (int i = 0; i < part.lanes().latents().size(); i++) {
             kernels.copy(

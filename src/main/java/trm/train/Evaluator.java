@@ -12,7 +12,10 @@ import trm.model.Model;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 
-/** Runs every sample for a fixed number of supervision steps, forward only (reference section 6, evaluation). */
+/**
+ * Runs every sample for a fixed number of supervision steps, forward only
+ * (docs/specification.md#6-deep-supervision-and-halting).
+ */
 public final class Evaluator implements Evaluation {
     /** Sees the lanes beside each supervision step of a batch, counted from 1. */
     @FunctionalInterface

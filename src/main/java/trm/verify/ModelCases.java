@@ -49,7 +49,7 @@ final class ModelCases {
         return architecture(model) == null ? "arch " + model.path("arch").asText() : null;
     }
 
-    /** By the manifests' names (reference section 10); null for another. */
+    /** By the manifests' names (docs/specification.md#10-names-of-the-systems); null for another. */
     private static Architecture architecture(JsonNode model) {
         return switch (model.path("arch").asText()) {
             case "trm" -> Architecture.TRM;
