@@ -7,10 +7,10 @@ import trm.device.Layout;
 import trm.device.Tensor;
 
 /**
- * out = rms_norm(h + (silu(h G^T) * (h U^T)) W^T) over channels: the second half of a block
- * (docs/specification.md#35-block). Forward and backward; the activation is recomputed from gate and up, and these,
- * where the tape does not keep them, from h by the operation that formed them first, hence with the same bits. One
- * operation of the backend for sizes that it fuses, else composed.
+ * out = rms_norm(h + (silu(h G^T) * (h U^T)) W^T) over channels: the second residual sublayer of a block
+ * (docs/specification.md#35-block), forward and backward (docs/backward.md#channel-mlp). The backward pass recomputes the
+ * activation from gate and up, and these, where the tape does not keep them, from h by the operation that formed them
+ * first, hence with the same bits. One operation of the backend for sizes that it fuses, else composed.
  */
 public final class ChannelMlp {
     /** What backward needs: gate and up [B, S, 2, I] and the norm's scales [B * S]. */

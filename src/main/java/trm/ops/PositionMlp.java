@@ -8,9 +8,9 @@ import trm.device.Tensor;
 
 /**
  * Token mixing: on the transposed state, out = rms_norm(h + swiglu(h)), where the SwiGLU and the mean of the norm run
- * over positions (docs/specification.md#35-block). The state is never transposed: a product over positions is W h_b,
- * lane by lane. Gate and up are formed again where the tape does not keep them, as in {@link ChannelMlp}. One operation
- * of the backend for sizes that it fuses, else composed.
+ * over positions (docs/specification.md#35-block), forward and backward (docs/backward.md#position-mlp). The state is
+ * never transposed: a product over positions is W h_b, lane by lane. The backward pass recomputes gate and up where the
+ * tape does not keep them, as in {@link ChannelMlp}. One operation of the backend for sizes that it fuses, else composed.
  */
 public final class PositionMlp {
     /** What backward needs: gate and up [B, 2, I, D], null where the backend fuses, and the norm's scales [B, D]. */

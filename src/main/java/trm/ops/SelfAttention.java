@@ -6,7 +6,10 @@ import trm.device.Kernels;
 import trm.device.Layout;
 import trm.device.Tensor;
 
-/** out = rms_norm(h + attention(h)) over channels, all positions seeing all (docs/specification.md#34-attention). */
+/**
+ * Token mixing: out = rms_norm(h + attention(h)) over channels, all positions seeing all
+ * (docs/specification.md#34-attention), forward and backward (docs/backward.md#attention).
+ */
 public final class SelfAttention {
     /** What backward needs: qkv [B, S, 3, A, d], the mixed values [B, S, A, d], log-sum-exp and the norm's scales. */
     public record Saved(Tensor qkv, Tensor mixed, Tensor lse, Tensor scale) {}
