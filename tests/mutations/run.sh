@@ -108,13 +108,13 @@ mutate dx-lacks-first-share $java/model/LatentRecursion.java \
     's|if (schedule.update(k).withInput()) {|if (schedule.update(k).withInput() \&\& k > recordedFrom) {|'
 mutate answer-from-question $java/model/LatentRecursion.java 's|latents.get(then.own().get(0))|x|'
 mutate sum-not-formed-again $java/model/LatentRecursion.java 's|^            injected = null;||'
-mutate gradients-of-one-reader $java/model/LatentRecursion.java 's|kernels.add(d, dRead, d);||'
-mutate kept-share-has-no-gradient $java/model/LatentRecursion.java 's|kernels.add(sum, dOut, sum);|kernels.copy(dOut, sum);|'
+mutate gradients-of-one-reader $java/model/LatentRecursion.java 's|kernels.elementwise().add(d, dRead, d);||'
+mutate kept-share-has-no-gradient $java/model/LatentRecursion.java 's|kernels.elementwise().add(sum, dOut, sum);|kernels.elementwise().copy(dOut, sum);|'
 mutate one-noise-for-all-updates $java/model/LatentRecursion.java 's|firstLane, draw + k);|firstLane, draw);|'
 mutate noise-of-the-first-part $java/model/Model.java 's|(long) part \* sizes.lanes()|0|'
 mutate starts-by-lane $java/train/EvaluationLanes.java \
-    's|kernels.randomStart(lanes, ring.rows(), STARTS);|kernels.randomStart(lanes, null, STARTS);|'
-mutate two-latents-admitted $java/device/Kernels.java 's|i <= last; i += 2|i < 2; i += 2|'
+    's|kernels.lanes().randomStart(lanes, ring.rows(), STARTS);|kernels.lanes().randomStart(lanes, null, STARTS);|'
+mutate two-latents-admitted $java/device/LaneKernels.java 's|i <= last; i += 2|i < 2; i += 2|'
 mutate transformer-halts-by-sign $java/config/ArchConfig.java \
     's|return noActContinue \&\& name != Architecture.TRANSFORMER;|return noActContinue;|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
@@ -132,7 +132,7 @@ mutate mixer-gate-and-up-not-formed-again $java/ops/PositionMlp.java \
 mutate parts-are-all-the-first $java/device/Tensor.java \
     's|view(index \* (count() / parts), dims)|view(0 * index * (count() / parts), dims)|'
 mutate continue-loss-by-sign-rule $java/train/DeepSupervision.java \
-    's|Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE|Kernels.HaltRule.SIGN : Kernels.HaltRule.SIGN|'
+    's|HaltRule.SIGN : HaltRule.COMPARE|HaltRule.SIGN : HaltRule.SIGN|'
 
 mutate norm-over-wrong-axis $ops/add_rms_norm.cpp 's|sqrt_v(sum / (float) S + eps)|sqrt_v(sum / (float) D + eps)|'
 mutate norm-backward-lacks-mean $ops/add_rms_norm.cpp \

@@ -235,25 +235,26 @@ class AttentionTest extends KernelTest {
         Tensor tsin = rotary ? put("sin", Dtype.F32, sin, positions, half) : null;
         Tensor to = tensor("o", dtype, lanes, positions, heads, d);
         Tensor tlse = tensor("lse", Dtype.F32, lanes, heads, positions);
-        kernels.attention(tqkv, tcos, tsin, to, tlse, lanes, positions, heads);
+        kernels.attention().attention(tqkv, tcos, tsin, to, tlse, lanes, positions, heads);
         check("o", o, to);
         check("lse", lse, tlse);
         Tensor alone = tensor("o", dtype, lanes, positions, heads, d);
-        kernels.attention(tqkv, tcos, tsin, alone, null, lanes, positions, heads);
+        kernels.attention().attention(tqkv, tcos, tsin, alone, null, lanes, positions, heads);
         check("o without lse", o, alone);
 
         Tensor tdqkv = tensor("dqkv", dtype, lanes, positions, 3, heads, d);
-        kernels.attentionBwd(
-                tqkv,
-                tcos,
-                tsin,
-                put("o", dtype, givenO, lanes, positions, heads, d),
-                put("lse", Dtype.F32, givenLse, lanes, heads, positions),
-                put("d_o", dtype, dO, lanes, positions, heads, d),
-                tdqkv,
-                lanes,
-                positions,
-                heads);
+        kernels.attention()
+                .attentionBwd(
+                        tqkv,
+                        tcos,
+                        tsin,
+                        put("o", dtype, givenO, lanes, positions, heads, d),
+                        put("lse", Dtype.F32, givenLse, lanes, heads, positions),
+                        put("d_o", dtype, dO, lanes, positions, heads, d),
+                        tdqkv,
+                        lanes,
+                        positions,
+                        heads);
         check("dqkv", dqkv, tdqkv);
     }
 
@@ -299,9 +300,9 @@ class AttentionTest extends KernelTest {
         Tensor sinTable = put("sin", Dtype.F32, sin, positions, half);
         Tensor both = put("qkv", dtype, qkv, lanes, positions, 3, heads, d);
         Tensor qk = tensor("qk", dtype, lanes, positions, 2, heads, d);
-        kernels.rotary(both, cosTable, sinTable, qk, lanes, positions, heads);
+        kernels.attention().rotary(both, cosTable, sinTable, qk, lanes, positions, heads);
         check("qk", turned, qk);
-        kernels.rotaryBwd(both, cosTable, sinTable, lanes, positions, heads);
+        kernels.attention().rotaryBwd(both, cosTable, sinTable, lanes, positions, heads);
         check("dqkv", back, both);
     }
 }

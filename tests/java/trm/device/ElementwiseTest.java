@@ -27,7 +27,7 @@ class ElementwiseTest extends KernelTest {
             from[i] = special[i];
         }
         Tensor to = tensor("to", Dtype.BF16, count);
-        kernels.castBf16(put("from", Dtype.F32, from, count), to);
+        kernels.elementwise().castBf16(put("from", Dtype.F32, from, count), to);
         double[] got = read(to);
         for (int i = 0; i < count; i++) {
             assertEquals(oracle((float) from[i]), got[i], "element " + i + ", " + from[i]);
@@ -52,11 +52,11 @@ class ElementwiseTest extends KernelTest {
         double[] from = values(Dtype.F32, count, 1);
         Tensor a = put("a", Dtype.F32, from, count);
         Tensor b = tensor("b", Dtype.F32, count);
-        kernels.copy(a, b);
+        kernels.elementwise().copy(a, b);
         Expected same = new Expected(count);
         System.arraycopy(from, 0, same.value, 0, count);
         check("copy", same, b);
-        kernels.zero(a);
+        kernels.elementwise().zero(a);
         check("zero", new Expected(count), a);
     }
 
@@ -66,7 +66,7 @@ class ElementwiseTest extends KernelTest {
     void permuteLanes(Dtype dtype, int b, int n, int d) {
         double[] x = values(dtype, b * n * d, 1);
         Tensor out = tensor("out", dtype, n, b, d);
-        kernels.permuteLanes(put("x", dtype, x, b, n, d), out, b, d);
+        kernels.elementwise().permuteLanes(put("x", dtype, x, b, n, d), out, b, d);
         Expected moved = new Expected(b * n * d);
         for (int lane = 0; lane < b; lane++) {
             for (int row = 0; row < n; row++) {
@@ -93,7 +93,7 @@ class ElementwiseTest extends KernelTest {
             Tensor left = put("a", dtype, a, count);
             Tensor right = put("b", dtype, b, count);
             Tensor out = alias == 0 ? tensor("out", dtype, count) : alias == 1 ? left : right;
-            kernels.add(left, right, out);
+            kernels.elementwise().add(left, right, out);
             check("add, alias " + alias, sum, out);
         }
     }
@@ -105,7 +105,7 @@ class ElementwiseTest extends KernelTest {
         double[] a = values(dtype, count, 2);
         double[] before = values(Dtype.F32, count, 2);
         Tensor sum = put("sum", Dtype.F32, before, count);
-        kernels.addInto(put("a", dtype, a, count), sum);
+        kernels.elementwise().addInto(put("a", dtype, a, count), sum);
         Expected after = new Expected(count);
         for (int i = 0; i < count; i++) {
             after.set(i, before[i] + a[i], U32 * Math.abs(before[i] + a[i]));

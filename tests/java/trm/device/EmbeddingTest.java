@@ -57,13 +57,14 @@ class EmbeddingTest extends KernelTest {
         }
         Tensor tx = tensor("x", dtype, lanes, positions, d);
         Tensor ttokens = ints("tokens", tokens, lanes, length);
-        kernels.embed(
-                ttokens,
-                ints("ids", ids, lanes),
-                put("embed", dtype, embed, VOCABULARY, d),
-                learned ? put("pos", dtype, pos, positions, d) : null,
-                prefix > 0 ? put("table", Dtype.F32, table, identifiers, e) : null,
-                tx);
+        kernels.embedding()
+                .embed(
+                        ttokens,
+                        ints("ids", ids, lanes),
+                        put("embed", dtype, embed, VOCABULARY, d),
+                        learned ? put("pos", dtype, pos, positions, d) : null,
+                        prefix > 0 ? put("table", Dtype.F32, table, identifiers, e) : null,
+                        tx);
         check("x", x, tx);
 
         double[] dx = values(Dtype.F32, lanes * positions * d, 1);
@@ -88,7 +89,7 @@ class EmbeddingTest extends KernelTest {
         Tensor tdEmbed = put("d_embed", Dtype.F32, embedBefore, VOCABULARY, d);
         Tensor tdPos = learned ? put("d_pos", Dtype.F32, posBefore, positions, d) : null;
         Tensor tdRows = prefix > 0 ? tensor("d_rows", Dtype.F32, lanes, e) : null;
-        kernels.embedBwd(put("dx", Dtype.F32, dx, lanes, positions, d), ttokens, tdEmbed, tdPos, tdRows);
+        kernels.embedding().embedBwd(put("dx", Dtype.F32, dx, lanes, positions, d), ttokens, tdEmbed, tdPos, tdRows);
         check("d_embed", added(embedBefore, dEmbed), tdEmbed);
         if (learned) {
             check("d_pos", added(posBefore, dPos), tdPos);

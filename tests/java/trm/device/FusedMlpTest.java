@@ -47,7 +47,7 @@ class FusedMlpTest extends KernelTest {
         "BF16, 2, 104, 256, 512"
     })
     void positions(Dtype dtype, int lanes, int positions, int inner, int width) {
-        assumeTrue(kernels.fusesPositionMlp(positions, inner, width, dtype), "not fused");
+        assumeTrue(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, dtype)), "not fused");
         Values v = new Values(dtype, lanes * positions * width, positions, inner);
         Mlp exact = new Mlp(v, lanes * width, positions, inner, Dtype.F64);
         Mlp plain = new Mlp(v, lanes * width, positions, inner, dtype);
@@ -71,20 +71,20 @@ class FusedMlpTest extends KernelTest {
         Tensor down = put("down", dtype, v.down, positions, inner);
         Tensor out = tensor("y", dtype, lanes, positions, width);
         Tensor s = tensor("s", Dtype.F32, lanes, width);
-        long bytes = kernels.positionMlpWork(lanes, positions, inner, width, dtype, true);
+        long bytes = backend.capabilities().positionMlpWork(lanes, positions, inner, width, dtype, true);
         Tensor work = bytes == 0 ? null : tensor("work", Dtype.U8, bytes);
-        kernels.positionMlp(h, gateUp, down, out, s, work, EPS);
+        kernels.mlps().positionMlp(h, gateUp, down, out, s, work, EPS);
         within("y", dtype, y, plainY, out);
         within("s", dtype, exact.s, plain.s, s);
         Tensor d = put("d", dtype, v.d, lanes, positions, width);
         Tensor dGateUp = put("dGateUp", Dtype.F32, v.dGateUp, 2, inner, positions);
         Tensor dDown = put("dDown", Dtype.F32, v.dDown, positions, inner);
-        kernels.positionMlpBwd(h, out, s, gateUp, down, d, dGateUp, dDown, work);
+        kernels.mlps().positionMlpBwd(h, out, s, gateUp, down, d, dGateUp, dDown, work);
         double[] dh = exact.transposed(exact.dh, lanes, positions, width);
         within("d", dtype, dh, plain.transposed(plain.dh, lanes, positions, width), d);
         within("dGateUp", dtype, exact.dGateUp, plain.dGateUp, dGateUp);
         within("dDown", dtype, exact.dDown, plain.dDown, dDown);
-        kernels.positionMlp(h, gateUp, down, h, s, work, EPS);
+        kernels.mlps().positionMlp(h, gateUp, down, h, s, work, EPS);
         within("y in the place of h", dtype, y, plainY, h);
     }
 
@@ -102,7 +102,7 @@ class FusedMlpTest extends KernelTest {
         "BF16, 71, 320, 128"
     })
     void channels(Dtype dtype, int rows, int inner, int width) {
-        assumeTrue(kernels.fusesChannelMlp(inner, width, dtype), "not fused");
+        assumeTrue(backend.capabilities().fuses(new Fusion.ChannelMlp(inner, width, dtype)), "not fused");
         Values v = new Values(dtype, rows * width, width, inner);
         Mlp exact = new Mlp(v, rows, width, inner, Dtype.F64);
         Mlp plain = new Mlp(v, rows, width, inner, dtype);
@@ -127,7 +127,7 @@ class FusedMlpTest extends KernelTest {
         Tensor y = tensor("y", dtype, rows, width);
         Tensor u = tensor("u", dtype, rows, width);
         Tensor s = tensor("s", Dtype.F32, rows);
-        kernels.channelMlp(h, gateUp, down, c, kept, y, u, s, EPS);
+        kernels.mlps().channelMlp(h, gateUp, down, c, kept, y, u, s, EPS);
         within("y", dtype, flat(exact.y), flat(plain.y), y);
         within("u", dtype, injected, plainInjected, u);
         within("s", dtype, exact.s, plain.s, s);
@@ -135,16 +135,16 @@ class FusedMlpTest extends KernelTest {
         Tensor d = put("d", dtype, v.d, rows, width);
         Tensor dGateUp = put("dGateUp", Dtype.F32, v.dGateUp, 2, inner, width);
         Tensor dDown = put("dDown", Dtype.F32, v.dDown, width, inner);
-        kernels.channelMlpBwd(h, kept, y, s, gateUp, down, d, dGateUp, dDown);
+        kernels.mlps().channelMlpBwd(h, kept, y, s, gateUp, down, d, dGateUp, dDown);
         within("d", dtype, flat(exact.dh), flat(plain.dh), d);
         within("dGateUp", dtype, exact.dGateUp, plain.dGateUp, dGateUp);
         within("dDown", dtype, exact.dDown, plain.dDown, dDown);
         double[] first = read(y);
         Tensor again = put("h again", dtype, v.h, rows, width);
-        kernels.channelMlp(again, gateUp, down, c, null, y, again, s, EPS);
+        kernels.mlps().channelMlp(again, gateUp, down, c, null, y, again, s, EPS);
         assertArrayEquals(read(u), read(again), "u in the place of h");
         assertArrayEquals(first, read(y), "nothing kept");
-        kernels.channelMlp(h, gateUp, down, null, null, h, null, s, EPS);
+        kernels.mlps().channelMlp(h, gateUp, down, null, null, h, null, s, EPS);
         assertArrayEquals(first, read(h), "y in the place of h");
     }
 
@@ -157,7 +157,7 @@ class FusedMlpTest extends KernelTest {
         int inner = 128;
         int width = 64;
         assumeTrue(backend instanceof CpuBackend, "not a processor");
-        assumeTrue(kernels.fusesPositionMlp(positions, inner, width, dtype), "not fused");
+        assumeTrue(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, dtype)), "not fused");
         Values v = new Values(dtype, lanes * positions * width, positions, inner);
         Values w = new Values(dtype, lanes * positions * width, width, inner);
         double[][] expected = null;
@@ -171,7 +171,7 @@ class FusedMlpTest extends KernelTest {
                 Tensor dDown = put("dDown", Dtype.F32, v.dDown, positions, inner);
                 Tensor gateUp = put("gate_up", dtype, v.gateUp, 2, inner, positions);
                 Tensor down = put("down", dtype, v.down, positions, inner);
-                Kernels k = other.kernels();
+                MlpKernels k = other.kernels().mlps();
                 k.positionMlp(h, gateUp, down, y, scale, null, EPS);
                 k.positionMlpBwd(h, y, scale, gateUp, down, d, dGateUp, dDown, null);
                 int rows = lanes * positions;
@@ -197,23 +197,23 @@ class FusedMlpTest extends KernelTest {
     @ParameterizedTest
     @CsvSource({"7, 64, 24, F32", "97, 512, 64, F32", "17, 100, 64, F32", "17, 256, 48, BF16", "65, 256, 64, BF16"})
     void otherSizesAreRefused(int positions, int inner, int width, Dtype dtype) {
-        assertFalse(kernels.fusesPositionMlp(positions, inner, width, dtype));
+        assertFalse(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, dtype)));
         Tensor h = tensor("h", dtype, 2, positions, width);
         Tensor gateUp = tensor("gate_up", dtype, 2, inner, positions);
         Tensor down = tensor("down", dtype, positions, inner);
         Tensor s = tensor("s", Dtype.F32, 2, width);
         DeviceException refused =
-                assertThrows(DeviceException.class, () -> kernels.positionMlp(h, gateUp, down, h, s, null, EPS));
+                assertThrows(DeviceException.class, () -> kernels.mlps().positionMlp(h, gateUp, down, h, s, null, EPS));
         assertTrue(refused.getMessage().contains("S=" + positions + " I=" + inner), refused.getMessage());
     }
 
     @Test
     void bfloat16NeedsItsInstructions() {
         assumeTrue(backend instanceof CpuBackend, "not a processor");
-        boolean fuses = kernels.fusesPositionMlp(17, 256, 64, Dtype.F32);
+        boolean fuses = backend.capabilities().fuses(new Fusion.PositionMlp(17, 256, 64, Dtype.F32));
         boolean has = List.of("avx512_bf16", "amx").contains(backend.target());
-        assertEquals(fuses && has, kernels.fusesPositionMlp(17, 256, 64, Dtype.BF16));
-        assertEquals(fuses && has, kernels.fusesChannelMlp(256, 64, Dtype.BF16));
+        assertEquals(fuses && has, backend.capabilities().fuses(new Fusion.PositionMlp(17, 256, 64, Dtype.BF16)));
+        assertEquals(fuses && has, backend.capabilities().fuses(new Fusion.ChannelMlp(256, 64, Dtype.BF16)));
     }
 
     private static void within(String what, Dtype dtype, double[] exact, double[] plain, Tensor tensor) {

@@ -44,14 +44,14 @@ class FusedProductsTest extends KernelTest {
         "BF16,300,1536,512"
     })
     void forward(Dtype dtype, int rows, int inner, int k) {
-        assumeTrue(kernels.fusesLinearSwiglu(inner, k, dtype), "not fused");
+        assumeTrue(backend.capabilities().fuses(new Fusion.LinearSwiglu(inner, k, dtype)), "not fused");
         double[] x = values(dtype, rows * k, 1.7);
         double[] w = values(dtype, 2 * inner * k, 3.4 / Math.sqrt(k));
         Tensor tx = put("x", dtype, x, rows, k);
         Tensor tw = put("w", dtype, w, 2 * inner, k);
         Tensor tgu = tensor("gu", dtype, rows, 2, inner);
         Tensor tp = tensor("p", dtype, rows, inner);
-        kernels.linearSwiglu(tx, tw, tgu, tp);
+        kernels.mlps().linearSwiglu(tx, tw, tgu, tp);
         Expected gu = new Expected(rows * 2 * inner);
         for (int m = 0; m < rows; m++) {
             for (int i = 0; i < 2 * inner; i++) {
@@ -71,9 +71,9 @@ class FusedProductsTest extends KernelTest {
         }
         check("p", p, tp);
         Tensor again = tensor("p without gu", dtype, rows, inner);
-        kernels.linearSwiglu(tx, tw, null, again);
+        kernels.mlps().linearSwiglu(tx, tw, null, again);
         assertArrayEquals(read(tp), read(again));
-        kernels.swiglu(tgu, again, rows);
+        kernels.mlps().swiglu(tgu, again, rows);
         assertArrayEquals(read(tp), read(again), "p of swiglu");
     }
 
@@ -88,7 +88,7 @@ class FusedProductsTest extends KernelTest {
         "BF16,300,512,1536"
     })
     void norm(Dtype dtype, int rows, int n, int k) {
-        assumeTrue(kernels.fusesLinearAddRmsNorm(n, k, dtype), "not fused");
+        assumeTrue(backend.capabilities().fuses(new Fusion.LinearAddRmsNorm(n, k, dtype)), "not fused");
         float eps = 1e-5f;
         double[] x = values(dtype, rows * k, 1.7);
         double[] w = values(dtype, n * k, 1.7 / Math.sqrt(k));
@@ -124,7 +124,7 @@ class FusedProductsTest extends KernelTest {
         Tensor ty = tensor("y", dtype, rows, n);
         Tensor tu = tensor("u", dtype, rows, n);
         Tensor ts = tensor("s", Dtype.F32, rows);
-        kernels.linearAddRmsNorm(tx, tw, th, tc, ty, tu, ts, eps);
+        kernels.norms().linearAddRmsNorm(tx, tw, th, tc, ty, tu, ts, eps);
         check("y", y, ty);
         check("s", s, ts);
         double[] found = read(ty);
@@ -134,7 +134,7 @@ class FusedProductsTest extends KernelTest {
         }
         assertArrayEquals(sums, read(tu), "u");
         Tensor ts2 = tensor("s", Dtype.F32, rows);
-        kernels.linearAddRmsNorm(tx, tw, th, null, th, null, ts2, eps);
+        kernels.norms().linearAddRmsNorm(tx, tw, th, null, th, null, ts2, eps);
         assertArrayEquals(found, read(th), "y in the place of h");
         assertArrayEquals(read(ts), read(ts2), "s again");
     }
@@ -142,13 +142,14 @@ class FusedProductsTest extends KernelTest {
     @ParameterizedTest
     @CsvSource({"100, 512, BF16", "128, 100, BF16"})
     void otherSizesAreRefused(int inner, int k, Dtype dtype) {
-        assertFalse(kernels.fusesLinearSwiglu(inner, k, dtype));
-        assertFalse(kernels.fusesLinearAddRmsNorm(inner, k, dtype));
-        assumeTrue(kernels.fusesLinearSwiglu(128, 512, dtype), "not fused");
+        assertFalse(backend.capabilities().fuses(new Fusion.LinearSwiglu(inner, k, dtype)));
+        assertFalse(backend.capabilities().fuses(new Fusion.LinearAddRmsNorm(inner, k, dtype)));
+        assumeTrue(backend.capabilities().fuses(new Fusion.LinearSwiglu(128, 512, dtype)), "not fused");
         Tensor x = tensor("x", dtype, 3, k);
         Tensor w = tensor("w", dtype, 2 * inner, k);
         Tensor p = tensor("p", dtype, 3, inner);
-        DeviceException refused = assertThrows(DeviceException.class, () -> kernels.linearSwiglu(x, w, null, p));
+        DeviceException refused =
+                assertThrows(DeviceException.class, () -> kernels.mlps().linearSwiglu(x, w, null, p));
         assertTrue(refused.getMessage().contains("I=" + inner + " K=" + k), refused.getMessage());
     }
 }

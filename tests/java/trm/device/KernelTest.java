@@ -89,7 +89,7 @@ abstract class KernelTest {
     /** A tensor of NaN between guards: what an operation adds to where it should overwrite shows. */
     Tensor tensor(String name, Dtype dtype, long... dims) {
         int bytes = (int) new Shape(dims).count() * dtype.bytes();
-        Tensor whole = arena.tensor("test", name, Dtype.U8, bytes + 2 * GUARD_BYTES);
+        Tensor whole = arena.tensor(Purpose.CASE, name, Dtype.U8, bytes + 2 * GUARD_BYTES);
         int[] fill = new int[(int) whole.count()];
         Arrays.fill(fill, 0xff);
         Arrays.fill(fill, 0, GUARD_BYTES, GUARD);

@@ -52,7 +52,7 @@ class LanesTest extends KernelTest {
         Tensor tlabels = tensor("data.labels", Dtype.U8, examples, length);
         HostCopy.put(backend, tinputs, dataInputs);
         HostCopy.put(backend, tlabels, dataLabels);
-        Kernels.Lanes t = new Kernels.Lanes(
+        LaneKernels.Lanes t = new LaneKernels.Lanes(
                 ints("halted", halted, lanes),
                 ints("steps", steps, lanes),
                 ints("inputs", inputs, lanes, length),
@@ -62,14 +62,15 @@ class LanesTest extends KernelTest {
         int[] ringRows = new int[ring * lanes];
         Arrays.fill(ringRows, 2);
         System.arraycopy(rows, 0, ringRows, (int) (step % ring) * lanes, lanes);
-        double[] controls = new double[Kernels.CONTROLS];
+        double[] controls = new double[OptimizerKernels.CONTROLS];
         controls[0] = step;
-        kernels.admit(
-                ints("rows", ringRows, ring, lanes),
-                ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
-                new Kernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
-                List.of(put("y_init", Dtype.F32, yInit, d), put("z_init", Dtype.F32, zInit, d)),
-                t);
+        kernels.lanes()
+                .admit(
+                        ints("rows", ringRows, ring, lanes),
+                        ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
+                        new LaneKernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
+                        List.of(put("y_init", Dtype.F32, yInit, d), put("z_init", Dtype.F32, zInit, d)),
+                        t);
         for (int b = 0; b < lanes; b++) {
             if (halted[b] == 0) {
                 continue;
@@ -120,15 +121,20 @@ class LanesTest extends KernelTest {
         Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
         HostCopy.put(backend, bytes, new int[] {7});
         Tensor ids = ints("ids", new int[] {9}, 1);
-        Kernels.Lanes t = new Kernels.Lanes(
+        LaneKernels.Lanes t = new LaneKernels.Lanes(
                 ints("halted", halted, lanes),
                 ints("steps", new int[] {4, 4, 4}, lanes),
                 ints("inputs", new int[] {1, 2, 3}, lanes, 1),
                 ints("labels", new int[] {1, 2, 3}, lanes, 1),
                 ints("ids", new int[] {4, 5, 6}, lanes),
                 latents);
-        kernels.admit(
-                ints("rows", new int[lanes], 1, lanes), null, new Kernels.Examples(bytes, bytes, ids, -1), inits, t);
+        kernels.lanes()
+                .admit(
+                        ints("rows", new int[lanes], 1, lanes),
+                        null,
+                        new LaneKernels.Examples(bytes, bytes, ids, -1),
+                        inits,
+                        t);
         for (int i = 0; i < count; i++) {
             assertArrayEquals(expected[i], read(latents.get(i)), "latent " + i);
         }
@@ -171,7 +177,7 @@ class LanesTest extends KernelTest {
             System.arraycopy(permutation(side), 0, table, a * width + 1 + side, side);
             System.arraycopy(permutation(vocabulary), 0, table, a * width + 1 + 2 * side, vocabulary);
         }
-        Kernels.Lanes t = new Kernels.Lanes(
+        LaneKernels.Lanes t = new LaneKernels.Lanes(
                 ints("halted", new int[] {1, 1, 1, 1}, lanes),
                 ints("steps", new int[lanes], lanes),
                 ints("inputs", new int[lanes * length], lanes, length),
@@ -180,18 +186,19 @@ class LanesTest extends KernelTest {
                 List.of(
                         put("y", Dtype.F32, new double[lanes * length], lanes, length, 1),
                         put("z", Dtype.F32, new double[lanes * length], lanes, length, 1)));
-        kernels.admit(
-                ints("rows", rows, 1, lanes),
-                null,
-                new Kernels.Examples(
-                        bytes("data.inputs", inputs, tasks, length),
-                        bytes("data.labels", labels, tasks, length),
-                        ints("data.ids", new int[] {7, 8, 9}, 3),
-                        ignore,
-                        ints("data.origins", origins, 3, 2),
-                        bytes("data.augmentations", table, records, width)),
-                List.of(put("y_init", Dtype.F32, new double[1], 1), put("z_init", Dtype.F32, new double[1], 1)),
-                t);
+        kernels.lanes()
+                .admit(
+                        ints("rows", rows, 1, lanes),
+                        null,
+                        new LaneKernels.Examples(
+                                bytes("data.inputs", inputs, tasks, length),
+                                bytes("data.labels", labels, tasks, length),
+                                ints("data.ids", new int[] {7, 8, 9}, 3),
+                                ignore,
+                                ints("data.origins", origins, 3, 2),
+                                bytes("data.augmentations", table, records, width)),
+                        List.of(put("y_init", Dtype.F32, new double[1], 1), put("z_init", Dtype.F32, new double[1], 1)),
+                        t);
         int[] wantInputs = new int[lanes * length];
         int[] wantLabels = new int[lanes * length];
         for (int b = 0; b < lanes; b++) {
@@ -232,18 +239,23 @@ class LanesTest extends KernelTest {
         Tensor board = tensor("board", Dtype.U8, 1, 5);
         Tensor record = tensor("record", Dtype.U8, 1, 8);
         Tensor init = x.view(0, 1);
-        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i, i, one, List.of(x, x));
+        LaneKernels.Lanes lanes = new LaneKernels.Lanes(one, one, i, i, one, List.of(x, x));
         assertRefused("admit: L=5 side=2 V=3", one, board, i.view(0, 1, 2), record, init, lanes);
         assertRefused("admit: origins and augmentations, one is NULL", one, board, null, record, init, lanes);
         assertRefused("admit: origins is", one, board, one, record, init, lanes);
     }
 
     private void assertRefused(
-            String part, Tensor one, Tensor board, Tensor origins, Tensor record, Tensor init, Kernels.Lanes lanes) {
-        Kernels.Examples data = new Kernels.Examples(board, board, one, -1, origins, record);
-        String message = assertThrows(
-                        DeviceException.class,
-                        () -> kernels.admit(one.view(0, 1, 1), null, data, List.of(init, init), lanes))
+            String part,
+            Tensor one,
+            Tensor board,
+            Tensor origins,
+            Tensor record,
+            Tensor init,
+            LaneKernels.Lanes lanes) {
+        LaneKernels.Examples data = new LaneKernels.Examples(board, board, one, -1, origins, record);
+        String message = assertThrows(DeviceException.class, () -> kernels.lanes()
+                        .admit(one.view(0, 1, 1), null, data, List.of(init, init), lanes))
                 .getMessage();
         assertTrue(message.contains(part), message);
     }
@@ -254,10 +266,9 @@ class LanesTest extends KernelTest {
         Tensor x = put("x", Dtype.F32, new double[1], 1, 1, 1);
         Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
         Tensor one = i.view(0, 1);
-        Kernels.Lanes lanes = new Kernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, List.of(x));
-        String message = assertThrows(
-                        DeviceException.class,
-                        () -> kernels.admit(i, null, new Kernels.Examples(bytes, bytes, one, -1), List.of(x), lanes))
+        LaneKernels.Lanes lanes = new LaneKernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, List.of(x));
+        String message = assertThrows(DeviceException.class, () -> kernels.lanes()
+                        .admit(i, null, new LaneKernels.Examples(bytes, bytes, one, -1), List.of(x), lanes))
                 .getMessage();
         assertTrue(message.contains("admit: ring=2 with controls NULL"), message);
     }
@@ -284,10 +295,11 @@ class LanesTest extends KernelTest {
     }
 
     private int[] draw(long step, long firstLane, long seed, double p, int maxSteps, int lanes) {
-        double[] controls = new double[Kernels.CONTROLS];
+        double[] controls = new double[OptimizerKernels.CONTROLS];
         controls[0] = step;
         Tensor least = tensor("min_steps", Dtype.I32, lanes);
-        kernels.explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
+        kernels.lanes()
+                .explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
         return HostCopy.ints(backend, least);
     }
 

@@ -19,8 +19,8 @@ class LossTest extends KernelTest {
     private static final int IGNORED = -100;
     private static final double WIDE = 1e-12;
 
-    private Kernels.TokenResults tokenResults(int lanes, int length) {
-        return new Kernels.TokenResults(
+    private HeadKernels.TokenResults tokenResults(int lanes, int length) {
+        return new HeadKernels.TokenResults(
                 tensor("preds", Dtype.I32, lanes, length),
                 tensor("lane_loss", Dtype.F64, lanes),
                 tensor("hits", Dtype.I32, lanes),
@@ -91,9 +91,15 @@ class LossTest extends KernelTest {
         for (int variant = 0; variant < 3; variant++) { // gradient apart, in place of the logits, none
             Tensor tlogits = put("logits", dtype, logits, lanes, positions, vocabulary);
             Tensor d = variant == 0 ? tensor("d_logits", dtype, lanes, positions, vocabulary) : tlogits;
-            Kernels.TokenResults out = tokenResults(lanes, length);
-            kernels.tokenLoss(
-                    tlogits, ints("labels", labels, lanes, length), out, variant == 2 ? null : d, softmax, scale);
+            HeadKernels.TokenResults out = tokenResults(lanes, length);
+            kernels.heads()
+                    .tokenLoss(
+                            tlogits,
+                            ints("labels", labels, lanes, length),
+                            out,
+                            variant == 2 ? null : d,
+                            softmax,
+                            scale);
             check("lane_loss", loss, out.laneLoss());
             assertArrayEquals(preds, HostCopy.ints(backend, out.preds()));
             assertArrayEquals(hits, HostCopy.ints(backend, out.hits()));
@@ -119,14 +125,14 @@ class LossTest extends KernelTest {
                 logits[t * vocabulary + c] = c < firsts[t] ? -1 - c % 3 : c % 2 == firsts[t] % 2 ? 2 : 1;
             }
         }
-        Kernels.TokenResults out = tokenResults(1, length);
+        HeadKernels.TokenResults out = tokenResults(1, length);
         Tensor tlogits = put("logits", dtype, logits, 1, length, vocabulary);
-        kernels.tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, false, 1);
+        kernels.heads().tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, false, 1);
         assertArrayEquals(firsts, HostCopy.ints(backend, out.preds()));
         assertEquals(length, HostCopy.ints(backend, out.hits())[0]);
         Arrays.fill(logits, -0.5); // all equal
         tlogits = put("logits", dtype, logits, 1, length, vocabulary);
-        kernels.tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, true, 1);
+        kernels.heads().tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, true, 1);
         assertArrayEquals(new int[length], HostCopy.ints(backend, out.preds()));
     }
 
@@ -146,7 +152,7 @@ class LossTest extends KernelTest {
         for (boolean softmax : new boolean[] {false, true}) {
             Tensor d = tensor("d_logits", Dtype.BF16, 1, 1, 2);
             Tensor logits = put("logits", Dtype.BF16, new double[2], 1, 1, 2); // gradient of either: scale / 2
-            kernels.tokenLoss(logits, ints("labels", new int[1], 1, 1), tokenResults(1, 1), d, softmax, scale);
+            kernels.heads().tokenLoss(logits, ints("labels", new int[1], 1, 1), tokenResults(1, 1), d, softmax, scale);
             double want = Double.parseDouble(expected);
             assertArrayEquals(new double[] {-want, want}, read(d), "softmax " + softmax);
         }
@@ -159,9 +165,9 @@ class LossTest extends KernelTest {
     /** A label outside the vocabulary makes the loss NaN instead of reading past a row. */
     @Test
     void labelOutsideTheVocabulary() {
-        Kernels.TokenResults out = tokenResults(2, 1);
+        HeadKernels.TokenResults out = tokenResults(2, 1);
         Tensor logits = put("logits", Dtype.F32, values(Dtype.F32, 6, 1), 2, 1, 3);
-        kernels.tokenLoss(logits, ints("labels", new int[] {3, -1}, 2, 1), out, null, false, 1);
+        kernels.heads().tokenLoss(logits, ints("labels", new int[] {3, -1}, 2, 1), out, null, false, 1);
         double[] loss = read(out.laneLoss());
         assertTrue(Double.isNaN(loss[0]) && Double.isNaN(loss[1]), Arrays.toString(loss));
     }
@@ -191,7 +197,7 @@ class LossTest extends KernelTest {
         Tensor ty = put("y", dtype, y, lanes, positions, d);
         Tensor tw = put("w", dtype, w, 2, d);
         Tensor tq = tensor("q", Dtype.F32, lanes, 2);
-        kernels.haltHead(ty, tw, put("bias", dtype, bias, 2), tq);
+        kernels.heads().haltHead(ty, tw, put("bias", dtype, bias, 2), tq);
         check("q", q, tq);
 
         double[] dq = values(Dtype.F32, 2 * lanes, 1);
@@ -233,7 +239,7 @@ class LossTest extends KernelTest {
         Tensor tdy = put("dy", dtype, dyBefore, lanes, positions, d);
         Tensor tdw = put("dw", Dtype.F32, dwBefore, 2, d);
         Tensor tdBias = put("d_bias", Dtype.F32, biasBefore, 2);
-        kernels.haltHeadBwd(put("dq", Dtype.F32, dq, lanes, 2), ty, tw, tdy, tdw, tdBias);
+        kernels.heads().haltHeadBwd(put("dq", Dtype.F32, dq, lanes, 2), ty, tw, tdy, tdw, tdBias);
         check("dy", dy, tdy);
         check("dw", dw, tdw);
         check("d_bias", dBias, tdBias);
@@ -255,8 +261,8 @@ class LossTest extends KernelTest {
         }
     }
 
-    private Kernels.Lanes lanesOf(int[] steps) {
-        return new Kernels.Lanes(
+    private LaneKernels.Lanes lanesOf(int[] steps) {
+        return new LaneKernels.Lanes(
                 tensor("halted", Dtype.I32, steps.length),
                 ints("steps", steps, steps.length),
                 null,
@@ -267,7 +273,7 @@ class LossTest extends KernelTest {
 
     @ParameterizedTest(name = "{0} max_steps={1}")
     @CsvSource({"LAST,4", "SIGN,4", "COMPARE,4", "LAST,1", "SIGN,1", "COMPARE,1"})
-    void haltAndContinue(Kernels.HaltRule rule, int max) {
+    void haltAndContinue(HaltRule rule, int max) {
         double[] halts = {0, 0, 1, -1, 2, 2, -3, 0.5, 1e-30, -1e-30, 30, -30};
         double[] goesOn = {0, -1, 1, -2, 3, 2, -3.5, 0.25, 1e-30, 0, 29, -29};
         int n = halts.length;
@@ -287,12 +293,12 @@ class LossTest extends KernelTest {
         }
         double scale = 0.125;
         Tensor tq = put("q", Dtype.F32, q, n, 2);
-        Kernels.TokenResults tokens =
-                new Kernels.TokenResults(null, null, ints("hits", hits, n), ints("labelled", labelled, n));
-        Kernels.Lanes lanes = lanesOf(steps);
-        Kernels.HaltResults out = new Kernels.HaltResults(
+        HeadKernels.TokenResults tokens =
+                new HeadKernels.TokenResults(null, null, ints("hits", hits, n), ints("labelled", labelled, n));
+        LaneKernels.Lanes lanes = lanesOf(steps);
+        HeadKernels.HaltResults out = new HeadKernels.HaltResults(
                 tensor("exact", Dtype.I32, n), tensor("halt_loss", Dtype.F64, n), tensor("dq", Dtype.F32, n, 2));
-        kernels.halt(tq, tokens, ints("least", least, n), lanes, out, max, rule, scale);
+        kernels.heads().halt(tq, tokens, ints("least", least, n), lanes, out, max, rule, scale);
 
         int[] halted = new int[n];
         int[] exact = new int[n];
@@ -303,8 +309,8 @@ class LossTest extends KernelTest {
         for (int b = 0; b < n; b++) {
             steps[b]++;
             boolean last = steps[b] >= max;
-            boolean wants = rule == Kernels.HaltRule.SIGN ? q[2 * b] > 0 : q[2 * b] > q[2 * b + 1];
-            boolean early = rule != Kernels.HaltRule.LAST && max > 1;
+            boolean wants = rule == HaltRule.SIGN ? q[2 * b] > 0 : q[2 * b] > q[2 * b + 1];
+            boolean early = rule != HaltRule.LAST && max > 1;
             halted[b] = (early ? (last || wants) && steps[b] >= least[b] : last) ? 1 : 0;
             exact[b] = hits[b] == labelled[b] ? 1 : 0;
             haltLoss[b] = bce(q[2 * b], exact[b]);
@@ -318,10 +324,10 @@ class LossTest extends KernelTest {
         close(haltLoss, read(out.haltLoss()), WIDE);
         close(dq, read(out.dq()), U32);
 
-        Kernels.ContinueResults continues =
-                new Kernels.ContinueResults(tensor("target", Dtype.F64, n), tensor("continue_loss", Dtype.F64, n));
+        HeadKernels.ContinueResults continues =
+                new HeadKernels.ContinueResults(tensor("target", Dtype.F64, n), tensor("continue_loss", Dtype.F64, n));
         Tensor tnext = put("next", Dtype.F32, next, n, 2);
-        kernels.continueLoss(tq, tnext, lanes, continues, out.dq(), max, scale);
+        kernels.heads().continueLoss(tq, tnext, lanes, continues, out.dq(), max, scale);
         for (int b = 0; b < n; b++) {
             dq[2 * b + 1] = scale * (sigma(q[2 * b + 1]) - target[b]);
         }
@@ -335,16 +341,16 @@ class LossTest extends KernelTest {
     void haltLossFarFromZero() {
         Tensor q = put("q", Dtype.F32, new double[] {1000, -1000, 1000, -1000, -1000, 1000}, 3, 2);
         Tensor next = put("next", Dtype.F32, new double[] {1000, -1000, -1000, -1000, -1000, 1000}, 3, 2);
-        Kernels.TokenResults tokens = new Kernels.TokenResults(
+        HeadKernels.TokenResults tokens = new HeadKernels.TokenResults(
                 null, null, ints("hits", new int[] {1, 0, 1}, 3), ints("labelled", new int[] {1, 1, 1}, 3));
-        Kernels.Lanes lanes = lanesOf(new int[3]);
-        Kernels.HaltResults out = new Kernels.HaltResults(
+        LaneKernels.Lanes lanes = lanesOf(new int[3]);
+        HeadKernels.HaltResults out = new HeadKernels.HaltResults(
                 tensor("exact", Dtype.I32, 3), tensor("halt_loss", Dtype.F64, 3), tensor("dq", Dtype.F32, 3, 2));
-        kernels.halt(q, tokens, ints("least", new int[3], 3), lanes, out, 2, Kernels.HaltRule.SIGN, 1);
+        kernels.heads().halt(q, tokens, ints("least", new int[3], 3), lanes, out, 2, HaltRule.SIGN, 1);
         assertArrayEquals(new double[] {0, 1000, 1000}, read(out.haltLoss()));
-        Kernels.ContinueResults continues =
-                new Kernels.ContinueResults(tensor("target", Dtype.F64, 3), tensor("continue_loss", Dtype.F64, 3));
-        kernels.continueLoss(q, next, lanes, continues, out.dq(), 2, 1);
+        HeadKernels.ContinueResults continues =
+                new HeadKernels.ContinueResults(tensor("target", Dtype.F64, 3), tensor("continue_loss", Dtype.F64, 3));
+        kernels.heads().continueLoss(q, next, lanes, continues, out.dq(), 2, 1);
         assertArrayEquals(new double[] {1, 0, 1}, read(continues.target()));
         assertArrayEquals(new double[] {1000, 0, 0}, read(continues.loss()));
         assertArrayEquals(new double[] {0, -1, 1, 0, -1, 0}, read(out.dq()));
@@ -363,30 +369,33 @@ class LossTest extends KernelTest {
         double[] lane = values(Dtype.F32, n, 1);
         double[] halt = values(Dtype.F32, n, 1);
         double[] goOn = values(Dtype.F32, n, 1);
-        double[] before = values(Dtype.F32, Kernels.METRICS, 1);
+        double[] before = values(Dtype.F32, HeadKernels.METRICS, 1);
         double[] want = before.clone();
         for (int b = 0; b < n; b++) {
-            want[Kernels.Metric.LM_LOSS.ordinal()] += lane[b];
-            want[Kernels.Metric.Q_HALT_LOSS.ordinal()] += halt[b];
-            want[Kernels.Metric.Q_CONTINUE_LOSS.ordinal()] += withContinue ? goOn[b] : 0;
+            want[Metric.LM_LOSS.ordinal()] += lane[b];
+            want[Metric.Q_HALT_LOSS.ordinal()] += halt[b];
+            want[Metric.Q_CONTINUE_LOSS.ordinal()] += withContinue ? goOn[b] : 0;
         }
-        want[Kernels.Metric.COUNT.ordinal()] += 4; // lane 1 goes on, lane 2 has no labels
-        want[Kernels.Metric.ACCURACY.ordinal()] += 1 + 0.25 + 1 + 0.8;
-        want[Kernels.Metric.EXACT_ACCURACY.ordinal()] += 2;
-        want[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] += 2;
-        want[Kernels.Metric.STEPS.ordinal()] += 2 + 4 + 4 + 1;
-        Tensor sums = put("metrics", Dtype.F64, before, Kernels.METRICS);
-        kernels.metrics(
-                put("q", Dtype.F32, q, n, 2),
-                new Kernels.TokenResults(
-                        null,
-                        put("lane_loss", Dtype.F64, lane, n),
-                        ints("hits", hits, n),
-                        ints("labelled", labelled, n)),
-                new Kernels.HaltResults(ints("exact", exact, n), put("halt_loss", Dtype.F64, halt, n), null),
-                new Kernels.Lanes(ints("halted", halted, n), ints("steps", steps, n), null, null, null, List.of()),
-                withContinue ? put("continue_loss", Dtype.F64, goOn, n) : null,
-                sums);
+        want[Metric.COUNT.ordinal()] += 4; // lane 1 goes on, lane 2 has no labels
+        want[Metric.ACCURACY.ordinal()] += 1 + 0.25 + 1 + 0.8;
+        want[Metric.EXACT_ACCURACY.ordinal()] += 2;
+        want[Metric.Q_HALT_ACCURACY.ordinal()] += 2;
+        want[Metric.STEPS.ordinal()] += 2 + 4 + 4 + 1;
+        Tensor sums = put("metrics", Dtype.F64, before, HeadKernels.METRICS);
+        kernels.heads()
+                .metrics(
+                        put("q", Dtype.F32, q, n, 2),
+                        new HeadKernels.TokenResults(
+                                null,
+                                put("lane_loss", Dtype.F64, lane, n),
+                                ints("hits", hits, n),
+                                ints("labelled", labelled, n)),
+                        new HeadKernels.HaltResults(
+                                ints("exact", exact, n), put("halt_loss", Dtype.F64, halt, n), null),
+                        new LaneKernels.Lanes(
+                                ints("halted", halted, n), ints("steps", steps, n), null, null, null, List.of()),
+                        withContinue ? put("continue_loss", Dtype.F64, goOn, n) : null,
+                        sums);
         close(want, read(sums), WIDE);
     }
 }

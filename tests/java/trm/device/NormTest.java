@@ -96,7 +96,7 @@ class NormTest extends KernelTest {
             Tensor ty = alias == 1 ? th : alias == 2 ? tf : tensor("y", dtype, rows, d);
             Tensor tu =
                     !inject ? null : alias == 4 ? th : alias == 5 ? tf : alias == 6 ? tc : tensor("u", dtype, rows, d);
-            kernels.addRmsNorm(th, tf, inject ? tc : null, ty, tu, ts, EPS);
+            kernels.norms().addRmsNorm(th, tf, inject ? tc : null, ty, tu, ts, EPS);
             check("s, alias " + alias, s, ts);
             check("y, alias " + alias, y, ty);
             if (inject) {
@@ -115,7 +115,7 @@ class NormTest extends KernelTest {
         for (boolean alias : new boolean[] {false, true}) {
             Tensor tdy = put("dy", dtype, dy, rows, d);
             Tensor tdr = alias ? tdy : tensor("dr", dtype, rows, d);
-            kernels.addRmsNormBwd(tdy, put("y", dtype, given, rows, d), put("s", Dtype.F32, scales, rows), tdr);
+            kernels.norms().addRmsNormBwd(tdy, put("y", dtype, given, rows, d), put("s", Dtype.F32, scales, rows), tdr);
             check("dr, alias " + alias, dr, tdr);
         }
     }
@@ -141,7 +141,7 @@ class NormTest extends KernelTest {
             Tensor tf = put("f", dtype, f, lanes, positions, d);
             Tensor ts = tensor("s", Dtype.F32, lanes, d);
             Tensor ty = alias == 1 ? th : alias == 2 ? tf : tensor("y", dtype, lanes, positions, d);
-            kernels.addRmsNormPositions(th, tf, ty, ts, lanes, d, EPS);
+            kernels.norms().addRmsNormPositions(th, tf, ty, ts, lanes, d, EPS);
             check("s, alias " + alias, s, ts);
             check("y, alias " + alias, y, ty);
         }
@@ -158,7 +158,7 @@ class NormTest extends KernelTest {
             Tensor tdy = put("dy", dtype, dy, lanes, positions, d);
             Tensor tdr = alias ? tdy : tensor("dr", dtype, lanes, positions, d);
             Tensor ty = put("y", dtype, given, lanes, positions, d);
-            kernels.addRmsNormPositionsBwd(tdy, ty, put("s", Dtype.F32, scales, lanes, d), tdr, lanes, d);
+            kernels.norms().addRmsNormPositionsBwd(tdy, ty, put("s", Dtype.F32, scales, lanes, d), tdr, lanes, d);
             check("dr, alias " + alias, dr, tdr);
         }
     }

@@ -24,10 +24,10 @@ class OptimizerTest extends KernelTest {
     void advance(long warmup, long total, double ratio) {
         double beta1 = 0.9;
         double beta2 = 0.95;
-        Tensor controls = put("controls", Dtype.F64, new double[Kernels.CONTROLS], Kernels.CONTROLS);
-        Kernels.Schedule schedule = new Kernels.Schedule(3e-4, 1e-2, warmup, total, ratio);
+        Tensor controls = put("controls", Dtype.F64, new double[OptimizerKernels.CONTROLS], OptimizerKernels.CONTROLS);
+        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(3e-4, 1e-2, warmup, total, ratio);
         for (int t = 1; t <= 30; t++) {
-            kernels.advance(controls, schedule, beta1, beta2);
+            kernels.optimizers().advance(controls, schedule, beta1, beta2);
             double phi = (t - warmup) / (double) Math.max(1, total - warmup);
             double factor = t < warmup
                     ? t / (double) Math.max(1, warmup)
@@ -50,13 +50,14 @@ class OptimizerTest extends KernelTest {
             squares += x * x;
         }
         double want = Math.sqrt(squares);
-        double[] before = values(Dtype.F32, Kernels.METRICS, 1);
+        double[] before = values(Dtype.F32, HeadKernels.METRICS, 1);
         Tensor norm = tensor("norm", Dtype.F64, 1);
-        Tensor metrics = put("metrics", Dtype.F64, before, Kernels.METRICS);
+        Tensor metrics = put("metrics", Dtype.F64, before, HeadKernels.METRICS);
         Tensor gradient = put("g", Dtype.F32, g, count);
-        kernels.gradNorm(gradient, tensor("partials", Dtype.F64, Kernels.NORM_PARTIALS), norm, metrics);
+        kernels.optimizers()
+                .gradNorm(gradient, tensor("partials", Dtype.F64, OptimizerKernels.NORM_PARTIALS), norm, metrics);
         assertEquals(want, read(norm)[0], 2 * count * 0x1p-53 * want);
-        before[Kernels.Metric.GRAD_NORM.ordinal()] += want;
+        before[Metric.GRAD_NORM.ordinal()] += want;
         assertArrayEquals(before, read(metrics), 2 * (count + 2) * 0x1p-53 * (1 + want));
         assertArrayEquals(g, read(gradient));
     }
@@ -68,7 +69,7 @@ class OptimizerTest extends KernelTest {
         double max = 0.5;
         double[] g = values(Dtype.F32, count, 3);
         Tensor gradient = put("g", Dtype.F32, g, count);
-        kernels.clipGradient(gradient, put("norm", Dtype.F64, new double[] {norm}, 1), max);
+        kernels.optimizers().clipGradient(gradient, put("norm", Dtype.F64, new double[] {norm}, 1), max);
         double c = max / (norm + 1e-6);
         double[] got = read(gradient);
         for (int i = 0; i < count; i++) {
@@ -91,7 +92,7 @@ class OptimizerTest extends KernelTest {
         Tensor m = put("m", Dtype.F32, new double[count], count);
         Tensor v = put("v", Dtype.F32, new double[count], count);
         Tensor average = put("ema", Dtype.F32, values(Dtype.F32, count, 1), count);
-        Kernels.Adam constants = new Kernels.Adam(beta1, beta2, decay, eps, rate, atan2);
+        OptimizerKernels.Adam constants = new OptimizerKernels.Adam(beta1, beta2, decay, eps, rate, atan2);
         for (int step = 1; step <= 6; step++) {
             double[] p0 = read(p);
             double[] m0 = read(m);
@@ -133,15 +134,16 @@ class OptimizerTest extends KernelTest {
             Tensor gradient = put("g", Dtype.F32, g, count);
             Tensor copy = tensor("bf16", Dtype.BF16, count);
             boolean bare = step == 2; // neither average nor copy
-            kernels.adam(
-                    p,
-                    gradient,
-                    m,
-                    v,
-                    bare ? null : average,
-                    bare ? null : copy,
-                    put("controls", Dtype.F64, controls(step, lr, 0, beta1, beta2), Kernels.CONTROLS),
-                    constants);
+            kernels.optimizers()
+                    .adam(
+                            p,
+                            gradient,
+                            m,
+                            v,
+                            bare ? null : average,
+                            bare ? null : copy,
+                            put("controls", Dtype.F64, controls(step, lr, 0, beta1, beta2), OptimizerKernels.CONTROLS),
+                            constants);
             check("m, step " + step, mWant, m);
             check("v, step " + step, vWant, v);
             check("p, step " + step, pWant, p);
@@ -165,15 +167,16 @@ class OptimizerTest extends KernelTest {
         double[] g = {1, -3, 0, 0.5};
         double[] p = {2, 2, 2, 2};
         Tensor tp = put("p", Dtype.F32, p, 4);
-        kernels.adam(
-                tp,
-                put("g", Dtype.F32, g, 4),
-                put("m", Dtype.F32, new double[4], 4),
-                put("v", Dtype.F32, new double[4], 4),
-                null,
-                null,
-                put("controls", Dtype.F64, controls(1, 0.5, 0, 0.75, 0.5), Kernels.CONTROLS),
-                new Kernels.Adam(0.75, 0.5, 0.25, 1, 0, false));
+        kernels.optimizers()
+                .adam(
+                        tp,
+                        put("g", Dtype.F32, g, 4),
+                        put("m", Dtype.F32, new double[4], 4),
+                        put("v", Dtype.F32, new double[4], 4),
+                        null,
+                        null,
+                        put("controls", Dtype.F64, controls(1, 0.5, 0, 0.75, 0.5), OptimizerKernels.CONTROLS),
+                        new OptimizerKernels.Adam(0.75, 0.5, 0.25, 1, 0, false));
         // 2 (1 - 0.5 * 0.25) = 1.75, less 0.5 g / (|g| + 1): the epsilon is added outside the root
         double[] want = {1.75 - 0.25, 1.75 + 0.375, 1.75, 1.75 - 0.5 / 3};
         double[] got = read(tp);
@@ -213,12 +216,13 @@ class OptimizerTest extends KernelTest {
             }
         }
         Tensor ttable = put("table", Dtype.F32, table, identifiers, e);
-        kernels.signSgd(
-                ttable,
-                ints("ids", ids, lanes),
-                put("rows", Dtype.F32, rows, lanes, e),
-                put("controls", Dtype.F64, controls(1, 0, lr, 0, 0), Kernels.CONTROLS),
-                decay);
+        kernels.optimizers()
+                .signSgd(
+                        ttable,
+                        ints("ids", ids, lanes),
+                        put("rows", Dtype.F32, rows, lanes, e),
+                        put("controls", Dtype.F64, controls(1, 0, lr, 0, 0), OptimizerKernels.CONTROLS),
+                        decay);
         check("table", want, ttable);
     }
 }

@@ -70,7 +70,7 @@ class ProductsTest extends KernelTest {
         double unit = unit(dtype);
 
         Tensor y = target("y", dtype, null, m, n);
-        attempt(dtype, () -> kernels.linear(tx, tw, y));
+        attempt(dtype, () -> kernels.products().linear(tx, tw, y));
         Expected forward = new Expected(m * n);
         product(forward, 0, m, n, k, (b, i, l) -> x[i * k + l], (b, l, j) -> w[j * k + l], null, unit);
         check("y", forward, y);
@@ -78,7 +78,7 @@ class ProductsTest extends KernelTest {
         for (boolean accumulate : new boolean[] {false, true}) {
             double[] before = before(accumulate, dtype, m * k);
             Tensor dx = target("dx", dtype, before, m, k);
-            attempt(dtype, () -> kernels.linearBwdX(tdy, tw, dx, accumulate));
+            attempt(dtype, () -> kernels.products().linearBwdX(tdy, tw, dx, accumulate));
             Expected input = new Expected(m * k);
             product(input, 0, m, k, n, (b, i, l) -> dy[i * n + l], (b, l, j) -> w[l * k + j], before, unit);
             check("dx, accumulate " + accumulate, input, dx);
@@ -86,7 +86,7 @@ class ProductsTest extends KernelTest {
 
         double[] before = before(true, Dtype.F32, n * k);
         Tensor dw = target("dw", Dtype.F32, before, n, k);
-        attempt(dtype, () -> kernels.linearBwdW(tdy, tx, dw));
+        attempt(dtype, () -> kernels.products().linearBwdW(tdy, tx, dw));
         Expected weight = new Expected(n * k);
         product(weight, 0, n, k, m, (b, i, l) -> dy[l * n + i], (b, l, j) -> x[l * k + j], before, U32);
         check("dw", weight, dw);
@@ -107,7 +107,7 @@ class ProductsTest extends KernelTest {
         double unit = unit(dtype);
 
         Tensor y = target("y", dtype, null, lanes, n, d);
-        attempt(dtype, () -> kernels.mix(tx, tw, y, lanes, d));
+        attempt(dtype, () -> kernels.products().mix(tx, tw, y, lanes, d));
         Expected forward = new Expected(lanes * n * d);
         for (int lane = 0; lane < lanes; lane++) {
             product(forward, lane, n, d, k, (b, i, l) -> w[i * k + l], (b, l, j) -> x[(b * k + l) * d + j], null, unit);
@@ -117,7 +117,7 @@ class ProductsTest extends KernelTest {
         for (boolean accumulate : new boolean[] {false, true}) {
             double[] before = before(accumulate, dtype, lanes * k * d);
             Tensor dx = target("dx", dtype, before, lanes, k, d);
-            attempt(dtype, () -> kernels.mixBwdX(tdy, tw, dx, lanes, d, accumulate));
+            attempt(dtype, () -> kernels.products().mixBwdX(tdy, tw, dx, lanes, d, accumulate));
             Expected input = new Expected(lanes * k * d);
             for (int lane = 0; lane < lanes; lane++) {
                 product(
@@ -136,7 +136,7 @@ class ProductsTest extends KernelTest {
 
         double[] before = before(true, Dtype.F32, n * k);
         Tensor dw = target("dw", Dtype.F32, before, n, k);
-        attempt(dtype, () -> kernels.mixBwdW(tdy, tx, dw, lanes, d));
+        attempt(dtype, () -> kernels.products().mixBwdW(tdy, tx, dw, lanes, d));
         Expected weight = new Expected(n * k);
         product(
                 weight,

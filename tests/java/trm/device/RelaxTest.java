@@ -22,7 +22,7 @@ class RelaxTest extends KernelTest {
     private static final double QUANTILE = 0x1p-20;
 
     private Tensor controls(long step) {
-        double[] controls = new double[Kernels.CONTROLS];
+        double[] controls = new double[OptimizerKernels.CONTROLS];
         controls[0] = step;
         return put("controls", Dtype.F64, controls, controls.length);
     }
@@ -106,7 +106,7 @@ class RelaxTest extends KernelTest {
         }
         Tensor to = put("state", dtype, state, lanes, count);
         Tensor from = put("f", dtype, f, lanes, count);
-        kernels.relax(from, to, lambda, sigma, new Kernels.Draws(controls(step), seed), first, 4);
+        kernels.lanes().relax(from, to, lambda, sigma, new LaneKernels.Draws(controls(step), seed), first, 4);
         check("state", expected, to);
         assertArrayEquals(f, read(from));
     }
@@ -125,14 +125,14 @@ class RelaxTest extends KernelTest {
         }
         Tensor gradient = put("d", dtype, d, count);
         Tensor dF = tensor("d_f", dtype, count);
-        kernels.relaxBwd(gradient, dF, lambda);
+        kernels.lanes().relaxBwd(gradient, dF, lambda);
         check("d", old, gradient);
         check("d_f", update, dF);
     }
 
-    private Kernels.Lanes lanes(int[] halted, List<Tensor> latents) {
+    private LaneKernels.Lanes lanes(int[] halted, List<Tensor> latents) {
         Tensor none = ints("none", halted, halted.length);
-        return new Kernels.Lanes(ints("halted", halted, halted.length), none, none, none, none, latents);
+        return new LaneKernels.Lanes(ints("halted", halted, halted.length), none, none, none, none, latents);
     }
 
     /** Halted lanes, and only they, start anew; by their number and the step, or by keys. Latents are different draws. */
@@ -167,10 +167,11 @@ class RelaxTest extends KernelTest {
             }
             expected.add(after);
         }
-        kernels.randomStart(
-                lanes(halted, latents),
-                keyed ? ints("keys", keys, keys.length) : null,
-                new Kernels.Draws(step == 0 ? null : controls(step), seed));
+        kernels.lanes()
+                .randomStart(
+                        lanes(halted, latents),
+                        keyed ? ints("keys", keys, keys.length) : null,
+                        new LaneKernels.Draws(step == 0 ? null : controls(step), seed));
         for (int latent = 0; latent < latents.size(); latent++) {
             check("latent " + latent, expected.get(latent), latents.get(latent));
         }
@@ -181,7 +182,7 @@ class RelaxTest extends KernelTest {
     void randomStartsHaveTheirLaw() {
         int count = 40000;
         Tensor z = tensor("z", Dtype.F32, 1, 1, count);
-        kernels.randomStart(lanes(new int[] {1}, List.of(z)), null, new Kernels.Draws(null, 3));
+        kernels.lanes().randomStart(lanes(new int[] {1}, List.of(z)), null, new LaneKernels.Draws(null, 3));
         double[] values = read(z);
         double bound = 5 / Math.sqrt(count);
         assertEquals(0, Arrays.stream(values).average().orElseThrow(), bound);
@@ -193,8 +194,8 @@ class RelaxTest extends KernelTest {
     private double[] noise(int lanes, int count, long first, int draw, long step, long seed) {
         Tensor state = tensor("state", Dtype.F32, lanes, count);
         Tensor zero = put("f", Dtype.F32, new double[lanes * count], lanes, count);
-        kernels.zero(state);
-        kernels.relax(zero, state, 1, 1, new Kernels.Draws(controls(step), seed), first, draw);
+        kernels.elementwise().zero(state);
+        kernels.lanes().relax(zero, state, 1, 1, new LaneKernels.Draws(controls(step), seed), first, draw);
         return read(state);
     }
 
@@ -220,16 +221,16 @@ class RelaxTest extends KernelTest {
     void refusals() {
         Tensor x = put("x", Dtype.F32, new double[4], 2, 2);
         Tensor y = put("y", Dtype.F32, new double[4], 2, 2);
-        Kernels.Draws draws = new Kernels.Draws(controls(1), 0);
-        refused("lambda=0 sigma=0", () -> kernels.relax(x, y, 0, 0, draws, 0, 1));
-        refused("lambda=0.5 sigma=-1", () -> kernels.relax(x, y, 0.5, -1, draws, 0, 1));
-        refused("first_lane=-1", () -> kernels.relax(x, y, 0.5, 0, draws, -1, 1));
-        refused("draw=0", () -> kernels.relax(x, y, 0.5, 1, draws, 0, 0));
-        refused("the same", () -> kernels.relax(x, x, 0.5, 0, draws, 0, 1));
-        refused("lambda=1.5", () -> kernels.relaxBwd(x, y, 1.5));
-        refused("the same", () -> kernels.relaxBwd(x, x, 0.5));
+        LaneKernels.Draws draws = new LaneKernels.Draws(controls(1), 0);
+        refused("lambda=0 sigma=0", () -> kernels.lanes().relax(x, y, 0, 0, draws, 0, 1));
+        refused("lambda=0.5 sigma=-1", () -> kernels.lanes().relax(x, y, 0.5, -1, draws, 0, 1));
+        refused("first_lane=-1", () -> kernels.lanes().relax(x, y, 0.5, 0, draws, -1, 1));
+        refused("draw=0", () -> kernels.lanes().relax(x, y, 0.5, 1, draws, 0, 0));
+        refused("the same", () -> kernels.lanes().relax(x, x, 0.5, 0, draws, 0, 1));
+        refused("lambda=1.5", () -> kernels.lanes().relaxBwd(x, y, 1.5));
+        refused("the same", () -> kernels.lanes().relaxBwd(x, x, 0.5));
         Tensor three = put("three", Dtype.F32, new double[3], 3);
-        refused("relax: f is three:F32[3]", () -> kernels.relax(three, y, 0.5, 0, draws, 0, 1));
+        refused("relax: f is three:F32[3]", () -> kernels.lanes().relax(three, y, 0.5, 0, draws, 0, 1));
     }
 
     private static void refused(String text, Runnable call) {

@@ -42,7 +42,7 @@ class StagingTest {
         byte[] bytes = bytes(count);
         try (Arena arena = new Arena(backend);
                 Staging staging = new Staging(backend)) {
-            Tensor t = arena.tensor("data", "t", Dtype.F32, count / 4);
+            Tensor t = arena.tensor(Purpose.DATA, "t", Dtype.F32, count / 4);
             int cut = count / 12 * 4;
             ByteBuffer all = ByteBuffer.wrap(bytes);
             staging.upload(List.of(all.slice(0, cut), all.slice(cut, count - cut)), t);
@@ -59,7 +59,7 @@ class StagingTest {
     void otherSizesAreRefused() {
         try (Arena arena = new Arena(backend);
                 Staging staging = new Staging(backend)) {
-            Tensor t = arena.tensor("data", "t", Dtype.F32, 3);
+            Tensor t = arena.tensor(Purpose.DATA, "t", Dtype.F32, 3);
             String message = assertThrows(
                             IllegalArgumentException.class, () -> staging.upload(List.of(ByteBuffer.allocate(8)), t))
                     .getMessage();
@@ -80,9 +80,9 @@ class StagingTest {
             floats[i] = i;
         }
         try (Arena arena = new Arena(backend)) {
-            Tensor i32 = arena.tensor("data", "i", Dtype.I32, count);
-            Tensor f64 = arena.tensor("data", "d", Dtype.F64, count);
-            Tensor bf16 = arena.tensor("data", "b", Dtype.BF16, count);
+            Tensor i32 = arena.tensor(Purpose.DATA, "i", Dtype.I32, count);
+            Tensor f64 = arena.tensor(Purpose.DATA, "d", Dtype.F64, count);
+            Tensor bf16 = arena.tensor(Purpose.DATA, "b", Dtype.BF16, count);
             HostCopy.put(backend, i32, ints);
             HostCopy.put(backend, f64, doubles);
             HostCopy.put(backend, bf16, floats);

@@ -79,13 +79,13 @@ class SwigluTest extends KernelTest {
             }
         }
         Tensor tp = tensor("p", dtype, outer, inner);
-        kernels.swiglu(put("gu", dtype, gu, outer, 2, inner), tp, outer);
+        kernels.mlps().swiglu(put("gu", dtype, gu, outer, 2, inner), tp, outer);
         check("p", p, tp);
         for (boolean alias : new boolean[] {false, true}) {
             Tensor tgu = put("gu", dtype, gu, outer, 2, inner);
             Tensor tdgu = alias ? tgu : tensor("dgu", dtype, outer, 2, inner);
             Tensor tdp = put("dp", dtype, dp, outer, inner);
-            kernels.swigluBwd(tgu, tdp, tdgu, alias ? tdp : null, outer);
+            kernels.mlps().swigluBwd(tgu, tdp, tdgu, alias ? tdp : null, outer);
             if (alias) {
                 check("p in the place of dp", p, tdp);
             }

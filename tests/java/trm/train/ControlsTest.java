@@ -18,7 +18,8 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.OptimizerKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
 import trm.io.SafeTensors;
@@ -52,17 +53,18 @@ class ControlsTest {
                 "puzzle_emb_lr=0.7",
                 "beta1=0.93",
                 "beta2=0.999");
-        Kernels.Schedule schedule = new Kernels.Schedule(config.lr(), config.puzzleEmbLr(), warmup, total, ratio);
+        OptimizerKernels.Schedule schedule =
+                new OptimizerKernels.Schedule(config.lr(), config.puzzleEmbLr(), warmup, total, ratio);
         double[] bounds = Controls.bounds(config);
         try (Arena arena = new Arena(backend)) {
-            Tensor controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
+            Tensor controls = arena.tensor(Purpose.LANES, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
             for (long step = 0; step <= total; step++) {
                 double[] left = HostCopy.doubles(backend, controls);
                 double[] formed = Controls.after(step, config, total);
                 for (int i = 0; i < left.length; i++) {
                     assertEquals(left[i], formed[i], bounds[i], Controls.name(i) + " after step " + step);
                 }
-                backend.kernels().advance(controls, schedule, config.beta1(), config.beta2());
+                backend.kernels().optimizers().advance(controls, schedule, config.beta1(), config.beta2());
             }
         }
     }

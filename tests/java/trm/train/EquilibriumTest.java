@@ -30,6 +30,8 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.LaneKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
 import trm.model.ModelSizes;
@@ -91,7 +93,7 @@ class EquilibriumTest {
         private final Arena arena = new Arena(backend);
         private final ModelSizes sizes;
         private final Parameters parameters;
-        private final Kernels.Examples examples;
+        private final LaneKernels.Examples examples;
         private final DeepSupervision supervision;
 
         Training(String... overrides) {
@@ -115,7 +117,7 @@ class EquilibriumTest {
         }
 
         Training step(int... rows) {
-            backend.kernels().zero(parameters.gradient());
+            backend.kernels().elementwise().zero(parameters.gradient());
             supervision.offer(rows);
             supervision.advance();
             supervision.forwardBackward();
@@ -324,8 +326,10 @@ class EquilibriumTest {
             int[] targets = {1, 1, 0, 1, 1, 0}; // of T = 2 cycles with n = 2
             for (int latent = 0; latent < 2; latent++) {
                 Tensor found = walk.supervision.lanes().latents().get(latent);
-                Tensor state = arena.tensor("test", "state", found.dtype(), LANES, data.seqLen(), walk.sizes.width());
-                Tensor zero = arena.tensor("test", "zero", found.dtype(), LANES, data.seqLen(), walk.sizes.width());
+                Tensor state =
+                        arena.tensor(Purpose.CASE, "state", found.dtype(), LANES, data.seqLen(), walk.sizes.width());
+                Tensor zero =
+                        arena.tensor(Purpose.CASE, "zero", found.dtype(), LANES, data.seqLen(), walk.sizes.width());
                 float[] init =
                         HostCopy.floats(backend, walk.parameters.latentInits().get(latent));
                 float[] start = new float[(int) state.count()];
@@ -335,8 +339,8 @@ class EquilibriumTest {
                 HostCopy.put(backend, state, start);
                 for (int k = 0; k < targets.length; k++) {
                     if (targets[k] == latent) {
-                        Kernels.Draws draws = new Kernels.Draws(walk.supervision.controls(), 0);
-                        kernels.relax(zero, state, lambda, 1, draws, 0, 3 + k);
+                        LaneKernels.Draws draws = new LaneKernels.Draws(walk.supervision.controls(), 0);
+                        kernels.lanes().relax(zero, state, lambda, 1, draws, 0, 3 + k);
                     }
                 }
                 assertArrayEquals(HostCopy.floats(backend, state), HostCopy.floats(backend, found));

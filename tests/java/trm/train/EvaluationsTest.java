@@ -31,8 +31,9 @@ import trm.data.MiniSudokuBuilder;
 import trm.data.Symmetry;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.HaltRule;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.device.Tensor;
 import trm.device.TestDevice;
 import trm.model.ModelSizes;
@@ -56,7 +57,7 @@ public class EvaluationsTest {
     private Arena arena;
     private ModelSizes sizes;
     private Parameters parameters;
-    private Kernels.Examples examples;
+    private LaneKernels.Examples examples;
 
     /** A puzzle's answer, its halting logit, and when it was given. */
     private record Answer(List<Integer> tokens, float qHalt, int steps) {}
@@ -198,7 +199,8 @@ public class EvaluationsTest {
         }
     }
 
-    private Score breadth(BreadthEvaluator.Tries tries, int lanes, Kernels.Examples from, Map<Integer, Answer> found) {
+    private Score breadth(
+            BreadthEvaluator.Tries tries, int lanes, LaneKernels.Examples from, Map<Integer, Answer> found) {
         try (Arena own = new Arena(backend);
                 BreadthEvaluator evaluator = new BreadthEvaluator(
                         backend, own, sizes.withLanes(lanes), parameters, parameters.weights(), STEPS, tries)) {
@@ -230,7 +232,7 @@ public class EvaluationsTest {
     private Answer tried(long seed, int puzzle, int number, double noise) {
         try (Arena own = new Arena(backend);
                 EvaluationLanes one = new EvaluationLanes(
-                        backend, own, sizes, parameters, parameters.weights(), STEPS, Kernels.HaltRule.LAST, false)) {
+                        backend, own, sizes, parameters, parameters.weights(), STEPS, HaltRule.LAST, false)) {
             one.offer(new int[] {puzzle});
             one.restart(examples);
             one.admit();
@@ -308,7 +310,7 @@ public class EvaluationsTest {
     void leastChange() {
         model(true);
         List<Augmentation> symmetries = Symmetry.SUDOKU.symmetries(3, data.seqLen(), 1);
-        Kernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
+        LaneKernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
         Map<Integer, Answer> found = new HashMap<>();
         breadth(new BreadthEvaluator.Tries(1, symmetries, Choice.CHANGE, 0, 0), 7, copies, found);
         try (Arena own = new Arena(backend);
@@ -341,7 +343,7 @@ public class EvaluationsTest {
     void vote() {
         model(true);
         List<Augmentation> symmetries = Symmetry.SUDOKU.symmetries(5, data.seqLen(), 4);
-        Kernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
+        LaneKernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
         assertArrayEquals(
                 new long[] {PUZZLES, data.seqLen()}, copies.inputs().shape().dims());
         Map<Integer, Answer> found = new HashMap<>();

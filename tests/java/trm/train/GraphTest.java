@@ -37,11 +37,16 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.DeviceException;
 import trm.device.Dtype;
+import trm.device.Event;
 import trm.device.HostBuffer;
 import trm.device.HostCopy;
 import trm.device.Kernels;
-import trm.device.Mark;
+import trm.device.LaneKernels;
+import trm.device.Metric;
+import trm.device.NativeKernels;
+import trm.device.OptimizerKernels;
 import trm.device.Profile;
+import trm.device.Purpose;
 import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.TestDevice;
@@ -140,7 +145,7 @@ public class GraphTest {
         return bytes.rewind();
     }
 
-    private static void lanes(Map<String, ByteBuffer> into, Kernels.Lanes lanes) {
+    private static void lanes(Map<String, ByteBuffer> into, LaneKernels.Lanes lanes) {
         into.put("halted", bits(lanes.halted()));
         into.put("steps", bits(lanes.steps()));
         into.put("inputs", bits(lanes.inputs()));
@@ -157,7 +162,7 @@ public class GraphTest {
         Map<String, ByteBuffer> found = new LinkedHashMap<>();
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = parameters(arena, sizes);
-            Kernels.Examples examples = DeviceExamples.upload(backend, arena, data);
+            LaneKernels.Examples examples = DeviceExamples.upload(backend, arena, data);
             try (DeepSupervision supervision =
                     new DeepSupervision(backend, arena, sizes, parameters, config, 30, examples, graphs)) {
                 List<double[]> metrics = new ArrayList<>();
@@ -201,7 +206,7 @@ public class GraphTest {
             reading.await();
             assertTrue(reading.arrived());
             double[] values = new double[9];
-            for (Kernels.Metric metric : Kernels.Metric.values()) {
+            for (Metric metric : Metric.values()) {
                 values[metric.ordinal()] = reading.metric(metric);
             }
             values[8] = reading.learningRate();
@@ -256,8 +261,9 @@ public class GraphTest {
         TrainConfig config = config(mlp, true, "float32");
         ModelSizes sizes = sizes(config);
         Parameters parameters = parameters(arena, sizes);
-        Kernels.Examples examples = DeviceExamples.upload(backend, arena, data);
-        Kernels.Examples others = new Kernels.Examples(examples.labels(), examples.labels(), examples.ids(), -1);
+        LaneKernels.Examples examples = DeviceExamples.upload(backend, arena, data);
+        LaneKernels.Examples others =
+                new LaneKernels.Examples(examples.labels(), examples.labels(), examples.ids(), -1);
         List<Object> eager = evaluate(sizes, parameters, false, examples, others);
         List<Object> replayed = evaluate(sizes, parameters, true, examples, others);
         assertEquals(eager, replayed);
@@ -269,11 +275,11 @@ public class GraphTest {
             ModelSizes sizes,
             Parameters parameters,
             boolean graphs,
-            Kernels.Examples examples,
-            Kernels.Examples others) {
+            LaneKernels.Examples examples,
+            LaneKernels.Examples others) {
         List<Object> found = new ArrayList<>();
         try (Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), 4, graphs)) {
-            for (Kernels.Examples e : List.of(examples, others, examples)) {
+            for (LaneKernels.Examples e : List.of(examples, others, examples)) {
                 found.add(evaluator.evaluate(e, 28)); // the last of its batches is not full
             }
             assertEquals(found.get(0), found.get(2));
@@ -303,15 +309,17 @@ public class GraphTest {
     /** The comparison above tells: a learning rate that the host passes stays what it was when the step was recorded. */
     @Test
     void aScalarOfTheHostIsFrozen() {
-        Tensor controls = arena.tensor("test", "controls", Dtype.F64, Kernels.CONTROLS);
+        Tensor controls = arena.tensor(Purpose.CASE, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
         double[] lr = new double[1];
-        Runnable byHost = () -> kernels.advance(controls, new Kernels.Schedule(lr[0], 0, 0, 10, 1), 0.9, 0.99);
-        Runnable byDevice = () -> kernels.advance(controls, new Kernels.Schedule(0.5, 0, 8, 10, 1), 0.9, 0.99);
+        Runnable byHost = () ->
+                kernels.optimizers().advance(controls, new OptimizerKernels.Schedule(lr[0], 0, 0, 10, 1), 0.9, 0.99);
+        Runnable byDevice = () ->
+                kernels.optimizers().advance(controls, new OptimizerKernels.Schedule(0.5, 0, 8, 10, 1), 0.9, 0.99);
         for (boolean host : new boolean[] {true, false}) {
             List<ByteBuffer> ends = new ArrayList<>();
             for (boolean graphs : new boolean[] {false, true}) {
-                kernels.zero(controls);
-                Tensor x = arena.tensor("test", "x", Dtype.F32, 3);
+                kernels.elementwise().zero(controls);
+                Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
                 repeat(graphs, 5, x, i -> lr[0] = 0.5 * i / 8, host ? byHost : byDevice);
                 ends.add(bits(controls));
             }
@@ -322,11 +330,11 @@ public class GraphTest {
     /** So does a place in a ring: here the slot is taken by the host, as an address. */
     @Test
     void anAddressOfTheHostIsFrozen() {
-        Tensor ring = arena.tensor("test", "ring", Dtype.F32, 4, 3);
+        Tensor ring = arena.tensor(Purpose.CASE, "ring", Dtype.F32, 4, 3);
         HostCopy.put(backend, ring, new float[] {1, 1, 1, 10, 10, 10, 100, 100, 100, 1000, 1000, 1000});
-        Tensor x = arena.tensor("test", "x", Dtype.F32, 3);
+        Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
         int[] slot = new int[1];
-        Runnable body = () -> kernels.add(x, ring.view(3L * slot[0], 3), x);
+        Runnable body = () -> kernels.elementwise().add(x, ring.view(3L * slot[0], 3), x);
         assertArrayEquals(new float[] {1112, 1113, 1114}, repeat(false, 4, x, i -> slot[0] = i - 1, body));
         assertArrayEquals(new float[] {32, 33, 34}, repeat(true, 4, x, i -> slot[0] = i - 1, body));
     }
@@ -334,11 +342,11 @@ public class GraphTest {
     /** A record is made without running anything, runs as often as it is launched, and others with it. */
     @Test
     void aRecordRunsWhenItIsLaunched() {
-        Tensor x = arena.tensor("test", "x", Dtype.F32, 3);
-        Tensor one = arena.tensor("test", "one", Dtype.F32, 3);
+        Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
+        Tensor one = arena.tensor(Purpose.CASE, "one", Dtype.F32, 3);
         HostCopy.put(backend, one, new float[] {1, 1, 1});
-        try (StepGraph addOne = backend.capture(() -> kernels.add(x, one, x));
-                StepGraph twice = backend.capture(() -> kernels.add(x, x, x));
+        try (StepGraph addOne = backend.capture(() -> kernels.elementwise().add(x, one, x));
+                StepGraph twice = backend.capture(() -> kernels.elementwise().add(x, x, x));
                 StepGraph nothing = backend.capture(() -> {})) {
             assertArrayEquals(new float[3], HostCopy.floats(backend, x));
             addOne.launch();
@@ -352,11 +360,11 @@ public class GraphTest {
     /** Everything that a record could not repeat is refused, says so, and leaves the device as it was. */
     @Test
     void whatCannotBeRepeatedIsRefused() {
-        Tensor x = arena.tensor("test", "x", Dtype.F32, 3);
+        Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
         ByteBuffer bytes = ByteBuffer.allocateDirect(12);
         try (HostBuffer host = backend.hostBuffer(12);
-                Mark mark = backend.mark();
-                StepGraph other = backend.capture(() -> kernels.zero(x))) {
+                Event event = backend.event();
+                StepGraph other = backend.capture(() -> kernels.elementwise().zero(x))) {
             Map<String, Runnable> refused = new LinkedHashMap<>();
             refused.put("upload to x:F32[3]", () -> backend.upload(bytes, x));
             refused.put("download of x:F32[3]", () -> backend.download(x, bytes));
@@ -365,18 +373,18 @@ public class GraphTest {
             refused.put("allocation of y", () -> backend.allocate("y", 8));
             refused.put("allocation of host memory", () -> backend.hostBuffer(8));
             refused.put("synchronize", backend::synchronize);
-            refused.put("a mark", mark::set);
-            refused.put("a question for a mark", mark::reached);
-            refused.put("a wait for a mark", mark::await);
+            refused.put("an event", event::set);
+            refused.put("a question for an event", event::reached);
+            refused.put("a wait for an event", event::await);
             refused.put("a record", () -> backend.capture(() -> {}));
             refused.put("launch of another record", other::launch);
-            refused.put("set_threads", () -> kernels.setThreads(1));
+            refused.put("set_threads", () -> ((NativeKernels) kernels).setThreads(1));
             refused.forEach((what, call) -> {
                 HostCopy.put(backend, x, new float[] {1, 2, 3});
                 String message = assertThrows(
                                 DeviceException.class,
                                 () -> backend.capture(() -> {
-                                    kernels.zero(x);
+                                    kernels.elementwise().zero(x);
                                     call.run();
                                 }),
                                 what)
@@ -394,11 +402,11 @@ public class GraphTest {
     @Test
     void aBadCallIsNamed() {
         assumeFalse(backend.target().startsWith("Fake GPU"), "the stand-in's operations check when they run");
-        Tensor x = arena.tensor("test", "x", Dtype.F32, 2, 3);
+        Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 2, 3);
         String message = assertThrows(DeviceException.class, () -> {
                     try (StepGraph graph = backend.capture(() -> {
-                        kernels.zero(x);
-                        kernels.permuteLanes(x, x, 2, 3);
+                        kernels.elementwise().zero(x);
+                        kernels.elementwise().permuteLanes(x, x, 2, 3);
                     })) {
                         graph.launch();
                         backend.synchronize();
@@ -410,10 +418,12 @@ public class GraphTest {
 
     @Test
     void aProfileIsNotRecorded() {
-        Tensor x = arena.tensor("test", "x", Dtype.F32, 3);
+        Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
         kernels.profile(new Profile());
         try {
-            String message = assertThrows(DeviceException.class, () -> backend.capture(() -> kernels.zero(x)))
+            String message = assertThrows(
+                            DeviceException.class,
+                            () -> backend.capture(() -> kernels.elementwise().zero(x)))
                     .getMessage();
             assertTrue(message.contains("while a profile waits for each operation"), message);
         } finally {

@@ -23,14 +23,16 @@ import trm.config.Recompute;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Capabilities;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
 import trm.device.Dtype;
+import trm.device.Event;
 import trm.device.HostBuffer;
 import trm.device.Kernels;
 import trm.device.Layout;
-import trm.device.Mark;
 import trm.device.PlanningBackend;
+import trm.device.Purpose;
 import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
@@ -242,6 +244,11 @@ class MemoryPlanTest {
         }
 
         @Override
+        public Capabilities capabilities() {
+            return backend.capabilities();
+        }
+
+        @Override
         public Kernels kernels() {
             return backend.kernels();
         }
@@ -289,8 +296,8 @@ class MemoryPlanTest {
         }
 
         @Override
-        public Mark mark() {
-            return backend.mark();
+        public Event event() {
+            return backend.event();
         }
 
         @Override
@@ -373,16 +380,29 @@ class MemoryPlanTest {
     @Test
     void anArenaIsAskedForWhatWasPlanned() {
         try (Arena planning = new Arena(PlanningBackend.ofAbsent(Map.of()))) {
-            planning.tensor("lanes", "a", Dtype.F32, 3);
-            planning.tensor("scratch", "b", Dtype.BF16, 5, 7);
+            planning.tensor(Purpose.LANES, "a", Dtype.F32, 3);
+            planning.tensor(Purpose.SCRATCH, "b", Dtype.BF16, 5, 7);
             try (Arena arena = new Arena(backend, planning.layout())) {
                 assertEquals(512, arena.totalBytes());
-                arena.tensor("lanes", "a", Dtype.F32, 3);
+                arena.tensor(Purpose.LANES, "a", Dtype.F32, 3);
                 String message = assertThrows(
-                                IllegalStateException.class, () -> arena.tensor("scratch", "b", Dtype.BF16, 5, 8))
+                                IllegalStateException.class, () -> arena.tensor(Purpose.SCRATCH, "b", Dtype.BF16, 5, 8))
                         .getMessage();
                 assertTrue(message.contains("[5,8]") && message.contains("[5,7]"), message);
             }
+        }
+    }
+
+    /** There is nothing that a plan could compute with, nor anything that it could say it computed. */
+    @Test
+    void aPlanComputesNothing() {
+        PlanningBackend plan = PlanningBackend.ofAbsent(Map.of());
+        for (Runnable call : List.<Runnable>of(
+                () -> plan.kernels().elementwise(),
+                () -> plan.kernels().products(),
+                () -> plan.kernels().phase("x"),
+                () -> plan.capture(() -> {}))) {
+            assertThrows(UnsupportedOperationException.class, call::run);
         }
     }
 
@@ -390,11 +410,11 @@ class MemoryPlanTest {
     void partsOfABufferEndWithIt() {
         Tensor t;
         try (Arena planning = new Arena(PlanningBackend.ofAbsent(Map.of()))) {
-            planning.tensor("lanes", "a", Dtype.F32, 64);
-            planning.tensor("lanes", "b", Dtype.F32, 64);
+            planning.tensor(Purpose.LANES, "a", Dtype.F32, 64);
+            planning.tensor(Purpose.LANES, "b", Dtype.F32, 64);
             try (Arena arena = new Arena(backend, planning.layout())) {
-                Tensor a = arena.tensor("lanes", "a", Dtype.F32, 64);
-                t = arena.tensor("lanes", "b", Dtype.F32, 64);
+                Tensor a = arena.tensor(Purpose.LANES, "a", Dtype.F32, 64);
+                t = arena.tensor(Purpose.LANES, "b", Dtype.F32, 64);
                 assertEquals(a.address() + 256, t.address());
                 assertEquals("b:F32[64]", t.toString());
                 assertThrows(IllegalArgumentException.class, () -> a.view(1, 64));

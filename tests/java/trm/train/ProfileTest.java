@@ -17,8 +17,9 @@ import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.device.Profile;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
 import trm.model.ModelSizes;
@@ -74,9 +75,9 @@ class ProfileTest {
                 Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, true);
             parameters.initialize(3);
-            Tensor inputs = arena.tensor("data", "inputs", Dtype.U8, LANES, 9);
-            Kernels.Examples data =
-                    new Kernels.Examples(inputs, inputs, arena.tensor("data", "ids", Dtype.I32, LANES), -1);
+            Tensor inputs = arena.tensor(Purpose.DATA, "inputs", Dtype.U8, LANES, 9);
+            LaneKernels.Examples data =
+                    new LaneKernels.Examples(inputs, inputs, arena.tensor(Purpose.DATA, "ids", Dtype.I32, LANES), -1);
             try (DeepSupervision supervision =
                     new DeepSupervision(backend, arena, sizes, parameters, config, 100, data, true)) {
                 int[] rows = {0, 1, 2};

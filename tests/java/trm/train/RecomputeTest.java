@@ -31,7 +31,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.device.Tensor;
 import trm.device.TestDevice;
 import trm.model.Parameters;
@@ -195,7 +195,7 @@ public class RecomputeTest {
             put(all, "v", p.moment2());
             put(all, "ema", p.average());
             put(all, "puzzles", p.puzzleTable());
-            Kernels.Lanes lanes = tensors.supervision().lanes();
+            LaneKernels.Lanes lanes = tensors.supervision().lanes();
             for (Tensor latent : lanes.latents()) {
                 put(all, latent.storage().name(), latent);
             }

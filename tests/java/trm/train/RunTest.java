@@ -53,7 +53,7 @@ class RunTest {
     @TempDir
     private static Path shared;
 
-    private static Backend backend;
+    private static CpuBackend backend;
     private static final Map<String, Path> STRAIGHT = new HashMap<>();
 
     @TempDir

@@ -17,9 +17,9 @@ import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Event;
 import trm.device.HostCopy;
-import trm.device.Kernels;
-import trm.device.Mark;
+import trm.device.LaneKernels;
 import trm.device.Profile;
 import trm.device.Staging;
 import trm.model.ModelSizes;
@@ -143,7 +143,7 @@ final class BenchCommand implements Callable<Integer> {
         int[] rows = rows(sizes.lanes());
         try (Arena arena = new Arena(backend, config.memoryLimit())) {
             Parameters parameters = new Parameters(backend, arena, sizes, false);
-            Kernels.Examples samples =
+            LaneKernels.Examples samples =
                     DeviceExamples.allocate(arena, DeviceExamples.Size.expanded(SAMPLES, 0), sizes.tokens());
             try (Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), steps)) {
                 fill(backend, sizes, samples);
@@ -180,7 +180,7 @@ final class BenchCommand implements Callable<Integer> {
         return "global_batch_size=" + value;
     }
 
-    private static void fill(Backend backend, ModelSizes sizes, Kernels.Examples samples) {
+    private static void fill(Backend backend, ModelSizes sizes, LaneKernels.Examples samples) {
         int[] tokens = new int[SAMPLES * sizes.tokens()];
         for (int i = 0; i < tokens.length; i++) {
             tokens[i] = 1 + (int) (i * 2654435761L >>> 7 & 0x7fffffff) % (sizes.vocabulary() - 1);
@@ -210,8 +210,8 @@ final class BenchCommand implements Callable<Integer> {
         backend.synchronize();
         double[] ms = new double[100_000];
         double within = 0;
-        Mark[] begins = marks(backend);
-        Mark[] ends = marks(backend);
+        Event[] begins = marks(backend);
+        Event[] ends = marks(backend);
         try {
             int steps = 0; // enqueued
             int n = 0; // read
@@ -242,19 +242,19 @@ final class BenchCommand implements Callable<Integer> {
         }
     }
 
-    private static Mark[] marks(Backend backend) {
-        Mark[] marks = new Mark[MARKS];
-        Arrays.setAll(marks, i -> backend.mark());
+    private static Event[] marks(Backend backend) {
+        Event[] marks = new Event[MARKS];
+        Arrays.setAll(marks, i -> backend.event());
         return marks;
     }
 
-    private static void close(Mark[] marks) {
-        for (Mark mark : marks) {
+    private static void close(Event[] marks) {
+        for (Event mark : marks) {
             mark.close();
         }
     }
 
-    private static double between(Mark before, Mark after) {
+    private static double between(Event before, Event after) {
         after.await();
         return after.millisecondsSince(before);
     }

@@ -27,7 +27,7 @@ import trm.data.Dataset;
 import trm.data.Grouping;
 import trm.data.Symmetry;
 import trm.device.Backend;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.train.AdaptiveEvaluator;
@@ -138,7 +138,7 @@ final class EvalCommand implements Callable<Integer> {
         try (Backend backend = device.open(config);
                 LoadedModel model = LoadedModel.load(backend, file, config, shape, lanes);
                 Evaluation evaluation = evaluation(model, depth, symmetries)) {
-            Kernels.Examples examples = vote == 1
+            LaneKernels.Examples examples = vote == 1
                     ? DeviceExamples.upload(backend, model.arena(), dataset)
                     : DeviceExamples.uploadCopies(
                             backend, model.arena(), dataset, (int) Math.min(limit, dataset.examples()), symmetries);

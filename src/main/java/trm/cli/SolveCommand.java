@@ -22,7 +22,8 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
@@ -174,16 +175,16 @@ final class SolveCommand implements Callable<Integer> {
     }
 
     /** A data set of one puzzle whose labels are all left out; identifier 0, "none". */
-    private static Kernels.Examples unlabelled(LoadedModel model, int[] givens) {
+    private static LaneKernels.Examples unlabelled(LoadedModel model, int[] givens) {
         Arena arena = model.arena();
-        Tensor inputs = arena.tensor("data", "data.inputs", Dtype.U8, 1, givens.length);
-        Tensor labels = arena.tensor("data", "data.labels", Dtype.U8, 1, givens.length);
-        Tensor ids = arena.tensor("data", "data.ids", Dtype.I32, 1);
+        Tensor inputs = arena.tensor(Purpose.DATA, "data.inputs", Dtype.U8, 1, givens.length);
+        Tensor labels = arena.tensor(Purpose.DATA, "data.labels", Dtype.U8, 1, givens.length);
+        Tensor ids = arena.tensor(Purpose.DATA, "data.ids", Dtype.I32, 1);
         int[] ignored = new int[givens.length];
         Arrays.fill(ignored, IGNORED_LABEL);
         HostCopy.put(model.backend(), inputs, Boards.tokens(givens));
         HostCopy.put(model.backend(), labels, ignored);
-        return new Kernels.Examples(inputs, labels, ids, IGNORED_LABEL);
+        return new LaneKernels.Examples(inputs, labels, ids, IGNORED_LABEL);
     }
 
     static boolean keepsGivens(int[] puzzle, int[] answer) {

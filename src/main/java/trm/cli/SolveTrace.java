@@ -6,7 +6,7 @@ import java.util.List;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.train.BreadthEvaluator;
 import trm.train.BreadthEvaluator.Tries;
 import trm.train.Evaluator;
@@ -93,7 +93,7 @@ final class SolveTrace {
      */
     static List<Solution> run(
             LoadedModel model,
-            Kernels.Examples examples,
+            LaneKernels.Examples examples,
             int[] rows,
             List<int[]> puzzles,
             List<int[]> answers,
@@ -117,7 +117,7 @@ final class SolveTrace {
     }
 
     /** The chosen one of several tries at the puzzle that is example 0. */
-    static Solution chosen(LoadedModel model, Kernels.Examples examples, int[] puzzle, int steps, Tries tries) {
+    static Solution chosen(LoadedModel model, LaneKernels.Examples examples, int[] puzzle, int steps, Tries tries) {
         Backend backend = model.backend();
         List<Solution> solutions = new ArrayList<>();
         for (int i = 0; i < tries.count(); i++) {

@@ -12,35 +12,35 @@ import java.util.Map;
  * thread.
  */
 public final class Arena implements AutoCloseable {
-    private final Backend backend;
+    private final Allocator allocator;
     private final Layout planned; // null: tensors are allocated one by one
     private final long limit; // bytes that these may take
     private final Layout asked = new Layout();
     private final List<DeviceBuffer> buffers = new ArrayList<>();
     private final Map<String, Long> bytesByPurpose = new LinkedHashMap<>();
     private DeviceBuffer lasting;
-    private DeviceBuffer turns;
+    private DeviceBuffer shared;
 
     /** An arena that allocates as it is asked. */
-    public Arena(Backend backend) {
-        this(backend, Long.MAX_VALUE);
+    public Arena(Allocator allocator) {
+        this(allocator, Long.MAX_VALUE);
     }
 
     /** An arena that allocates as it is asked, as long as all of it, and what the device takes besides, is within the limit. */
-    public Arena(Backend backend, long limitBytes) {
-        this.backend = backend;
+    public Arena(Allocator allocator, long limitBytes) {
+        this.allocator = allocator;
         planned = null;
         limit = limitBytes;
     }
 
     /** An arena of the planned size. @throws DeviceException when there is not enough memory */
-    public Arena(Backend backend, Layout planned) {
-        this.backend = backend;
+    public Arena(Allocator allocator, Layout planned) {
+        this.allocator = allocator;
         this.planned = planned;
         limit = Long.MAX_VALUE; // kept by the plan
         try {
             lasting = region("lasting tensors", planned.lastingBytes());
-            turns = region("tape and scratch", planned.turnBytes());
+            shared = region("tape and scratch", planned.sharedBytes());
         } catch (RuntimeException e) {
             close();
             throw e;
@@ -48,21 +48,21 @@ public final class Arena implements AutoCloseable {
     }
 
     private DeviceBuffer region(String name, long bytes) {
-        DeviceBuffer buffer = backend.allocate(name, Math.max(Layout.ALIGNMENT, bytes));
+        DeviceBuffer buffer = allocator.allocate(name, Math.max(Layout.ALIGNMENT, bytes));
         buffers.add(buffer);
         return buffer;
     }
 
     /**
-     * What is asked for from here on under the purposes {@link Layout#TAPE} and {@link Layout#SCRATCH} lives within this
-     * turn: where a layout was planned, another turn's tensors lie in the same memory.
+     * Tape and scratch that are asked for from here on live within this lifetime: where a layout was planned, another
+     * lifetime's tensors lie in the same memory.
      */
-    public void turn(String name) {
-        asked.turn(name);
+    public void begin(Lifetime lifetime) {
+        asked.begin(lifetime);
     }
 
-    /** A tensor, zeroed unless other turns share its memory; {@code purpose} groups it in {@link #bytesByPurpose()}. */
-    public Tensor tensor(String purpose, String name, Dtype dtype, long... dims) {
+    /** A tensor, zeroed unless other lifetimes share its memory; {@code purpose} groups it in {@link #bytesByPurpose()}. */
+    public Tensor tensor(Purpose purpose, String name, Dtype dtype, long... dims) {
         Shape shape = new Shape(dims);
         Layout.Place place = asked.add(purpose, name, dtype, shape);
         if (planned != null) {
@@ -71,13 +71,13 @@ public final class Arena implements AutoCloseable {
             if (!place.equals(expected)) {
                 throw new IllegalStateException("asked for " + place + ", planned was " + expected);
             }
-            DeviceBuffer region = place.lasts() ? lasting : turns;
+            DeviceBuffer region = purpose.lasts() ? lasting : shared;
             return new Tensor(region.part(name, place.offset(), place.bytes()), 0, dtype, shape);
         }
         requireWithin(name, place.bytes());
-        DeviceBuffer buffer = backend.allocate(name, place.bytes());
+        DeviceBuffer buffer = allocator.allocate(name, place.bytes());
         buffers.add(buffer);
-        bytesByPurpose.merge(purpose, place.bytes(), Long::sum);
+        bytesByPurpose.merge(purpose.toString(), place.bytes(), Long::sum);
         return new Tensor(buffer, 0, dtype, shape);
     }
 
@@ -86,7 +86,7 @@ public final class Arena implements AutoCloseable {
             return;
         }
         long taken = totalBytes()
-                + backend.overheadBytes().values().stream()
+                + allocator.overheadBytes().values().stream()
                         .mapToLong(Long::longValue)
                         .sum();
         if (bytes > limit - taken) {

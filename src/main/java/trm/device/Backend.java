@@ -1,32 +1,28 @@
 package trm.device;
 
 import java.nio.ByteBuffer;
-import java.util.Map;
 
 /**
  * A device: memory, the operations of {@link Kernels}, copies to and from the host, and records of what it does again
- * and again. The model is written once over this interface. Used by one thread; closed by whoever opened it, after every {@link Arena} on it.
+ * and again. The model is written once over this interface. Used by one thread; closed by whoever opened it, after every
+ * {@link Arena} on it.
  */
-public interface Backend extends AutoCloseable {
+public interface Backend extends Allocator, AutoCloseable {
     /** What a user calls it: {@code cpu}, {@code cuda:0}. */
     String name();
 
     /** What the library chose on this machine, e.g. {@code avx512}. */
     String target();
 
-    Kernels kernels();
+    /** What it computes as one operation. */
+    Capabilities capabilities();
 
-    /** Zeroed memory. @throws DeviceException when there is not enough */
-    DeviceBuffer allocate(String name, long bytes);
+    /** What it computes. */
+    Kernels kernels();
 
     /** Bytes of memory that a run may take: what is free now, with a margin where others need some of it too. */
     default long freeBytes() {
         return Long.MAX_VALUE;
-    }
-
-    /** Bytes that a run takes on the device besides its {@link Arena}, by what for. */
-    default Map<String, Long> overheadBytes() {
-        return Map.of();
     }
 
     /** Copies the bytes between position and limit of a direct buffer to the start of {@code to}. */
@@ -47,8 +43,8 @@ public interface Backend extends AutoCloseable {
     /** Enqueues a copy of a tensor to the start of a host buffer, and returns. */
     void enqueueDownload(Tensor from, HostBuffer to);
 
-    /** A mark that is not set yet. */
-    Mark mark();
+    /** An event that is not set yet. */
+    Event event();
 
     /**
      * Records the operations that {@code step} calls, without running them. A record repeats them with the addresses and

@@ -8,7 +8,7 @@ import org.bytedeco.javacpp.Pointer;
 /**
  * Host memory that a device copies from and to while the host goes on, page-locked where that matters. Little-endian,
  * zeroed, freed by {@link #close()} and never by the garbage collector. What an enqueued copy reads or writes is left
- * alone until a {@link Mark} behind it is reached.
+ * alone until an {@link Event} behind it is reached.
  */
 public final class HostBuffer implements AutoCloseable {
     /** An address to make a buffer of. */

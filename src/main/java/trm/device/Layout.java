@@ -7,8 +7,8 @@ import java.util.Map;
 
 /**
  * Where the tensors of an {@link Arena} lie: every one at a multiple of {@link #ALIGNMENT} bytes in one of two regions.
- * What lasts has a place of its own. What lives within one turn (a training step, an evaluation) shares its region with
- * the other turns, which never run at the same time: the region is as large as the largest of them.
+ * What lasts has a place of its own. What lives within one {@link Lifetime} shares its region with the other lifetimes: the
+ * region is as large as the largest of them.
  *
  * <p>Filled by an arena, in the order in which tensors are asked for; the same requests give the same layout.
  */
@@ -16,37 +16,31 @@ public final class Layout {
     /** Bytes. What cudaMalloc aligns to; a multiple of every access of a kernel and of a cache line. */
     public static final int ALIGNMENT = 256;
 
-    /** Purpose of what the last cycle keeps for its backward pass; lives within a turn. */
-    public static final String TAPE = "tape";
-
-    /** Purpose of what else lives within a turn. */
-    public static final String SCRATCH = "scratch";
-
     /** A tensor's place. {@code bytes} is a multiple of {@link #ALIGNMENT}. */
-    record Place(String purpose, String name, Dtype dtype, Shape shape, boolean lasts, long offset, long bytes) {}
+    record Place(Purpose purpose, String name, Dtype dtype, Shape shape, long offset, long bytes) {}
 
     private final List<Place> places = new ArrayList<>();
-    private final Map<String, Long> lasting = new LinkedHashMap<>();
-    private final Map<String, Map<String, Long>> turns = new LinkedHashMap<>();
-    private String turn = "step";
+    private final Map<Purpose, Long> lasting = new LinkedHashMap<>();
+    private final Map<Lifetime, Map<Purpose, Long>> lifetimes = new LinkedHashMap<>();
+    private Lifetime lifetime = Lifetime.TRAINING_STEP;
 
-    /** What is asked for from here on lives within the turn of this name. */
-    void turn(String name) {
-        turn = name;
+    /** Tape and scratch that are asked for from here on live within this lifetime. */
+    void begin(Lifetime next) {
+        lifetime = next;
     }
 
-    Place add(String purpose, String name, Dtype dtype, Shape shape) {
-        boolean lasts = !purpose.equals(TAPE) && !purpose.equals(SCRATCH);
-        Map<String, Long> region = lasts ? lasting : turns.computeIfAbsent(turn, t -> new LinkedHashMap<>());
+    Place add(Purpose purpose, String name, Dtype dtype, Shape shape) {
+        Map<Purpose, Long> region =
+                purpose.lasts() ? lasting : lifetimes.computeIfAbsent(lifetime, t -> new LinkedHashMap<>());
         long bytes = Math.max(1, Math.multiplyExact(shape.count(), dtype.bytes()));
         bytes = Math.multiplyExact((bytes + ALIGNMENT - 1) / ALIGNMENT, ALIGNMENT);
-        Place place = new Place(purpose, name, dtype, shape, lasts, sum(region), bytes);
+        Place place = new Place(purpose, name, dtype, shape, sum(region), bytes);
         places.add(place);
         region.merge(purpose, bytes, Math::addExact);
         return place;
     }
 
-    private static long sum(Map<String, Long> parts) {
+    private static long sum(Map<Purpose, Long> parts) {
         return parts.values().stream().mapToLong(Long::longValue).sum();
     }
 
@@ -63,24 +57,25 @@ public final class Layout {
         return sum(lasting);
     }
 
-    /** Bytes of the region that the turns share. */
-    public long turnBytes() {
-        return turns.values().stream().mapToLong(Layout::sum).max().orElse(0);
+    /** Bytes of the region that the lifetimes share. */
+    public long sharedBytes() {
+        return lifetimes.values().stream().mapToLong(Layout::sum).max().orElse(0);
     }
 
     /**
      * Bytes by purpose, in order of first use; they add up to {@link #totalBytes()}. Tape and scratch are those of the
-     * first turn; a later turn counts under its own name, with what it needs beyond those before it.
+     * first lifetime; a later one counts under its own name, with what it needs beyond those before it.
      */
     public Map<String, Long> bytesByPurpose() {
-        Map<String, Long> parts = new LinkedHashMap<>(lasting);
+        Map<String, Long> parts = new LinkedHashMap<>();
+        lasting.forEach((purpose, bytes) -> parts.put(purpose.toString(), bytes));
         long largest = 0;
-        for (Map.Entry<String, Map<String, Long>> entry : turns.entrySet()) {
+        for (Map.Entry<Lifetime, Map<Purpose, Long>> entry : lifetimes.entrySet()) {
             long bytes = sum(entry.getValue());
             if (largest == 0) {
-                parts.putAll(entry.getValue());
+                entry.getValue().forEach((purpose, part) -> parts.put(purpose.toString(), part));
             } else {
-                parts.put(entry.getKey(), Math.max(0, bytes - largest));
+                parts.put(entry.getKey().toString(), Math.max(0, bytes - largest));
             }
             largest = Math.max(largest, bytes);
         }
@@ -88,6 +83,6 @@ public final class Layout {
     }
 
     public long totalBytes() {
-        return Math.addExact(lastingBytes(), turnBytes());
+        return Math.addExact(lastingBytes(), sharedBytes());
     }
 }

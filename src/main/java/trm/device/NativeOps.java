@@ -60,7 +60,7 @@ public final class NativeOps {
     @Name("trm_backend")
     @Opaque
     @NoException
-    public static final class Table extends Pointer implements Products, AttentionCalls {
+    public static final class Table extends Pointer implements Operations {
         public Table(Pointer p) {
             super(p);
         }
@@ -73,8 +73,10 @@ public final class NativeOps {
 
         public native int set_threads(int threads);
 
+        @Override
         public native int zero(@Cast("void*") long p, @Cast("int64_t") long bytes, @Cast("trm_stream") long stream);
 
+        @Override
         public native int copy(
                 @Cast("void*") long to,
                 @Cast("const void*") long from,
@@ -95,12 +97,14 @@ public final class NativeOps {
                 @Cast("int64_t") long bytes,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int cast_bf16(
                 @Cast("const float*") long from,
                 @Cast("void*") long to,
                 @Cast("int64_t") long count,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int permute_lanes(
                 @Cast("const void*") long x,
                 @Cast("void*") long out,
@@ -181,6 +185,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int add(
                 @Cast("const void*") long a,
                 @Cast("const void*") long b,
@@ -189,6 +194,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int add_into(
                 @Cast("const void*") long a,
                 @Cast("float*") long sum,
@@ -196,6 +202,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int add_rms_norm(
                 @Cast("const void*") long h,
                 @Cast("const void*") long f,
@@ -209,6 +216,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int add_rms_norm_bwd(
                 @Cast("const void*") long dy,
                 @Cast("const void*") long y,
@@ -219,6 +227,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int add_rms_norm_positions(
                 @Cast("const void*") long h,
                 @Cast("const void*") long f,
@@ -231,6 +240,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int add_rms_norm_positions_bwd(
                 @Cast("const void*") long dy,
                 @Cast("const void*") long y,
@@ -242,6 +252,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int swiglu(
                 @Cast("const void*") long gu,
                 @Cast("void*") long p,
@@ -250,6 +261,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int swiglu_bwd(
                 @Cast("const void*") long gu,
                 @Cast("const void*") long dp,
@@ -265,6 +277,7 @@ public final class NativeOps {
         public native @Cast("int64_t") long position_mlp_work(
                 @Cast("int64_t") long B, int S, int I, int D, int dtype, int backward);
 
+        @Override
         public native int position_mlp(
                 @Cast("const void*") long h,
                 @Cast("const void*") long w_gate_up,
@@ -280,6 +293,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int position_mlp_bwd(
                 @Cast("const void*") long h,
                 @Cast("const void*") long y,
@@ -299,6 +313,7 @@ public final class NativeOps {
 
         public native int fuses_channel_mlp(int I, int D, int dtype);
 
+        @Override
         public native int channel_mlp(
                 @Cast("const void*") long h,
                 @Cast("const void*") long w_gate_up,
@@ -315,6 +330,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int channel_mlp_bwd(
                 @Cast("const void*") long h,
                 @Cast("const void*") long kept,
@@ -333,6 +349,7 @@ public final class NativeOps {
 
         public native int fuses_linear_swiglu(int I, int K, int dtype);
 
+        @Override
         public native int linear_swiglu(
                 @Cast("const void*") long x,
                 @Cast("const void*") long w_gate_up,
@@ -346,6 +363,7 @@ public final class NativeOps {
 
         public native int fuses_linear_add_rms_norm(int N, int K, int dtype);
 
+        @Override
         public native int linear_add_rms_norm(
                 @Cast("const void*") long x,
                 @Cast("const void*") long w,
@@ -391,6 +409,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int rotary(
                 @Cast("const void*") long qkv,
                 @Cast("const float*") long cos,
@@ -403,6 +422,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int rotary_bwd(
                 @Cast("void*") long dqkv,
                 @Cast("const float*") long cos,
@@ -414,6 +434,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int embed(
                 @Cast("const int32_t*") long tokens,
                 @Cast("const int32_t*") long ids,
@@ -429,6 +450,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int embed_bwd(
                 @Cast("const float*") long dx,
                 @Cast("const int32_t*") long tokens,
@@ -443,6 +465,7 @@ public final class NativeOps {
                 int V,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int admit(
                 @Cast("const int32_t*") long rows,
                 @Cast("const double*") long controls,
@@ -471,6 +494,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int explore(
                 @Cast("const double*") long controls,
                 @Cast("int32_t*") long minSteps,
@@ -481,6 +505,7 @@ public final class NativeOps {
                 int maxSteps,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int relax(
                 @Cast("const void*") long f,
                 @Cast("void*") long state,
@@ -495,6 +520,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int relax_bwd(
                 @Cast("void*") long d,
                 @Cast("void*") long dF,
@@ -503,6 +529,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int random_start(
                 @Cast("const int32_t*") long halted,
                 @Cast("const int32_t*") long keys,
@@ -515,6 +542,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int halt_head(
                 @Cast("const void*") long y,
                 @Cast("const void*") long w,
@@ -526,6 +554,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int halt_head_bwd(
                 @Cast("const float*") long dq,
                 @Cast("const void*") long y,
@@ -539,6 +568,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int token_loss(
                 @Cast("const void*") long logits,
                 @Cast("const int32_t*") long labels,
@@ -556,6 +586,7 @@ public final class NativeOps {
                 int dtype,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int halt(
                 @Cast("const float*") long q,
                 @Cast("const int32_t*") long hits,
@@ -572,6 +603,7 @@ public final class NativeOps {
                 double scale,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int continue_loss(
                 @Cast("const float*") long q,
                 @Cast("const float*") long nextQ,
@@ -584,6 +616,7 @@ public final class NativeOps {
                 double scale,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int metrics(
                 @Cast("const float*") long q,
                 @Cast("const int32_t*") long hits,
@@ -598,6 +631,7 @@ public final class NativeOps {
                 @Cast("int64_t") long B,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int advance(
                 @Cast("double*") long controls,
                 double lr,
@@ -609,6 +643,7 @@ public final class NativeOps {
                 double beta2,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int grad_norm(
                 @Cast("const float*") long g,
                 @Cast("double*") long partials,
@@ -617,6 +652,7 @@ public final class NativeOps {
                 @Cast("int64_t") long count,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int clip_gradient(
                 @Cast("float*") long g,
                 @Cast("const double*") long norm,
@@ -624,6 +660,7 @@ public final class NativeOps {
                 @Cast("int64_t") long count,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int adam(
                 @Cast("float*") long p,
                 @Cast("float*") long g,
@@ -641,6 +678,7 @@ public final class NativeOps {
                 int kind,
                 @Cast("trm_stream") long stream);
 
+        @Override
         public native int sign_sgd(
                 @Cast("float*") long table,
                 @Cast("const int32_t*") long ids,

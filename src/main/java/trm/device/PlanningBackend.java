@@ -4,26 +4,27 @@ import java.nio.ByteBuffer;
 import java.util.Map;
 
 /**
- * A backend without memory: allocations are laid out by the {@link Arena} and nothing runs. Building a model on it tells
- * how much memory that model needs on the device planned for, at any size.
+ * A device as a plan needs it: its allocations are laid out by the {@link Arena} and take no memory, and it says what the
+ * device planned for computes as one operation. Whatever makes tensors runs on it as on a device, so that plan and run are
+ * one path; copies to it go nowhere, and there are no kernels to call.
  */
 public final class PlanningBackend implements Backend {
-    private final Kernels kernels;
+    private final Capabilities capabilities;
     private final Map<String, Long> overhead;
 
-    /** @param device whose operations say which sizes they fuse */
+    /** @param device that is planned for */
     public PlanningBackend(Backend device) {
-        this(device.kernels(), device.overheadBytes());
+        this(device.capabilities(), device.overheadBytes());
     }
 
-    private PlanningBackend(Kernels kernels, Map<String, Long> overhead) {
-        this.kernels = kernels;
+    private PlanningBackend(Capabilities capabilities, Map<String, Long> overhead) {
+        this.capabilities = capabilities;
         this.overhead = overhead;
     }
 
     /** For a device that is not here: it is taken to fuse nothing. */
     public static PlanningBackend ofAbsent(Map<String, Long> overhead) {
-        return new PlanningBackend(new Kernels(null, null), overhead);
+        return new PlanningBackend(Capabilities.none(), overhead);
     }
 
     @Override
@@ -36,10 +37,15 @@ public final class PlanningBackend implements Backend {
         return "none";
     }
 
-    /** The device's, to be asked about sizes; there is no memory to run them on. */
+    @Override
+    public Capabilities capabilities() {
+        return capabilities;
+    }
+
+    /** None: asking it for an operation is refused. */
     @Override
     public Kernels kernels() {
-        return kernels;
+        return new NoKernels();
     }
 
     @Override
@@ -85,8 +91,8 @@ public final class PlanningBackend implements Backend {
     }
 
     @Override
-    public Mark mark() {
-        return new NoMark();
+    public Event event() {
+        return new NoEvent();
     }
 
     /** @throws UnsupportedOperationException always: nothing can run */
@@ -101,7 +107,7 @@ public final class PlanningBackend implements Backend {
     }
 
     /** Of a device that does nothing. */
-    private static final class NoMark implements Mark {
+    private static final class NoEvent implements Event {
         @Override
         public void set() {
             // there is no work to set it behind
@@ -119,7 +125,7 @@ public final class PlanningBackend implements Backend {
 
         /** @throws UnsupportedOperationException always: nothing ran */
         @Override
-        public double millisecondsSince(Mark earlier) {
+        public double millisecondsSince(Event earlier) {
             throw new UnsupportedOperationException("a plan computes nothing");
         }
 

@@ -1,6 +1,6 @@
 package trm.device;
 
-/** A view of device memory. Owns nothing: valid while the buffer it points into is open. */
+/** A view of device memory, contiguous and row-major. Owns nothing: valid while the buffer it points into is open. */
 public record Tensor(DeviceBuffer storage, long byteOffset, Dtype dtype, Shape shape) {
     public Tensor {
         if (byteOffset < 0 || byteOffset + shape.count() * dtype.bytes() > storage.bytes()) {
@@ -9,10 +9,17 @@ public record Tensor(DeviceBuffer storage, long byteOffset, Dtype dtype, Shape s
         }
     }
 
+    /** Number of elements. */
     public long count() {
         return shape.count();
     }
 
+    /** Size of one axis. @throws ArithmeticException if it is no int */
+    public int size(int axis) {
+        return Math.toIntExact(shape.dim(axis));
+    }
+
+    /** Bytes of all elements. */
     public long bytes() {
         return count() * dtype.bytes();
     }
@@ -32,6 +39,7 @@ public record Tensor(DeviceBuffer storage, long byteOffset, Dtype dtype, Shape s
         return view(index * (count() / parts), dims);
     }
 
+    /** Where the first element lies on the device. @throws IllegalStateException if the buffer is closed */
     public long address() {
         return storage.address() + byteOffset;
     }

@@ -6,7 +6,8 @@ import trm.config.Equilibrium;
 import trm.device.Arena;
 import trm.device.Dtype;
 import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.LaneKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.model.RecursionSchedule.Link;
 import trm.model.RecursionSchedule.Update;
@@ -28,7 +29,7 @@ public final class LatentRecursion {
     private final Tensor dx;
     private final Tensor dRead; // gradient of the latents that recorded updates have in common, null without such
     private final Equilibrium equilibrium;
-    private final Kernels.Draws draws; // of the noise, null for none
+    private final LaneKernels.Draws draws; // of the noise, null for none
     private final int draw; // number of the first of them
     private final Tensor dOut; // gradient of what f puts out, null unless that is relaxed
     private final List<Tensor> dLatents = new ArrayList<>(); // of all latents but the answer, as dOut
@@ -36,7 +37,12 @@ public final class LatentRecursion {
 
     /** @param draws of the noise in training, null in evaluation, which has none */
     public LatentRecursion(
-            Kernels kernels, Arena arena, ModelSizes sizes, RecursionStep step, boolean training, Kernels.Draws draws) {
+            Kernels kernels,
+            Arena arena,
+            ModelSizes sizes,
+            RecursionStep step,
+            boolean training,
+            LaneKernels.Draws draws) {
         this.kernels = kernels;
         this.step = step;
         this.draws = draws;
@@ -73,7 +79,7 @@ public final class LatentRecursion {
     }
 
     private static Tensor state(Arena arena, ModelSizes sizes, String name, Dtype dtype) {
-        return arena.tensor(Layout.SCRATCH, name, dtype, sizes.lanes(), sizes.positions(), sizes.width());
+        return arena.tensor(Purpose.SCRATCH, name, dtype, sizes.lanes(), sizes.positions(), sizes.width());
     }
 
     /**
@@ -102,7 +108,7 @@ public final class LatentRecursion {
     private void relax(int k, List<Tensor> latents, long firstLane) {
         Tensor state = latents.get(schedule.update(k).target());
         double sigma = draws == null ? 0 : equilibrium.latentNoise();
-        kernels.relax(out(k, latents), state, equilibrium.relaxation(), sigma, draws, firstLane, draw + k);
+        kernels.lanes().relax(out(k, latents), state, equilibrium.relaxation(), sigma, draws, firstLane, draw + k);
     }
 
     /** Update k from its input; where the next one's is a sum with what this puts out, forms that too. */
@@ -125,15 +131,15 @@ public final class LatentRecursion {
     private void sum(Update u, Tensor x, List<Tensor> latents, Tensor into) {
         Tensor own = latents.get(u.own().get(0));
         if (u.injects() == 0) {
-            kernels.copy(own, into);
+            kernels.elementwise().copy(own, into);
             return;
         }
         Tensor injection = injection(u, x, latents);
         for (int i = 1; i < u.own().size(); i++) {
-            kernels.add(own, latents.get(u.own().get(i)), into);
+            kernels.elementwise().add(own, latents.get(u.own().get(i)), into);
             own = into;
         }
-        kernels.add(own, injection, into);
+        kernels.elementwise().add(own, injection, into);
     }
 
     /** What an update injects: one of the tensors there are, or a sum, formed again only when a term has changed. */
@@ -144,11 +150,11 @@ public final class LatentRecursion {
         if (injected == null || !injected.injectsSameAs(u)) {
             Tensor sum = latents.get(u.injected().get(0));
             for (int i = 1; i < u.injected().size(); i++) {
-                kernels.add(sum, latents.get(u.injected().get(i)), injection);
+                kernels.elementwise().add(sum, latents.get(u.injected().get(i)), injection);
                 sum = injection;
             }
             if (u.withInput()) {
-                kernels.add(sum, x, injection);
+                kernels.elementwise().add(sum, x, injection);
             }
             injected = u;
         }
@@ -185,7 +191,7 @@ public final class LatentRecursion {
      * of dx. Where it also has the results of earlier updates as terms, theirs sum up in {@code dRead}.
      */
     public void backward(List<Tensor> latents, Tensor d) {
-        kernels.zero(dx);
+        kernels.elementwise().zero(dx);
         if (equilibrium.relaxes()) {
             backwardRelaxed(latents, d);
             return;
@@ -193,13 +199,13 @@ public final class LatentRecursion {
         for (int k = updates - 1; k >= recordedFrom; k--) {
             step.backward(slot(k), out(k, latents), d);
             if (schedule.update(k).withInput()) {
-                kernels.addInto(d, dx);
+                kernels.elementwise().addInto(d, dx);
             }
             if (dRead != null && k > recordedFrom) {
                 if (k < updates - 1) {
-                    kernels.add(d, dRead, d);
+                    kernels.elementwise().add(d, dRead, d);
                 }
-                kernels.copy(d, dRead);
+                kernels.elementwise().copy(d, dRead);
             }
         }
     }
@@ -209,18 +215,18 @@ public final class LatentRecursion {
      * the value, so each latent has a gradient of its own, d that of the answer.
      */
     private void backwardRelaxed(List<Tensor> latents, Tensor d) {
-        dLatents.forEach(kernels::zero);
+        dLatents.forEach(kernels.elementwise()::zero);
         for (int k = updates - 1; k >= recordedFrom; k--) {
             Update u = schedule.update(k);
-            kernels.relaxBwd(gradient(u.target(), d), dOut, equilibrium.relaxation());
+            kernels.lanes().relaxBwd(gradient(u.target(), d), dOut, equilibrium.relaxation());
             step.backward(slot(k), out(k, latents), dOut);
             if (u.withInput()) {
-                kernels.addInto(dOut, dx);
+                kernels.elementwise().addInto(dOut, dx);
             }
             for (int latent = 0; latent < latents.size(); latent++) {
                 if (u.reads(latent) && schedule.recordedBefore(k, latent)) {
                     Tensor sum = gradient(latent, d);
-                    kernels.add(sum, dOut, sum);
+                    kernels.elementwise().add(sum, dOut, sum);
                 }
             }
         }

@@ -6,12 +6,14 @@ import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
-import trm.device.HostCopy;
+import trm.device.EmbeddingKernels;
+import trm.device.HeadKernels;
 import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.LaneKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
+import trm.ops.RotaryTable;
 import trm.ops.Scratch;
-import trm.ops.SelfAttention;
 
 /**
  * A recursive model of one batch size: input injection, latent recursion, answer head and halt head, and the backward
@@ -57,7 +59,7 @@ public final class Model {
             int parts,
             Recompute recompute,
             Parameters parameters,
-            Kernels.Draws draws) {
+            LaneKernels.Draws draws) {
         return new Model(backend, arena, sizes, parts, recompute, parameters, parameters.weights(), true, draws);
     }
 
@@ -87,7 +89,7 @@ public final class Model {
             Parameters parameters,
             Parameters.WeightSet weights,
             boolean training,
-            Kernels.Draws draws) {
+            LaneKernels.Draws draws) {
         this.kernels = backend.kernels();
         this.sizes = whole.withLanes(whole.lanes() / parts);
         this.parameters = parameters;
@@ -98,8 +100,8 @@ public final class Model {
         qHead = weights.get("q_head.weight");
         qBias = weights.get("q_head.bias");
         boolean gateUp = !training || recompute == Recompute.GATE_UP;
-        Scratch scratch =
-                Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), training, gateUp);
+        Scratch scratch = Scratch.allocate(
+                backend.capabilities(), arena, sizes.block(), sizes.arch().mlpT(), training, gateUp);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,
@@ -109,10 +111,10 @@ public final class Model {
                 scratch,
                 recompute);
         recursion = new LatentRecursion(kernels, arena, sizes, step, training, draws);
-        x = arena.tensor(Layout.SCRATCH, "x", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
+        x = arena.tensor(Purpose.SCRATCH, "x", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
         logits = arena.tensor(
-                Layout.SCRATCH, "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
-        q = arena.tensor(Layout.SCRATCH, "q", Dtype.F32, whole.lanes(), 2);
+                Purpose.SCRATCH, "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
+        q = arena.tensor(Purpose.SCRATCH, "q", Dtype.F32, whole.lanes(), 2);
         if (training) {
             Parameters.WeightSet g = parameters.gradients();
             gradients = new Gradients(
@@ -122,11 +124,11 @@ public final class Model {
                     g.get("q_head.weight"),
                     g.get("q_head.bias"));
             dLogits = arena.tensor(
-                    Layout.SCRATCH, "dlogits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
-            dy = arena.tensor(Layout.SCRATCH, "dy", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
+                    Purpose.SCRATCH, "dlogits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());
+            dy = arena.tensor(Purpose.SCRATCH, "dy", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
             dRows = sizes.hasPuzzles()
                     ? arena.tensor(
-                            Layout.SCRATCH,
+                            Purpose.SCRATCH,
                             "d_puzzle_rows",
                             Dtype.F32,
                             whole.lanes(),
@@ -150,68 +152,57 @@ public final class Model {
         return views;
     }
 
-    /** cos and sin of position * theta^(-2i/d), phases in float32 (docs/specification.md#33-rotary-positions). */
-    private static SelfAttention.Rotary rotary(Backend backend, Arena arena, ModelSizes sizes) {
+    private static RotaryTable rotary(Backend backend, Arena arena, ModelSizes sizes) {
         if (sizes.arch().mlpT() || sizes.arch().posEncodings() != PosEncodings.ROPE) {
-            return new SelfAttention.Rotary(null, null);
+            return RotaryTable.NONE;
         }
-        int half = sizes.arch().headWidth() / 2;
-        int positions = sizes.positions();
-        float[] cos = new float[positions * half];
-        float[] sin = new float[positions * half];
-        for (int i = 0; i < half; i++) {
-            float exponent = (float) (2 * i) / sizes.arch().headWidth();
-            float frequency = 1.0f / (float) Math.pow(sizes.arch().ropeTheta(), exponent);
-            for (int t = 0; t < positions; t++) {
-                float phase = t * frequency;
-                cos[t * half + i] = (float) Math.cos(phase);
-                sin[t * half + i] = (float) Math.sin(phase);
-            }
-        }
-        Tensor c = arena.tensor("parameters", "rope.cos", Dtype.F32, positions, half);
-        Tensor s = arena.tensor("parameters", "rope.sin", Dtype.F32, positions, half);
-        HostCopy.put(backend, c, cos);
-        HostCopy.put(backend, s, sin);
-        return new SelfAttention.Rotary(c, s);
+        return RotaryTable.make(
+                backend,
+                arena,
+                sizes.positions(),
+                sizes.arch().headWidth(),
+                sizes.arch().ropeTheta());
     }
 
-    /** {@link #forward(Kernels.Lanes, int)} of lanes that come in one part. */
-    public void forward(Kernels.Lanes lanes) {
+    /** {@link #forward(LaneKernels.Lanes, int)} of lanes that come in one part. */
+    public void forward(LaneKernels.Lanes lanes) {
         forward(lanes, 0);
     }
 
     /** One supervision step's forward pass on a part's samples; replaces their latents; fills logits and its q. */
-    public void forward(Kernels.Lanes lanes, int part) {
+    public void forward(LaneKernels.Lanes lanes, int part) {
         forwardHalting(lanes, part);
-        kernels.linear(lanes.y(), lmHead, logits);
+        kernels.products().linear(lanes.y(), lmHead, logits);
     }
 
-    /** {@link #forward(Kernels.Lanes, int)} without the logits. */
-    public void forwardHalting(Kernels.Lanes lanes, int part) {
-        kernels.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
+    /** {@link #forward(LaneKernels.Lanes, int)} without the logits. */
+    public void forwardHalting(LaneKernels.Lanes lanes, int part) {
+        EmbeddingKernels embedding = kernels.embedding();
+        embedding.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
         recursion.forward(x, lanes.latents(), (long) part * sizes.lanes());
         kernels.phase("heads, losses");
-        kernels.haltHead(lanes.y(), qHead, qBias, qParts[part]);
+        kernels.heads().haltHead(lanes.y(), qHead, qBias, qParts[part]);
     }
 
     /** Token loss and predictions; for a training model also the gradient {@code scale} * loss. */
-    public void tokenLoss(Kernels.Lanes lanes, Kernels.TokenResults out, double scale) {
+    public void tokenLoss(LaneKernels.Lanes lanes, HeadKernels.TokenResults out, double scale) {
         boolean softmax = sizes.arch().lossType() == LossType.SOFTMAX;
-        kernels.tokenLoss(logits, lanes.labels(), out, dLogits, softmax, scale);
+        kernels.heads().tokenLoss(logits, lanes.labels(), out, dLogits, softmax, scale);
     }
 
     /**
      * Backward from the gradients of the logits and of the part's q (float32), right after its forward pass: adds to all
      * weights' gradients, writes the part's share of those of the puzzle vectors.
      */
-    public void backward(Kernels.Lanes lanes, Tensor dq, int part) {
+    public void backward(LaneKernels.Lanes lanes, Tensor dq, int part) {
         Tensor y = lanes.y();
         kernels.phase("backward");
-        kernels.linearBwdX(dLogits, lmHead, dy, false);
-        kernels.linearBwdW(dLogits, y, gradients.lmHead());
-        kernels.haltHeadBwd(dq, y, qHead, dy, gradients.qHead(), gradients.qBias());
+        kernels.products().linearBwdX(dLogits, lmHead, dy, false);
+        kernels.products().linearBwdW(dLogits, y, gradients.lmHead());
+        kernels.heads().haltHeadBwd(dq, y, qHead, dy, gradients.qHead(), gradients.qBias());
         recursion.backward(lanes.latents(), dy);
-        kernels.embedBwd(
+        EmbeddingKernels embedding = kernels.embedding();
+        embedding.embedBwd(
                 recursion.dx(), lanes.inputs(), gradients.embedTokens(), gradients.embedPositions(), dRowsParts[part]);
     }
 

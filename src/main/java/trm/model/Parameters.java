@@ -10,6 +10,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
+import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
@@ -49,20 +50,24 @@ public final class Parameters {
         this.sizes = sizes;
         flatCount = layOut();
         boolean bf16 = sizes.dtype() == Dtype.BF16;
-        master = arena.tensor("parameters", "parameters", Dtype.F32, flatCount);
-        working = bf16 ? arena.tensor("parameters", "parameters.bf16", Dtype.BF16, flatCount) : null;
-        gradient = training ? arena.tensor("optimizer", "gradients", Dtype.F32, flatCount) : null;
-        moment1 = training ? arena.tensor("optimizer", "m", Dtype.F32, flatCount) : null;
-        moment2 = training ? arena.tensor("optimizer", "v", Dtype.F32, flatCount) : null;
-        average = training ? arena.tensor("ema", "ema", Dtype.F32, flatCount) : null;
-        averageWorking = training && bf16 ? arena.tensor("ema", "ema.bf16", Dtype.BF16, flatCount) : null;
+        master = arena.tensor(Purpose.PARAMETERS, "parameters", Dtype.F32, flatCount);
+        working = bf16 ? arena.tensor(Purpose.PARAMETERS, "parameters.bf16", Dtype.BF16, flatCount) : null;
+        gradient = training ? arena.tensor(Purpose.OPTIMIZER, "gradients", Dtype.F32, flatCount) : null;
+        moment1 = training ? arena.tensor(Purpose.OPTIMIZER, "m", Dtype.F32, flatCount) : null;
+        moment2 = training ? arena.tensor(Purpose.OPTIMIZER, "v", Dtype.F32, flatCount) : null;
+        average = training ? arena.tensor(Purpose.EMA, "ema", Dtype.F32, flatCount) : null;
+        averageWorking = training && bf16 ? arena.tensor(Purpose.EMA, "ema.bf16", Dtype.BF16, flatCount) : null;
         int width = sizes.arch().puzzleEmbNdim();
         puzzleTable = width == 0
                 ? null
                 : arena.tensor(
-                        "parameters", "puzzle_emb", Dtype.F32, sizes.data().numPuzzleIdentifiers(), width);
+                        Purpose.PARAMETERS,
+                        "puzzle_emb",
+                        Dtype.F32,
+                        sizes.data().numPuzzleIdentifiers(),
+                        width);
         latentInits = sizes.arch().latents().stream()
-                .map(name -> arena.tensor("parameters", name + "_init", Dtype.F32, sizes.width()))
+                .map(name -> arena.tensor(Purpose.PARAMETERS, name + "_init", Dtype.F32, sizes.width()))
                 .toList();
     }
 
@@ -133,7 +138,7 @@ public final class Parameters {
             HostCopy.put(backend, latentInits.get(i), new TruncatedNormal(latents + i).sample(sizes.width(), 1));
         }
         if (average != null) {
-            backend.kernels().copy(master, average);
+            backend.kernels().elementwise().copy(master, average);
         }
         refreshWorking();
     }
@@ -141,9 +146,9 @@ public final class Parameters {
     /** Working copies from the float32 ones, after those were set by other means than the optimizer. */
     public void refreshWorking() {
         if (working != null) {
-            backend.kernels().castBf16(master, working);
+            backend.kernels().elementwise().castBf16(master, working);
             if (averageWorking != null) {
-                backend.kernels().castBf16(average, averageWorking);
+                backend.kernels().elementwise().castBf16(average, averageWorking);
             }
         }
     }

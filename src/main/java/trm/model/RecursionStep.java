@@ -6,11 +6,12 @@ import trm.config.ArchConfig;
 import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.ops.BlockSizes;
 import trm.ops.ChannelMlp;
 import trm.ops.PositionMlp;
+import trm.ops.RotaryTable;
 import trm.ops.Scratch;
 import trm.ops.SelfAttention;
 
@@ -55,7 +56,6 @@ public final class RecursionStep {
         }
     }
 
-    private final Kernels kernels;
     private final ModelSizes sizes;
     private final List<SelfAttention> attentions = new ArrayList<>();
     private final List<PositionMlp> mixers = new ArrayList<>();
@@ -76,10 +76,9 @@ public final class RecursionStep {
             ModelSizes sizes,
             Parameters.WeightSet weights,
             Parameters.WeightSet gradients,
-            SelfAttention.Rotary rotary,
+            RotaryTable rotary,
             Scratch scratch,
             Recompute recompute) {
-        this.kernels = kernels;
         this.sizes = sizes;
         this.scratch = scratch;
         this.recompute = recompute;
@@ -154,7 +153,7 @@ public final class RecursionStep {
         boolean mixer = sizes.arch().mlpT();
         return new BlockTape(
                 mixer ? null : SelfAttention.save(arena, b, at + "self_attn"),
-                mixer ? PositionMlp.save(kernels, arena, b, scratch, at + "mlp_t") : null,
+                mixer ? PositionMlp.save(arena, b, scratch, at + "mlp_t") : null,
                 ChannelMlp.save(arena, b, scratch, at + "mlp"),
                 state(arena, at + "mid"),
                 state(arena, at + "out"));
@@ -166,7 +165,7 @@ public final class RecursionStep {
     }
 
     private Tensor state(Arena arena, String name) {
-        return arena.tensor(Layout.TAPE, name, sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
+        return arena.tensor(Purpose.TAPE, name, sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
     }
 
     /**

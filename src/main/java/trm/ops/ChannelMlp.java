@@ -3,7 +3,9 @@ package trm.ops;
 import trm.device.Arena;
 import trm.device.Dtype;
 import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.MlpKernels;
+import trm.device.ProductKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
@@ -13,7 +15,7 @@ import trm.device.Tensor;
  * first, hence with the same bits. One operation of the backend for sizes that it fuses, else composed.
  */
 public final class ChannelMlp {
-    /** What backward needs: gate and up [B, S, 2, I] and the norm's scales [B * S]. */
+    /** What backward needs: gate and up [B, S, 2, I] and the norm's scales [B * S] float32. */
     public record Saved(Tensor gateUp, Tensor scale) {}
 
     private final Kernels kernels;
@@ -22,10 +24,16 @@ public final class ChannelMlp {
     private final Tensor downWeight;
     private final Tensor activation;
     private final Tensor branch;
+    private final LinearAddRmsNorm down;
     private final boolean recompute;
     private final boolean fused;
+    private final boolean fusesGateUp;
 
-    /** @param scratch shared by all blocks of a network; where it holds gate and up, backward forms them again */
+    /**
+     * @param gateUpWeight [2 I, D], of the compute type, as the next
+     * @param downWeight [D, I]
+     * @param scratch shared by all blocks of a network; where it holds gate and up, backward recomputes them
+     */
     public ChannelMlp(Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
         this.kernels = kernels;
         this.sizes = sizes;
@@ -34,52 +42,79 @@ public final class ChannelMlp {
         this.activation = scratch.activation().view(0, sizes.rows(), sizes.inner());
         this.branch = scratch.branch();
         this.recompute = scratch.gateUp() != null;
-        this.fused = kernels.fusesChannelMlp(sizes.inner(), sizes.width(), sizes.dtype());
+        this.fused = scratch.fusions().channelMlp();
+        this.fusesGateUp = scratch.fusions().gateUp();
+        this.down = new LinearAddRmsNorm(kernels, scratch.fusions().down(), downWeight, branch, sizes.eps());
     }
 
+    /** Memory for what one application of f saves of this sublayer. */
     public static Saved save(Arena arena, BlockSizes s, Scratch scratch, String name) {
         return new Saved(
                 scratch.gateUp() != null
                         ? scratch.gateUp().view(0, s.rows(), 2, s.inner())
-                        : arena.tensor(Layout.TAPE, name + ".gate_up", s.dtype(), s.rows(), 2, s.inner()),
-                arena.tensor(Layout.TAPE, name + ".scale", Dtype.F32, s.rows()));
+                        : arena.tensor(Purpose.TAPE, name + ".gate_up", s.dtype(), s.rows(), 2, s.inner()),
+                arena.tensor(Purpose.TAPE, name + ".scale", Dtype.F32, s.rows()));
     }
 
     /**
-     * h, out [B, S, D]; u = out + c unless c is null (out and u may alias h).
-     *
+     * @param h in, [B, S, D] of the compute type
+     * @param saved out
+     * @param c in, as h, or null
+     * @param out out, as h; may alias it
+     * @param u out, as h: out + c unless c is null; may alias h
      * @param record whether a backward pass follows
      */
     public void forward(Tensor h, Saved saved, Tensor c, Tensor out, Tensor u, boolean record) {
+        Tensor kept = record && !recompute ? saved.gateUp() : null;
         if (fused) {
-            Tensor kept = record && !recompute ? saved.gateUp() : null;
-            kernels.channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), sizes.eps());
+            kernels.mlps().channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), sizes.eps());
             return;
         }
-        boolean keep = record && !recompute;
-        FusedProducts.linearSwiglu(kernels, h, gateUpWeight, saved.gateUp(), activation, sizes.rows(), keep);
-        FusedProducts.linearAddRmsNorm(
-                kernels, activation, downWeight, branch, h, c, out, u, saved.scale(), sizes.eps());
+        if (fusesGateUp) {
+            kernels.mlps().linearSwiglu(h, gateUpWeight, kept, activation);
+        } else {
+            kernels.products().linear(h, gateUpWeight, saved.gateUp());
+            kernels.mlps().swiglu(saved.gateUp(), activation, sizes.rows());
+        }
+        down.forward(activation, h, c, out, u, saved.scale());
     }
 
-    /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
+    /** Gate and up of h again, by the operation that computed them first. */
+    private void recomputeGateUp(Tensor h, Saved saved) {
+        if (fused) { // it computes them on the way; its result is dropped, its scale is the same
+            MlpKernels mlps = kernels.mlps();
+            mlps.channelMlp(
+                    h, gateUpWeight, downWeight, null, saved.gateUp(), branch, null, saved.scale(), sizes.eps());
+        } else if (fusesGateUp) {
+            kernels.mlps().linearSwiglu(h, gateUpWeight, saved.gateUp(), activation);
+        } else {
+            kernels.products().linear(h, gateUpWeight, saved.gateUp());
+        }
+    }
+
+    /**
+     * @param h in, [B, S, D], and out in: what forward took and put out
+     * @param saved in, used up
+     * @param d in the gradient of out, out that of h; as h
+     * @param dGateUpWeight added to, [2 I, D] float32
+     * @param dDownWeight added to, [D, I] float32
+     */
     public void backward(Tensor h, Saved saved, Tensor out, Tensor d, Tensor dGateUpWeight, Tensor dDownWeight) {
         Tensor gateUp = saved.gateUp();
+        if (recompute) {
+            recomputeGateUp(h, saved);
+        }
+        MlpKernels mlps = kernels.mlps();
         if (fused) {
-            if (recompute) { // the fused operation forms them as it goes; its result is dropped, its scale is the same
-                kernels.channelMlp(h, gateUpWeight, downWeight, null, gateUp, branch, null, saved.scale(), sizes.eps());
-            }
-            kernels.channelMlpBwd(
-                    h, gateUp, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight);
+            mlps.channelMlpBwd(h, gateUp, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight);
             return;
         }
-        if (recompute) {
-            FusedProducts.gateUp(kernels, h, gateUpWeight, gateUp, activation, sizes.rows());
-        }
-        kernels.addRmsNormBwd(d, out, saved.scale(), d);
-        FusedProducts.linearSwigluBwd(kernels, d, downWeight, gateUp, activation, sizes.rows());
-        kernels.linearBwdW(d, activation, dDownWeight);
-        kernels.linearBwdW(gateUp, h, dGateUpWeight);
-        kernels.linearBwdX(gateUp, gateUpWeight, d, true);
+        ProductKernels products = kernels.products();
+        kernels.norms().addRmsNormBwd(d, out, saved.scale(), d);
+        products.linearBwdX(d, downWeight, activation, false); // its gradient, then the activation itself
+        mlps.swigluBwd(gateUp, activation, gateUp, activation, sizes.rows());
+        products.linearBwdW(d, activation, dDownWeight);
+        products.linearBwdW(gateUp, h, dGateUpWeight);
+        products.linearBwdX(gateUp, gateUpWeight, d, true);
     }
 }

@@ -3,7 +3,9 @@ package trm.ops;
 import trm.device.Arena;
 import trm.device.Dtype;
 import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.MlpKernels;
+import trm.device.ProductKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
@@ -13,7 +15,8 @@ import trm.device.Tensor;
  * tape does not keep them, as in {@link ChannelMlp}. One operation of the backend for sizes that it fuses, else composed.
  */
 public final class PositionMlp {
-    /** What backward needs: gate and up [B, 2, I, D], null where the backend fuses, and the norm's scales [B, D]. */
+    /** What backward needs: gate and up [B, 2, I, D], null where the device fuses, and the norm's scales [B, D]
+     * float32. */
     public record Saved(Tensor gateUp, Tensor scale) {}
 
     private final Kernels kernels;
@@ -26,7 +29,11 @@ public final class PositionMlp {
     private final boolean recompute;
     private final boolean fused;
 
-    /** @param scratch shared by all blocks of a network; where it holds gate and up, backward forms them again */
+    /**
+     * @param gateUpWeight [2 I, S], of the compute type, as the next
+     * @param downWeight [S, I]
+     * @param scratch shared by all blocks of a network; where it holds gate and up, backward recomputes them
+     */
     public PositionMlp(Kernels kernels, BlockSizes sizes, Tensor gateUpWeight, Tensor downWeight, Scratch scratch) {
         this.kernels = kernels;
         this.sizes = sizes;
@@ -35,47 +42,54 @@ public final class PositionMlp {
         this.branch = scratch.branch();
         this.work = scratch.work();
         this.recompute = scratch.gateUp() != null;
-        this.fused = fuses(kernels, sizes);
+        this.fused = scratch.fusions().positionMlp();
         this.activation = fused ? null : scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
     }
 
-    static boolean fuses(Kernels kernels, BlockSizes s) {
-        return kernels.fusesPositionMlp(s.positions(), s.mixInner(), s.width(), s.dtype());
-    }
-
-    public static Saved save(Kernels kernels, Arena arena, BlockSizes s, Scratch scratch, String name) {
+    /** Memory for what one application of f saves of this sublayer. */
+    public static Saved save(Arena arena, BlockSizes s, Scratch scratch, String name) {
         Tensor gateUp = null;
-        if (!fuses(kernels, s)) {
+        if (!scratch.fusions().positionMlp()) {
             gateUp = scratch.gateUp() != null
                     ? scratch.gateUp().view(0, s.lanes(), 2, s.mixInner(), s.width())
-                    : arena.tensor(Layout.TAPE, name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width());
+                    : arena.tensor(Purpose.TAPE, name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width());
         }
-        return new Saved(gateUp, arena.tensor(Layout.TAPE, name + ".scale", Dtype.F32, s.lanes(), s.width()));
+        return new Saved(gateUp, arena.tensor(Purpose.TAPE, name + ".scale", Dtype.F32, s.lanes(), s.width()));
     }
 
-    /** h, out [B, S, D]. */
+    /**
+     * @param h in, [B, S, D] of the compute type
+     * @param saved out
+     * @param out out, as h; may alias it
+     */
     public void forward(Tensor h, Saved saved, Tensor out) {
         if (fused) {
-            kernels.positionMlp(h, gateUpWeight, downWeight, out, saved.scale(), work, sizes.eps());
+            kernels.mlps().positionMlp(h, gateUpWeight, downWeight, out, saved.scale(), work, sizes.eps());
             return;
         }
         long lanes = sizes.lanes();
         project(h, saved.gateUp());
-        kernels.swiglu(saved.gateUp(), activation, lanes);
-        kernels.mix(activation, downWeight, branch, lanes, sizes.width());
-        kernels.addRmsNormPositions(h, branch, out, saved.scale(), lanes, sizes.width(), sizes.eps());
+        kernels.mlps().swiglu(saved.gateUp(), activation, lanes);
+        kernels.products().mix(activation, downWeight, branch, lanes, sizes.width());
+        kernels.norms().addRmsNormPositions(h, branch, out, saved.scale(), lanes, sizes.width(), sizes.eps());
     }
 
-    /** Gate and up of h: forward and backward must form them alike. */
+    /** Gate and up of h: forward and backward must compute them alike. */
     private void project(Tensor h, Tensor gateUp) {
-        kernels.mix(h, gateUpWeight, gateUp, sizes.lanes(), sizes.width());
+        kernels.products().mix(h, gateUpWeight, gateUp, sizes.lanes(), sizes.width());
     }
 
-    /** d [B, S, D]: in the gradient of out, out that of h. Uses up {@code saved}; adds to the weight gradients. */
+    /**
+     * @param h in, [B, S, D], and out in: what forward took and put out
+     * @param saved in, used up
+     * @param d in the gradient of out, out that of h; as h
+     * @param dGateUpWeight added to, [2 I, S] float32
+     * @param dDownWeight added to, [S, I] float32
+     */
     public void backward(Tensor h, Saved saved, Tensor out, Tensor d, Tensor dGateUpWeight, Tensor dDownWeight) {
         if (fused) {
-            kernels.positionMlpBwd(
-                    h, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight, work);
+            MlpKernels mlps = kernels.mlps();
+            mlps.positionMlpBwd(h, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight, work);
             return;
         }
         long lanes = sizes.lanes();
@@ -84,11 +98,12 @@ public final class PositionMlp {
         if (recompute) {
             project(h, gateUp);
         }
-        kernels.addRmsNormPositionsBwd(d, out, saved.scale(), d, lanes, width);
-        kernels.mixBwdX(d, downWeight, activation, lanes, width, false); // its gradient, then the activation itself
-        kernels.swigluBwd(gateUp, activation, gateUp, activation, lanes);
-        kernels.mixBwdW(d, activation, dDownWeight, lanes, width);
-        kernels.mixBwdW(gateUp, h, dGateUpWeight, lanes, width);
-        kernels.mixBwdX(gateUp, gateUpWeight, d, lanes, width, true);
+        ProductKernels products = kernels.products();
+        kernels.norms().addRmsNormPositionsBwd(d, out, saved.scale(), d, lanes, width);
+        products.mixBwdX(d, downWeight, activation, lanes, width, false); // its gradient, then the activation itself
+        kernels.mlps().swigluBwd(gateUp, activation, gateUp, activation, lanes);
+        products.mixBwdW(d, activation, dDownWeight, lanes, width);
+        products.mixBwdW(gateUp, h, dGateUpWeight, lanes, width);
+        products.mixBwdX(gateUp, gateUpWeight, d, lanes, width, true);
     }
 }

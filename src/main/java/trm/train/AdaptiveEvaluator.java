@@ -6,7 +6,8 @@ import java.util.stream.IntStream;
 import trm.config.ArchConfig;
 import trm.device.Arena;
 import trm.device.Backend;
-import trm.device.Kernels;
+import trm.device.HaltRule;
+import trm.device.LaneKernels;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 
@@ -47,14 +48,14 @@ public final class AdaptiveEvaluator implements Evaluation {
     }
 
     /** The rule by which lanes of this system halt in training. */
-    static Kernels.HaltRule ruleOf(ArchConfig arch) {
-        return arch.haltsOnSign() ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
+    static HaltRule ruleOf(ArchConfig arch) {
+        return arch.haltsOnSign() ? HaltRule.SIGN : HaltRule.COMPARE;
     }
 
     /** Asks {@code stop} before each step; {@code answers} sees the samples in the order in which lanes halt. */
     @Override
     public Optional<Score> evaluate(
-            Kernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
+            LaneKernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
         int count = (int) Math.min(limit, examples.ids().count());
         ScoreSheet sheet = new ScoreSheet(count);
         int[] rows = new int[evaluation.count()]; // sample of each lane, -1 for none

@@ -9,7 +9,7 @@ import trm.data.Augmentation;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 
@@ -69,7 +69,7 @@ public final class BreadthEvaluator implements Evaluation {
     /** @param examples copy k of puzzle i is number i * copies + k */
     @Override
     public Optional<Score> evaluate(
-            Kernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
+            LaneKernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
         int puzzles = (int) Math.min(limit, examples.ids().count() / tries.copies());
         long all = (long) puzzles * tries.count();
         ScoreSheet sheet = new ScoreSheet(puzzles);
@@ -110,7 +110,7 @@ public final class BreadthEvaluator implements Evaluation {
      * @param after sees the lanes after each step
      * @return the lane that is chosen
      */
-    public int solve(Kernels.Examples examples, Evaluator.StepListener after) {
+    public int solve(LaneKernels.Examples examples, Evaluator.StepListener after) {
         if (lanes != tries.count()) {
             throw new IllegalArgumentException(lanes + " lanes for " + tries.count() + " tries");
         }
@@ -123,7 +123,7 @@ public final class BreadthEvaluator implements Evaluation {
     }
 
     /** Runs {@code count} tries from number {@code from} on, counted over all puzzles. */
-    private List<Ended> batch(Kernels.Examples examples, long from, int count, Evaluator.StepListener after) {
+    private List<Ended> batch(LaneKernels.Examples examples, long from, int count, Evaluator.StepListener after) {
         int copies = tries.copies();
         int[] rows = new int[lanes];
         int[] puzzles = new int[lanes];
@@ -158,10 +158,10 @@ public final class BreadthEvaluator implements Evaluation {
 
     /** What the last step changed of each lane's y, NaN where the choice does not ask. */
     private double[] run(
-            Kernels.Examples examples, int[] rows, int[] puzzles, int[] numbers, Evaluator.StepListener after) {
+            LaneKernels.Examples examples, int[] rows, int[] puzzles, int[] numbers, Evaluator.StepListener after) {
         double[] change = new double[lanes];
         Arrays.fill(change, Double.NaN);
-        Kernels.Lanes state = evaluator.lanes();
+        LaneKernels.Lanes state = evaluator.lanes();
         float[][] before = new float[1][];
         evaluator.run(
                 examples,
@@ -184,7 +184,7 @@ public final class BreadthEvaluator implements Evaluation {
     }
 
     /** First latents before the first step, unless there is noise; that before each step. */
-    private void prepare(int step, Kernels.Lanes state, int[] puzzles, int[] numbers) {
+    private void prepare(int step, LaneKernels.Lanes state, int[] puzzles, int[] numbers) {
         if (tries.noise() > 0) {
             draws.addNoise(step, state, puzzles, numbers);
         } else if (step == 1) {

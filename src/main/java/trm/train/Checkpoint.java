@@ -15,7 +15,7 @@ import trm.data.TrainLoader;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.device.Staging;
 import trm.device.Tensor;
 import trm.io.FormatException;
@@ -66,7 +66,7 @@ public final class Checkpoint {
             put(out, staging, "m." + name, parameters.shape(name), parameters.moment1Of(name));
             put(out, staging, "v." + name, parameters.shape(name), parameters.moment2Of(name));
         }
-        Kernels.Lanes lanes = supervision.lanes();
+        LaneKernels.Lanes lanes = supervision.lanes();
         List<String> latents = config.arch().latents();
         for (int i = 0; i < latents.size(); i++) {
             put(out, staging, "lanes.z_" + latents.get(i), lanes.latents().get(i));
@@ -204,7 +204,7 @@ public final class Checkpoint {
         } else {
             readFixed(file, backend, parameters, average);
         }
-        backend.kernels().copy(parameters.master(), parameters.average());
+        backend.kernels().elementwise().copy(parameters.master(), parameters.average());
         parameters.refreshWorking();
         return reset;
     }

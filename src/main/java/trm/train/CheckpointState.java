@@ -10,9 +10,10 @@ import trm.data.Dataset;
 import trm.data.TrainLoader;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.HeadKernels;
 import trm.device.HostCopy;
-import trm.device.Kernels;
-import trm.device.Kernels.Metric;
+import trm.device.LaneKernels;
+import trm.device.Metric;
 import trm.device.Tensor;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
@@ -114,7 +115,7 @@ final class CheckpointState {
     }
 
     private void requireState(DeepSupervision supervision) {
-        Kernels.Lanes lane = supervision.lanes();
+        LaneKernels.Lanes lane = supervision.lanes();
         tensors.require("lanes.steps", lane.steps());
         tensors.require("lanes.halted", lane.halted());
         tensors.require("lanes.inputs", lane.inputs());
@@ -123,7 +124,7 @@ final class CheckpointState {
         tensors.require(CONTROLS, supervision.controls());
         long[] sums = tensors.shape(METRICS);
         boolean withoutNorm = sums != null && Arrays.equals(sums, new long[] {Metric.GRAD_NORM.ordinal()});
-        tensors.require(METRICS, Dtype.F64.name(), withoutNorm ? sums : new long[] {Kernels.METRICS});
+        tensors.require(METRICS, Dtype.F64.name(), withoutNorm ? sums : new long[] {HeadKernels.METRICS});
         tensors.require(LOADER, "I64", 3);
         long[] philox = tensors.shape(PHILOX);
         tensors.require(PHILOX, "I64", philox != null && Arrays.equals(philox, new long[] {0}) ? 0 : 13);
@@ -143,7 +144,7 @@ final class CheckpointState {
         return new Checkpoint.Progress(step, tensors.count("evaluated_step", 0, step), total);
     }
 
-    private void fillLanes(Kernels.Lanes lane, ModelSizes sizes) {
+    private void fillLanes(LaneKernels.Lanes lane, ModelSizes sizes) {
         int vocabulary = sizes.data().vocabSize();
         lanes.put(lane.inputs(), tensors.ints("lanes.inputs", 0, vocabulary - 1, "a token"));
         lanes.put(
@@ -224,11 +225,11 @@ final class CheckpointState {
                     sums[i],
                     (loss ? "a finite sum of at least 0" : "0 .. " + most) + ": " + metric);
         }
-        if (sums.length == Kernels.METRICS) {
+        if (sums.length == HeadKernels.METRICS) {
             return sums;
         }
         boolean underWay = Arrays.stream(sums).anyMatch(sum -> sum != 0);
-        double[] all = Arrays.copyOf(sums, Kernels.METRICS);
+        double[] all = Arrays.copyOf(sums, HeadKernels.METRICS);
         all[Metric.GRAD_NORM.ordinal()] = underWay ? Double.NaN : 0;
         return all;
     }

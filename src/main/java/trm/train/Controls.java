@@ -1,7 +1,7 @@
 package trm.train;
 
 import trm.config.TrainConfig;
-import trm.device.Kernels;
+import trm.device.OptimizerKernels;
 
 /**
  * The scalars that the operation {@code advance} leaves on the device, formed on the host, to judge those of a checkpoint.
@@ -27,7 +27,7 @@ final class Controls {
 
     /** [CONTROLS] after a step of a run with so many in all. */
     static double[] after(long step, TrainConfig config, long totalSteps) {
-        double[] controls = new double[Kernels.CONTROLS];
+        double[] controls = new double[OptimizerKernels.CONTROLS];
         if (step == 0) {
             return controls;
         }

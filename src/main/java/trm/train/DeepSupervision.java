@@ -4,8 +4,15 @@ import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.ElementwiseKernels;
+import trm.device.HaltRule;
+import trm.device.HeadKernels;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.LaneKernels;
+import trm.device.Lifetime;
+import trm.device.OptimizerKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.model.Model;
 import trm.model.ModelSizes;
@@ -29,15 +36,15 @@ public final class DeepSupervision implements AutoCloseable {
     private final Parameters parameters;
     private final Model model;
     private final TrainConfig config;
-    private final Kernels.Examples data;
-    private final Kernels.Lanes lanes;
-    private final Kernels.TokenResults tokens;
-    private final Kernels.HaltResults halts;
+    private final LaneKernels.Examples data;
+    private final LaneKernels.Lanes lanes;
+    private final HeadKernels.TokenResults tokens;
+    private final HeadKernels.HaltResults halts;
     private final NextPass next; // null without the continue loss
     private final MicroBatch[] parts;
-    private final Kernels.Schedule schedule;
-    private final Kernels.Draws draws;
-    private final Kernels.Adam adam;
+    private final OptimizerKernels.Schedule schedule;
+    private final LaneKernels.Draws draws;
+    private final OptimizerKernels.Adam adam;
     private final RowRing ring;
     private final RepeatedStep repeated;
     private final MetricsReading reading;
@@ -49,9 +56,14 @@ public final class DeepSupervision implements AutoCloseable {
     private long offered = -1; // number of the step that samples were last offered to; -1: as controls say
 
     /** One more forward pass of the lanes, on latents of its own, and what the continue loss makes of its q. */
-    private record NextPass(Model model, Kernels.Lanes lanes, Kernels.ContinueResults results) {
+    private record NextPass(Model model, LaneKernels.Lanes lanes, HeadKernels.ContinueResults results) {
         static NextPass allocate(
-                Backend backend, Arena arena, ModelSizes sizes, int parts, Parameters parameters, Kernels.Lanes lanes) {
+                Backend backend,
+                Arena arena,
+                ModelSizes sizes,
+                int parts,
+                Parameters parameters,
+                LaneKernels.Lanes lanes) {
             Model model = Model.forEvaluation(backend, arena, sizes, parts, parameters, parameters.weights());
             return new NextPass(
                     model,
@@ -72,7 +84,7 @@ public final class DeepSupervision implements AutoCloseable {
             Parameters parameters,
             TrainConfig config,
             long totalSteps,
-            Kernels.Examples data) {
+            LaneKernels.Examples data) {
         this(backend, arena, sizes, parameters, config, totalSteps, data, RepeatedStep.graphs());
     }
 
@@ -84,26 +96,26 @@ public final class DeepSupervision implements AutoCloseable {
             Parameters parameters,
             TrainConfig config,
             long totalSteps,
-            Kernels.Examples data,
+            LaneKernels.Examples data,
             boolean graphs) {
         this.backend = backend;
         this.kernels = backend.kernels();
         this.parameters = parameters;
         this.config = config;
         this.data = data;
-        arena.turn("training step");
+        arena.begin(Lifetime.TRAINING_STEP);
         int count = Math.max(1, config.microBatches());
-        controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
-        draws = new Kernels.Draws(controls, config.seed());
+        controls = arena.tensor(Purpose.LANES, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
+        draws = new LaneKernels.Draws(controls, config.seed());
         model = Model.forTraining(backend, arena, sizes, count, config.recompute(), parameters, draws);
-        lanes = LaneTensors.lanes(arena, sizes, LaneTensors.LASTING);
+        lanes = LaneTensors.lanes(arena, sizes, Purpose.LANES);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, true);
         next = config.arch().hasContinueLoss()
                 ? NextPass.allocate(backend, arena, sizes, count, parameters, lanes)
                 : null;
-        minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
-        metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
+        minSteps = arena.tensor(Purpose.LANES, "min_steps", Dtype.I32, sizes.lanes());
+        metrics = arena.tensor(Purpose.LANES, "metrics", Dtype.F64, HeadKernels.METRICS);
         parts = new MicroBatch[count];
         for (int i = 0; i < count; i++) {
             parts[i] = MicroBatch.of(
@@ -116,14 +128,14 @@ public final class DeepSupervision implements AutoCloseable {
                     next == null ? null : next.lanes(),
                     next == null ? null : next.results());
         }
-        gradNorm = arena.tensor("lanes", "grad_norm", Dtype.F64, 1);
-        partials = arena.tensor("lanes", "grad_norm partials", Dtype.F64, Kernels.NORM_PARTIALS);
+        gradNorm = arena.tensor(Purpose.LANES, "grad_norm", Dtype.F64, 1);
+        partials = arena.tensor(Purpose.LANES, "grad_norm partials", Dtype.F64, OptimizerKernels.NORM_PARTIALS);
         ring = new RowRing(backend, arena, sizes.lanes(), RING);
         reading = new MetricsReading(backend, arena);
         repeated = new RepeatedStep(backend, graphs, this::enqueue);
-        schedule = new Kernels.Schedule(
+        schedule = new OptimizerKernels.Schedule(
                 config.lr(), config.puzzleEmbLr(), config.lrWarmupSteps(), totalSteps, config.lrMinRatio());
-        adam = new Kernels.Adam(
+        adam = new OptimizerKernels.Adam(
                 config.beta1(),
                 config.beta2(),
                 config.weightDecay(),
@@ -151,7 +163,8 @@ public final class DeepSupervision implements AutoCloseable {
     /** The operations of a step, the same in every one. */
     private void enqueue() {
         advance();
-        kernels.explore(
+        LaneKernels laneKernels = kernels.lanes();
+        laneKernels.explore(
                 controls,
                 minSteps,
                 0,
@@ -164,15 +177,16 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
-        kernels.admit(ring.rows(), controls, data, parameters.latentInits(), lanes);
+        kernels.lanes().admit(ring.rows(), controls, data, parameters.latentInits(), lanes);
         if (config.arch().equilibrium().randomStart()) {
-            kernels.randomStart(lanes, null, draws);
+            kernels.lanes().randomStart(lanes, null, draws);
         }
         for (int i = 0; i < parts.length; i++) {
             forwardBackward(parts[i], i);
         }
         kernels.phase("heads, losses");
-        kernels.metrics(
+        HeadKernels heads = kernels.heads();
+        heads.metrics(
                 model.q(),
                 tokens,
                 halts,
@@ -185,10 +199,11 @@ public final class DeepSupervision implements AutoCloseable {
     private void forwardBackward(MicroBatch part, int index) {
         double scale = 1.0 / config.globalBatchSize();
         int maxSteps = config.arch().haltMaxSteps();
-        Kernels.HaltRule rule = config.arch().haltsOnSign() ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
+        HaltRule rule = config.arch().haltsOnSign() ? HaltRule.SIGN : HaltRule.COMPARE;
         model.forward(part.lanes(), index);
         model.tokenLoss(part.lanes(), part.tokens(), scale);
-        kernels.halt(
+        HeadKernels heads = kernels.heads();
+        heads.halt(
                 model.q(index),
                 part.tokens(),
                 part.minSteps(),
@@ -208,12 +223,14 @@ public final class DeepSupervision implements AutoCloseable {
      * (docs/specification.md#6-deep-supervision-and-halting).
      */
     private void continueLoss(MicroBatch part, int index, int maxSteps, double scale) {
+        ElementwiseKernels elementwise = kernels.elementwise();
         for (int i = 0; i < part.lanes().latents().size(); i++) {
-            kernels.copy(
+            elementwise.copy(
                     part.lanes().latents().get(i), part.nextLanes().latents().get(i));
         }
         next.model().forwardHalting(part.nextLanes(), index);
-        kernels.continueLoss(
+        HeadKernels heads = kernels.heads();
+        heads.continueLoss(
                 model.q(index),
                 next.model().q(index),
                 part.lanes(),
@@ -226,14 +243,15 @@ public final class DeepSupervision implements AutoCloseable {
     /** The gradient's norm and limit, both optimizers and the moving average; gradients become zero. */
     public void update() {
         kernels.phase("update");
-        kernels.gradNorm(parameters.gradient(), partials, gradNorm, metrics);
+        kernels.optimizers().gradNorm(parameters.gradient(), partials, gradNorm, metrics);
         if (config.freezeWeights()) {
-            kernels.zero(parameters.gradient());
+            kernels.elementwise().zero(parameters.gradient());
         } else {
             updateWeights();
         }
         if (parameters.puzzleTable() != null) {
-            kernels.signSgd(
+            OptimizerKernels optimizers = kernels.optimizers();
+            optimizers.signSgd(
                     parameters.puzzleTable(),
                     lanes.ids(),
                     model.puzzleRowGradients(),
@@ -244,9 +262,10 @@ public final class DeepSupervision implements AutoCloseable {
 
     private void updateWeights() {
         if (config.maxGradNorm() > 0) {
-            kernels.clipGradient(parameters.gradient(), gradNorm, config.maxGradNorm());
+            kernels.optimizers().clipGradient(parameters.gradient(), gradNorm, config.maxGradNorm());
         }
-        kernels.adam(
+        OptimizerKernels optimizers = kernels.optimizers();
+        optimizers.adam(
                 parameters.master(),
                 parameters.gradient(),
                 parameters.moment1(),
@@ -259,27 +278,27 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */
     public void advance() {
-        kernels.advance(controls, schedule, config.beta1(), config.beta2());
+        kernels.optimizers().advance(controls, schedule, config.beta1(), config.beta2());
     }
 
     public Model model() {
         return model;
     }
 
-    public Kernels.Lanes lanes() {
+    public LaneKernels.Lanes lanes() {
         return lanes;
     }
 
-    public Kernels.TokenResults tokens() {
+    public HeadKernels.TokenResults tokens() {
         return tokens;
     }
 
-    public Kernels.HaltResults halts() {
+    public HeadKernels.HaltResults halts() {
         return halts;
     }
 
     /** Target and loss of q_continue in the last step, or null without the continue loss. */
-    public Kernels.ContinueResults continues() {
+    public HeadKernels.ContinueResults continues() {
         return next == null ? null : next.results();
     }
 

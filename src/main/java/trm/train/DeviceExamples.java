@@ -10,7 +10,8 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 
 /** Puts a data set into device memory, one byte a token, in the form in which it is stored. */
@@ -44,21 +45,22 @@ public final class DeviceExamples {
     }
 
     /** Memory for a data set. */
-    public static Kernels.Examples allocate(Arena arena, Size size, int seqLen) {
+    public static LaneKernels.Examples allocate(Arena arena, Size size, int seqLen) {
         boolean compact = size.augmentations() > 0;
-        return new Kernels.Examples(
-                arena.tensor("data", "data.inputs", Dtype.U8, size.storedRows(), seqLen),
-                arena.tensor("data", "data.labels", Dtype.U8, size.storedRows(), seqLen),
-                arena.tensor("data", "data.ids", Dtype.I32, size.examples()),
+        return new LaneKernels.Examples(
+                arena.tensor(Purpose.DATA, "data.inputs", Dtype.U8, size.storedRows(), seqLen),
+                arena.tensor(Purpose.DATA, "data.labels", Dtype.U8, size.storedRows(), seqLen),
+                arena.tensor(Purpose.DATA, "data.ids", Dtype.I32, size.examples()),
                 size.ignoreLabel(),
-                compact ? arena.tensor("data", "data.origins", Dtype.I32, size.examples(), 2) : null,
+                compact ? arena.tensor(Purpose.DATA, "data.origins", Dtype.I32, size.examples(), 2) : null,
                 compact
-                        ? arena.tensor("data", "data.augmentations", Dtype.U8, size.augmentations(), size.recordBytes())
+                        ? arena.tensor(
+                                Purpose.DATA, "data.augmentations", Dtype.U8, size.augmentations(), size.recordBytes())
                         : null);
     }
 
-    public static Kernels.Examples upload(Backend backend, Arena arena, Dataset data) {
-        Kernels.Examples to = allocate(arena, Size.of(data), data.seqLen());
+    public static LaneKernels.Examples upload(Backend backend, Arena arena, Dataset data) {
+        LaneKernels.Examples to = allocate(arena, Size.of(data), data.seqLen());
         upload(backend, data, to);
         return to;
     }
@@ -70,7 +72,7 @@ public final class DeviceExamples {
      * @param symmetries one or more; they keep the token of labels that are ignored
      * @throws DataException if those have no token that is free
      */
-    public static Kernels.Examples uploadCopies(
+    public static LaneKernels.Examples uploadCopies(
             Backend backend, Arena arena, Dataset data, int count, List<Augmentation> symmetries) {
         int copies = symmetries.size();
         int length = data.seqLen();
@@ -99,7 +101,7 @@ public final class DeviceExamples {
         int[] records =
                 symmetries.stream().flatMapToInt(s -> Arrays.stream(s.record())).toArray();
         Size size = new Size(ids.length, count, copies, records.length / copies, ignored);
-        Kernels.Examples to = allocate(arena, size, length);
+        LaneKernels.Examples to = allocate(arena, size, length);
         HostCopy.put(backend, to.inputs(), inputs);
         HostCopy.put(backend, to.labels(), labels);
         HostCopy.put(backend, to.ids(), ids);
@@ -125,7 +127,7 @@ public final class DeviceExamples {
     }
 
     /** Fills memory that has the data set's size. */
-    public static void upload(Backend backend, Dataset data, Kernels.Examples to) {
+    public static void upload(Backend backend, Dataset data, LaneKernels.Examples to) {
         upload(backend, data.inputChunks(), to.inputs());
         upload(backend, data.labelChunks(), to.labels());
         int[] identifiers = new int[data.examples()];

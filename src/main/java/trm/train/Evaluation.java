@@ -2,7 +2,7 @@ package trm.train;
 
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 
 /** A way to evaluate a model. Closed before the arena that it was made in. */
 public interface Evaluation extends AutoCloseable {
@@ -13,7 +13,7 @@ public interface Evaluation extends AutoCloseable {
      * @param answers sees the answers, null for nobody
      * @return empty if it was given up
      */
-    Optional<Score> evaluate(Kernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers);
+    Optional<Score> evaluate(LaneKernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers);
 
     @Override
     void close();

@@ -3,9 +3,13 @@ package trm.train;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.HaltRule;
+import trm.device.HeadKernels;
 import trm.device.HostCopy;
 import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.LaneKernels;
+import trm.device.Lifetime;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.model.Model;
 import trm.model.ModelSizes;
@@ -17,24 +21,24 @@ import trm.model.Parameters;
  * have in common.
  */
 final class EvaluationLanes implements AutoCloseable {
-    private static final Kernels.Draws STARTS = new Kernels.Draws(null, 0); // the same in all evaluations
+    private static final LaneKernels.Draws STARTS = new LaneKernels.Draws(null, 0); // the same in all evaluations
 
     private final Backend backend;
     private final Kernels kernels;
     private final Parameters parameters;
     private final boolean randomStart;
     private final Model model;
-    private final Kernels.Lanes lanes;
-    private final Kernels.TokenResults tokens;
-    private final Kernels.HaltResults halts;
+    private final LaneKernels.Lanes lanes;
+    private final HeadKernels.TokenResults tokens;
+    private final HeadKernels.HaltResults halts;
     private final RowRing ring;
     private final RepeatedStep repeated;
     private final Tensor allHalted;
     private final Tensor minSteps;
     private final Tensor metrics;
     private final int maxSteps;
-    private final Kernels.HaltRule rule;
-    private Kernels.Examples data; // that the step works on, null at first
+    private final HaltRule rule;
+    private LaneKernels.Examples data; // that the step works on, null at first
 
     /**
      * What a step has left behind, on the host.
@@ -59,7 +63,7 @@ final class EvaluationLanes implements AutoCloseable {
             Parameters parameters,
             Parameters.WeightSet weights,
             int maxSteps,
-            Kernels.HaltRule rule,
+            HaltRule rule,
             boolean graphs) {
         this.backend = backend;
         this.kernels = backend.kernels();
@@ -67,26 +71,26 @@ final class EvaluationLanes implements AutoCloseable {
         this.randomStart = sizes.arch().equilibrium().randomStart();
         this.maxSteps = maxSteps;
         this.rule = rule;
-        arena.turn("evaluation");
+        arena.begin(Lifetime.EVALUATION);
         model = Model.forEvaluation(backend, arena, sizes, parameters, weights);
-        lanes = LaneTensors.lanes(arena, sizes, Layout.SCRATCH);
+        lanes = LaneTensors.lanes(arena, sizes, Purpose.SCRATCH);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, false);
         ring = new RowRing(backend, arena, sizes.lanes(), 1);
         repeated = new RepeatedStep(backend, graphs, this::enqueue);
-        allHalted = arena.tensor("lanes", "all_halted", Dtype.I32, sizes.lanes());
+        allHalted = arena.tensor(Purpose.LANES, "all_halted", Dtype.I32, sizes.lanes());
         LaneTensors.haltAll(backend, allHalted);
-        minSteps = arena.tensor("lanes", "min_steps", Dtype.I32, sizes.lanes());
-        metrics = arena.tensor("lanes", "metrics", Dtype.F64, Kernels.METRICS);
+        minSteps = arena.tensor(Purpose.LANES, "min_steps", Dtype.I32, sizes.lanes());
+        metrics = arena.tensor(Purpose.LANES, "metrics", Dtype.F64, HeadKernels.METRICS);
     }
 
     /** Halts all lanes: the next step begins with other samples, those offered last, of {@code examples}. */
-    void restart(Kernels.Examples examples) {
+    void restart(LaneKernels.Examples examples) {
         if (examples != data) {
             repeated.forget();
             data = examples;
         }
-        kernels.copy(allHalted, lanes.halted());
+        kernels.elementwise().copy(allHalted, lanes.halted());
     }
 
     /** The samples that halted lanes take in the steps to come, one a lane, -1 for none. */
@@ -97,7 +101,7 @@ final class EvaluationLanes implements AutoCloseable {
     /** Halted lanes take their samples now, so that their first latents can be replaced before the step. */
     void admit() {
         takeSamples();
-        kernels.zero(lanes.halted());
+        kernels.elementwise().zero(lanes.halted());
     }
 
     /** One supervision step. */
@@ -110,20 +114,20 @@ final class EvaluationLanes implements AutoCloseable {
         takeSamples();
         model.forward(lanes);
         model.tokenLoss(lanes, tokens, 1);
-        kernels.halt(model.q(), tokens, minSteps, lanes, halts, maxSteps, rule, 1);
+        kernels.heads().halt(model.q(), tokens, minSteps, lanes, halts, maxSteps, rule, 1);
     }
 
     /** A random start is that of the sample, whatever lane takes it. */
     private void takeSamples() {
-        kernels.admit(ring.rows(), null, data, parameters.latentInits(), lanes);
+        kernels.lanes().admit(ring.rows(), null, data, parameters.latentInits(), lanes);
         if (randomStart) {
-            kernels.randomStart(lanes, ring.rows(), STARTS);
+            kernels.lanes().randomStart(lanes, ring.rows(), STARTS);
         }
     }
 
     /** Adds what the last step found of the lanes that halted in it to {@link #metrics()}. */
     void addMetrics() {
-        kernels.metrics(model.q(), tokens, halts, lanes, null, metrics);
+        kernels.heads().metrics(model.q(), tokens, halts, lanes, null, metrics);
     }
 
     /** Which lanes the last step halted, [lanes], 0 or 1; waits for it. */
@@ -161,15 +165,15 @@ final class EvaluationLanes implements AutoCloseable {
         return model;
     }
 
-    Kernels.Lanes lanes() {
+    LaneKernels.Lanes lanes() {
         return lanes;
     }
 
-    Kernels.TokenResults tokens() {
+    HeadKernels.TokenResults tokens() {
         return tokens;
     }
 
-    Kernels.HaltResults halts() {
+    HeadKernels.HaltResults halts() {
         return halts;
     }
 

@@ -5,8 +5,11 @@ import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.HaltRule;
+import trm.device.HeadKernels;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
+import trm.device.Metric;
 import trm.device.Tensor;
 import trm.model.Model;
 import trm.model.ModelSizes;
@@ -49,29 +52,28 @@ public final class Evaluator implements Evaluation {
             boolean graphs) {
         this.backend = backend;
         this.steps = steps;
-        evaluation =
-                new EvaluationLanes(backend, arena, sizes, parameters, weights, steps, Kernels.HaltRule.LAST, graphs);
+        evaluation = new EvaluationLanes(backend, arena, sizes, parameters, weights, steps, HaltRule.LAST, graphs);
     }
 
     /** All of {@code examples}, or the first {@code limit}; a remainder fills its batch with empty lanes. */
-    public Score evaluate(Kernels.Examples examples, long limit) {
+    public Score evaluate(LaneKernels.Examples examples, long limit) {
         return evaluate(examples, limit, () -> false, null).orElseThrow();
     }
 
     /** Asks {@code stop} before each batch; {@code answers} sees a batch after its last supervision step. */
     @Override
     public Optional<Score> evaluate(
-            Kernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
+            LaneKernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
         int count = (int) Math.min(limit, examples.ids().count());
         return evaluate(examples, IntStream.range(0, count).toArray(), stop, answers);
     }
 
     /** As above, of these examples, in this order. */
     Optional<Score> evaluate(
-            Kernels.Examples examples, int[] exampleRows, BooleanSupplier stop, AnswerListener answers) {
+            LaneKernels.Examples examples, int[] exampleRows, BooleanSupplier stop, AnswerListener answers) {
         int count = exampleRows.length;
         int batch = evaluation.count();
-        backend.kernels().zero(metrics());
+        backend.kernels().elementwise().zero(metrics());
         int[] hostRows = new int[batch];
         for (int from = 0; from < count; from += batch) {
             if (stop.getAsBoolean()) {
@@ -87,18 +89,18 @@ public final class Evaluator implements Evaluation {
             }
         }
         double[] m = HostCopy.doubles(backend, metrics());
-        double n = Math.max(1, m[Kernels.Metric.COUNT.ordinal()]);
+        double n = Math.max(1, m[Metric.COUNT.ordinal()]);
         return Optional.of(new Score(
-                (long) m[Kernels.Metric.COUNT.ordinal()],
-                m[Kernels.Metric.ACCURACY.ordinal()] / n,
-                m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / n,
-                m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / n,
-                m[Kernels.Metric.LM_LOSS.ordinal()] / n,
-                m[Kernels.Metric.STEPS.ordinal()] / n));
+                (long) m[Metric.COUNT.ordinal()],
+                m[Metric.ACCURACY.ordinal()] / n,
+                m[Metric.EXACT_ACCURACY.ordinal()] / n,
+                m[Metric.Q_HALT_ACCURACY.ordinal()] / n,
+                m[Metric.LM_LOSS.ordinal()] / n,
+                m[Metric.STEPS.ordinal()] / n));
     }
 
     /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */
-    public void run(Kernels.Examples examples, int[] exampleRows, StepListener after) {
+    public void run(LaneKernels.Examples examples, int[] exampleRows, StepListener after) {
         run(examples, exampleRows, null, after);
     }
 
@@ -107,7 +109,7 @@ public final class Evaluator implements Evaluation {
      *
      * @param before may change the latents before each step, the first included; null for nobody
      */
-    void run(Kernels.Examples examples, int[] exampleRows, StepListener before, StepListener after) {
+    void run(LaneKernels.Examples examples, int[] exampleRows, StepListener before, StepListener after) {
         evaluation.offer(exampleRows);
         evaluation.restart(examples);
         if (before != null) {
@@ -139,15 +141,15 @@ public final class Evaluator implements Evaluation {
         return evaluation.model();
     }
 
-    public Kernels.Lanes lanes() {
+    public LaneKernels.Lanes lanes() {
         return evaluation.lanes();
     }
 
-    public Kernels.TokenResults tokens() {
+    public HeadKernels.TokenResults tokens() {
         return evaluation.tokens();
     }
 
-    public Kernels.HaltResults halts() {
+    public HeadKernels.HaltResults halts() {
         return evaluation.halts();
     }
 

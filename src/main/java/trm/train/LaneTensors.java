@@ -5,22 +5,20 @@ import java.util.List;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.HeadKernels;
 import trm.device.HostCopy;
-import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.LaneKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
 
 /** Makes the device tensors of B lanes. */
 final class LaneTensors {
-    /** Purpose of what lanes keep from step to step. */
-    static final String LASTING = "lanes";
-
     private LaneTensors() {}
 
-    /** @param purpose of the latents: they last, or live within a turn */
-    static Kernels.Lanes lanes(Arena arena, ModelSizes s, String purpose) {
-        return new Kernels.Lanes(
+    /** @param purpose of the latents: they last, or live within a lifetime */
+    static LaneKernels.Lanes lanes(Arena arena, ModelSizes s, Purpose purpose) {
+        return new LaneKernels.Lanes(
                 ints(arena, "halted", s.lanes()),
                 ints(arena, "steps", s.lanes()),
                 ints(arena, "inputs", s.lanes(), s.tokens()),
@@ -29,46 +27,46 @@ final class LaneTensors {
                 latents(arena, s, purpose, "z_"));
     }
 
-    private static List<Tensor> latents(Arena arena, ModelSizes s, String purpose, String prefix) {
+    private static List<Tensor> latents(Arena arena, ModelSizes s, Purpose purpose, String prefix) {
         return s.arch().latents().stream()
                 .map(name -> arena.tensor(purpose, prefix + name, s.dtype(), s.lanes(), s.positions(), s.width()))
                 .toList();
     }
 
-    static Kernels.TokenResults tokenResults(Arena arena, ModelSizes s) {
-        return new Kernels.TokenResults(
+    static HeadKernels.TokenResults tokenResults(Arena arena, ModelSizes s) {
+        return new HeadKernels.TokenResults(
                 ints(arena, "preds", s.lanes(), s.tokens()),
-                arena.tensor(LASTING, "lane_loss", Dtype.F64, s.lanes()),
+                arena.tensor(Purpose.LANES, "lane_loss", Dtype.F64, s.lanes()),
                 ints(arena, "hits", s.lanes()),
                 ints(arena, "labelled", s.lanes()));
     }
 
-    static Kernels.HaltResults haltResults(Arena arena, ModelSizes s, boolean training) {
-        return new Kernels.HaltResults(
+    static HeadKernels.HaltResults haltResults(Arena arena, ModelSizes s, boolean training) {
+        return new HeadKernels.HaltResults(
                 ints(arena, "exact", s.lanes()),
-                arena.tensor(LASTING, "halt_loss", Dtype.F64, s.lanes()),
-                training ? arena.tensor(LASTING, "dq", Dtype.F32, s.lanes(), 2) : null);
+                arena.tensor(Purpose.LANES, "halt_loss", Dtype.F64, s.lanes()),
+                training ? arena.tensor(Purpose.LANES, "dq", Dtype.F32, s.lanes(), 2) : null);
     }
 
-    static Kernels.ContinueResults continueResults(Arena arena, ModelSizes s) {
-        return new Kernels.ContinueResults(
-                arena.tensor(LASTING, "continue_target", Dtype.F64, s.lanes()),
-                arena.tensor(LASTING, "continue_loss", Dtype.F64, s.lanes()));
+    static HeadKernels.ContinueResults continueResults(Arena arena, ModelSizes s) {
+        return new HeadKernels.ContinueResults(
+                arena.tensor(Purpose.LANES, "continue_target", Dtype.F64, s.lanes()),
+                arena.tensor(Purpose.LANES, "continue_loss", Dtype.F64, s.lanes()));
     }
 
     /** The same samples with latents of their own. */
-    static Kernels.Lanes withOwnLatents(Kernels.Lanes lanes, Arena arena, ModelSizes s) {
-        return new Kernels.Lanes(
+    static LaneKernels.Lanes withOwnLatents(LaneKernels.Lanes lanes, Arena arena, ModelSizes s) {
+        return new LaneKernels.Lanes(
                 lanes.halted(),
                 lanes.steps(),
                 lanes.inputs(),
                 lanes.labels(),
                 lanes.ids(),
-                latents(arena, s, Layout.SCRATCH, "next.z_"));
+                latents(arena, s, Purpose.SCRATCH, "next.z_"));
     }
 
     private static Tensor ints(Arena arena, String name, long... dims) {
-        return arena.tensor(LASTING, name, Dtype.I32, dims);
+        return arena.tensor(Purpose.LANES, name, Dtype.I32, dims);
     }
 
     /** All lanes take a new sample at the next step: sets {@code halted} [B] to 1. */

@@ -5,8 +5,8 @@ import java.util.stream.IntStream;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
-import trm.device.Kernels;
-import trm.device.Layout;
+import trm.device.LaneKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.model.TruncatedNormal;
@@ -28,7 +28,7 @@ final class LatentDraws {
         this.sigma = sigma;
         this.seed = seed;
         noise = sigma > 0
-                ? arena.tensor(Layout.SCRATCH, "noise", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width())
+                ? arena.tensor(Purpose.SCRATCH, "noise", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width())
                 : null;
     }
 
@@ -39,7 +39,7 @@ final class LatentDraws {
      * @param tries number of the lane's try, from 0
      * @param own lanes that keep the first latents that they were admitted with
      */
-    void start(Kernels.Lanes lanes, int[] puzzles, int[] tries, boolean[] own) {
+    void start(LaneKernels.Lanes lanes, int[] puzzles, int[] tries, boolean[] own) {
         for (int latent = 0; latent < lanes.latents().size(); latent++) {
             Tensor all = lanes.latents().get(latent);
             float[][] drawn = draw(puzzles, tries, 0, latent, own, all.count() / puzzles.length);
@@ -52,7 +52,7 @@ final class LatentDraws {
     }
 
     /** Adds noise to every latent but the answer, or to that where it is the only one. */
-    void addNoise(int step, Kernels.Lanes lanes, int[] puzzles, int[] tries) {
+    void addNoise(int step, LaneKernels.Lanes lanes, int[] puzzles, int[] tries) {
         if (noise == null) {
             return;
         }
@@ -65,7 +65,7 @@ final class LatentDraws {
                     HostCopy.put(backend, noise.part(b, puzzles.length), drawn[b]);
                 }
             }
-            backend.kernels().add(latents.get(latent), noise, latents.get(latent));
+            backend.kernels().elementwise().add(latents.get(latent), noise, latents.get(latent));
         }
     }
 

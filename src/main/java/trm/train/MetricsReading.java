@@ -3,9 +3,13 @@ package trm.train;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.Event;
+import trm.device.HeadKernels;
 import trm.device.HostBuffer;
 import trm.device.Kernels;
-import trm.device.Mark;
+import trm.device.Metric;
+import trm.device.OptimizerKernels;
+import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
@@ -20,23 +24,24 @@ public final class MetricsReading implements AutoCloseable {
     private final Tensor takenMetrics;
     private final Tensor takenControls;
     private final HostBuffer host;
-    private final Mark copied;
+    private final Event copied;
 
     MetricsReading(Backend backend, Arena arena) {
         this.backend = backend;
-        taken = arena.tensor("lanes", "metrics_taken", Dtype.F64, Kernels.METRICS + Kernels.CONTROLS);
-        takenMetrics = taken.view(0, Kernels.METRICS);
-        takenControls = taken.view(Kernels.METRICS, Kernels.CONTROLS);
+        taken = arena.tensor(
+                Purpose.LANES, "metrics_taken", Dtype.F64, HeadKernels.METRICS + OptimizerKernels.CONTROLS);
+        takenMetrics = taken.view(0, HeadKernels.METRICS);
+        takenControls = taken.view(HeadKernels.METRICS, OptimizerKernels.CONTROLS);
         host = backend.hostBuffer((int) taken.bytes());
-        copied = backend.mark();
+        copied = backend.event();
     }
 
     /** Takes the sums and sets them to zero; what was taken before must have been read. */
     void take(Tensor metrics, Tensor controls) {
         Kernels kernels = backend.kernels();
-        kernels.copy(metrics, takenMetrics);
-        kernels.copy(controls, takenControls);
-        kernels.zero(metrics);
+        kernels.elementwise().copy(metrics, takenMetrics);
+        kernels.elementwise().copy(controls, takenControls);
+        kernels.elementwise().zero(metrics);
         backend.enqueueDownload(taken, host);
         copied.set();
     }
@@ -52,13 +57,13 @@ public final class MetricsReading implements AutoCloseable {
     }
 
     /** A sum as it was taken; it has arrived. */
-    public double metric(Kernels.Metric metric) {
+    public double metric(Metric metric) {
         return host.bytes().getDouble(DOUBLE * metric.ordinal());
     }
 
     /** The learning rate of the step after which the sums were taken; it has arrived. */
     public double learningRate() {
-        return host.bytes().getDouble(DOUBLE * (Kernels.METRICS + 1));
+        return host.bytes().getDouble(DOUBLE * (HeadKernels.METRICS + 1));
     }
 
     @Override

@@ -1,6 +1,7 @@
 package trm.train;
 
-import trm.device.Kernels;
+import trm.device.HeadKernels;
+import trm.device.LaneKernels;
 import trm.device.Tensor;
 
 /**
@@ -11,24 +12,24 @@ import trm.device.Tensor;
  *     turn; null without it
  */
 record MicroBatch(
-        Kernels.Lanes lanes,
-        Kernels.TokenResults tokens,
-        Kernels.HaltResults halts,
+        LaneKernels.Lanes lanes,
+        HeadKernels.TokenResults tokens,
+        HeadKernels.HaltResults halts,
         Tensor minSteps,
-        Kernels.Lanes nextLanes,
-        Kernels.ContinueResults continues) {
+        LaneKernels.Lanes nextLanes,
+        HeadKernels.ContinueResults continues) {
 
     /** Part {@code i} of {@code parts}; {@code nextLatents} have the size of one part, and are null as {@code next}. */
     static MicroBatch of(
             int i,
             int parts,
-            Kernels.Lanes lanes,
-            Kernels.TokenResults tokens,
-            Kernels.HaltResults halts,
+            LaneKernels.Lanes lanes,
+            HeadKernels.TokenResults tokens,
+            HeadKernels.HaltResults halts,
             Tensor minSteps,
-            Kernels.Lanes nextLatents,
-            Kernels.ContinueResults next) {
-        Kernels.Lanes own = new Kernels.Lanes(
+            LaneKernels.Lanes nextLatents,
+            HeadKernels.ContinueResults next) {
+        LaneKernels.Lanes own = new LaneKernels.Lanes(
                 lanes.halted().part(i, parts),
                 lanes.steps().part(i, parts),
                 lanes.inputs().part(i, parts),
@@ -37,19 +38,19 @@ record MicroBatch(
                 lanes.latents().stream().map(latent -> latent.part(i, parts)).toList());
         return new MicroBatch(
                 own,
-                new Kernels.TokenResults(
+                new HeadKernels.TokenResults(
                         tokens.preds().part(i, parts),
                         tokens.laneLoss().part(i, parts),
                         tokens.hits().part(i, parts),
                         tokens.labelled().part(i, parts)),
-                new Kernels.HaltResults(
+                new HeadKernels.HaltResults(
                         halts.exact().part(i, parts),
                         halts.haltLoss().part(i, parts),
                         halts.dq().part(i, parts)),
                 minSteps.part(i, parts),
                 nextLatents == null
                         ? null
-                        : new Kernels.Lanes(
+                        : new LaneKernels.Lanes(
                                 own.halted(),
                                 own.steps(),
                                 own.inputs(),
@@ -58,7 +59,7 @@ record MicroBatch(
                                 nextLatents.latents()),
                 next == null
                         ? null
-                        : new Kernels.ContinueResults(
+                        : new HeadKernels.ContinueResults(
                                 next.target().part(i, parts), next.loss().part(i, parts)));
     }
 }

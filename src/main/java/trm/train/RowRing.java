@@ -4,8 +4,9 @@ import java.nio.ByteBuffer;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.Event;
 import trm.device.HostBuffer;
-import trm.device.Mark;
+import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
@@ -19,19 +20,19 @@ final class RowRing implements AutoCloseable {
     private final int lanes;
     private final Tensor rows;
     private final Tensor[] slots;
-    private final Mark[] uploaded;
+    private final Event[] uploaded;
     private final HostBuffer staging;
 
     RowRing(Backend backend, Arena arena, int lanes, int slots) {
         this.backend = backend;
         this.lanes = lanes;
-        rows = arena.tensor("lanes", "rows", Dtype.I32, slots, lanes);
+        rows = arena.tensor(Purpose.LANES, "rows", Dtype.I32, slots, lanes);
         staging = backend.hostBuffer(4 * slots * lanes);
         this.slots = new Tensor[slots];
-        uploaded = new Mark[slots];
+        uploaded = new Event[slots];
         for (int i = 0; i < slots; i++) {
             this.slots[i] = rows.view((long) i * lanes, lanes);
-            uploaded[i] = backend.mark();
+            uploaded[i] = backend.event();
         }
     }
 
@@ -58,7 +59,7 @@ final class RowRing implements AutoCloseable {
 
     @Override
     public void close() {
-        for (Mark mark : uploaded) {
+        for (Event mark : uploaded) {
             mark.close();
         }
         staging.close();

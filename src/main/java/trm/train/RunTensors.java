@@ -5,7 +5,7 @@ import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
 import trm.device.Staging;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -17,10 +17,10 @@ import trm.model.Parameters;
  */
 public record RunTensors(
         Parameters parameters,
-        Kernels.Examples trainExamples,
+        LaneKernels.Examples trainExamples,
         DeepSupervision supervision,
         Evaluator evaluator,
-        Kernels.Examples testExamples,
+        LaneKernels.Examples testExamples,
         Staging staging)
         implements AutoCloseable {
 
@@ -49,10 +49,10 @@ public record RunTensors(
         ModelSizes sizes = new ModelSizes(config.arch(), data.shape(), config.globalBatchSize());
         int length = data.shape().seqLen();
         Parameters parameters = new Parameters(backend, arena, sizes, true);
-        Kernels.Examples train = DeviceExamples.allocate(arena, data.train(), length);
+        LaneKernels.Examples train = DeviceExamples.allocate(arena, data.train(), length);
         DeepSupervision supervision = new DeepSupervision(backend, arena, sizes, parameters, config, totalSteps, train);
         Evaluator evaluator = null;
-        Kernels.Examples test = null;
+        LaneKernels.Examples test = null;
         try {
             if (data.test() != null) {
                 evaluator = new Evaluator(

@@ -13,6 +13,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
@@ -151,14 +152,14 @@ final class GoldenCase {
 
     /** A float32 tensor like a stored one, holding its values. */
     Tensor upload(Backend backend, Arena arena, String tensor) {
-        Tensor t = arena.tensor("case", tensor, Dtype.F32, shape(tensor));
+        Tensor t = arena.tensor(Purpose.CASE, tensor, Dtype.F32, shape(tensor));
         HostCopy.put(backend, t, floats(tensor));
         return t;
     }
 
     /** An int32 tensor like a stored one, holding its values. */
     Tensor uploadInts(Backend backend, Arena arena, String tensor) {
-        Tensor t = arena.tensor("case", tensor, Dtype.I32, shape(tensor));
+        Tensor t = arena.tensor(Purpose.CASE, tensor, Dtype.I32, shape(tensor));
         HostCopy.put(backend, t, ints(tensor));
         return t;
     }

@@ -19,8 +19,11 @@ import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.HeadKernels;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.LaneKernels;
+import trm.device.Metric;
+import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.io.TorchFile;
 import trm.model.Model;
@@ -161,21 +164,21 @@ final class ModelCases {
             HostCopy.put(backend, p.puzzleTable(), c.floats(root + "puzzle_emb.weights"));
         }
         if (p.average() != null) {
-            backend.kernels().copy(p.master(), p.average());
+            backend.kernels().elementwise().copy(p.master(), p.average());
         }
         p.refreshWorking();
     }
 
     /** A recorded batch as a data set of as many examples; {@link #fill} gives it its values. */
-    private static Kernels.Examples examples(Arena arena, ModelSizes s) {
-        return new Kernels.Examples(
-                arena.tensor("data", "batch.inputs", Dtype.U8, s.lanes(), s.tokens()),
-                arena.tensor("data", "batch.labels", Dtype.U8, s.lanes(), s.tokens()),
-                arena.tensor("data", "batch.ids", Dtype.I32, s.lanes()),
+    private static LaneKernels.Examples examples(Arena arena, ModelSizes s) {
+        return new LaneKernels.Examples(
+                arena.tensor(Purpose.DATA, "batch.inputs", Dtype.U8, s.lanes(), s.tokens()),
+                arena.tensor(Purpose.DATA, "batch.labels", Dtype.U8, s.lanes(), s.tokens()),
+                arena.tensor(Purpose.DATA, "batch.ids", Dtype.I32, s.lanes()),
                 IGNORED_BYTE);
     }
 
-    private void fill(Kernels.Examples data, GoldenCase c, String prefix) {
+    private void fill(LaneKernels.Examples data, GoldenCase c, String prefix) {
         HostCopy.put(backend, data.inputs(), c.ints(prefix + "inputs"));
         int[] labels = c.ints(prefix + "labels");
         for (int i = 0; i < labels.length; i++) {
@@ -202,7 +205,7 @@ final class ModelCases {
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, true);
             load(c, parameters);
-            Kernels.Examples data = examples(arena, sizes);
+            LaneKernels.Examples data = examples(arena, sizes);
             try (DeepSupervision run = new DeepSupervision(
                     backend,
                     arena,
@@ -216,7 +219,7 @@ final class ModelCases {
                     String at = "step" + step + ".";
                     fill(data, c, at + "batch.");
                     HostCopy.put(backend, run.minSteps(), c.ints(at + "min_halt_steps"));
-                    backend.kernels().zero(run.metrics());
+                    backend.kernels().elementwise().zero(run.metrics());
                     run.offer(rowNumbers(lanes));
                     run.advance();
                     run.forwardBackward();
@@ -231,7 +234,7 @@ final class ModelCases {
         }
     }
 
-    private void setCarry(GoldenCase c, List<String> latents, Kernels.Lanes lanes) {
+    private void setCarry(GoldenCase c, List<String> latents, LaneKernels.Lanes lanes) {
         for (int i = 0; i < latents.size(); i++) {
             HostCopy.put(backend, lanes.latents().get(i), c.floats("carry0.z_" + latents.get(i)));
         }
@@ -261,9 +264,9 @@ final class ModelCases {
             GoldenCase c,
             String at,
             Model model,
-            Kernels.TokenResults tokens,
-            Kernels.HaltResults halts,
-            Kernels.Lanes lanes,
+            HeadKernels.TokenResults tokens,
+            HeadKernels.HaltResults halts,
+            LaneKernels.Lanes lanes,
             double continueLoss) {
         c.check(at + "logits", () -> tokenLogits(model));
         c.check(at + "q_halt_logits", () -> column(model.q(), 0));
@@ -285,7 +288,7 @@ final class ModelCases {
         c.check(at + "carry.puzzle_identifiers", backend, lanes.ids());
     }
 
-    private void checkLatents(GoldenCase c, String at, List<String> latents, Kernels.Lanes lanes) {
+    private void checkLatents(GoldenCase c, String at, List<String> latents, LaneKernels.Lanes lanes) {
         for (int i = 0; i < latents.size(); i++) {
             c.check(at + latents.get(i), backend, lanes.latents().get(i));
         }
@@ -313,7 +316,7 @@ final class ModelCases {
 
     private void checkMetrics(GoldenCase c, String at, Tensor metrics) {
         double[] sums = HostCopy.doubles(backend, metrics);
-        for (Kernels.Metric metric : Kernels.Metric.values()) {
+        for (Metric metric : Metric.values()) {
             String name = metric.name().toLowerCase(Locale.ROOT);
             c.check(at + name, () -> new double[] {sums[metric.ordinal()]});
         }
@@ -362,7 +365,7 @@ final class ModelCases {
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, false);
             weights.accept(parameters);
-            Kernels.Examples data = examples(arena, sizes);
+            LaneKernels.Examples data = examples(arena, sizes);
             fill(data, c, "batch.");
             try (Evaluator run = new Evaluator(
                     backend,

@@ -29,10 +29,11 @@ import trm.device.Arena;
 import trm.device.CudaInstallation;
 import trm.device.DeviceException;
 import trm.device.Dtype;
+import trm.device.Event;
 import trm.device.HostBuffer;
 import trm.device.HostCopy;
-import trm.device.Mark;
 import trm.device.MatmulPrecision;
+import trm.device.Purpose;
 import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.TestDevice;
@@ -370,14 +371,14 @@ class CudaBackendTest {
         public static void main(String[] args) {
             try (CudaBackend backend = new CudaBackend(0, MatmulPrecision.FLOAT32, System.out::println);
                     Arena arena = new Arena(backend)) {
-                Tensor x = arena.tensor("test", "x", Dtype.BF16, 4, 97);
-                Tensor w = arena.tensor("test", "w", Dtype.BF16, 128, 97);
-                Tensor y = arena.tensor("test", "y", Dtype.BF16, 4, 128);
+                Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.BF16, 4, 97);
+                Tensor w = arena.tensor(Purpose.CASE, "w", Dtype.BF16, 128, 97);
+                Tensor y = arena.tensor(Purpose.CASE, "y", Dtype.BF16, 4, 128);
                 float[] ones = new float[128 * 97];
                 java.util.Arrays.fill(ones, 1);
                 HostCopy.put(backend, x, java.util.Arrays.copyOf(ones, 4 * 97));
                 HostCopy.put(backend, w, ones);
-                backend.kernels().linear(x, w, y);
+                backend.kernels().products().linear(x, w, y);
                 for (float value : HostCopy.floats(backend, y)) {
                     if (value != 97) {
                         throw new AssertionError("y has " + value);
@@ -401,12 +402,12 @@ class CudaBackendTest {
             for (MatmulPrecision precision : MatmulPrecision.values()) {
                 try (CudaBackend backend = new CudaBackend(0, precision, System.out::println);
                         Arena arena = new Arena(backend)) {
-                    Tensor x = arena.tensor("test", "x", Dtype.F32, 1, 1);
-                    Tensor w = arena.tensor("test", "w", Dtype.F32, 1, 1);
-                    Tensor y = arena.tensor("test", "y", Dtype.F32, 1, 1);
+                    Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 1, 1);
+                    Tensor w = arena.tensor(Purpose.CASE, "w", Dtype.F32, 1, 1);
+                    Tensor y = arena.tensor(Purpose.CASE, "y", Dtype.F32, 1, 1);
                     HostCopy.put(backend, x, new float[] {1 + 0x1p-20f});
                     HostCopy.put(backend, w, new float[] {1});
-                    backend.kernels().linear(x, w, y);
+                    backend.kernels().products().linear(x, w, y);
                     float expected = precision == MatmulPrecision.TF32 ? 1 : 1 + 0x1p-20f;
                     if (HostCopy.floats(backend, y)[0] != expected) {
                         throw new AssertionError(precision + " gives " + HostCopy.floats(backend, y)[0]);
@@ -446,16 +447,16 @@ class CudaBackendTest {
         public static void main(String[] args) {
             try (CudaBackend backend = new CudaBackend(0, MatmulPrecision.FLOAT32, System.out::println);
                     Arena arena = new Arena(backend)) {
-                Tensor x = arena.tensor("test", "x", Dtype.F32, 4, 5);
-                Tensor w = arena.tensor("test", "w", Dtype.F32, 3, 5);
-                Tensor y = arena.tensor("test", "y", Dtype.F32, 4, 3);
+                Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 4, 5);
+                Tensor w = arena.tensor(Purpose.CASE, "w", Dtype.F32, 3, 5);
+                Tensor y = arena.tensor(Purpose.CASE, "y", Dtype.F32, 4, 3);
                 print(() -> {
                     for (int i = 0; i < 10; i++) {
-                        backend.kernels().linear(x, w, y);
+                        backend.kernels().products().linear(x, w, y);
                     }
                     HostCopy.floats(backend, y);
                 });
-                print(() -> backend.kernels().zero(y));
+                print(() -> backend.kernels().elementwise().zero(y));
                 print(() -> HostCopy.put(backend, x, new float[20]));
                 print(backend::synchronize);
             }
@@ -528,18 +529,18 @@ class CudaBackendTest {
             ByteBuffer host = ByteBuffer.allocateDirect(3 * 4 * 5 * 4);
             try (CudaBackend backend = new CudaBackend(0, MatmulPrecision.FLOAT32, System.out::println);
                     Arena arena = new Arena(backend)) {
-                Tensor x = arena.tensor("test", "x", Dtype.F32, 3, 4, 5);
-                Tensor w = arena.tensor("test", "w", Dtype.F32, 2, 4);
-                Tensor y = arena.tensor("test", "y", Dtype.F32, 3, 2, 5);
+                Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3, 4, 5);
+                Tensor w = arena.tensor(Purpose.CASE, "w", Dtype.F32, 2, 4);
+                Tensor y = arena.tensor(Purpose.CASE, "y", Dtype.F32, 3, 2, 5);
                 Runnable step = () -> {
-                    backend.kernels().mix(x, w, y, 3, 5);
-                    backend.kernels().mixBwdX(y, w, x, 3, 5, true);
-                    backend.kernels().mixBwdW(y, x, w, 3, 5);
+                    backend.kernels().products().mix(x, w, y, 3, 5);
+                    backend.kernels().products().mixBwdX(y, w, x, 3, 5, true);
+                    backend.kernels().products().mixBwdW(y, x, w, 3, 5);
                 };
                 step.run();
                 long least = Long.MAX_VALUE;
                 try (HostBuffer locked = backend.hostBuffer(3 * 4 * 5 * 4);
-                        Mark mark = backend.mark();
+                        Event mark = backend.event();
                         StepGraph graph = backend.capture(step)) {
                     for (int window = 0; window < 10; window++) {
                         long before = threads.getThreadAllocatedBytes(thread);

@@ -25,12 +25,13 @@ import org.junit.jupiter.params.provider.CsvSource;
 import trm.device.Arena;
 import trm.device.CudaInstallation;
 import trm.device.Dtype;
-import trm.device.Fault;
 import trm.device.HostCopy;
 import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
 import trm.device.NativeOps;
+import trm.device.Purpose;
 import trm.device.Recording;
+import trm.device.StickyError;
 import trm.device.Tensor;
 import trm.device.TestDevice;
 
@@ -107,8 +108,10 @@ class CudnnAttentionTest {
                     Arena arena = new Arena(backend)) {
                 Operands x = new Operands(backend, arena);
                 for (int i = 0; i < 2; i++) {
-                    backend.kernels().attention(x.qkv, x.cos, x.sin, x.o, x.lse, 3, 257, 2);
-                    backend.kernels().attentionBwd(x.qkv, x.cos, x.sin, x.o, x.lse, x.dO, x.dqkv, 3, 257, 2);
+                    backend.kernels().attention().attention(x.qkv, x.cos, x.sin, x.o, x.lse, 3, 257, 2);
+                    backend.kernels()
+                            .attention()
+                            .attentionBwd(x.qkv, x.cos, x.sin, x.o, x.lse, x.dO, x.dqkv, 3, 257, 2);
                 }
                 backend.synchronize();
             }
@@ -127,13 +130,13 @@ class CudnnAttentionTest {
 
         Operands(CudaBackend backend, Arena arena) {
             Random random = new Random(5);
-            qkv = arena.tensor("test", "qkv", Dtype.BF16, 3, 257, 3, 2, 16);
-            cos = arena.tensor("test", "cos", Dtype.F32, 257, 8);
-            sin = arena.tensor("test", "sin", Dtype.F32, 257, 8);
-            o = arena.tensor("test", "o", Dtype.BF16, 3, 257, 2, 16);
-            lse = arena.tensor("test", "lse", Dtype.F32, 3, 2, 257);
-            dO = arena.tensor("test", "d_o", Dtype.BF16, 3, 257, 2, 16);
-            dqkv = arena.tensor("test", "dqkv", Dtype.BF16, 3, 257, 3, 2, 16);
+            qkv = arena.tensor(Purpose.CASE, "qkv", Dtype.BF16, 3, 257, 3, 2, 16);
+            cos = arena.tensor(Purpose.CASE, "cos", Dtype.F32, 257, 8);
+            sin = arena.tensor(Purpose.CASE, "sin", Dtype.F32, 257, 8);
+            o = arena.tensor(Purpose.CASE, "o", Dtype.BF16, 3, 257, 2, 16);
+            lse = arena.tensor(Purpose.CASE, "lse", Dtype.F32, 3, 2, 257);
+            dO = arena.tensor(Purpose.CASE, "d_o", Dtype.BF16, 3, 257, 2, 16);
+            dqkv = arena.tensor(Purpose.CASE, "dqkv", Dtype.BF16, 3, 257, 3, 2, 16);
             for (Tensor t : List.of(qkv, cos, sin, dO)) {
                 float[] values = new float[(int) t.count()];
                 for (int i = 0; i < values.length; i++) {
@@ -261,13 +264,10 @@ class CudnnAttentionTest {
             AlgorithmCache cache = new AlgorithmCache(temp(), System.out::println);
             try (CudnnAttention attention = new CudnnAttention(
                     table,
-                    "test",
-                    stream,
-                    new Fault("test"),
-                    new Recording(),
+                    table,
+                    new GpuStream(stream, new StickyError("test"), new Recording()),
                     cache,
-                    CudnnAttention.Choice.CUDNN,
-                    bytes,
+                    new CudnnAttention.Settings(CudnnAttention.Choice.CUDNN, "test", bytes),
                     line -> {})) {
                 long least = Long.MAX_VALUE;
                 for (int window = 0; window < 6; window++) {
@@ -310,11 +310,11 @@ class CudnnAttentionTest {
         CudnnSdpa backward = new CudnnSdpa(true, 768, 916, 8, 64, true, true);
         // q and k 916 x 2 x 512 x 2 bytes, delta 8 x 916 x 4, scores 8 x 960 x 960 x 2
         assertEquals(1_875_968 + 29_312 + 14_745_600, backward.bytesPerLane());
-        assertEquals(16, CudnnAttention.lanesAtOnce(backward, CudnnAttention.WORKSPACE_BYTES));
+        assertEquals(16, CudnnEngines.lanesAtOnce(backward, CudnnAttention.WORKSPACE_BYTES));
         CudnnSdpa forward = new CudnnSdpa(false, 768, 916, 8, 64, true, true);
-        assertEquals(128, CudnnAttention.lanesAtOnce(forward, CudnnAttention.WORKSPACE_BYTES));
+        assertEquals(128, CudnnEngines.lanesAtOnce(forward, CudnnAttention.WORKSPACE_BYTES));
         CudnnSdpa plain = new CudnnSdpa(false, 768, 916, 8, 64, false, false);
-        assertEquals(768, CudnnAttention.lanesAtOnce(plain, CudnnAttention.WORKSPACE_BYTES));
-        assertEquals(1, CudnnAttention.lanesAtOnce(backward, 1));
+        assertEquals(768, CudnnEngines.lanesAtOnce(plain, CudnnAttention.WORKSPACE_BYTES));
+        assertEquals(1, CudnnEngines.lanesAtOnce(backward, 1));
     }
 }

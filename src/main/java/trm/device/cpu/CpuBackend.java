@@ -5,13 +5,15 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import trm.device.Backend;
+import trm.device.Capabilities;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
+import trm.device.DeviceStream;
+import trm.device.Event;
 import trm.device.Host;
 import trm.device.HostBuffer;
-import trm.device.Kernels;
-import trm.device.Mark;
 import trm.device.NativeBuild;
+import trm.device.NativeKernels;
 import trm.device.NativeLibrary;
 import trm.device.NativeOps;
 import trm.device.Staging;
@@ -21,13 +23,13 @@ import trm.device.Tensor;
 /** The processor: our C++ operations, products by oneDNN. Calls finish before they return. */
 public final class CpuBackend implements Backend {
     private final NativeOps.Table table;
-    private final Kernels kernels;
+    private final NativeKernels kernels;
 
     /** @param threads worker threads, 0 for as many as there are processors, or time on them */
     public CpuBackend(int threads) {
         loadOneDnn(); // libtrm_cpu.so finds it by its soname
         table = NativeOps.trm_recordable(NativeBuild.open("libtrm_cpu.so", true));
-        kernels = new Kernels(table, table);
+        kernels = new NativeKernels(table, table, DeviceStream.synchronous());
         kernels.setThreads(threads > 0 ? threads : HostProcessors.choice().threads());
     }
 
@@ -61,7 +63,12 @@ public final class CpuBackend implements Backend {
     }
 
     @Override
-    public Kernels kernels() {
+    public Capabilities capabilities() {
+        return Capabilities.of(table);
+    }
+
+    @Override
+    public NativeKernels kernels() {
         return kernels;
     }
 
@@ -92,7 +99,7 @@ public final class CpuBackend implements Backend {
         if (from.remaining() > to.bytes()) {
             throw new IllegalArgumentException(from.remaining() + " bytes do not fit " + to);
         }
-        kernels.copyFromHost(to, from);
+        kernels.elementwise().copyFromHost(to, from);
     }
 
     @Override
@@ -100,7 +107,7 @@ public final class CpuBackend implements Backend {
         if (to.remaining() < from.bytes()) {
             throw new IllegalArgumentException(from + " does not fit " + to.remaining() + " bytes");
         }
-        kernels.copyToHost(from, to);
+        kernels.elementwise().copyToHost(from, to);
     }
 
     /** Calls have finished when they return. */
@@ -117,17 +124,17 @@ public final class CpuBackend implements Backend {
 
     @Override
     public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
-        kernels.copyFromHost(to, from.address(offset, to.bytes()));
+        kernels.elementwise().copyFromHost(to, from.address(offset, to.bytes()));
     }
 
     @Override
     public void enqueueDownload(Tensor from, HostBuffer to) {
-        kernels.copyToHost(from, to.address(0, from.bytes()));
+        kernels.elementwise().copyToHost(from, to.address(0, from.bytes()));
     }
 
     @Override
-    public Mark mark() {
-        return new CpuMark(kernels.recording());
+    public Event event() {
+        return new CpuEvent(kernels.recording());
     }
 
     @Override

@@ -11,35 +11,36 @@ import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
 import trm.device.Backend;
+import trm.device.Capabilities;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
-import trm.device.Fault;
+import trm.device.DeviceStream;
+import trm.device.Event;
 import trm.device.HostBuffer;
-import trm.device.Kernels;
-import trm.device.Mark;
 import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
+import trm.device.NativeKernels;
 import trm.device.NativeLibrary;
 import trm.device.NativeOps;
 import trm.device.Recording;
 import trm.device.StepGraph;
+import trm.device.StickyError;
 import trm.device.Tensor;
 
 /**
  * One GPU: our kernels, products by cuBLASLt, long attention by cuDNN where it is faster, one stream. Calls enqueue work
  * and return; {@link #download} and {@link #synchronize} wait. A record is a CUDA graph, captured from the stream. After a
- * fault of the device every call fails with the first fault's text.
+ * sticky error every call fails with the first one's text.
  */
 public final class CudaBackend implements Backend {
     private static final String LIBRARY = "libtrm_cuda.so";
 
     private final Cuda.Gpu gpu;
-    private final Fault fault;
-    private final Recording recording = new Recording();
-    private final CUstream_st stream;
+    private final GpuStream stream;
+    private final NativeOps.Table table;
     private final LtProducts products;
     private final CudnnAttention attention;
-    private final Kernels kernels;
+    private final NativeKernels kernels;
     private final Address device;
     private final Address host;
     private ByteBuffer lastBuffer; // of the last copy, with the pointer to it: a trainer uses the same ones each step
@@ -59,27 +60,32 @@ public final class CudaBackend implements Backend {
         boolean waiting = waiting(System.getenv("TRM_DEBUG"));
         CudnnAttention.Choice choice = CudnnAttention.Choice.of(System.getenv("TRM_ATTENTION"));
         gpu = Cuda.probe(index); // loads the libraries that the classes of pointers need
-        stream = new CUstream_st();
+        stream = new GpuStream(new CUstream_st(), new StickyError(name()), new Recording());
         device = new Address();
         host = new Address();
-        fault = new Fault(name());
         Cuda.check(cudart.cudaSetDevice(index), "cudaSetDevice");
-        NativeOps.Table table = NativeBuild.open(LIBRARY, false);
-        Cuda.check(cudart.cudaStreamCreateWithFlags(stream, cudart.cudaStreamNonBlocking), "cudaStreamCreateWithFlags");
+        table = NativeBuild.open(LIBRARY, false);
+        Cuda.check(
+                cudart.cudaStreamCreateWithFlags(stream.handle(), cudart.cudaStreamNonBlocking),
+                "cudaStreamCreateWithFlags");
         AlgorithmCache cache = new AlgorithmCache(
                 AlgorithmCache.folder(System.getenv("XDG_CACHE_HOME"), System.getProperty("user.home"))
                         .resolve(AlgorithmCache.fileName(gpu.name(), gpu.cublasLt(), gpu.driver())),
                 log);
         try {
-            products = new LtProducts(table, stream, fault, recording, precision, cache);
+            products = new LtProducts(table, stream, precision, cache);
         } catch (RuntimeException e) {
-            cudart.cudaStreamDestroy(stream);
+            cudart.cudaStreamDestroy(stream.handle());
             throw e;
         }
         String build = NativeLibrary.digest(LIBRARY).substring(0, 16); // told apart by content
-        attention = new CudnnAttention(
-                table, build, stream, fault, recording, cache, choice, CudnnAttention.WORKSPACE_BYTES, log);
-        kernels = new Kernels(table, products, attention, stream.address(), fault, this::await, waiting, recording);
+        CudnnAttention.Settings settings = new CudnnAttention.Settings(choice, build, CudnnAttention.WORKSPACE_BYTES);
+        attention = new CudnnAttention(products, table, stream, cache, settings, log);
+        kernels = new NativeKernels(
+                table,
+                attention,
+                new DeviceStream(
+                        stream.handle().address(), stream.stickyError(), this::await, waiting, stream.recording()));
     }
 
     /** TRM_DEBUG=sync: wait after each operation. */
@@ -101,21 +107,27 @@ public final class CudaBackend implements Backend {
     }
 
     @Override
-    public Kernels kernels() {
+    public Capabilities capabilities() {
+        return Capabilities.of(table);
+    }
+
+    @Override
+    public NativeKernels kernels() {
         return kernels;
     }
 
     @Override
     public DeviceBuffer allocate(String name, long bytes) {
-        fault.check();
-        recording.refuse("allocation of ", name);
+        stream.before("allocation of ", name);
         long address = allocate(bytes);
         if (address == 0) {
             throw new DeviceException("no memory on " + name() + " for '" + name + "': " + bytes + " bytes; "
                     + freeBytes() + " are free");
         }
         try {
-            check(cudart.cudaMemsetAsync(new Address().at(address), 0, bytes, stream), "zero '" + name + "'");
+            stream.check(
+                    cudart.cudaMemsetAsync(new Address().at(address), 0, bytes, stream.handle()),
+                    "zero '" + name + "'");
         } catch (DeviceException e) {
             free(address);
             throw e;
@@ -159,13 +171,14 @@ public final class CudaBackend implements Backend {
         if (from.remaining() > to.bytes()) {
             throw new IllegalArgumentException(from.remaining() + " bytes do not fit " + to);
         }
-        fault.check();
-        recording.refuse("upload to ", to);
+        stream.before("upload to ", to);
         int status = cudart.cudaMemcpyAsync(
-                device.at(to.address()), pointer(from), from.remaining(), cudart.cudaMemcpyHostToDevice, stream);
-        if (status != 0) {
-            throw fault.raise("upload to " + to + ": " + Cuda.text(status));
-        }
+                device.at(to.address()),
+                pointer(from),
+                from.remaining(),
+                cudart.cudaMemcpyHostToDevice,
+                stream.handle());
+        stream.check(status, "upload to ", to);
     }
 
     @Override
@@ -173,16 +186,13 @@ public final class CudaBackend implements Backend {
         if (to.remaining() < from.bytes()) {
             throw new IllegalArgumentException(from + " does not fit " + to.remaining() + " bytes");
         }
-        fault.check();
-        recording.refuse("download of ", from);
+        stream.before("download of ", from);
         int status = cudart.cudaMemcpyAsync(
-                pointer(to), device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream);
+                pointer(to), device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream.handle());
         if (status == 0) {
-            status = cudart.cudaStreamSynchronize(stream);
+            status = cudart.cudaStreamSynchronize(stream.handle());
         }
-        if (status != 0) {
-            throw fault.raise("download of " + from + ": " + Cuda.text(status));
-        }
+        stream.check(status, "download of ", from);
     }
 
     private Pointer pointer(ByteBuffer buffer) {
@@ -198,15 +208,13 @@ public final class CudaBackend implements Backend {
 
     @Override
     public void synchronize() {
-        fault.check();
-        recording.refuse("synchronize");
-        check(cudart.cudaStreamSynchronize(stream), "synchronize");
+        stream.before("synchronize");
+        stream.check(cudart.cudaStreamSynchronize(stream.handle()), "synchronize");
     }
 
     @Override
     public HostBuffer hostBuffer(int bytes) {
-        fault.check();
-        recording.refuse("allocation of host memory");
+        stream.before("allocation of host memory");
         Pointer p = new Pointer();
         int status = cudart.cudaMallocHost(p, bytes);
         if (status != 0) {
@@ -219,50 +227,45 @@ public final class CudaBackend implements Backend {
 
     @Override
     public void enqueueUpload(HostBuffer from, int offset, Tensor to) {
-        fault.check();
-        recording.refuse("upload to ", to);
+        stream.before("upload to ", to);
         host.at(from.address(offset, to.bytes()));
         int status = cudart.cudaMemcpyAsync(
-                device.at(to.address()), host, to.bytes(), cudart.cudaMemcpyHostToDevice, stream);
-        if (status != 0) {
-            throw fault.raise("upload to " + to + ": " + Cuda.text(status));
-        }
+                device.at(to.address()), host, to.bytes(), cudart.cudaMemcpyHostToDevice, stream.handle());
+        stream.check(status, "upload to ", to);
     }
 
     @Override
     public void enqueueDownload(Tensor from, HostBuffer to) {
-        fault.check();
-        recording.refuse("download of ", from);
+        stream.before("download of ", from);
         host.at(to.address(0, from.bytes()));
         int status = cudart.cudaMemcpyAsync(
-                host, device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream);
-        if (status != 0) {
-            throw fault.raise("download of " + from + ": " + Cuda.text(status));
-        }
+                host, device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream.handle());
+        stream.check(status, "download of ", from);
     }
 
     @Override
-    public Mark mark() {
-        recording.refuse("a new mark");
-        return new CudaMark(stream, fault, recording);
+    public Event event() {
+        stream.recording().refuse("a new event");
+        return new CudaEvent(stream);
     }
 
     @Override
     public StepGraph capture(Runnable step) {
-        fault.check();
-        recording.refuse("a record");
+        stream.before("a record");
         // of this thread: another thread's calls, of a library for instance, are none of its business
-        check(cudart.cudaStreamBeginCapture(stream, cudart.cudaStreamCaptureModeThreadLocal), "begin of a record");
+        stream.check(
+                cudart.cudaStreamBeginCapture(stream.handle(), cudart.cudaStreamCaptureModeThreadLocal),
+                "begin of a record");
         CUgraph_st graph = new CUgraph_st();
         int operations;
         try {
             operations = kernels.record(step).size();
         } catch (RuntimeException | Error e) {
-            cudart.cudaStreamEndCapture(stream, graph);
+            cudart.cudaStreamEndCapture(stream.handle(), graph);
             discard(graph);
             throw e;
         }
-        int status = cudart.cudaStreamEndCapture(stream, graph);
+        int status = cudart.cudaStreamEndCapture(stream.handle(), graph);
         CUgraphExec_st executable = new CUgraphExec_st();
         if (status == 0) {
             status = cudart.cudaGraphInstantiate(executable, graph, 0);
@@ -271,7 +274,7 @@ public final class CudaBackend implements Backend {
         if (status != 0) {
             throw new DeviceException("a record of " + operations + " operations: " + Cuda.text(status));
         }
-        return new CudaGraph(executable, stream, fault, recording, operations);
+        return new CudaGraph(executable, stream, operations);
     }
 
     /** Destroys a graph if there is one, and forgets the error that a refused call left behind. */
@@ -283,21 +286,15 @@ public final class CudaBackend implements Backend {
     }
 
     private String await() {
-        int status = cudart.cudaStreamSynchronize(stream);
+        int status = cudart.cudaStreamSynchronize(stream.handle());
         return status == 0 ? null : Cuda.text(status);
-    }
-
-    private void check(int status, String what) {
-        if (status != 0) {
-            throw fault.raise(what + ": " + Cuda.text(status));
-        }
     }
 
     @Override
     public void close() {
-        cudart.cudaStreamSynchronize(stream);
+        cudart.cudaStreamSynchronize(stream.handle());
         attention.close();
         products.close();
-        cudart.cudaStreamDestroy(stream);
+        cudart.cudaStreamDestroy(stream.handle());
     }
 }

@@ -1,25 +1,18 @@
 package trm.device.cuda;
 
 import org.bytedeco.cuda.cudart.CUgraphExec_st;
-import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cudart;
-import trm.device.Fault;
-import trm.device.Recording;
 import trm.device.StepGraph;
 
 /** A CUDA graph, ready to run on the backend's stream. */
 final class CudaGraph implements StepGraph {
     private final CUgraphExec_st executable;
-    private final CUstream_st stream;
-    private final Fault fault;
-    private final Recording recording;
+    private final GpuStream stream;
     private final int operations; // for messages
 
-    CudaGraph(CUgraphExec_st executable, CUstream_st stream, Fault fault, Recording recording, int operations) {
+    CudaGraph(CUgraphExec_st executable, GpuStream stream, int operations) {
         this.executable = executable;
         this.stream = stream;
-        this.fault = fault;
-        this.recording = recording;
         this.operations = operations;
     }
 
@@ -28,11 +21,10 @@ final class CudaGraph implements StepGraph {
         if (executable.isNull()) {
             throw new IllegalStateException("a record of " + operations + " operations is closed");
         }
-        fault.check();
-        recording.refuse("launch of another record");
-        int status = cudart.cudaGraphLaunch(executable, stream);
+        stream.before("launch of another record");
+        int status = cudart.cudaGraphLaunch(executable, stream.handle());
         if (status != 0) {
-            throw fault.raise("launch of " + operations + " recorded operations: " + Cuda.text(status));
+            throw stream.failure("launch of " + operations + " recorded operations: " + Cuda.text(status));
         }
     }
 

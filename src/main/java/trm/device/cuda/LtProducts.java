@@ -6,7 +6,6 @@ import org.bytedeco.cuda.cublas.cublasLtContext;
 import org.bytedeco.cuda.cublas.cublasLtMatmulAlgo_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulHeuristicResult_t;
 import org.bytedeco.cuda.cublas.cublasLtMatmulPreferenceOpaque_t;
-import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.javacpp.FloatPointer;
@@ -15,21 +14,19 @@ import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.PointerPointer;
 import trm.device.DeviceException;
 import trm.device.Dtype;
-import trm.device.Fault;
+import trm.device.ForwardingOperations;
 import trm.device.MatmulPrecision;
-import trm.device.NativeOps;
-import trm.device.Products;
-import trm.device.Recording;
+import trm.device.Operations;
 
 /**
- * The products by cuBLASLt: bfloat16 operands with float32 sums, or float32; {@link Gemm} has how each is asked for.
+ * Operations whose products are cuBLASLt's: bfloat16 operands with float32 sums, or float32; {@link Gemm} has how each is asked for.
  *
  * <p>The first call of a shape makes a plan: descriptors, and the fastest of the algorithms that the library proposes,
  * timed here unless the cache has it. Algorithms that round partial sums are left out, and a split of the sum is fixed
  * by the algorithm: equal inputs give equal bits as long as the algorithm is the same. The gradient of a mixer's weights
  * sums over lanes: lanes are permuted inwards into a workspace, as many at a time as fit, and one product sums them.
  */
-final class LtProducts implements Products, AutoCloseable {
+final class LtProducts extends ForwardingOperations implements AutoCloseable {
     private static final long WORKSPACE_BYTES = CudaMemory.WORKSPACE_BYTES;
     private static final long PERMUTED_BYTES = CudaMemory.PERMUTED_BYTES;
     private static final int CANDIDATES = 16;
@@ -44,10 +41,7 @@ final class LtProducts implements Products, AutoCloseable {
     private static final int MIX_BWD_X = 4;
     private static final int MIX_BWD_W = 5;
 
-    private final NativeOps.Table table;
-    private final CUstream_st stream;
-    private final Fault fault;
-    private final Recording recording;
+    private final GpuStream stream;
     private final MatmulPrecision precision;
     private final AlgorithmCache cache;
     private final cublasLtContext handle = new cublasLtContext();
@@ -60,18 +54,11 @@ final class LtProducts implements Products, AutoCloseable {
     private final List<LtPlan> plans = new ArrayList<>();
     private final Workspace permuted;
 
-    LtProducts(
-            NativeOps.Table table,
-            CUstream_st stream,
-            Fault fault,
-            Recording recording,
-            MatmulPrecision precision,
-            AlgorithmCache cache) {
-        this.table = table;
+    /** @param own with all other operations */
+    LtProducts(Operations own, GpuStream stream, MatmulPrecision precision, AlgorithmCache cache) {
+        super(own);
         this.stream = stream;
-        this.fault = fault;
-        this.recording = recording;
-        permuted = new Workspace("permuted lanes", recording);
+        permuted = new Workspace("permuted lanes", stream.recording());
         this.precision = precision;
         this.cache = cache;
         int status = cublas.cublasLtCreate(handle);
@@ -123,9 +110,9 @@ final class LtProducts implements Products, AutoCloseable {
         long permutedDy = permutedX + xBytes;
         for (long first = 0; first < lanes; first += chunk) {
             long count = Math.min(chunk, lanes - first);
-            int status = table.permute_lanes(x + first * k * row, permutedX, count, k, d, dtype, s);
+            int status = permute_lanes(x + first * k * row, permutedX, count, k, d, dtype, s);
             if (status == 0) {
-                status = table.permute_lanes(dy + first * n * row, permutedDy, count, n, d, dtype, s);
+                status = permute_lanes(dy + first * n * row, permutedDy, count, n, d, dtype, s);
             }
             if (status != 0) {
                 return status;
@@ -144,8 +131,7 @@ final class LtProducts implements Products, AutoCloseable {
     private int run(LtPlan plan, long addressA, long addressB, long addressC) {
         int status = call(plan, plan.algorithm, plan.gemm.accumulate(), addressA, addressB, addressC);
         if (status != 0) {
-            String error = plan.gemm + ": cublasLtMatmul: " + text(status);
-            throw recording.active() ? new DeviceException(error) : fault.raise(error);
+            throw stream.failure(plan.gemm + ": cublasLtMatmul: " + text(status));
         }
         return 0;
     }
@@ -168,7 +154,7 @@ final class LtProducts implements Products, AutoCloseable {
                 algorithm,
                 workspace,
                 WORKSPACE_BYTES,
-                stream);
+                stream.handle());
     }
 
     private LtPlan plan(
@@ -198,7 +184,7 @@ final class LtProducts implements Products, AutoCloseable {
             case MIX_BWD_X -> Gemm.mixBwdX(rows, n, k, d, add, type);
             default -> Gemm.mixBwdW(n, k, rows * d, type);
         };
-        recording.refuse("choice of an algorithm for ", plan.gemm);
+        stream.recording().refuse("choice of an algorithm for ", plan.gemm);
         plan.describe(computeType(plan.gemm));
         choose(plan, atA, atB, atC);
         plans.add(plan);
@@ -346,9 +332,11 @@ final class LtProducts implements Products, AutoCloseable {
         if (add && scratch == 0) {
             return -1;
         }
-        try (DeviceTimer timer = new DeviceTimer(stream)) {
+        try (DeviceTimer timer = new DeviceTimer(stream.handle())) {
             if (add) {
-                cudaCheck(plan, cudart.cudaMemsetAsync(new Address().at(scratch), 0, plan.gemm.outputBytes(), stream));
+                int status =
+                        cudart.cudaMemsetAsync(new Address().at(scratch), 0, plan.gemm.outputBytes(), stream.handle());
+                stream.check(status, plan.gemm + ": timing its algorithms");
             }
             float least = Float.MAX_VALUE;
             int best = -1;
@@ -365,7 +353,7 @@ final class LtProducts implements Products, AutoCloseable {
                 repeat(plan, algorithm, TIMED_RUNS, atA, atB, add ? scratch : atC);
                 float took = timer.stop();
                 if (timer.error() != null) {
-                    throw fault.raise(plan.gemm + ": timing its algorithms: " + timer.error());
+                    throw stream.stickyError().raise(plan.gemm + ": timing its algorithms: " + timer.error());
                 }
                 if (took < least) {
                     least = took;
@@ -392,12 +380,6 @@ final class LtProducts implements Products, AutoCloseable {
             }
         }
         return true;
-    }
-
-    private void cudaCheck(LtPlan plan, int status) {
-        if (status != 0) {
-            throw fault.raise(plan.gemm + ": timing its algorithms: " + Cuda.text(status));
-        }
     }
 
     static void check(Gemm gemm, String call, int status) {

@@ -1,37 +1,37 @@
 package trm.device.cpu;
 
-import trm.device.Mark;
+import trm.device.Event;
 import trm.device.Recording;
 
-/** Work has been done when it is enqueued, so every mark is reached at once. */
-final class CpuMark implements Mark {
+/** Work has been done when it is enqueued, so every event is reached at once. */
+final class CpuEvent implements Event {
     private final Recording recording;
     private long nanos;
 
-    CpuMark(Recording recording) {
+    CpuEvent(Recording recording) {
         this.recording = recording;
     }
 
     @Override
     public void set() {
-        recording.refuse("a mark");
+        recording.refuse("an event");
         nanos = System.nanoTime();
     }
 
     @Override
     public boolean reached() {
-        recording.refuse("a question for a mark");
+        recording.refuse("a question for an event");
         return true;
     }
 
     @Override
     public void await() {
-        recording.refuse("a wait for a mark");
+        recording.refuse("a wait for an event");
     }
 
     @Override
-    public double millisecondsSince(Mark earlier) {
-        return (nanos - ((CpuMark) earlier).nanos) * 1e-6;
+    public double millisecondsSince(Event earlier) {
+        return (nanos - ((CpuEvent) earlier).nanos) * 1e-6;
     }
 
     @Override

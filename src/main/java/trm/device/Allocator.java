@@ -1,0 +1,14 @@
+package trm.device;
+
+import java.util.Map;
+
+/** Gives memory of a device, or of one that is only planned for: all that an {@link Arena} needs. */
+public interface Allocator {
+    /** Zeroed memory. @throws DeviceException when there is not enough */
+    DeviceBuffer allocate(String name, long bytes);
+
+    /** Bytes that a run takes on the device besides its {@link Arena}, by what for. */
+    default Map<String, Long> overheadBytes() {
+        return Map.of();
+    }
+}

@@ -1,0 +1,19 @@
+package trm.device;
+
+/**
+ * What some devices compute as one operation, for some sizes; elsewhere the operations that it consists of compose it.
+ * Widths as in {@link Kernels}.
+ */
+public sealed interface Fusion {
+    /** {@link MlpKernels#positionMlp} and its backward. */
+    record PositionMlp(int positions, int inner, int width, Dtype dtype) implements Fusion {}
+
+    /** {@link MlpKernels#channelMlp} and its backward. */
+    record ChannelMlp(int inner, int width, Dtype dtype) implements Fusion {}
+
+    /** {@link MlpKernels#linearSwiglu}: {@code in} columns to gate and up of {@code inner}. */
+    record LinearSwiglu(int inner, int in, Dtype dtype) implements Fusion {}
+
+    /** {@link NormKernels#linearAddRmsNorm}: {@code in} columns to {@code out}. */
+    record LinearAddRmsNorm(int out, int in, Dtype dtype) implements Fusion {}
+}

@@ -1,0 +1,235 @@
+package trm.device;
+
+import static trm.device.Launcher.at;
+
+import java.util.List;
+
+/**
+ * What the lanes of a batch carry from step to step: the samples that halted lanes take, the least number of steps drawn
+ * for exploration, and random parts of the latents.
+ */
+public final class LaneKernels {
+    private static final int CONTROLS = OptimizerKernels.CONTROLS;
+
+    private final Operations operations;
+    private final Launcher launcher;
+    private final long stream;
+
+    LaneKernels(Operations operations, Launcher launcher) {
+        this.operations = operations;
+        this.launcher = launcher;
+        stream = launcher.stream();
+    }
+
+    /**
+     * The lanes of a batch: what {@link #admit} may refill.
+     *
+     * @param halted [B] int32, 0 or 1
+     * @param steps [B] int32, supervision steps since the lane took its sample
+     * @param inputs [B, L] int32, tokens
+     * @param labels [B, L] int32
+     * @param ids [B] int32, puzzle identifiers
+     * @param latents [B, S, D] of the compute type each, the answer y first
+     */
+    public record Lanes(Tensor halted, Tensor steps, Tensor inputs, Tensor labels, Tensor ids, List<Tensor> latents) {
+        /** The answer, which the heads read. */
+        public Tensor y() {
+            return latents.get(0);
+        }
+    }
+
+    /**
+     * A device-resident data set: ids [examples] int32; inputs and labels [examples, L] uint8 as they are, or with
+     * {@code origins} [examples, 2] int32, those of tasks [tasks, L], L = side * side, of which example e is number
+     * origins[e][0], changed by record origins[e][1] of {@code augmentations} [., 1 + 2 side + vocabulary] uint8: a flag to
+     * transpose, rows, columns, tokens (see {@code admit} in trm_ops.h). Every number there must be in range.
+     *
+     * @param ignoreLabel label of tokens that carry no loss, -1 for none
+     * @param origins null where the examples are as they are, as {@code augmentations}
+     */
+    public record Examples(
+            Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel, Tensor origins, Tensor augmentations) {
+        /** Examples as they are. */
+        public Examples(Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel) {
+            this(inputs, labels, ids, ignoreLabel, null, null);
+        }
+    }
+
+    /**
+     * What random numbers on the device depend on, besides lane, place and number of the draw.
+     *
+     * @param controls [CONTROLS] float64, whose step it is; null for step 0
+     */
+    public record Draws(Tensor controls, long seed) {}
+
+    /**
+     * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one), its first latents and steps = 0;
+     * the others keep theirs. The operation takes two latents; where there are more it runs again, with the same effect on
+     * the rest, and a single one is given as both.
+     *
+     * @param rows in, [ring, B] int32
+     * @param controls in, [CONTROLS] float64, whose step it is; may be null for a ring of one
+     * @param inits in, [D] float32 each, a lane's first latents at every position
+     * @param lanes halted in, all else in and out
+     */
+    public void admit(Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes) {
+        int last = inits.size() - 1;
+        for (int i = 0; i <= last; i += 2) {
+            admit(rows, controls, data, inits, lanes, i, Math.min(i + 1, last));
+        }
+    }
+
+    private void admit(
+            Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes, int first, int second) {
+        Tensor y = lanes.latents().get(first);
+        Tensor z = lanes.latents().get(second);
+        long n = y.shape().dim(0);
+        int ring = rows.size(0);
+        int length = lanes.inputs().size(1);
+        int positions = y.size(1);
+        int width = y.size(2);
+        Tensor records = data.augmentations();
+        int side = records == null ? 0 : (int) Math.sqrt(length);
+        int vocabulary = records == null ? 0 : records.size(1) - 1 - 2 * side;
+        launcher.operation("admit")
+                .operand("rows", rows, Dtype.I32, ring, n)
+                .optional("controls", controls, Dtype.F64, CONTROLS)
+                .operand(data.inputs())
+                .operand(data.labels())
+                .operand(data.ids())
+                .optional("origins", data.origins(), Dtype.I32, data.ids().count(), 2)
+                .operand(records)
+                .operand("y_init", inits.get(first), Dtype.F32, width)
+                .operand("z_init", inits.get(second), Dtype.F32, width)
+                .operand("halted", lanes.halted(), Dtype.I32, n)
+                .operand("steps", lanes.steps(), Dtype.I32, n)
+                .operand("inputs", lanes.inputs(), Dtype.I32, n, length)
+                .operand("labels", lanes.labels(), Dtype.I32, n, length)
+                .operand("ids", lanes.ids(), Dtype.I32, n)
+                .operand(y)
+                .operand("z", z, y.dtype(), y.count())
+                .begin();
+        launcher.end(operations.admit(
+                at(rows),
+                at(controls),
+                ring,
+                at(data.inputs()),
+                at(data.labels()),
+                at(data.ids()),
+                at(data.origins()),
+                at(records),
+                data.ignoreLabel(),
+                at(inits.get(first)),
+                at(inits.get(second)),
+                at(lanes.halted()),
+                at(lanes.steps()),
+                at(lanes.inputs()),
+                at(lanes.labels()),
+                at(lanes.ids()),
+                at(y),
+                at(z),
+                n,
+                length,
+                positions,
+                width,
+                side,
+                vocabulary,
+                y.dtype().code(),
+                stream));
+    }
+
+    /**
+     * Draws the least number of steps before each lane may halt: with probability p one of 2 .. maxSteps, else 0.
+     *
+     * @param controls in, [CONTROLS] float64, whose step it is
+     * @param minSteps out, [B] int32
+     * @param firstLane number of the first of these lanes in the whole batch
+     */
+    public void explore(Tensor controls, Tensor minSteps, long firstLane, long seed, double p, int maxSteps) {
+        long n = minSteps.count();
+        launcher.operation("explore")
+                .operand("controls", controls, Dtype.F64, CONTROLS)
+                .operand("min_steps", minSteps, Dtype.I32, n)
+                .begin();
+        launcher.end(operations.explore(at(controls), at(minSteps), n, firstLane, seed, p, maxSteps, stream));
+    }
+
+    /**
+     * state = (1 - lambda) state + lambda f + sigma eps, eps ~ N(0, 1).
+     *
+     * @param f in, [B, ...] of the compute type
+     * @param state in and out, as f
+     * @param draws may be null where sigma is 0
+     * @param firstLane number of the first of these lanes in the whole batch
+     * @param draw at least 1, of its own for each draw of a step; {@link #randomStart} takes as many as there are latents
+     */
+    public void relax(Tensor f, Tensor state, double lambda, double sigma, Draws draws, long firstLane, int draw) {
+        long lanes = state.shape().dim(0);
+        long n = state.count();
+        Dtype t = state.dtype();
+        Tensor controls = sigma == 0 ? null : draws.controls();
+        long seed = sigma == 0 ? 0 : draws.seed();
+        launcher.operation("relax")
+                .operand("f", f, t, n)
+                .operand(state)
+                .optional("controls", controls, Dtype.F64, CONTROLS)
+                .beginMoving(3 * state.bytes());
+        launcher.end(operations.relax(
+                at(f),
+                at(state),
+                at(controls),
+                lanes,
+                n / lanes,
+                firstLane,
+                seed,
+                draw,
+                lambda,
+                sigma,
+                t.code(),
+                stream));
+    }
+
+    /**
+     * dF = lambda d, then d = (1 - lambda) d.
+     *
+     * @param d in the gradient of the new state, out that of the old; [B, ...] of the compute type
+     * @param dF out, as d: the gradient of f
+     */
+    public void relaxBwd(Tensor d, Tensor dF, double lambda) {
+        long n = d.count();
+        Dtype t = d.dtype();
+        launcher.operation("relax_bwd").operand(d).operand("d_f", dF, t, n).beginMoving(3 * d.bytes());
+        launcher.end(operations.relax_bwd(at(d), at(dF), n, lambda, t.code(), stream));
+    }
+
+    /**
+     * Random latents for halted lanes, after {@link #admit} gave them the initial ones: normal, cut to two deviations, of
+     * deviation 1. Draws 1, 2, ... are those of the first, second, ... latent.
+     *
+     * @param lanes halted in, latents out where a lane is halted
+     * @param keys in, [B] int32, what stands for a lane in its draws; null for its number
+     */
+    public void randomStart(Lanes lanes, Tensor keys, Draws draws) {
+        for (int i = 0; i < lanes.latents().size(); i++) {
+            Tensor z = lanes.latents().get(i);
+            long n = z.shape().dim(0);
+            launcher.operation("random_start")
+                    .operand("halted", lanes.halted(), Dtype.I32, n)
+                    .optional("keys", keys, Dtype.I32, n)
+                    .optional("controls", draws.controls(), Dtype.F64, CONTROLS)
+                    .operand(z)
+                    .begin();
+            launcher.end(operations.random_start(
+                    at(lanes.halted()),
+                    at(keys),
+                    at(draws.controls()),
+                    at(z),
+                    n,
+                    z.count() / n,
+                    draws.seed(),
+                    1 + i,
+                    z.dtype().code(),
+                    stream));
+        }
+    }
+}

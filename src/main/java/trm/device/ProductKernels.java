@@ -1,0 +1,102 @@
+package trm.device;
+
+import static trm.device.Launcher.at;
+
+/**
+ * Matrix products: over channels (linear), and over positions, lane by lane (mix). Operands are of the compute type,
+ * gradients of weights float32. M is the number of rows, what remains of x's elements by its last axis K.
+ */
+public final class ProductKernels {
+    private final Operations operations;
+    private final Launcher launcher;
+    private final long stream;
+
+    ProductKernels(Operations operations, Launcher launcher) {
+        this.operations = operations;
+        this.launcher = launcher;
+        stream = launcher.stream();
+    }
+
+    /** y = x W^T: x in [M, K], w in [N, K], y out [M, N]. */
+    public void linear(Tensor x, Tensor w, Tensor y) {
+        int n = w.size(0);
+        int k = w.size(1);
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        launcher.operation("linear")
+                .operand("x", x, t, m, k)
+                .operand("w", w, t, n, k)
+                .operand("y", y, t, m, n)
+                .beginProducts(1, m, n, k);
+        launcher.end(operations.linear(at(x), at(w), at(y), m, n, k, t.code(), stream));
+    }
+
+    /** dx = dy W: dy in [M, N], w in [N, K], dx out [M, K], or added to when {@code accumulate}. */
+    public void linearBwdX(Tensor dy, Tensor w, Tensor dx, boolean accumulate) {
+        int n = w.size(0);
+        int k = w.size(1);
+        long m = dy.count() / n;
+        int add = accumulate ? 1 : 0;
+        Dtype t = dy.dtype();
+        launcher.operation("linear_bwd_x")
+                .operand("dy", dy, t, m, n)
+                .operand("w", w, t, n, k)
+                .operand("dx", dx, t, m, k)
+                .beginProducts(1, m, k, n);
+        launcher.end(operations.linear_bwd_x(at(dy), at(w), at(dx), m, n, k, add, t.code(), stream));
+    }
+
+    /** dw += dy^T x: dy in [M, N], x in [M, K], dw added to, [N, K] float32. */
+    public void linearBwdW(Tensor dy, Tensor x, Tensor dw) {
+        int n = dw.size(0);
+        int k = dw.size(1);
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        launcher.operation("linear_bwd_w")
+                .operand("dy", dy, t, m, n)
+                .operand("x", x, t, m, k)
+                .operand("dw", dw, Dtype.F32, n, k)
+                .beginProducts(1, n, k, m);
+        launcher.end(operations.linear_bwd_w(at(dy), at(x), at(dw), m, n, k, t.code(), stream));
+    }
+
+    /** y_b = W x_b for each lane: x in [B, K, D], w in [N, K], y out [B, N, D]; {@code lanes} B, {@code width} D. */
+    public void mix(Tensor x, Tensor w, Tensor y, long lanes, int width) {
+        int n = w.size(0);
+        int k = w.size(1);
+        Dtype t = x.dtype();
+        launcher.operation("mix")
+                .operand("x", x, t, lanes, k, width)
+                .operand("w", w, t, n, k)
+                .operand("y", y, t, lanes, n, width)
+                .beginProducts(lanes, n, width, k);
+        launcher.end(operations.mix(at(x), at(w), at(y), lanes, n, k, width, t.code(), stream));
+    }
+
+    /** dx_b = W^T dy_b: dy in [B, N, D], w in [N, K], dx out [B, K, D], or added to when {@code accumulate}. */
+    public void mixBwdX(Tensor dy, Tensor w, Tensor dx, long lanes, int width, boolean accumulate) {
+        int n = w.size(0);
+        int k = w.size(1);
+        int add = accumulate ? 1 : 0;
+        Dtype t = dy.dtype();
+        launcher.operation("mix_bwd_x")
+                .operand("dy", dy, t, lanes, n, width)
+                .operand("w", w, t, n, k)
+                .operand("dx", dx, t, lanes, k, width)
+                .beginProducts(lanes, k, width, n);
+        launcher.end(operations.mix_bwd_x(at(dy), at(w), at(dx), lanes, n, k, width, add, t.code(), stream));
+    }
+
+    /** dw += sum_b dy_b x_b^T: dy in [B, N, D], x in [B, K, D], dw added to, [N, K] float32. */
+    public void mixBwdW(Tensor dy, Tensor x, Tensor dw, long lanes, int width) {
+        int n = dw.size(0);
+        int k = dw.size(1);
+        Dtype t = x.dtype();
+        launcher.operation("mix_bwd_w")
+                .operand("dy", dy, t, lanes, n, width)
+                .operand("x", x, t, lanes, k, width)
+                .operand("dw", dw, Dtype.F32, n, k)
+                .beginProducts(lanes, n, k, width);
+        launcher.end(operations.mix_bwd_w(at(dy), at(x), at(dw), lanes, n, k, width, t.code(), stream));
+    }
+}

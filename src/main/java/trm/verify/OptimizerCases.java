@@ -1,0 +1,124 @@
+package trm.verify;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.Dtype;
+import trm.device.HostCopy;
+import trm.device.Kernels;
+import trm.device.OptimizerKernels;
+import trm.device.Purpose;
+import trm.device.Tensor;
+
+/** Cases of the optimizers, the moving average and the rates by the step. */
+final class OptimizerCases {
+    private final Backend backend;
+    private final Kernels kernels;
+
+    OptimizerCases(Backend backend) {
+        this.backend = backend;
+        kernels = backend.kernels();
+    }
+
+    private static Tensor floats(Arena arena, String name, long... dims) {
+        return arena.tensor(Purpose.CASE, name, Dtype.F32, dims);
+    }
+
+    private static Tensor ints(Arena arena, String name, long... dims) {
+        return arena.tensor(Purpose.CASE, name, Dtype.I32, dims);
+    }
+
+    private Tensor controls(Arena arena) {
+        return arena.tensor(Purpose.CASE, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
+    }
+
+    private void setControls(Tensor controls, int step, double lr, double puzzleLr, double beta1, double beta2) {
+        HostCopy.put(backend, controls, new double[] {
+            step, lr, puzzleLr, 1 - Math.pow(beta1, step), 1 - Math.pow(beta2, step), 0, 0, 0
+        });
+    }
+
+    void adam(GoldenCase c, Arena arena) {
+        JsonNode head = c.head();
+        double beta1 = head.path("beta1").doubleValue();
+        double beta2 = head.path("beta2").doubleValue();
+        OptimizerKernels.Adam constants = new OptimizerKernels.Adam(
+                beta1, beta2, head.path("weight_decay").doubleValue(), 1e-8, 0, true);
+        Tensor p = c.upload(backend, arena, "p0");
+        Tensor g = floats(arena, "g", c.shape("p0"));
+        Tensor m = floats(arena, "m", c.shape("p0"));
+        Tensor v = floats(arena, "v", c.shape("p0"));
+        Tensor controls = controls(arena);
+        for (int step = 1; step <= head.path("lrs").size(); step++) {
+            setControls(controls, step, head.path("lrs").get(step - 1).doubleValue(), 0, beta1, beta2);
+            HostCopy.put(backend, g, c.floats("grad" + step));
+            kernels.optimizers().adam(p, g, m, v, null, null, controls, constants);
+            c.check("p" + step, backend, p);
+            c.check("m" + step, backend, m);
+            c.check("v" + step, backend, v);
+        }
+    }
+
+    void signSgd(GoldenCase c, Arena arena) {
+        Tensor table = c.upload(backend, arena, "table0");
+        Tensor controls = controls(arena);
+        for (int step = 1; c.has("ids" + step); step++) {
+            setControls(controls, step, 0, c.head().path("lr").doubleValue(), 0, 0);
+            OptimizerKernels optimizers = kernels.optimizers();
+            optimizers.signSgd(
+                    table,
+                    c.uploadInts(backend, arena, "ids" + step),
+                    c.upload(backend, arena, "grad" + step),
+                    controls,
+                    c.head().path("weight_decay").doubleValue());
+            c.check("table" + step, backend, table);
+        }
+    }
+
+    /** The average is part of the dense optimizer's pass; a rate of learning of 0 leaves the weights alone. */
+    void ema(GoldenCase c, Arena arena) {
+        Tensor g = floats(arena, "g", c.shape("p0"));
+        Tensor m = floats(arena, "m", c.shape("p0"));
+        Tensor v = floats(arena, "v", c.shape("p0"));
+        Tensor p = floats(arena, "p", c.shape("p0"));
+        Tensor controls = controls(arena);
+        for (String first : c.names()) {
+            if (!first.matches("ema\\d+_1")) {
+                continue;
+            }
+            String series = first.substring(0, first.length() - 1);
+            double rate = Double.parseDouble("0." + series.substring(3, series.length() - 1)); // ema90_ is 0.90
+            Tensor average = arena.tensor(Purpose.CASE, series, Dtype.F32, c.shape("p0"));
+            HostCopy.put(backend, average, c.floats("p0"));
+            for (int step = 1; c.has(series + step); step++) {
+                setControls(controls, step, 0, 0, 0.9, 0.95);
+                HostCopy.put(backend, p, c.floats("p" + step));
+                OptimizerKernels.Adam constants = new OptimizerKernels.Adam(0.9, 0.95, 0, 1e-8, rate, true);
+                kernels.optimizers().adam(p, g, m, v, average, null, controls, constants);
+                c.check(series + step, backend, average);
+            }
+        }
+    }
+
+    void schedule(GoldenCase c, Arena arena) {
+        int[] steps = c.ints("step");
+        JsonNode plans = c.head().path("plans");
+        double[] rates = new double[steps.length * plans.size()];
+        Tensor controls = controls(arena);
+        for (int j = 0; j < plans.size(); j++) {
+            JsonNode plan = plans.get(j);
+            OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(
+                    plan.path("base").doubleValue(),
+                    0,
+                    plan.path("warmup").longValue(),
+                    plan.path("total").longValue(),
+                    plan.path("min_ratio").doubleValue());
+            for (int i = 0; i < steps.length; i++) {
+                setControls(controls, steps[i] - 1, 0, 0, 0.9, 0.95); // advance counts the step itself
+                kernels.optimizers().advance(controls, schedule, 0.9, 0.95);
+                rates[i * plans.size() + j] = HostCopy.doubles(backend, controls)[1];
+            }
+        }
+        c.check("lr", () -> rates);
+    }
+}
