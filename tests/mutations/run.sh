@@ -97,13 +97,13 @@ fi
 
 mutate one-cycle-less $java/model/RecursionSchedule.java \
     's|updates = cycle.size() \* cycles;|updates = cycle.size() * Math.max(1, cycles - 1);|'
-mutate one-latent-update-less $java/model/RecursionSchedule.java \
-    's|int n = arch.latentSteps();|int n = Math.max(1, arch.latentSteps() - 1);|'
-mutate one-step-is-three $java/model/RecursionSchedule.java 's|two ? 2 : cycle.size()|two ? 3 : cycle.size()|'
-mutate one-network-for-both $java/model/RecursionSchedule.java \
-    's|cycle.add(new Update(0, 0, y, z, false));|cycle.add(new Update(netZ, 0, y, z, false));|'
-mutate single-z-reads-x-again $java/model/RecursionSchedule.java \
-    's|new Update(0, 0, y, none, false)|new Update(0, 0, y, none, true)|'
+mutate one-latent-update-less $java/config/Architecture.java \
+    's|Collections.nCopies(n, z)|Collections.nCopies(Math.max(1, n - 1), z)|'
+mutate one-step-is-three $java/model/RecursionSchedule.java 's|ONE_STEP ? 2 : cycle.size()|ONE_STEP ? 3 : cycle.size()|'
+mutate one-network-for-both $java/config/Architecture.java \
+    's|new Update(0, Y, List.of(Y), List.of(Z), false)|new Update(z.network(), Y, List.of(Y), List.of(Z), false)|'
+mutate single-z-reads-x-again $java/config/Architecture.java \
+    's|new Update(0, 0, z, NONE, false)|new Update(0, 0, z, NONE, true)|'
 mutate dx-lacks-first-share $java/model/LatentRecursion.java \
     's|if (schedule.update(k).withInput()) {|if (schedule.update(k).withInput() \&\& k > tapedFrom) {|'
 mutate answer-from-question $java/model/LatentRecursion.java 's|value(then.own().get(0), k, latents)|x|'
@@ -121,8 +121,8 @@ mutate noise-of-the-first-part $java/model/Model.java 's|(long) part \* sizes.la
 mutate starts-by-lane $java/train/EvaluationLanes.java \
     's|kernels.randomStart(lanes, ring.rows(), STARTS);|kernels.randomStart(lanes, null, STARTS);|'
 mutate two-latents-admitted $java/device/Kernels.java 's|i <= last; i += 2|i < 2; i += 2|'
-mutate transformer-halts-by-sign $java/config/ArchConfig.java \
-    's|return noActContinue \&\& name != Architecture.TRANSFORMER;|return noActContinue;|'
+mutate transformer-halts-by-sign $java/config/Architecture.java \
+    '/boolean haltsOnSign/,/}/s|return false;|return noActContinue;|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
     's|continueLoss(part, index, maxSteps, 0\.5 \* scale);|continueLoss(part, index, maxSteps, scale);|'

@@ -1,17 +1,15 @@
 package trm.model;
 
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 import trm.config.ArchConfig;
-import trm.config.Architecture;
 import trm.config.GradientSpan;
 import trm.config.Update;
 
 /**
  * The updates of one forward pass: T times the same cycle of updates <i>target &lt;- f(own + injected)</i>, of which the last
- * few are differentiated (docs/specification.md#4-recursion).  Latent 0 is the answer y, which the heads read.
+ * few are differentiated (docs/specification.md#4-recursion). What the updates of a cycle are is up to the system ({@link
+ * trm.config.Architecture}). Latent 0 is the answer y, which the heads read.
  */
 public final class RecursionSchedule {
     /** Where the input of an update comes from when the previous update has just produced a value. */
@@ -45,29 +43,10 @@ public final class RecursionSchedule {
     }
 
     public static RecursionSchedule of(ArchConfig arch) {
-        int n = arch.latentSteps();
-        int netZ = arch.networks().size() - 1; // f' comes first where there are two
-        List<Integer> y = List.of(0);
-        List<Integer> none = List.of();
-        List<Update> cycle = new ArrayList<>();
-        switch (arch.name()) {
-            case TRANSFORMER -> cycle.add(new Update(0, 0, y, none, true));
-            case SINGLE_Z -> {
-                cycle.addAll(Collections.nCopies(n, new Update(0, 0, y, none, true)));
-                cycle.add(new Update(0, 0, y, none, false));
-            }
-            default -> {
-                List<Integer> z =
-                        IntStream.range(1, arch.latents().size()).boxed().toList();
-                for (int i = 0; i < n; i++) {
-                    cycle.add(new Update(netZ, z.get(i % z.size()), z, y, true));
-                }
-                cycle.add(new Update(0, 0, y, z, false));
-            }
-        }
-        boolean two = arch.gradient() == GradientSpan.ONE_STEP && arch.name() != Architecture.TRANSFORMER;
+        List<Update> cycle = arch.cycle();
+        int last = arch.gradient() == GradientSpan.ONE_STEP ? 2 : cycle.size();
         return new RecursionSchedule(
-                cycle, arch.cycles(), two ? 2 : cycle.size(), arch.equilibrium().relaxes());
+                cycle, arch.cycles(), last, arch.equilibrium().relaxes());
     }
 
     /** Blocks that a forward pass applies one after the other: n_layers (n + 1) T where all updates share a network. */
