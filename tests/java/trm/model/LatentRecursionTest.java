@@ -18,6 +18,7 @@ import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
+import trm.config.Architecture;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.Recompute;
@@ -79,7 +80,7 @@ class LatentRecursionTest {
         return new Case(name, List.of(cycle), cycles, differentiated);
     }
 
-    /** Schedules that no system has, each for one thing that may go wrong, and some that are drawn. */
+    /** Those of the systems; some that no system has, each for one thing that may go wrong; and some that are drawn. */
     private static Stream<Case> schedules() {
         List<Integer> none = List.of();
         List<Integer> y = List.of(0);
@@ -135,7 +136,24 @@ class LatentRecursionTest {
                         update(1, 1, z, y, true),
                         update(0, 0, y, z, false)),
                 of("the answer is a constant", 2, 1, update(0, 0, y, z, true), update(1, 1, z, y, true)));
-        return Stream.concat(made, IntStream.range(0, 16).mapToObj(LatentRecursionTest::drawn));
+        Stream<Case> drawn = IntStream.range(0, 16).mapToObj(LatentRecursionTest::drawn);
+        Stream<Case> systems = Stream.of(Architecture.values()).map(LatentRecursionTest::system);
+        return Stream.of(systems, made, drawn).flatMap(all -> all);
+    }
+
+    /** Two cycles of a system, of which the last is differentiated. */
+    private static Case system(Architecture system) {
+        List<String> overrides = new ArrayList<>(List.of("arch=" + system.key()));
+        if (system.recurs()) {
+            overrides.add("arch.L_cycles=2");
+        }
+        if (system.hasScales()) {
+            overrides.add("arch.num_scales=" + (LATENTS - 1));
+        }
+        List<Update> cycle = ConfigLoader.parse("data_paths: [none]", "test", overrides)
+                .arch()
+                .cycle();
+        return new Case(system.key(), cycle, 2, cycle.size());
     }
 
     private static Case drawn(int seed) {
