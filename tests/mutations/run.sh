@@ -2,7 +2,7 @@
 # tests/mutations/run.sh [NAME...]   breaks one formula at a time and expects `mvn verify` to notice
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
-# the copy `mvn verify` rebuilds what changed and runs the numerical tests: the recorded cases, every operation alone,
+# the copy `mvn verify` rebuilds what changed and runs the numerical tests: the golden cases, every operation alone, any schedule,
 # deep supervision, recomputation, recorded steps, relaxed updates. Left out are the other tests, the repetition under other instruction
 # sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
 # finish is an error, never a catch. Exit status 1 unless all are caught.
@@ -18,7 +18,7 @@ mkdir "$tree"
 tar -C "$root" --exclude=./target --exclude=./.git --exclude=./runs -cf - . | tar -C "$tree" -xf -
 cd "$tree"
 
-tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest,trm/train/EquilibriumTest'
+tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/model/LatentRecursionTest,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest,trm/train/EquilibriumTest'
 ops=native/cpu/ops
 java=src/main/java/trm
 passed=0
@@ -97,26 +97,32 @@ fi
 
 mutate one-cycle-less $java/model/RecursionSchedule.java \
     's|updates = cycle.size() \* cycles;|updates = cycle.size() * Math.max(1, cycles - 1);|'
-mutate one-latent-update-less $java/model/RecursionSchedule.java \
-    's|int n = arch.latentSteps();|int n = Math.max(1, arch.latentSteps() - 1);|'
-mutate one-step-is-three $java/model/RecursionSchedule.java 's|two ? 2 : cycle.size()|two ? 3 : cycle.size()|'
-mutate one-network-for-both $java/model/RecursionSchedule.java \
-    's|cycle.add(new Update(0, 0, y, z, false));|cycle.add(new Update(netZ, 0, y, z, false));|'
-mutate single-z-reads-x-again $java/model/RecursionSchedule.java \
-    's|new Update(0, 0, y, none, false)|new Update(0, 0, y, none, true)|'
+mutate one-latent-update-less $java/config/Architecture.java \
+    's|Collections.nCopies(n, z)|Collections.nCopies(Math.max(1, n - 1), z)|'
+mutate one-step-is-three $java/model/RecursionSchedule.java 's|ONE_STEP ? 2 : cycle.size()|ONE_STEP ? 3 : cycle.size()|'
+mutate one-network-for-both $java/config/Architecture.java \
+    's|new Update(0, Y, List.of(Y), List.of(Z), false)|new Update(z.network(), Y, List.of(Y), List.of(Z), false)|'
+mutate single-z-reads-x-again $java/config/Architecture.java \
+    's|new Update(0, 0, z, NONE, false)|new Update(0, 0, z, NONE, true)|'
 mutate dx-lacks-first-share $java/model/LatentRecursion.java \
-    's|if (schedule.update(k).withInput()) {|if (schedule.update(k).withInput() \&\& k > recordedFrom) {|'
-mutate answer-from-question $java/model/LatentRecursion.java 's|latents.get(then.own().get(0))|x|'
+    's|if (schedule.update(k).withInput()) {|if (schedule.update(k).withInput() \&\& k > tapedFrom) {|'
+mutate answer-from-question $java/model/LatentRecursion.java 's|value(then.own().get(0), k, latents)|x|'
 mutate sum-not-formed-again $java/model/LatentRecursion.java 's|^            injected = null;||'
-mutate gradients-of-one-reader $java/model/LatentRecursion.java 's|kernels.elementwise().add(d, dRead, d);||'
-mutate kept-share-has-no-gradient $java/model/LatentRecursion.java 's|kernels.elementwise().add(sum, dOut, sum);|kernels.elementwise().copy(dOut, sum);|'
+mutate gradients-of-one-reader $java/model/BackwardPass.java 's|operations.add(sum, d, into);||'
+mutate kept-share-has-no-gradient $java/model/BackwardPass.java \
+    's|if (schedule.differentiatedWriter(target, k) < 0) {|if (schedule.differentiatedWriter(target, k) < k) {|'
+mutate shared-gradient-used-up $java/model/BackwardPass.java 's|count() > 1) {|count() > sums.length) {|'
+mutate overwritten-value-not-taped $java/model/LatentRecursion.java 's|step.tapesOutputs() \&\& schedule.overwritten(k)|false|'
+mutate taped-value-read-from-latent $java/model/LatentRecursion.java 's|return writer < 0 ?|return writer < updates ?|'
+mutate recomputed-output-taped $java/model/RecursionStep.java \
+    's|return !gradients.isEmpty() \&\& !recomputesBlocks();|return !gradients.isEmpty();|'
 mutate one-noise-for-all-updates $java/model/LatentRecursion.java 's|firstLane, draw + k);|firstLane, draw);|'
 mutate noise-of-the-first-part $java/model/Model.java 's|(long) part \* sizes.lanes()|0|'
 mutate starts-by-lane $java/train/EvaluationLanes.java \
     's|kernels.lanes().randomStart(lanes, ring.rows(), STARTS);|kernels.lanes().randomStart(lanes, null, STARTS);|'
 mutate two-latents-admitted $java/device/LaneKernels.java 's|i <= last; i += 2|i < 2; i += 2|'
-mutate transformer-halts-by-sign $java/config/ArchConfig.java \
-    's|return noActContinue \&\& name != Architecture.TRANSFORMER;|return noActContinue;|'
+mutate transformer-halts-by-sign $java/config/Architecture.java \
+    '/boolean haltsOnSign/,/}/s|return false;|return noActContinue;|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
     's|continueLoss(part, index, maxSteps, 0\.5 \* scale);|continueLoss(part, index, maxSteps, scale);|'
@@ -125,7 +131,7 @@ mutate continue-from-old-latents $java/train/DeepSupervision.java \
 mutate replay-lacks-an-input $java/model/RecursionStep.java \
     's|^            for (int i = 0; i < last; i++) {|            for (int i = 0; i < last - 1; i++) {|'
 mutate replay-of-last-block-only $java/model/RecursionStep.java \
-    's|^            if (replays()) {|            if (replays() \&\& i == last) {|'
+    's|^            if (recomputesBlocks()) {|            if (recomputesBlocks() \&\& i == last) {|'
 mutate gate-and-up-not-formed-again $java/ops/ChannelMlp.java 's|^        if (recompute) {|        if (!recompute) {|'
 mutate mixer-gate-and-up-not-formed-again $java/ops/PositionMlp.java \
     's|^        if (recompute) {|        if (!recompute) {|'

@@ -118,10 +118,10 @@ class LimitedRunTest {
     @CsvSource({
         "true, 3, GATE_UP",
         "true, 6, LAYERS",
-        "true, 3, EVALUATIONS",
+        "true, 3, APPLICATIONS",
         "false, 3, GATE_UP",
         "false, 6, LAYERS",
-        "false, 6, EVALUATIONS"
+        "false, 6, APPLICATIONS"
     })
     void twelveLatentSteps(boolean mlp, int cycles, Recompute chosen) throws IOException {
         String[] settings = {"arch.mlp_t=" + mlp, "arch.L_cycles=12", "arch.H_cycles=" + cycles};
@@ -144,7 +144,7 @@ class LimitedRunTest {
     @Test
     void partsStayThroughAResume() throws IOException {
         TrainConfig plain = config("checkpoint_every_steps=3");
-        long limit = bytes(plain.with(Recompute.EVALUATIONS, 4));
+        long limit = bytes(plain.with(Recompute.APPLICATIONS, 4));
         Path straight = temp.resolve("straight");
         Path resumed = temp.resolve("resumed");
         TrainConfig limited = config("checkpoint_every_steps=3", "memory=" + limit + "B");

@@ -45,7 +45,7 @@ class MemoryPlanTest {
     private static final long GB = 1_000_000_000;
     private static final int BATCH = 768;
     private static final List<Recompute> MODES =
-            List.of(Recompute.NONE, Recompute.GATE_UP, Recompute.LAYERS, Recompute.EVALUATIONS);
+            List.of(Recompute.NONE, Recompute.GATE_UP, Recompute.LAYERS, Recompute.APPLICATIONS);
 
     private static Backend backend;
 

@@ -65,7 +65,7 @@ public class RecomputeTest {
         backend.close();
     }
 
-    /** {@link #allNetworks}; on the stand-in for a GPU, whose products are slow, one of each way of mixing. */
+    /** {@link #allNetworks}; on the stand-in for a GPU, whose products are slow, one with each token mixer. */
     private static Stream<String[]> networks() {
         return backend.name().equals("cpu")
                 ? allNetworks()
@@ -81,7 +81,7 @@ public class RecomputeTest {
                 Systems.NAMES.stream().map(name -> Systems.overrides(name, "arch.mlp_t=false", "arch.hidden_size=24")));
     }
 
-    /** Kinds of networks: by mixing, type, and whether the backend fuses halves of a block (widths of 16 in float32). */
+    /** Kinds of networks: by token mixer, type, and whether the backend fuses residual sublayers (widths of 16 in float32). */
     private static Stream<String[]> kindsOfNetworks() {
         return Stream.of(
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=32"},
@@ -103,7 +103,7 @@ public class RecomputeTest {
     }
 
     private static Stream<Arguments> cases() {
-        return networks().flatMap(network -> Stream.of(Recompute.GATE_UP, Recompute.LAYERS, Recompute.EVALUATIONS)
+        return networks().flatMap(network -> Stream.of(Recompute.GATE_UP, Recompute.LAYERS, Recompute.APPLICATIONS)
                 .map(mode -> Arguments.of(mode, String.join(" ", network))));
     }
 
@@ -337,14 +337,14 @@ public class RecomputeTest {
     void tapesShrink() {
         TrainConfig config = config("arch.mlp_t=false", "arch.hidden_size=24", "arch.L_cycles=12");
         long before = Long.MAX_VALUE;
-        for (Recompute mode : List.of(Recompute.NONE, Recompute.GATE_UP, Recompute.LAYERS, Recompute.EVALUATIONS)) {
+        for (Recompute mode : List.of(Recompute.NONE, Recompute.GATE_UP, Recompute.LAYERS, Recompute.APPLICATIONS)) {
             try (Training training = new Training(config.with(mode, 1))) {
                 long bytes = training.arena.bytesByPurpose().get("tape");
                 assertTrue(bytes < before, mode.toString());
                 before = bytes;
             }
         }
-        // u of 13 evaluations, the input of the second block; qkv, mixed, mid, out; gate and up; lse and 2 scales
+        // u of 13 applications of f, the input of the second block; qkv, mixed, mid, out; gate and up; lse and 2 scales
         long rows = 6 * POSITIONS;
         long state = padded(rows * 24 * Dtype.F32.bytes());
         long block = padded(3 * rows * 24 * 4) + 3 * state + padded(rows * 2 * 256 * 4) + padded(rows * 4 * 4);

@@ -1,6 +1,5 @@
 package trm.config;
 
-import java.util.ArrayList;
 import java.util.List;
 
 /**
@@ -63,15 +62,6 @@ public record ArchConfig(
     /** Inner width of a feed-forward layer. */
     private static final int MAX_INNER = 1 << 24;
 
-    /** T, n, and the blocks of a network. */
-    private static final int MAX_REPEATS = 1024;
-
-    /** Latents z. */
-    private static final int MAX_SCALES = 64;
-
-    /** Blocks that one cycle applies, each of which keeps tensors for the backward pass. */
-    private static final long MAX_BLOCKS = 1 << 12;
-
     /** Supervision steps of a sample, in training and in evaluations. */
     public static final int MAX_STEPS = 1 << 16;
 
@@ -89,21 +79,13 @@ public record ArchConfig(
         Check.present("arch.pos_encodings", posEncodings);
         Check.positive("arch.rope_theta", ropeTheta);
         Check.positive("arch.rms_norm_eps", rmsNormEps);
-        checkRecursion(name, layers, hLayers, cycles, latentSteps, numScales, separateNets, gradient);
+        Check.present("arch.gradient", gradient);
+        RecursionRules.check(name, layers, hLayers, cycles, latentSteps, numScales, separateNets, gradient);
         Check.within("arch.puzzle_emb_ndim", puzzleEmbNdim, 0, MAX_PUZZLE_WIDTH);
         Check.within("arch.puzzle_emb_len", puzzleEmbLen, 0, MAX_WIDTH);
         Check.within("arch.halt_max_steps", haltMaxSteps, 1, MAX_STEPS);
         Check.fraction("arch.halt_exploration_prob", haltExplorationProb);
-        Check.that(
-                name != Architecture.HRM || !noActContinue,
-                "arch.no_ACT_continue",
-                noActContinue,
-                "hrm always learns when to continue; leave it out, or false");
-        Check.that(
-                name != Architecture.TRANSFORMER || noActContinue,
-                "arch.no_ACT_continue",
-                noActContinue,
-                "transformers_baseline has no continue loss; leave it out, or true");
+        RecursionRules.checkContinueLoss(name, noActContinue);
         Check.present("arch.loss.loss_type", lossType);
         Check.oneOf("arch.forward_dtype", dtype, List.of("float32", "bfloat16"));
         Check.present("arch.relaxation", equilibrium);
@@ -154,89 +136,19 @@ public record ArchConfig(
                 "with " + of + " the inner width is " + inner + "; must be at most " + MAX_INNER);
     }
 
-    private static void checkRecursion(
-            Architecture name,
-            int layers,
-            int hLayers,
-            int cycles,
-            int latentSteps,
-            int numScales,
-            boolean separateNets,
-            GradientSpan gradient) {
-        Check.present("arch.gradient", gradient);
-        if (name == Architecture.TRANSFORMER) {
-            String single = name.key() + " is one network (H_layers) applied once; ";
-            Check.that(layers == 0, "arch.L_layers", layers, single + "leave it out, or 0");
-            Check.that(cycles == 1, "arch.H_cycles", cycles, single + "leave it out, or 1");
-            Check.that(latentSteps == 0, "arch.L_cycles", latentSteps, single + "leave it out, or 0");
-            Check.that(
-                    gradient == GradientSpan.LAST_CYCLE,
-                    "arch.gradient",
-                    gradient.key(),
-                    single + "must be last_cycle");
-        } else {
-            Check.within("arch.L_layers", layers, 1, MAX_REPEATS);
-            Check.within("arch.H_cycles", cycles, 1, MAX_REPEATS);
-            Check.within("arch.L_cycles", latentSteps, 1, MAX_REPEATS);
-        }
-        Check.that(
-                !separateNets || name == Architecture.TRM || name == Architecture.MULTI_SCALE,
-                "arch.separate_nets",
-                separateNets,
-                "only trm and trm_hier6 have a choice; " + name.key() + " has "
-                        + (name == Architecture.HRM ? "two networks anyway" : "one network"));
-        boolean second = separateNets || name == Architecture.HRM || name == Architecture.TRANSFORMER;
-        Check.within("arch.H_layers", hLayers, second ? 1 : 0, MAX_REPEATS);
-        long blocks = (long) layers * latentSteps + (second ? hLayers : layers);
-        Check.that(
-                blocks <= MAX_BLOCKS,
-                "arch.L_layers",
-                layers,
-                "with L_cycles " + latentSteps + " a cycle applies " + blocks + " blocks; must be at most "
-                        + MAX_BLOCKS);
-        if (name == Architecture.MULTI_SCALE) {
-            Check.within("arch.num_scales", numScales, 1, MAX_SCALES);
-            Check.that(
-                    latentSteps <= numScales,
-                    "arch.L_cycles",
-                    latentSteps,
-                    "must be at most num_scales, which is " + numScales + ": each update has a latent of its own");
-        } else {
-            Check.that(numScales == 1, "arch.num_scales", numScales, "only trm_hier6 has several latents z; must be 1");
-        }
-        Check.that(
-                name != Architecture.HRM || gradient == GradientSpan.ONE_STEP,
-                "arch.gradient",
-                gradient.key(),
-                "hrm differentiates its last two updates only; must be one_step");
-    }
-
     /** The networks, in the order of their tensors. */
     public List<Network> networks() {
-        List<Network> networks = new ArrayList<>();
-        if (separateNets || name == Architecture.HRM || name == Architecture.TRANSFORMER) {
-            networks.add(new Network("H_level", hLayers));
-        }
-        if (name != Architecture.TRANSFORMER) {
-            networks.add(new Network("L_level", layers));
-        }
-        return networks;
+        return name.networks(layers, hLayers, separateNets);
     }
 
     /** Names of the latents as checkpoints have them. The first is the answer, which the heads read. */
     public List<String> latents() {
-        return switch (name) {
-            case TRM, HRM -> List.of("H", "L");
-            case SINGLE_Z -> List.of("L");
-            case TRANSFORMER -> List.of("H");
-            case MULTI_SCALE -> {
-                List<String> latents = new ArrayList<>(List.of("H"));
-                for (int i = 1; i <= numScales; i++) {
-                    latents.add("L" + i);
-                }
-                yield latents;
-            }
-        };
+        return name.latents(numScales);
+    }
+
+    /** The updates of one cycle. */
+    public List<Update> cycle() {
+        return name.cycle(latentSteps, numScales, separateNets);
     }
 
     /** Whether training has the continue loss: not where every sample halts at its first step anyway. */
@@ -249,7 +161,7 @@ public record ArchConfig(
      * (docs/specification.md#6-deep-supervision-and-halting).
      */
     public boolean haltsOnSign() {
-        return noActContinue && name != Architecture.TRANSFORMER;
+        return name.haltsOnSign(noActContinue);
     }
 
     /** Positions in front of the tokens, P. */

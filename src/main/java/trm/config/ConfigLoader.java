@@ -17,8 +17,6 @@ import trm.input.Shown;
  * must be given.
  */
 public final class ConfigLoader {
-    private static final int PUBLISHED_SCALES = 6;
-
     /** Characters of a dotted key, with the signs in front. */
     private static final int LONGEST_KEY = 200;
 
@@ -237,7 +235,7 @@ public final class ConfigLoader {
                 top.number("puzzle_emb_lr", 1e-4),
                 top.number("puzzle_emb_weight_decay", 1.0),
                 top.bool("freeze_weights", false),
-                top.bool("ema", arch.name() != Architecture.HRM),
+                top.bool("ema", arch.name().publishedEma()),
                 top.number("ema_rate", 0.999),
                 top.longInteger("seed", 0),
                 top.stringOrNull("load_checkpoint"),
@@ -373,16 +371,12 @@ public final class ConfigLoader {
                 arch.integer("H_layers", separateNets ? layers : name.publishedHLayers()),
                 arch.integer("H_cycles", name.publishedCycles()),
                 arch.integer("L_cycles", name.publishedLatentSteps()),
-                arch.integer("num_scales", name == Architecture.MULTI_SCALE ? PUBLISHED_SCALES : 1),
+                arch.integer("num_scales", name.publishedScales()),
                 separateNets,
-                arch.word(
-                        "gradient",
-                        name == Architecture.HRM ? GradientSpan.ONE_STEP : GradientSpan.LAST_CYCLE,
-                        "last_cycle or one_step",
-                        GradientSpan::of),
+                arch.word("gradient", name.publishedGradient(), "last_cycle or one_step", GradientSpan::of),
                 puzzleEmbNdim,
-                arch.integer("puzzle_emb_len", puzzleEmbNdim == 0 || name.packsPuzzleVector() ? 0 : 16),
-                arch.bool("no_ACT_continue", name != Architecture.HRM),
+                arch.integer("puzzle_emb_len", puzzleEmbNdim == 0 ? 0 : name.publishedPuzzleEmbLen()),
+                arch.bool("no_ACT_continue", name.publishedNoActContinue()),
                 arch.integer("halt_max_steps", 16),
                 arch.number("halt_exploration_prob", 0.1),
                 loss.word(

@@ -49,7 +49,7 @@ public final class Model {
      *
      * @param sizes of the whole batch
      * @param parts that it comes in
-     * @param recompute what its backward pass forms again
+     * @param recompute what its backward pass recomputes
      * @param draws of the noise on its latents, where it has such
      */
     public static Model forTraining(
@@ -110,7 +110,8 @@ public final class Model {
                 rotary(backend, arena, sizes),
                 scratch,
                 recompute);
-        recursion = new LatentRecursion(kernels, arena, sizes, step, training, draws);
+        recursion =
+                new LatentRecursion(kernels, arena, sizes, RecursionSchedule.of(sizes.arch()), step, training, draws);
         x = arena.tensor(Purpose.SCRATCH, "x", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
         logits = arena.tensor(
                 Purpose.SCRATCH, "logits", sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.vocabulary());

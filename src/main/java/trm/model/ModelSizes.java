@@ -98,21 +98,21 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
     public double flops(boolean training) {
         RecursionSchedule schedule = RecursionSchedule.of(arch);
         double recursion = 0;
-        double recorded = 0;
+        double differentiated = 0;
         for (int k = 0; k < schedule.updates(); k++) {
-            double update = evaluationFlops(schedule.update(k).network());
+            double update = applicationFlops(schedule.update(k).network());
             recursion += update;
-            recorded += k >= schedule.updates() - schedule.recorded() ? update : 0;
+            differentiated += k >= schedule.firstDifferentiated() ? update : 0;
         }
         double haltHead = 2.0 * width() * 2;
         double heads = 2.0 * width() * positions() * vocabulary() + haltHead;
         double forward = recursion + heads;
         double further = arch.hasContinueLoss() ? recursion + haltHead : 0;
-        return lanes * (training ? forward + 2 * (recorded + heads) + further : forward);
+        return lanes * (training ? forward + 2 * (differentiated + heads) + further : forward);
     }
 
     /** Of one lane, in one application of a network. */
-    private double evaluationFlops(int network) {
+    private double applicationFlops(int network) {
         BlockSizes b = block();
         double s = positions();
         double d = width();

@@ -1,107 +1,52 @@
 package trm.model;
 
-import java.util.ArrayList;
-import java.util.Collections;
 import java.util.List;
 import java.util.stream.IntStream;
 import trm.config.ArchConfig;
-import trm.config.Architecture;
 import trm.config.GradientSpan;
+import trm.config.Update;
 
 /**
- * The updates of one forward pass: T times the same cycle of updates <i>target &lt;- f(own + injected)</i>, the last few of
- * them recorded for the backward pass (docs/specification.md#4-recursion). One cycle is
- *
- * <pre>
- *   TRM, HRM        n times  z   &lt;- f(z + (y + x))               then  y &lt;- f'(y + z)
- *   several z       i = 1..n z_i &lt;- f(z_1 + ... + z_6 + (y + x)) then  y &lt;- f'(y + (z_1 + ... + z_6))
- *   single z        n times  z   &lt;- f(z + x)                     then  z &lt;- f(z)
- *   transformer              y   &lt;- f(y + x)
- * </pre>
- *
- * f' is f unless y has a network of its own. Latents are numbered as {@link ArchConfig#latents()} lists them: 0 is what the
- * heads read.
+ * The updates of one forward pass: T times the same cycle of updates <i>target &lt;- f(own + injected)</i>, of which the last
+ * few are differentiated (docs/specification.md#4-recursion). What the updates of a cycle are is up to the system ({@link
+ * trm.config.Architecture}). Latent 0 is the answer y, which the heads read.
  */
 public final class RecursionSchedule {
-    /**
-     * One update of a latent.
-     *
-     * @param network that is applied, an index of {@link ArchConfig#networks()}
-     * @param target latent that is written
-     * @param own latents summed first
-     * @param injected latents whose sum is added to that
-     * @param withInput whether x is the last of what is injected
-     */
-    public record Update(int network, int target, List<Integer> own, List<Integer> injected, boolean withInput) {
-        boolean reads(int latent) {
-            return own.contains(latent) || injected.contains(latent);
-        }
-
-        /** Tensors that are injected: where more than one, their sum has to be formed. */
-        int injects() {
-            return injected.size() + (withInput ? 1 : 0);
-        }
-
-        boolean injectsSameAs(Update other) {
-            return withInput == other.withInput && injected.equals(other.injected);
-        }
-    }
-
-    /** How an update's input comes about, where the one before it has just put out a value. */
+    /** Where the input of an update comes from when the previous update has just produced a value. */
     public enum Link {
         /** All terms are summed, once that value is in its place. */
         SUM,
-        /** That value is its own term: what is injected is added as it is put out. */
+        /** That value is the update's only own term: the previous update adds what is injected as it stores the value. */
         ADD_INJECTED,
-        /** That value is what it injects: its own term is added as it is put out. */
+        /** That value is all that is injected: the previous update adds the own term as it stores the value. */
         ADD_OWN,
-        /** That value, as it is; the update overwrites the latent. */
+        /** That value is the input as it is, and the update overwrites the latent. */
         SAME
     }
 
     private final List<Update> cycle;
     private final int updates;
-    private final int recorded;
-    private final boolean relaxed; // a latent does not become what the network puts out
+    private final int firstDifferentiated;
+    private final boolean relaxed;
 
-    private RecursionSchedule(List<Update> cycle, int cycles, int recorded, boolean relaxed) {
-        this.cycle = cycle;
+    /**
+     * @param cycle any updates
+     * @param cycles T
+     * @param differentiated how many updates are, counted from the last
+     * @param relaxed whether a latent keeps a part of its value when it is updated ({@link trm.config.Equilibrium})
+     */
+    RecursionSchedule(List<Update> cycle, int cycles, int differentiated, boolean relaxed) {
+        this.cycle = List.copyOf(cycle);
         this.updates = cycle.size() * cycles;
-        this.recorded = recorded;
+        this.firstDifferentiated = Math.max(0, updates - differentiated);
         this.relaxed = relaxed;
-        for (int k = updates - recorded; k < updates - 1 && !relaxed; k++) {
-            requireReadAtOnce(k);
-        }
-        readsAllRecorded(); // or only the last
     }
 
     public static RecursionSchedule of(ArchConfig arch) {
-        int n = arch.latentSteps();
-        int netZ = arch.networks().size() - 1; // f' comes first where there are two
-        List<Integer> y = List.of(0);
-        List<Integer> none = List.of();
-        List<Update> cycle = new ArrayList<>();
-        switch (arch.name()) {
-            case TRANSFORMER -> cycle.add(new Update(0, 0, y, none, true));
-            case SINGLE_Z -> {
-                cycle.addAll(Collections.nCopies(n, new Update(0, 0, y, none, true)));
-                cycle.add(new Update(0, 0, y, none, false));
-            }
-            default -> {
-                List<Integer> z =
-                        IntStream.range(1, arch.latents().size()).boxed().toList();
-                for (int i = 0; i < n; i++) {
-                    cycle.add(new Update(netZ, z.get(i % z.size()), z, y, true));
-                }
-                cycle.add(new Update(0, 0, y, z, false));
-            }
-        }
-        boolean two = arch.gradient() == GradientSpan.ONE_STEP && arch.name() != Architecture.TRANSFORMER;
+        List<Update> cycle = arch.cycle();
+        int last = arch.gradient() == GradientSpan.ONE_STEP ? 2 : cycle.size();
         return new RecursionSchedule(
-                List.copyOf(cycle),
-                arch.cycles(),
-                two ? 2 : cycle.size(),
-                arch.equilibrium().relaxes());
+                cycle, arch.cycles(), last, arch.equilibrium().relaxes());
     }
 
     /** Blocks that a forward pass applies one after the other: n_layers (n + 1) T where all updates share a network. */
@@ -112,14 +57,19 @@ public final class RecursionSchedule {
                 .sum();
     }
 
-    /** Updates of a forward pass. */
+    /** Number of updates of a forward pass. */
     public int updates() {
         return updates;
     }
 
-    /** How many of them, the last ones, are recorded. */
-    public int recorded() {
-        return recorded;
+    /** The first update that is differentiated; so are all after it. What the latents hold before it is a constant. */
+    public int firstDifferentiated() {
+        return firstDifferentiated;
+    }
+
+    /** Whether a latent keeps a part of its value when it is updated. */
+    public boolean relaxed() {
+        return relaxed;
     }
 
     /** Update k of the pass. */
@@ -128,65 +78,48 @@ public final class RecursionSchedule {
     }
 
     /**
-     * How the input of update k comes about from what the one before it puts out; the first one's are all summed, and so
-     * are all where a latent does not become what the network puts out.
+     * Where the input of update k comes from. The first update's terms are all summed. So are those of every update where
+     * latents relax, since then no latent becomes what the network put out.
      */
     public Link link(int k) {
         if (k == 0 || relaxed) {
             return Link.SUM;
         }
         Update u = update(k);
-        List<Integer> before = List.of(update(k - 1).target());
-        boolean injectsLatents = !u.injected().isEmpty();
-        if (u.own().equals(before)) {
-            boolean alone = !injectsLatents && !u.withInput();
-            return alone ? Link.SAME : Link.ADD_INJECTED;
+        int before = update(k - 1).target();
+        if (u.own().equals(List.of(before))) {
+            if (u.injects() > 0) {
+                return Link.ADD_INJECTED;
+            }
+            return u.target() == before ? Link.SAME : Link.SUM;
         }
-        return u.own().size() == 1 && u.injected().equals(before) && !u.withInput() ? Link.ADD_OWN : Link.SUM;
+        return u.own().size() == 1 && u.injected().equals(List.of(before)) && !u.withInput() ? Link.ADD_OWN : Link.SUM;
     }
 
-    /** Whether the next update overwrites what update k puts out. */
+    /** Whether a later update of the pass overwrites what update k writes. */
     boolean overwritten(int k) {
-        return k + 1 < updates && update(k + 1).target() == update(k).target();
+        int target = update(k).target();
+        return IntStream.range(k + 1, Math.min(updates, k + 1 + cycle.size()))
+                .anyMatch(i -> update(i).target() == target);
     }
 
-    /**
-     * Whether recorded updates read all that recorded ones before them have put out, so that gradients of several readers
-     * meet; else each reads what the one before it put out, and nothing else with a gradient.
-     */
-    public boolean readsAllRecorded() {
-        int first = updates - recorded;
-        boolean all = true;
-        boolean last = true;
-        for (int k = first + 1; k < updates; k++) {
-            for (int j = first; j < k; j++) {
-                boolean read = update(k).reads(update(j).target()) && !rewritten(j, k);
-                all &= read;
-                last &= read == (j == k - 1);
+    /** The differentiated update that wrote what a latent holds before update k, or -1 if that is a constant. */
+    int differentiatedWriter(int latent, int k) {
+        for (int j = k - 1; j >= firstDifferentiated && j >= k - cycle.size(); j--) {
+            if (update(j).target() == latent) {
+                return j;
             }
         }
-        if (!all && !last) {
-            throw new IllegalStateException("recorded updates read neither all nor the last of those before them");
-        }
-        return !last;
+        return -1;
     }
 
-    /** Whether a recorded update before k writes a latent, so that what k reads of it has a gradient. */
-    boolean recordedBefore(int k, int latent) {
-        return IntStream.range(updates - recorded, k).anyMatch(j -> update(j).target() == latent);
-    }
-
-    private boolean rewritten(int j, int k) {
-        return IntStream.range(j + 1, k)
-                .anyMatch(i -> update(i).target() == update(j).target());
-    }
-
-    /** A recorded value that is not its latent's last is not kept beyond the next update: that one alone may read it. */
-    private void requireReadAtOnce(int k) {
-        boolean again = IntStream.range(k + 1, updates)
-                .anyMatch(i -> update(i).target() == update(k).target());
-        if (again && (!overwritten(k) || link(k + 1) == Link.SUM)) {
-            throw new IllegalStateException("what update " + k + " puts out would be needed after the next");
-        }
+    /** Number of latents that the updates read and write. */
+    int latents() {
+        return 1
+                + cycle.stream()
+                        .flatMapToInt(u -> IntStream.concat(
+                                IntStream.of(u.target()), u.latents().stream().mapToInt(i -> i)))
+                        .max()
+                        .orElse(0);
     }
 }

@@ -17,23 +17,33 @@ import trm.ops.SelfAttention;
 
 /**
  * One application of a network f, forward and backward, composed from the primitives: its blocks in order, no final norm.
- * It knows all networks of a system; a slot belongs to one of them. A fused implementation replaces this class under the same contract and is checked against it.
+ * A block is two residual sublayers: a token mixer (attention, or an MLP over positions), then an MLP over channels. This
+ * class knows all networks of a system; a slot belongs to one of them. A fused implementation replaces this class under the
+ * same contract and is checked against it.
  *
- * <p>What an evaluation saves, besides its input u, is up to {@link Recompute}: everything; all but gate and up; the
- * input of each block; nothing more. Backward forms the rest again by the operations that formed it first, on the same
- * operands, hence with the same bits: each block into one tape that all blocks of all evaluations share, and before that,
- * where only u is kept, the inputs of the blocks.
+ * <p>What an application tapes, besides its input u, is up to {@link Recompute}: everything; all but gate and up; the
+ * input of each block; nothing more. Backward recomputes the rest by the operations that computed it first, on the same
+ * operands, hence with the same bits: each block into one tape that all blocks of all applications share, and before that,
+ * where only u is taped, the inputs of the blocks.
  */
 public final class RecursionStep {
-    /** What one block saves: the state after its mixing half, after its whole, and each half's own. */
+    /**
+     * What one block tapes.
+     *
+     * @param attention the token mixer's own, null where that is an MLP
+     * @param mlpT the token mixer's own, null where that is attention
+     * @param mlp the channel MLP's own
+     * @param mid state between the two residual sublayers, [B, S, D]
+     * @param out state after both, [B, S, D]
+     */
     private record BlockTape(
-            SelfAttention.Saved attention, PositionMlp.Saved mixer, ChannelMlp.Saved mlp, Tensor mid, Tensor out) {
+            SelfAttention.Saved attention, PositionMlp.Saved mlpT, ChannelMlp.Saved mlp, Tensor mid, Tensor out) {
         BlockTape withOut(Tensor other) {
-            return new BlockTape(attention, mixer, mlp, mid, other);
+            return new BlockTape(attention, mlpT, mlp, mid, other);
         }
     }
 
-    /** What one evaluation saves. Its input u is written by whoever runs it. */
+    /** What one application tapes. Its input u is written by whoever runs it. */
     public static final class Slot {
         private final Tensor u;
         private final int first; // of the network's blocks among those of all networks
@@ -58,18 +68,18 @@ public final class RecursionStep {
 
     private final ModelSizes sizes;
     private final List<SelfAttention> attentions = new ArrayList<>();
-    private final List<PositionMlp> mixers = new ArrayList<>();
+    private final List<PositionMlp> mlpTs = new ArrayList<>();
     private final List<ChannelMlp> mlps = new ArrayList<>();
     private final List<String> layers = new ArrayList<>(); // of all networks, one after the other, as the four around
     private final List<Tensor[]> gradients = new ArrayList<>();
     private final Scratch scratch;
     private final Recompute recompute;
-    private final List<Tensor> inputs = new ArrayList<>(); // of the blocks but the first, of the evaluation at hand
+    private final List<Tensor> inputs = new ArrayList<>(); // of the blocks but the first, of the application at hand
     private BlockTape shared; // of the block at hand, null until needed
 
     /**
      * @param gradients null for a model that is only evaluated
-     * @param recompute what a slot does not keep; without gradients a slot keeps nothing at all
+     * @param recompute what backward recomputes; without gradients a slot tapes nothing at all
      */
     public RecursionStep(
             Kernels kernels,
@@ -89,28 +99,28 @@ public final class RecursionStep {
             }
         }
         for (String at : layers) {
-            String[] mixing = sizes.arch().mlpT()
+            String[] mixer = sizes.arch().mlpT()
                     ? new String[] {at + "mlp_t.gate_up_proj.weight", at + "mlp_t.down_proj.weight"}
                     : new String[] {at + "self_attn.qkv_proj.weight", at + "self_attn.o_proj.weight"};
             String gateUp = at + "mlp.gate_up_proj.weight";
             String down = at + "mlp.down_proj.weight";
             if (sizes.arch().mlpT()) {
-                mixers.add(new PositionMlp(kernels, block, weights.get(mixing[0]), weights.get(mixing[1]), scratch));
+                mlpTs.add(new PositionMlp(kernels, block, weights.get(mixer[0]), weights.get(mixer[1]), scratch));
             } else {
                 attentions.add(new SelfAttention(
-                        kernels, block, weights.get(mixing[0]), weights.get(mixing[1]), rotary, scratch));
+                        kernels, block, weights.get(mixer[0]), weights.get(mixer[1]), rotary, scratch));
             }
             mlps.add(new ChannelMlp(kernels, block, weights.get(gateUp), weights.get(down), scratch));
             if (gradients != null) {
                 this.gradients.add(new Tensor[] {
-                    gradients.get(mixing[0]), gradients.get(mixing[1]), gradients.get(gateUp), gradients.get(down)
+                    gradients.get(mixer[0]), gradients.get(mixer[1]), gradients.get(gateUp), gradients.get(down)
                 });
             }
         }
     }
 
     /**
-     * Memory for what one evaluation saves.
+     * Memory for what one application tapes.
      *
      * @param network an index of {@link ArchConfig#networks()}
      */
@@ -130,7 +140,7 @@ public final class RecursionStep {
 
     private BlockTape tape(Arena arena, String at, int layer, boolean last) {
         boolean training = !gradients.isEmpty();
-        if (training && !replays()) {
+        if (training && !recomputesBlocks()) {
             return allocate(arena, at);
         }
         if (shared == null) {
@@ -150,45 +160,51 @@ public final class RecursionStep {
 
     private BlockTape allocate(Arena arena, String at) {
         BlockSizes b = sizes.block();
-        boolean mixer = sizes.arch().mlpT();
+        boolean mlpT = sizes.arch().mlpT();
         return new BlockTape(
-                mixer ? null : SelfAttention.save(arena, b, at + "self_attn"),
-                mixer ? PositionMlp.save(arena, b, scratch, at + "mlp_t") : null,
+                mlpT ? null : SelfAttention.save(arena, b, at + "self_attn"),
+                mlpT ? PositionMlp.save(arena, b, scratch, at + "mlp_t") : null,
                 ChannelMlp.save(arena, b, scratch, at + "mlp"),
                 state(arena, at + "mid"),
                 state(arena, at + "out"));
     }
 
-    /** Whether backward runs each block again. */
-    private boolean replays() {
-        return recompute == Recompute.LAYERS || recompute == Recompute.EVALUATIONS;
+    /** Whether backward recomputes each block. */
+    private boolean recomputesBlocks() {
+        return recompute == Recompute.LAYERS || recompute == Recompute.APPLICATIONS;
     }
 
     private Tensor state(Arena arena, String name) {
         return arena.tensor(Purpose.TAPE, name, sizes.dtype(), sizes.lanes(), sizes.positions(), sizes.width());
     }
 
+    /** Whether {@link Slot#out} is a slot's own and stays as it is until backward, which needs the output. */
+    public boolean tapesOutputs() {
+        return !gradients.isEmpty() && !recomputesBlocks();
+    }
+
     /**
-     * out = f(u), and next = out + inject unless inject is null: the sum that the following evaluation starts from.
-     * {@code next} may be the slot's own u when no backward pass follows.
+     * out = f(u), and next = out + inject unless inject is null: the sum that the following application starts from. All
+     * are [B, S, D].
      *
-     * @param record whether a backward pass follows
+     * @param next may be the slot's own u when no backward pass follows
+     * @param taped whether a backward pass follows
      */
-    public void forward(Slot slot, Tensor inject, Tensor out, Tensor next, boolean record) {
+    public void forward(Slot slot, Tensor inject, Tensor out, Tensor next, boolean taped) {
         int last = slot.blocks.size() - 1;
-        boolean keep = record && !replays();
+        boolean keep = taped && !recomputesBlocks();
         for (int i = 0; i < last; i++) {
             block(slot, i, null, slot.blocks.get(i).out, null, keep);
         }
         block(slot, last, inject, out, inject != null ? next : null, keep);
     }
 
-    /** Block i of an evaluation from its input: its tape, and u = out + c unless c is null. */
+    /** Block i of an application from its input: its tape, and u = out + c unless c is null. */
     private void block(Slot slot, int i, Tensor c, Tensor out, Tensor u, boolean keep) {
         BlockTape t = slot.blocks.get(i);
         int layer = slot.first + i;
-        if (t.mixer != null) {
-            mixers.get(layer).forward(input(slot, i), t.mixer, t.mid);
+        if (t.mlpT != null) {
+            mlpTs.get(layer).forward(input(slot, i), t.mlpT, t.mid);
         } else {
             attentions.get(layer).forward(input(slot, i), t.attention, t.mid);
         }
@@ -199,25 +215,30 @@ public final class RecursionStep {
         return i == 0 ? slot.u : slot.blocks.get(i - 1).out;
     }
 
-    /** d: in the gradient of {@code out}, out that of u. Adds to the weight gradients; uses up the slot. */
+    /**
+     * Adds to the weight gradients; uses up the slot.
+     *
+     * @param out in: what forward put out, [B, S, D]; without effect unless the step {@link #tapesOutputs()}
+     * @param d in: the gradient of {@code out}, out: that of u, [B, S, D]
+     */
     public void backward(Slot slot, Tensor out, Tensor d) {
         int last = slot.blocks.size() - 1;
-        if (recompute == Recompute.EVALUATIONS) {
+        if (recompute == Recompute.APPLICATIONS) {
             for (int i = 0; i < last; i++) {
                 block(slot, i, null, slot.blocks.get(i).out, null, false);
             }
         }
         for (int i = last; i >= 0; i--) {
             BlockTape t = slot.blocks.get(i);
-            if (replays()) {
+            if (recomputesBlocks()) {
                 block(slot, i, null, t.out, null, true);
             }
             int layer = slot.first + i;
             Tensor[] g = gradients.get(layer);
             Tensor in = input(slot, i);
-            mlps.get(layer).backward(t.mid, t.mlp, i == last && !replays() ? out : t.out, d, g[2], g[3]);
-            if (t.mixer != null) {
-                mixers.get(layer).backward(in, t.mixer, t.mid, d, g[0], g[1]);
+            mlps.get(layer).backward(t.mid, t.mlp, i == last && !recomputesBlocks() ? out : t.out, d, g[2], g[3]);
+            if (t.mlpT != null) {
+                mlpTs.get(layer).backward(in, t.mlpT, t.mid, d, g[0], g[1]);
             } else {
                 attentions.get(layer).backward(in, t.attention, t.mid, d, g[0], g[1]);
             }

@@ -4,7 +4,6 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
-import trm.config.Architecture;
 import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
@@ -38,8 +37,7 @@ public record Plan(Scale scale, boolean paper, Path configs, Path data, Path out
     private TrainConfig published(Setup setup, List<String> more) {
         Path file = configs.resolve(setup.config() + ".yaml");
         List<String> overrides = new ArrayList<>(setup.overrides());
-        Architecture system = ConfigLoader.load(file, overrides).arch().name();
-        if (paper && system != Architecture.HRM && system != Architecture.TRANSFORMER) {
+        if (paper && ConfigLoader.load(file, overrides).arch().name().isOfTrmPaper()) {
             overrides.addAll(setup.task().paper());
             overrides.add("optimizer=adamw");
         }

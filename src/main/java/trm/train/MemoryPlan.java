@@ -16,7 +16,7 @@ import trm.device.PlanningBackend;
 /**
  * How a run is to fit into memory: the layout of its arena, and the choice of micro-batches and recomputation that led to
  * it. Where the settings leave the choice open, the first of these that fits is taken: micro-batches, as long as a part
- * is large enough to keep a device busy, for they cost no work; gate and up recomputed; whole layers; whole evaluations;
+ * is large enough to keep a device busy, for they cost no work; gate and up recomputed; whole layers; whole applications of f;
  * at last smaller parts still.
  */
 public final class MemoryPlan {
@@ -120,7 +120,7 @@ public final class MemoryPlan {
 
     private static List<Recompute> modes(TrainConfig config) {
         return config.recompute() == Recompute.AUTO
-                ? List.of(Recompute.NONE, Recompute.GATE_UP, Recompute.LAYERS, Recompute.EVALUATIONS)
+                ? List.of(Recompute.NONE, Recompute.GATE_UP, Recompute.LAYERS, Recompute.APPLICATIONS)
                 : List.of(config.recompute());
     }
 
@@ -152,7 +152,7 @@ public final class MemoryPlan {
             int fails = config.globalBatchSize();
             while (fails - fits > 1) {
                 int batch = fits + (fails - fits) / 2;
-                if (bytes(config.with(batch, Recompute.EVALUATIONS, batch)) <= limit) {
+                if (bytes(config.with(batch, Recompute.APPLICATIONS, batch)) <= limit) {
                     fits = batch;
                 } else {
                     fails = batch;

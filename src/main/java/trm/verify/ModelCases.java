@@ -54,14 +54,10 @@ final class ModelCases {
 
     /** By the manifests' names (docs/specification.md#10-names-of-the-systems); null for another. */
     private static Architecture architecture(JsonNode model) {
-        return switch (model.path("arch").asText()) {
-            case "trm" -> Architecture.TRM;
-            case "singlez" -> Architecture.SINGLE_Z;
-            case "hier" -> Architecture.MULTI_SCALE;
-            case "hrm" -> Architecture.HRM;
-            case "baseline" -> Architecture.TRANSFORMER;
-            default -> null;
-        };
+        return Arrays.stream(Architecture.values())
+                .filter(system -> system.caseName().equals(model.path("arch").asText()))
+                .findFirst()
+                .orElse(null);
     }
 
     /** A manifest says all of a model, also what its architecture pays no heed to. */
@@ -73,9 +69,7 @@ final class ModelCases {
                     default -> throw new IllegalArgumentException("loss_type " + m.path("loss_type"));
                 };
         Architecture name = architecture(m);
-        boolean hrm = name == Architecture.HRM;
-        boolean transformer = name == Architecture.TRANSFORMER;
-        boolean oneStep = m.path("gradient").asText("last_cycle").equals("one_step");
+        String gradient = m.path("gradient").asText(GradientSpan.LAST_CYCLE.key());
         return new ArchConfig(
                 name,
                 m.path("hidden_size").intValue(),
@@ -85,16 +79,18 @@ final class ModelCases {
                 PosEncodings.valueOf(m.path("pos_encodings").asText().toUpperCase(Locale.ROOT)),
                 m.path("rope_theta").doubleValue(),
                 m.path("rms_norm_eps").doubleValue(),
-                transformer ? 0 : m.path("L_layers").intValue(),
+                name.recurs() ? m.path("L_layers").intValue() : name.publishedLayers(),
                 m.path("H_layers").intValue(),
-                transformer ? 1 : m.path("H_cycles").intValue(),
-                transformer ? 0 : m.path("L_cycles").intValue(),
-                name == Architecture.MULTI_SCALE ? m.path("num_scales").intValue() : 1,
+                name.recurs() ? m.path("H_cycles").intValue() : name.publishedCycles(),
+                name.recurs() ? m.path("L_cycles").intValue() : name.publishedLatentSteps(),
+                name.hasScales() ? m.path("num_scales").intValue() : 1,
                 m.path("separate_nets").asBoolean(),
-                hrm || oneStep && !transformer ? GradientSpan.ONE_STEP : GradientSpan.LAST_CYCLE,
+                name.choosesGradient()
+                        ? GradientSpan.valueOf(gradient.toUpperCase(Locale.ROOT))
+                        : name.publishedGradient(),
                 m.path("puzzle_emb_ndim").intValue(),
-                hrm || transformer ? 0 : m.path("puzzle_emb_len").intValue(),
-                !hrm && (transformer || m.path("no_ACT_continue").asBoolean(true)),
+                name.packsPuzzleVector() ? 0 : m.path("puzzle_emb_len").intValue(),
+                name.choosesContinueLoss() ? m.path("no_ACT_continue").asBoolean(true) : name.publishedNoActContinue(),
                 m.path("halt_max_steps").intValue(),
                 m.path("halt_exploration_prob").doubleValue(),
                 loss,
