@@ -2,9 +2,9 @@
 // fused_attention.cu, used by nothing. Not yet run on a GPU.
 //
 // attention_mma.cu gives each head a block, which loads, then computes: 0.195 ms for 768 lanes of 8 heads of 97 positions on
-// an H100, where the bytes alone take 0.10. Here a block stays and takes every gridDim.x-th head: one warp copies q, k and v
-// of the heads to come into a ring, three (the turners) rotate q and k where they lie, by tables that the block keeps, and two
-// warpgroups own 64 rows each. All keys are one tile, so a row's weights are made at once: no running maximum.
+// an H100, where the bytes alone take 0.10. Here a block stays and takes every gridDim.x-th head: a producer warp loads q, k
+// and v of the next heads into a ring of stages, three warps rotate q and k in shared memory, by tables that the block keeps,
+// and each of two consumer warpgroups owns 64 rows. All keys are one tile, so there is no running maximum.
 //
 // numerics  as attention_mma.cu: rotated q and k rounded to bf16; p rounded to bf16 for the product with v, summed unrounded
 // cost      a head: 128 * 104 * 64 * 4 / 4096 = 832 cycles of the tensor cores and as many of the special functions, beside
@@ -19,8 +19,8 @@ namespace {
 
 using namespace attention_hopper;
 
-constexpr int STAGES = 4, THREADS = 384, COPYING = 56, MULTIPLYING = 224;
-static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
+constexpr int STAGES = 4, THREADS = 384, PRODUCER_REGISTERS = 56, CONSUMER_REGISTERS = 224;
+static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
 constexpr int ROWS = 112;  // of a copy: a whole number of 16 keys; zeros past S
 constexpr int LONGEST = 104;
 constexpr int Q_BYTES = 128 * D * 2, KEY_BYTES = ROWS * D * 2, STAGE_BYTES = Q_BYTES + 2 * KEY_BYTES;
@@ -28,18 +28,18 @@ constexpr int Q_BYTES = 128 * D * 2, KEY_BYTES = ROWS * D * 2, STAGE_BYTES = Q_B
 /** Shared memory: the ring, then this. */
 struct Shelf {
     float cos[LONGEST][D / 2], sin[LONGEST][D / 2];
-    uint64_t came[STAGES], turned[STAGES], empty[STAGES];
+    uint64_t tile_full[STAGES], tile_rotated[STAGES], empty[STAGES];
 };
 constexpr size_t SHARED = 1024 + STAGES * STAGE_BYTES + sizeof(Shelf);
 static_assert(SHARED <= 232448, "more than a block has");
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-/** turn_rows for a tile of queries and one of keys: each entry of the tables is read once. */
-__device__ __forceinline__ void turn_both(Shared queries, Shared keys, const Shelf& shelf, int rows) {
-    const int thread = turner();
+/** rope_rows for a tile of queries and one of keys: each entry of the tables is read once. */
+__device__ __forceinline__ void rope_both(Shared queries, Shared keys, const Shelf& shelf, int rows) {
+    const int thread = rope_thread();
     uint32_t at = swizzled(thread / 4, thread % 4);
 #pragma unroll 1
-    for (int row = thread / 4; row < rows; row += TURNERS / 4, at += TURNERS / 4 * 128)
+    for (int row = thread / 4; row < rows; row += ROPE_THREADS / 4, at += ROPE_THREADS / 4 * 128)
 #pragma unroll
         for (int half = 0; half < 8; half += 4) {
             const float4 c = *reinterpret_cast<const float4*>(&shelf.cos[row][thread % 4 * 8 + half]);
@@ -73,53 +73,54 @@ __global__ void __launch_bounds__(THREADS, 1)
     // rows of q past the copy are multiplied too, their results dropped: any bits will do, NaN stays in its row
     if (threadIdx.x == 0) {
         for (int s = 0; s < STAGES; s++) {
-            barrier_init(&shelf.came[s], 1);
-            barrier_init(&shelf.turned[s], TURNERS);
+            barrier_init(&shelf.tile_full[s], 1);
+            barrier_init(&shelf.tile_rotated[s], ROPE_THREADS);
             barrier_init(&shelf.empty[s], (THREADS - 128) / WARP);
         }
         barrier_init_done();
     }
     __syncthreads();
-    RingPlace<STAGES> at;
+    PipelineState<STAGES> at;
     const int first = static_cast<int>(blockIdx.x), step = static_cast<int>(gridDim.x);
     if (threadIdx.x < 128) {
-        fewer_registers<COPYING>();
+        decrease_registers<PRODUCER_REGISTERS>();
         if (threadIdx.x == 0) {
             for (int h = first; h < heads; h += step) {
-                uint8_t* const to = ring + at.slot * STAGE_BYTES;
-                uint64_t* const came = &shelf.came[at.slot];
+                uint8_t* const to = ring + at.stage * STAGE_BYTES;
+                uint64_t* const tile_full = &shelf.tile_full[at.stage];
                 const int b = h / H.A, channel = h % H.A * D;
-                barrier_wait(&shelf.empty[at.slot], at.phase ^ 1);
-                barrier_expect(came, 3 * KEY_BYTES);
-                copy_box(to, &map, came, channel, 0, b);
-                copy_box(to + Q_BYTES, &map, came, H.A * D + channel, 0, b);
-                copy_box(to + Q_BYTES + KEY_BYTES, &map, came, 2 * H.A * D + channel, 0, b);
+                barrier_wait(&shelf.empty[at.stage], at.phase ^ 1);
+                barrier_expect(tile_full, 3 * KEY_BYTES);
+                tma_load(to, &map, tile_full, channel, 0, b);
+                tma_load(to + Q_BYTES, &map, tile_full, H.A * D + channel, 0, b);
+                tma_load(to + Q_BYTES + KEY_BYTES, &map, tile_full, 2 * H.A * D + channel, 0, b);
                 at.next();
             }
         } else if (threadIdx.x >= WARP) {
             for (int h = first; h < heads; h += step) {
-                barrier_wait(&shelf.came[at.slot], at.phase);
+                barrier_wait(&shelf.tile_full[at.stage], at.phase);
                 if (H.cos != nullptr) {
-                    const Shared tile = shared_address(ring) + at.slot * STAGE_BYTES;
-                    turn_both(tile, tile + Q_BYTES, shelf, H.S);
-                    fence_async();
+                    const Shared tile = shared_address(ring) + at.stage * STAGE_BYTES;
+                    rope_both(tile, tile + Q_BYTES, shelf, H.S);
+                    fence_proxy_async();
                 }
-                barrier_arrive(&shelf.turned[at.slot]);
+                barrier_arrive(&shelf.tile_rotated[at.stage]);
                 at.next();
             }
         }
     } else {
-        more_registers<MULTIPLYING>();
-        const int lane = static_cast<int>(threadIdx.x) % WARP, quad = lane % 4, t = own_row();
-        const uint64_t queries = describe_k(ring + (static_cast<int>(threadIdx.x) / 128 - 1) * 64 * D * 2);
-        const uint64_t keys = describe_k(ring + Q_BYTES), values = describe_mn(ring + Q_BYTES + KEY_BYTES, 0);
+        increase_registers<CONSUMER_REGISTERS>();
+        const int lane_id = static_cast<int>(threadIdx.x) % WARP, quad = lane_id % 4, t = own_row();
+        const uint64_t queries = k_major_descriptor(ring + (static_cast<int>(threadIdx.x) / 128 - 1) * 64 * D * 2);
+        const uint64_t keys = k_major_descriptor(ring + Q_BYTES);
+        const uint64_t values = mn_major_descriptor(ring + Q_BYTES + KEY_BYTES, 0);
         const float factor = H.scale * LOG2_E;
         for (int h = first; h < heads; h += step) {
-            const uint32_t stage = static_cast<uint32_t>(at.slot * STAGE_BYTES);
+            const uint32_t stage = static_cast<uint32_t>(at.stage * STAGE_BYTES);
             float s[KEYS / 2], out[D / 2], shift[2], sum[2] = {0.0f, 0.0f};
             uint32_t p[ROWS / 16][4];
-            barrier_wait(&shelf.came[at.slot], at.phase);
-            barrier_wait(&shelf.turned[at.slot], at.phase);
+            barrier_wait(&shelf.tile_full[at.stage], at.phase);
+            barrier_wait(&shelf.tile_rotated[at.stage], at.phase);
             wgmma_fence();
 #pragma unroll
             for (int k = 0; k < 4; k++)
@@ -135,12 +136,12 @@ __global__ void __launch_bounds__(THREADS, 1)
                 float x = fmaxf(s[2 * r], s[2 * r + 1]);
 #pragma unroll
                 for (int n = 1; n < KEYS / 8; n++) x = fmaxf(x, fmaxf(s[4 * n + 2 * r], s[4 * n + 2 * r + 1]));
-                x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 1));
-                shift[r] = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 2)) * factor;
+                x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 1));
+                shift[r] = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 2)) * factor;
             }
 #pragma unroll
             for (int i = 0; i < KEYS / 2; i++) {
-                s[i] = exp2_of(s[i] * factor - shift[i % 4 / 2]);
+                s[i] = fast_exp2(s[i] * factor - shift[i % 4 / 2]);
                 sum[i % 4 / 2] += s[i];
             }
 #pragma unroll
@@ -151,18 +152,18 @@ __global__ void __launch_bounds__(THREADS, 1)
                     p[k][i] = from < KEYS / 2 ? pack(s[from], s[from + 1]) : 0;
                 }
             wgmma_fence();
-            weigh(out, p, advance(values, stage), false);
+            pv_product(out, p, advance(values, stage), false);
             wgmma_commit();
 #pragma unroll
             for (int r = 0; r < 2; r++) {
-                sum[r] += __shfl_xor_sync(ALL_LANES, sum[r], 1);
-                sum[r] += __shfl_xor_sync(ALL_LANES, sum[r], 2);
+                sum[r] += __shfl_xor_sync(FULL_MASK, sum[r], 1);
+                sum[r] += __shfl_xor_sync(FULL_MASK, sum[r], 2);
                 if (lse != nullptr && quad == 0 && t + 8 * r < H.S)
                     lse[static_cast<int64_t>(h) * H.S + t + 8 * r] = shift[r] * LN_2 + logf(sum[r]);
             }
             wgmma_wait<0>();
             pin(out);
-            if (lane == 0) barrier_arrive(&shelf.empty[at.slot]);
+            if (lane_id == 0) barrier_arrive(&shelf.empty[at.stage]);
             at.next();
             bf16* const to = o + H.o_at(h / H.A, h % H.A);
 #pragma unroll

@@ -3,14 +3,14 @@
 //   fwd   r = h + f        s = 1 / sqrt(mean_D(r*r) + eps)        y = s*r        u = y + c  (optional)
 //   bwd   dr = s * (dy - y * mean_D(dy*y)),  and dr is the gradient of both h and f
 //
-// There is no gain vector. Backward needs y and s but not r: y is kept anyway as the next layer's input, so this
-// op adds one float per row to the tape. u is the next evaluation's input (y + z, or z + (x + y)) formed while y is
-// still in registers; it is computed from the rounded y, so it has the bits of a separate add. What a later op adds
-// to the gradient of y through u is the caller's to sum into dy.
+// There is no gain vector. Backward needs y and s but not r: y is kept anyway as the next layer's input, so this op
+// adds one float per row to the tape. u is the input of the next application of f (y + z, or z + (x + y)), computed
+// while y is still in registers; it is computed from the rounded y, so it has the bits of a separate add. What a later
+// op adds to the gradient of y through u is the caller's to sum into dy.
 //
 // shapes    h f c y u dy dr [rows, D] fp32 or bf16 row-major;   s [rows] fp32
 // numerics  fp32 sums in a fixed order, one rounding at the store, no atomics: equal inputs give equal bits
-// cost      3*rows*D elements moved each way (5 forward when u is formed), about 1 FLOP/byte: DRAM-bound
+// cost      3*rows*D elements moved each way (5 forward with u), about 1 FLOP/byte: DRAM-bound
 // paths     D % 8 == 0, D <= 1024, 16-byte aligned: 16-byte accesses, the row stays in registers between the passes;
 //           any other D or alignment: one element at a time, the second pass reads the row again (from L1 or L2)
 
@@ -28,23 +28,23 @@ __device__ __forceinline__ int64_t row_of_warp() {
 
 // ---- forward ------------------------------------------------------------------------------------------------------
 // No pointer is __restrict__: y and u may alias h, f or c, because each element is read before it is written, by the
-// same lane.
+// same thread.
 
-/** PACKS packs a lane: neighbouring lanes hold neighbouring packs, so each access of the warp covers 512 bytes. */
+/** PACKS packs a thread: neighbouring threads hold neighbouring packs, so each access of the warp covers 512 bytes. */
 template <typename T, int PACKS, bool WITH_U>
 __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
     add_rms_norm_fwd_kernel(const T* h, const T* f, const T* c, T* y, T* u, float* s, int64_t rows, int32_t D,
                             float eps) {
     const int64_t row = row_of_warp();
     if (row >= rows) return;
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
     const int64_t start = row * D;
 
     float r[PACKS][PACK];
     float sum = 0.0f;
 #pragma unroll
     for (int p = 0; p < PACKS; p++) {
-        const int d = (p * WARP + lane) * PACK;
+        const int d = (p * WARP + lane_id) * PACK;
         if (d < D) {
             const Pack<T> hp = load_pack(h + start + d);
             const Pack<T> fp = load_pack(f + start + d);
@@ -56,11 +56,11 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
         }
     }
     const float scale = 1.0f / sqrtf(warp_sum(sum) / static_cast<float>(D) + eps);
-    if (lane == 0) s[row] = scale;
+    if (lane_id == 0) s[row] = scale;
 
 #pragma unroll
     for (int p = 0; p < PACKS; p++) {
-        const int d = (p * WARP + lane) * PACK;
+        const int d = (p * WARP + lane_id) * PACK;
         if (d < D) {
             Pack<T> yp;
 #pragma unroll
@@ -83,18 +83,18 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
                                    float eps) {
     const int64_t row = row_of_warp();
     if (row >= rows) return;
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
     const int64_t start = row * D;
 
     float sum = 0.0f;
-    for (int64_t d = lane; d < D; d += WARP) {
+    for (int64_t d = lane_id; d < D; d += WARP) {
         const float r = to_float(h[start + d]) + to_float(f[start + d]);
         sum += r * r;
     }
     const float scale = 1.0f / sqrtf(warp_sum(sum) / static_cast<float>(D) + eps);
-    if (lane == 0) s[row] = scale;
+    if (lane_id == 0) s[row] = scale;
 
-    for (int64_t d = lane; d < D; d += WARP) {
+    for (int64_t d = lane_id; d < D; d += WARP) {
         const T rounded = from_float<T>(scale * (to_float(h[start + d]) + to_float(f[start + d])));
         if (c != nullptr) u[start + d] = from_float<T>(to_float(rounded) + to_float(c[start + d]));
         y[start + d] = rounded;
@@ -109,7 +109,7 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
     add_rms_norm_bwd_kernel(const T* dy, const T* y, const float* s, T* dr, int64_t rows, int32_t D) {
     const int64_t row = row_of_warp();
     if (row >= rows) return;
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
     const int64_t start = row * D;
 
     // Kept as loaded, not widened: in bf16 half the registers, and the conversion is a shift.
@@ -118,7 +118,7 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
     float dot = 0.0f;
 #pragma unroll
     for (int p = 0; p < PACKS; p++) {
-        const int d = (p * WARP + lane) * PACK;
+        const int d = (p * WARP + lane_id) * PACK;
         if (d < D) {
             g[p] = load_pack(dy + start + d);
             v[p] = load_pack(y + start + d);
@@ -131,7 +131,7 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
 
 #pragma unroll
     for (int p = 0; p < PACKS; p++) {
-        const int d = (p * WARP + lane) * PACK;
+        const int d = (p * WARP + lane_id) * PACK;
         if (d < D) {
             Pack<T> out;
 #pragma unroll
@@ -147,21 +147,21 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
     add_rms_norm_bwd_scalar_kernel(const T* dy, const T* y, const float* s, T* dr, int64_t rows, int32_t D) {
     const int64_t row = row_of_warp();
     if (row >= rows) return;
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
     const int64_t start = row * D;
 
     float dot = 0.0f;
-    for (int64_t d = lane; d < D; d += WARP) dot += to_float(dy[start + d]) * to_float(y[start + d]);
+    for (int64_t d = lane_id; d < D; d += WARP) dot += to_float(dy[start + d]) * to_float(y[start + d]);
     const float mean = warp_sum(dot) / static_cast<float>(D);
     const float scale = s[row];
 
-    for (int64_t d = lane; d < D; d += WARP)
+    for (int64_t d = lane_id; d < D; d += WARP)
         dr[start + d] = from_float<T>(scale * (to_float(dy[start + d]) - to_float(y[start + d]) * mean));
 }
 
 // ---- launch choice ------------------------------------------------------------------------------------------------
 
-/** Packs of eight a lane holds in registers; 0: the scalar path. Pure host function: testable without a GPU. */
+/** Packs of eight a thread holds in registers; 0: the scalar path. Pure host function: testable without a GPU. */
 int packs_for(int32_t D, bool aligned16) {
     if (!aligned16 || D % PACK != 0) return 0;
     const int needed = (D + WARP * PACK - 1) / (WARP * PACK);

@@ -1,12 +1,12 @@
-// add_rms_norm_positions.cu: y = rms_norm(h + f) over the positions of a lane: the post-norm of a position mixer.
+// add_rms_norm_positions.cu: y = rms_norm(h + f) over the positions of a lane: the post-norm of a token mixer.
 //
 //   fwd   r = h + f        s = 1 / sqrt(mean_S(r*r) + eps)        y = s*r
 //   bwd   dr = s * (dy - y * mean_S(dy*y)),  and dr is the gradient of both h and f
 //
 // shapes    h f y dy dr [B, S, D] fp32 or bf16 row-major;   s [B, D] fp32
 // numerics  fp32 sums: a warp's positions in order, then the warps in order; one rounding at the store, no atomics
-// aliasing  y may alias h or f, dr may alias dy or y: an element is read, the last time, by the thread that writes it,
-//           before it writes; no other thread reads it
+// aliasing  y may alias h or f, dr may alias dy or y: only the thread that writes an element reads it, and it reads the
+//           element for the last time before it writes
 // cost      3*B*S*D elements moved each way: DRAM-bound
 // paths     S <= 128, D % 8 == 0, 16-byte aligned: 16-byte accesses; the values stay in registers between the passes
 //           (backward in fp32 would need 128 registers for them and takes the other path);
@@ -28,7 +28,7 @@ struct Place {
     int64_t at;
 };
 
-/** WIDTH channels a thread, neighbouring lanes side by side; the block's number gives lane and slab. */
+/** WIDTH channels a thread, neighbouring threads side by side; the block's number gives lane and slab. */
 template <int WIDTH>
 __device__ __forceinline__ Place place(int32_t S, int32_t D) {
     const int64_t slabs = divide_up(D, WARP * WIDTH);
@@ -41,21 +41,21 @@ __device__ __forceinline__ Place place(int32_t S, int32_t D) {
 /** v[i] = the sum of v[i] over the warps of the block, for this thread's channels. Warp i adds up the i-th channels. */
 template <int WIDTH>
 __device__ __forceinline__ void sum_warps(float (&v)[WIDTH]) {
-    __shared__ float partial[WARPS][WIDTH][WARP];  // lanes innermost: a warp's accesses touch 32 banks
+    __shared__ float partial[WARPS][WIDTH][WARP];  // lane_id innermost: a warp's accesses touch 32 banks
     __shared__ float total[WIDTH][WARP];
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
 #pragma unroll
-    for (int i = 0; i < WIDTH; i++) partial[warp][i][lane] = v[i];
+    for (int i = 0; i < WIDTH; i++) partial[warp][i][lane_id] = v[i];
     __syncthreads();
     if (warp < WIDTH) {
         float sum = 0.0f;
 #pragma unroll
-        for (int w = 0; w < WARPS; w++) sum += partial[w][warp][lane];
-        total[warp][lane] = sum;
+        for (int w = 0; w < WARPS; w++) sum += partial[w][warp][lane_id];
+        total[warp][lane_id] = sum;
     }
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < WIDTH; i++) v[i] = total[i][lane];
+    for (int i = 0; i < WIDTH; i++) v[i] = total[i][lane_id];
 }
 
 // ---- forward ------------------------------------------------------------------------------------------------------

@@ -5,10 +5,10 @@
 //   bwd   p = exp(s - lse),  dp = do v^T,  delta = sum_d(do o),  ds = p (dp - delta)
 //         dq = ds k / sqrt(d),  dk = ds^T q / sqrt(d),  dv = p^T do;  dq and dk are rotated by -t
 //
-// A block takes 32 rows (queries; keys in the pass for dk and dv) of one head and walks over the columns in tiles of 32.
-// A warp owns every eighth row, its lanes are the columns. Scores are computed from tiles of 64 channels, channel i of
-// the lower half beside channel i of the upper, so that a rotation stays within a tile; results are made 64 channels at
-// a time, and wider heads compute their scores again for each such slice.
+// A block takes 32 rows (queries; keys in the pass for dk and dv) of one head and walks over the columns in tiles of
+// 32. A warp owns every eighth row, its threads are the columns. Scores are computed from tiles of 64 channels, channel
+// i of the lower half beside channel i of the upper, so that a rotation stays within a tile; results are computed 64
+// channels at a time, and wider heads recompute their scores for each such slice.
 //
 // shapes    qkv dqkv [B, S, 3, A, d], o d_o [B, S, A, d] fp32 or bf16; lse [B, A, S] fp32; cos sin [S, d/2] fp32
 // numerics  rotated q and k are rounded to the compute type, then q is scaled in fp32; everything else is fp32 until the
@@ -25,7 +25,7 @@ constexpr int TILE = 32;            // rows and columns
 constexpr int ROWS = TILE / WARPS;  // of a warp: warp, warp + WARPS, ...
 constexpr int PAIRS = 32;           // channels of the lower half in a tile, and as many of the upper
 
-using Channels = float[TILE][2 * PAIRS + 1];  // odd: lanes that read a column touch 32 banks
+using Channels = float[TILE][2 * PAIRS + 1];  // odd: threads that read a column touch 32 banks
 using Weights = float[TILE][TILE + 1];
 
 /** The lane, head and first row of this block. */
@@ -43,8 +43,8 @@ __device__ __forceinline__ Task task_of(const Attention& H) {
 template <typename T>
 __device__ __forceinline__ void load_tile(Channels& tile, const Attention& H, const T* x, int64_t stride, int32_t first,
                                           int32_t pair, bool rotate, float factor) {
-    const int lane = threadIdx.x % WARP;
-    const int32_t i = pair + lane;
+    const int lane_id = threadIdx.x % WARP;
+    const int32_t i = pair + lane_id;
     for (int r = threadIdx.x / WARP; r < TILE; r += WARPS) {
         const int64_t t = first + r;
         float low = 0.0f, high = 0.0f;
@@ -53,13 +53,13 @@ __device__ __forceinline__ void load_tile(Channels& tile, const Attention& H, co
             if (H.half + i < H.d) high = to_float(x[t * stride + H.half + i]);
             if (rotate && H.cos != nullptr) {
                 const float c = H.cos[t * H.half + i], s = H.sin[t * H.half + i];
-                const float turned = round_as<T>(low * c - high * s);
+                const float rotated = round_as<T>(low * c - high * s);
                 high = round_as<T>(high * c + low * s);
-                low = turned;
+                low = rotated;
             }
         }
-        tile[r][lane] = low * factor;
-        tile[r][PAIRS + lane] = high * factor;
+        tile[r][lane_id] = low * factor;
+        tile[r][PAIRS + lane_id] = high * factor;
     }
 }
 
@@ -70,31 +70,31 @@ __device__ __forceinline__ void store_row(const Attention& H, T* x, int64_t stri
     if (t >= H.S || i >= H.half) return;
     if (rotate && H.cos != nullptr) {
         const float c = H.cos[t * H.half + i], s = H.sin[t * H.half + i];
-        const float turned = low * c + high * s;
+        const float rotated = low * c + high * s;
         high = high * c - low * s;
-        low = turned;
+        low = rotated;
     }
     x[t * stride + i] = from_float<T>(low);
     if (H.half + i < H.d) x[t * stride + H.half + i] = from_float<T>(high);
 }
 
-/** sum[k] += row k of this warp times column `lane`. */
+/** sum[k] += row k of this warp times column lane_id. */
 __device__ __forceinline__ void dot(const Channels& rows, const Channels& columns, float (&sum)[ROWS]) {
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
 #pragma unroll 8
     for (int c = 0; c < 2 * PAIRS; c++) {
-        const float v = columns[lane][c];
+        const float v = columns[lane_id][c];
 #pragma unroll
         for (int k = 0; k < ROWS; k++) sum[k] += rows[warp + WARPS * k][c] * v;
     }
 }
 
-/** out[k] += the sum over columns j of weights[row k][j] values[j], at the channels of this lane. */
-__device__ __forceinline__ void weigh(const Weights& weights, const Channels& values, float (&out)[ROWS][2]) {
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+/** out[k] += the sum over columns j of weights[row k][j] values[j], at the channels of this thread. */
+__device__ __forceinline__ void pv_product(const Weights& weights, const Channels& values, float (&out)[ROWS][2]) {
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
 #pragma unroll 8
     for (int j = 0; j < TILE; j++) {
-        const float low = values[j][lane], high = values[j][PAIRS + lane];
+        const float low = values[j][lane_id], high = values[j][PAIRS + lane_id];
 #pragma unroll
         for (int k = 0; k < ROWS; k++) {
             const float w = weights[warp + WARPS * k][j];
@@ -104,7 +104,7 @@ __device__ __forceinline__ void weigh(const Weights& weights, const Channels& va
     }
 }
 
-/** delta of a warp's rows' positions: sum_d(do o), the same in all lanes. */
+/** delta of a warp's rows' positions: sum_d(do o), the same in all its threads. */
 template <typename T>
 __device__ __forceinline__ float delta_of(const Attention& H, const T* d_o, const T* o, int64_t t) {
     float sum = 0.0f;
@@ -116,7 +116,7 @@ __device__ __forceinline__ float delta_of(const Attention& H, const T* d_o, cons
 
 // ---- forward ------------------------------------------------------------------------------------------------------
 
-/** s[k] = scores of the rows of this warp in column first_key + lane. Begins and ends with all threads together. */
+/** s[k] = scores of the rows of this warp in column first_key + lane_id. The whole block calls. */
 template <typename T>
 __device__ __forceinline__ void scores(Channels& rows, Channels& columns, const Attention& H, const T* q, const T* k,
                                        int32_t first_query, int32_t first_key, float (&s)[ROWS]) {
@@ -136,12 +136,12 @@ __global__ void __launch_bounds__(THREADS) attention_fwd_kernel(Attention H, con
     __shared__ Channels rows, columns;
     __shared__ Weights weights;
     const Task task = task_of(H);
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
     const T* q = qkv + H.qkv_at(task.b, task.a);
     const T* k = q + H.o_stride();
     const T* v = k + H.o_stride();
 
-    // The largest score and the sum of exponentials: each lane over its columns, then the warp.
+    // The largest score and the sum of exponentials: each thread over its columns, then the warp.
     float most[ROWS], sum[ROWS], s[ROWS];
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
@@ -150,7 +150,7 @@ __global__ void __launch_bounds__(THREADS) attention_fwd_kernel(Attention H, con
     }
     for (int32_t key = 0; key < H.S; key += TILE) {
         scores(rows, columns, H, q, k, task.first, key, s);
-        if (key + lane < H.S) {
+        if (key + lane_id < H.S) {
 #pragma unroll
             for (int r = 0; r < ROWS; r++) {
                 const float larger = s[r] > most[r] ? s[r] : most[r];
@@ -165,7 +165,7 @@ __global__ void __launch_bounds__(THREADS) attention_fwd_kernel(Attention H, con
         sum[r] = warp_sum(sum[r] * expf(most[r] - largest));
         most[r] = largest;
         const int32_t t = task.first + warp + WARPS * r;
-        if (lse != nullptr && lane == 0 && t < H.S) lse[task.head * H.S + t] = largest + logf(sum[r]);
+        if (lse != nullptr && lane_id == 0 && t < H.S) lse[task.head * H.S + t] = largest + logf(sum[r]);
     }
 
     for (int32_t pair = 0; pair < H.half; pair += PAIRS) {
@@ -174,15 +174,15 @@ __global__ void __launch_bounds__(THREADS) attention_fwd_kernel(Attention H, con
             scores(rows, columns, H, q, k, task.first, key, s);
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
-                weights[warp + WARPS * r][lane] = key + lane < H.S ? expf(s[r] - most[r]) : 0.0f;
+                weights[warp + WARPS * r][lane_id] = key + lane_id < H.S ? expf(s[r] - most[r]) : 0.0f;
             __syncthreads();  // the keys have been read, and a warp's rows of weights are written
             load_tile(columns, H, v, H.qkv_stride(), key, pair, false, 1.0f);
             __syncthreads();  // the values are complete
-            weigh(weights, columns, out);
+            pv_product(weights, columns, out);
         }
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
-            store_row(H, o + H.o_at(task.b, task.a), H.o_stride(), task.first + warp + WARPS * r, pair + lane, false,
+            store_row(H, o + H.o_at(task.b, task.a), H.o_stride(), task.first + warp + WARPS * r, pair + lane_id, false,
                       out[r][0] / sum[r], out[r][1] / sum[r]);
     }
 }
@@ -215,7 +215,7 @@ __global__ void __launch_bounds__(THREADS)
     __shared__ Channels rows, columns, d_rows, d_columns;
     __shared__ Weights weights;
     const Task task = task_of(H);
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
     const T* q = qkv + H.qkv_at(task.b, task.a);
     const T* k = q + H.o_stride();
     const T* v = k + H.o_stride();
@@ -235,16 +235,16 @@ __global__ void __launch_bounds__(THREADS)
             both_scores(rows, columns, d_rows, d_columns, H, q, k, v, d_o, task.first, key, true, s, dp);
 #pragma unroll
             for (int r = 0; r < ROWS; r++)
-                weights[warp + WARPS * r][lane] =
-                    key + lane < H.S ? expf(s[r] - shift[r]) * (dp[r] - delta[r]) : 0.0f;
+                weights[warp + WARPS * r][lane_id] =
+                    key + lane_id < H.S ? expf(s[r] - shift[r]) * (dp[r] - delta[r]) : 0.0f;
             __syncthreads();  // the tiles have been read, and a warp's rows of weights are written
             load_tile(columns, H, k, H.qkv_stride(), key, pair, true, 1.0f);
             __syncthreads();  // the keys are complete
-            weigh(weights, columns, dq);
+            pv_product(weights, columns, dq);
         }
 #pragma unroll
         for (int r = 0; r < ROWS; r++)
-            store_row(H, dqkv + H.qkv_at(task.b, task.a), H.qkv_stride(), task.first + warp + WARPS * r, pair + lane,
+            store_row(H, dqkv + H.qkv_at(task.b, task.a), H.qkv_stride(), task.first + warp + WARPS * r, pair + lane_id,
                       true, dq[r][0] * H.scale, dq[r][1] * H.scale);
     }
 }
@@ -256,7 +256,7 @@ __global__ void __launch_bounds__(THREADS)
     __shared__ Weights weights, d_weights;
     __shared__ float delta[TILE];
     const Task task = task_of(H);
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
     const T* q = qkv + H.qkv_at(task.b, task.a);
     const T* k = q + H.o_stride();
     const T* v = k + H.o_stride();
@@ -272,29 +272,29 @@ __global__ void __launch_bounds__(THREADS)
             __syncthreads();  // delta is free
             for (int r = warp; r < TILE; r += WARPS) {
                 const float sum = delta_of(H, d_o, o, query + r);
-                if (lane == 0) delta[r] = sum;
+                if (lane_id == 0) delta[r] = sum;
             }
             both_scores(rows, columns, d_rows, d_columns, H, q, k, v, d_o, query, task.first, false, s, dp);
-            const bool inside = query + lane < H.S;
-            const float shift = inside ? lse[task.head * H.S + query + lane] : 0.0f;
+            const bool inside = query + lane_id < H.S;
+            const float shift = inside ? lse[task.head * H.S + query + lane_id] : 0.0f;
 #pragma unroll
             for (int r = 0; r < ROWS; r++) {
                 const float p = inside ? expf(s[r] - shift) : 0.0f;
-                weights[warp + WARPS * r][lane] = p;
-                d_weights[warp + WARPS * r][lane] = inside ? p * (dp[r] - delta[lane]) : 0.0f;
+                weights[warp + WARPS * r][lane_id] = p;
+                d_weights[warp + WARPS * r][lane_id] = inside ? p * (dp[r] - delta[lane_id]) : 0.0f;
             }
             __syncthreads();  // the tiles have been read, and a warp's rows of weights are written
             load_tile(columns, H, q, H.qkv_stride(), query, pair, true, H.scale);
             load_tile(d_columns, H, d_o, H.o_stride(), query, pair, false, 1.0f);
             __syncthreads();  // queries and gradients are complete
-            weigh(d_weights, columns, d_key);
-            weigh(weights, d_columns, d_value);
+            pv_product(d_weights, columns, d_key);
+            pv_product(weights, d_columns, d_value);
         }
 #pragma unroll
         for (int r = 0; r < ROWS; r++) {
             const int32_t t = task.first + warp + WARPS * r;
-            store_row(H, dk, H.qkv_stride(), t, pair + lane, true, d_key[r][0], d_key[r][1]);
-            store_row(H, dv, H.qkv_stride(), t, pair + lane, false, d_value[r][0], d_value[r][1]);
+            store_row(H, dk, H.qkv_stride(), t, pair + lane_id, true, d_key[r][0], d_key[r][1]);
+            store_row(H, dv, H.qkv_stride(), t, pair + lane_id, false, d_value[r][0], d_value[r][1]);
         }
     }
 }

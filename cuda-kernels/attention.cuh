@@ -32,7 +32,8 @@ int attention_short(const Attention& H, const void* qkv, void* o, float* lse, in
 int attention_short_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o,
                         void* dqkv, int32_t dtype, trm_stream stream);
 
-/** Whether attention_mma.cu and attention_mma_bwd.cu take the call: bf16, d 32, 64 or 128, 16-byte aligned pointers, enough shared memory. */
+/** Whether attention_mma.cu and attention_mma_bwd.cu take the call: bf16, d 32, 64 or 128, 16-byte aligned pointers,
+ *  enough shared memory. */
 bool attention_mma_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o);
 
 bool attention_mma_bwd_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o, const void* d_o,

@@ -4,9 +4,9 @@
 //
 // A warp owns 16 or 32 queries, whose fragments, sums and results stay in registers. At most 128 positions: a block is
 // a head, keys and values are all in shared memory, and the largest score of a row is known before the first
-// exponential. Else a block takes a run of queries and walks over tiles of keys, two in shared memory, the next on its
-// way while one is used. There m need not be the largest score: it is raised, and what was summed is scaled, only when
-// an exponential would exceed 2^RAISE, which no sum here can feel.
+// exponential. Else a block takes a run of queries and walks over tiles of keys, double-buffered in shared memory, with
+// an online softmax. There m need not be the largest score: it is raised, and what was summed is scaled, only when an
+// exponential would exceed 2^RAISE, which no sum here can feel.
 //
 // shapes    as attention.cu; bf16, d 32, 64 or 128; pointers 16-byte aligned
 // numerics  rotated q and k rounded to bf16; p rounded to bf16 for the product with v, summed unrounded; sums fp32, in
@@ -47,7 +47,7 @@ template <typename P>
 struct Queries {
     uint32_t q[P::TILES][P::WHOLE ? 1 : P::D / 16][4];
     float out[P::TILES][P::D / 8][4];
-    float shift[P::TILES][2], sum[P::TILES][2];  // m log2(e) / sqrt(d); this lane's share of the sum
+    float shift[P::TILES][2], sum[P::TILES][2];  // m log2(e) / sqrt(d); this thread's share of the sum
 };
 
 /** Reads channels 16 c to 16 c + 15 of this warp's queries. */
@@ -58,7 +58,7 @@ __device__ __forceinline__ void load_queries(uint32_t (&q)[P::TILES][P::WHOLE ? 
         ldmatrix_x4(q[m][P::WHOLE ? 0 : c], at + (m * 16 * ROW<P::D> + c * 16) * sizeof(bf16));
 }
 
-/** Takes in CHUNK keys; `inside` of them exist. */
+/** The online softmax over CHUNK more keys, of which `inside` exist: raises m, adds to the sums and to p v. */
 template <typename P>
 __device__ __forceinline__ void attend(Queries<P>& w, Shared queries, Shared keys, Shared values, int inside,
                                        float factor) {
@@ -98,11 +98,11 @@ __device__ __forceinline__ void attend(Queries<P>& w, Shared queries, Shared key
             float x = fmaxf(s[m][0][2 * r], s[m][0][2 * r + 1]);
 #pragma unroll
             for (int n = 1; n < N; n++) x = fmaxf(x, fmaxf(s[m][n][2 * r], s[m][n][2 * r + 1]));
-            x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 1));
-            top[m][r] = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 2)) * factor;
+            x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 1));
+            top[m][r] = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 2)) * factor;
             far = far || top[m][r] - w.shift[m][r] > RAISE;
         }
-    if (P::WHOLE || __any_sync(ALL_LANES, far)) {
+    if (P::WHOLE || __any_sync(FULL_MASK, far)) {
 #pragma unroll
         for (int m = 0; m < P::TILES; m++)
 #pragma unroll
@@ -133,7 +133,7 @@ __device__ __forceinline__ void attend(Queries<P>& w, Shared queries, Shared key
     for (int j = 0; j < N / 2; j++) {
         uint32_t p[P::TILES][4];
 #pragma unroll
-        for (int m = 0; m < P::TILES; m++) left_factor(p[m], s[m][2 * j], s[m][2 * j + 1]);
+        for (int m = 0; m < P::TILES; m++) a_fragment(p[m], s[m][2 * j], s[m][2 * j + 1]);
 #pragma unroll
         for (int c = 0; c < D / 16; c++) {
             uint32_t v[4];
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     __shared__ Block kept;  // for the end: two registers too many to wait in
     const Block block = block_of(H, P::QUERIES);
     if (threadIdx.x == 0) kept = block;
-    const int stride = static_cast<int>(H.qkv_stride()), lane = threadIdx.x % WARP;
+    const int stride = static_cast<int>(H.qkv_stride()), lane_id = threadIdx.x % WARP;
     const int own = static_cast<int>(threadIdx.x / WARP) * P::OWN, first = block.first + own;
     const bf16* q = qkv + H.qkv_at(block.b, block.a);
     const bf16* k = q + H.o_stride();
@@ -167,9 +167,9 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     load_rows<D, KEYS, THREADS>(buffers + KEYS * ROW<D>, v, stride, 0, H.S);
     copy_async_commit();
     if constexpr (P::WHOLE) {
-        const auto turns = load_turns<D, KEYS, THREADS>(H);
+        const auto rope = load_rope_packs<D, KEYS, THREADS>(H);
         copy_async_wait<0>();
-        rotate_head<D, KEYS, THREADS>(queries, buffers, H, turns);
+        rotate_head<D, KEYS, THREADS>(queries, buffers, H, rope);
     } else {
         copy_async_wait<0>();
         rotate_rows<D, P::QUERIES, THREADS>(queries, H, block.first);
@@ -185,14 +185,14 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
             copy_async_wait<0>();
             rotate_rows<D, KEYS, THREADS>(buffers + used, H, key);
         }
-        __syncthreads();  // this tile is complete, and the one before has been read
+        __syncthreads();  // this tile is complete, and the previous one has been read
         if (!P::WHOLE && key + KEYS < H.S) {
             bf16* next = buffers + (P::BUFFER - used);
             load_rows<D, KEYS, THREADS>(next, k, stride, key + KEYS, H.S);
             load_rows<D, KEYS, THREADS>(next + KEYS * ROW<D>, v, stride, key + KEYS, H.S);
             copy_async_commit();
         }
-        if (first < H.S) {  // the same for all lanes
+        if (first < H.S) {  // the same for the whole warp
             const Shared rows = shared_address(queries + own * ROW<D>) + by_rows<ROW<D>>();
             const Shared k_tile = shared_address(buffers + used) + by_columns<ROW<D>>();
             const Shared v_tile = shared_address(buffers + used + KEYS * ROW<D>) + by_rows<ROW<D>>();
@@ -215,14 +215,14 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
 #pragma unroll
         for (int r = 0; r < 2; r++) {
             float sum = w.sum[m][r];
-            sum += __shfl_xor_sync(ALL_LANES, sum, 1);
-            sum += __shfl_xor_sync(ALL_LANES, sum, 2);
+            sum += __shfl_xor_sync(FULL_MASK, sum, 1);
+            sum += __shfl_xor_sync(FULL_MASK, sum, 2);
             inverse[r] = 1.0f / sum;
-            const int t = first + m * 16 + r * 8 + lane / 4;
-            if (lse != nullptr && lane % 4 == 0 && t < H.S)
+            const int t = first + m * 16 + r * 8 + lane_id / 4;
+            if (lse != nullptr && lane_id % 4 == 0 && t < H.S)
                 lse[static_cast<int64_t>(end.head) * H.S + t] = w.shift[m][r] * LN_2 + logf(sum);
         }
-        __syncwarp();  // the queries of this warp have been read, by this warp alone: their place serves for the results
+        __syncwarp();  // this warp has read its queries, which no other reads: the results go to their memory
         stage_tile<D>(queries + (own + m * 16) * ROW<D>, w.out[m], inverse[0], inverse[1]);
     }
     __syncwarp();  // the results are complete

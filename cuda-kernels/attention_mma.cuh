@@ -1,8 +1,9 @@
 // attention_mma.cuh: what the two directions of attention on tensor cores share: rows of a head in shared memory.
 //
 // A row holds its D channels and 16 bytes more, an odd number of 16-byte units, so that eight rows at one channel (what
-// ldmatrix reads at a time) lie in different banks. Rows past the last position hold zeros. Rows come in by
-// asynchronous copies, and the thread that has copied two packs of eight channels, i and D / 2 + i, also rotates them.
+// ldmatrix reads at a time) lie in different banks. Rows past the last position hold zeros. Asynchronous copies
+// (cp.async) load the rows, and the thread that has copied two packs of eight channels, i and D / 2 + i, also rotates
+// them.
 #pragma once
 
 #include <mma.cuh>
@@ -17,21 +18,21 @@ constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 template <int D>
 constexpr int ROW = D + 8;
 
-/** A 16 x 16 tile in shared memory, read by ldmatrix_x4: this lane's row and column, in bytes from the first. The four
- *  registers are then the quarters (0, 0), (8, 0), (0, 8), (8, 8), as (row, column): a left factor, or transposed the
- *  pairs b0, b1 of columns 0 to 7 and 8 to 15 of a right one. */
+/** A 16 x 16 tile in shared memory, read by ldmatrix_x4: this thread's row and column, in bytes from the first. The
+ *  four registers are then the quarters (0, 0), (8, 0), (0, 8), (8, 8), as (row, column): operand A, or transposed the
+ *  pairs b0, b1 of columns 0 to 7 and 8 to 15 of operand B. */
 template <int WIDTH>
 __device__ __forceinline__ int by_rows() {
-    const int lane = threadIdx.x % WARP;
-    return (lane % 16 * WIDTH + lane / 16 * 8) * static_cast<int>(sizeof(bf16));
+    const int lane_id = threadIdx.x % WARP;
+    return (lane_id % 16 * WIDTH + lane_id / 16 * 8) * static_cast<int>(sizeof(bf16));
 }
 
-/** The same with the quarters (0, 0), (0, 8), (8, 0), (8, 8): the pairs b0, b1 of a right factor whose columns are these
- *  rows 0 to 7 and 8 to 15, or transposed a left factor. */
+/** The same with the quarters (0, 0), (0, 8), (8, 0), (8, 8): the pairs b0, b1 of an operand B whose columns are these
+ *  rows 0 to 7 and 8 to 15, or transposed operand A. */
 template <int WIDTH>
 __device__ __forceinline__ int by_columns() {
-    const int lane = threadIdx.x % WARP;
-    return ((lane % 8 + lane / 16 * 8) * WIDTH + lane / 8 % 2 * 8) * static_cast<int>(sizeof(bf16));
+    const int lane_id = threadIdx.x % WARP;
+    return ((lane_id % 8 + lane_id / 16 * 8) * WIDTH + lane_id / 8 % 2 * 8) * static_cast<int>(sizeof(bf16));
 }
 
 /** Two floats rounded to bf16, the first in the lower half. */
@@ -44,8 +45,8 @@ __device__ __forceinline__ uint32_t pack_pair(float low, float high) {
     return u.bits;
 }
 
-/** Two neighbouring 8-column tiles of sums as the left factor of a further product, rounded to bf16. */
-__device__ __forceinline__ void left_factor(uint32_t (&a)[4], const float (&low)[4], const float (&high)[4]) {
+/** Two neighbouring 8-column accumulator tiles as operand A of a following product, rounded to bf16. */
+__device__ __forceinline__ void a_fragment(uint32_t (&a)[4], const float (&low)[4], const float (&high)[4]) {
     a[0] = pack_pair(low[0], low[1]);
     a[1] = pack_pair(low[2], low[3]);
     a[2] = pack_pair(high[0], high[1]);
@@ -93,12 +94,12 @@ __device__ __forceinline__ void load_rows(bf16* to, const bf16* from, int stride
     }
 }
 
-/** Cosines and sines of eight channels of a position; without rotation they are not read. */
-struct Turn {
+/** Cosines and sines of a pack of channels of a position; without rotary positions they are not read. */
+struct RopePack {
     float4 c[2], s[2];
 };
 
-__device__ __forceinline__ Turn load_turn(const Attention& H, int t, int channel) {
+__device__ __forceinline__ RopePack load_rope_pack(const Attention& H, int t, int channel) {
     const float4* c = reinterpret_cast<const float4*>(H.cos + static_cast<int64_t>(t) * H.half + channel);
     const float4* s = reinterpret_cast<const float4*>(H.sin + static_cast<int64_t>(t) * H.half + channel);
     return {{__ldg(c), __ldg(c + 1)}, {__ldg(s), __ldg(s + 1)}};
@@ -106,11 +107,11 @@ __device__ __forceinline__ Turn load_turn(const Attention& H, int t, int channel
 
 /** Rotates two packs in place, `high` being D / 2 channels on, and rounds them. */
 template <int D>
-__device__ __forceinline__ void rotate_packs(bf16* at, const Turn& turn) {
-    const float c[8] = {turn.c[0].x, turn.c[0].y, turn.c[0].z, turn.c[0].w,
-                        turn.c[1].x, turn.c[1].y, turn.c[1].z, turn.c[1].w};
-    const float s[8] = {turn.s[0].x, turn.s[0].y, turn.s[0].z, turn.s[0].w,
-                        turn.s[1].x, turn.s[1].y, turn.s[1].z, turn.s[1].w};
+__device__ __forceinline__ void rotate_packs(bf16* at, const RopePack& rope) {
+    const float c[8] = {rope.c[0].x, rope.c[0].y, rope.c[0].z, rope.c[0].w,
+                        rope.c[1].x, rope.c[1].y, rope.c[1].z, rope.c[1].w};
+    const float s[8] = {rope.s[0].x, rope.s[0].y, rope.s[0].z, rope.s[0].w,
+                        rope.s[1].x, rope.s[1].y, rope.s[1].z, rope.s[1].w};
     uint4* low = reinterpret_cast<uint4*>(at);
     uint4* high = reinterpret_cast<uint4*>(at + D / 2);
     union {
@@ -130,7 +131,8 @@ __device__ __forceinline__ void rotate_packs(bf16* at, const Turn& turn) {
     *high = b.pack;
 }
 
-/** Rotates what this thread has copied with load_rows, once it has come; one task at a time, for its registers. */
+/** Rotates what this thread has copied with load_rows, once the copies are complete; one task at a time, to save
+ *  registers. */
 template <int D, int ROWS, int THREADS>
 __device__ __forceinline__ void rotate_rows(bf16* rows, const Attention& H, int first) {
     if (H.cos == nullptr) return;
@@ -139,40 +141,40 @@ __device__ __forceinline__ void rotate_rows(bf16* rows, const Attention& H, int 
         if (ROWS * D / 16 % THREADS != 0 && begin + static_cast<int>(threadIdx.x) >= ROWS * D / 16) break;
         const Place p = place_after<D, THREADS>(begin);
         if (first + p.row < H.S)
-            rotate_packs<D>(rows + p.row * ROW<D> + p.channel, load_turn(H, first + p.row, p.channel));
+            rotate_packs<D>(rows + p.row * ROW<D> + p.channel, load_rope_pack(H, first + p.row, p.channel));
     }
 }
 
-/** The turns of all that this thread copies of a whole head, to be read while the copies are under way. */
+/** Cosines and sines for all that this thread copies of a whole head, to be read while the copies are in flight. */
 template <int D, int ROWS, int THREADS>
-struct Turns {
+struct RopePacks {
     static constexpr int COUNT = ROWS * D / 16 / THREADS;
     static_assert(COUNT * THREADS == ROWS * D / 16, "the tasks divide evenly among the threads");
-    Turn v[COUNT];
+    RopePack v[COUNT];
 };
 
 template <int D, int ROWS, int THREADS>
-__device__ __forceinline__ Turns<D, ROWS, THREADS> load_turns(const Attention& H) {
-    Turns<D, ROWS, THREADS> turns = {};
-    if (H.cos == nullptr) return turns;
+__device__ __forceinline__ RopePacks<D, ROWS, THREADS> load_rope_packs(const Attention& H) {
+    RopePacks<D, ROWS, THREADS> rope = {};
+    if (H.cos == nullptr) return rope;
 #pragma unroll
-    for (int n = 0; n < turns.COUNT; n++) {
+    for (int n = 0; n < rope.COUNT; n++) {
         const Place p = place_after<D, THREADS>(n * THREADS);
-        if (p.row < H.S) turns.v[n] = load_turn(H, p.row, p.channel);
+        if (p.row < H.S) rope.v[n] = load_rope_pack(H, p.row, p.channel);
     }
-    return turns;
+    return rope;
 }
 
 /** Rotates a whole head, as rotate_rows does; rows of zeros past the end stay zeros. */
 template <int D, int ROWS, int THREADS>
 __device__ __forceinline__ void rotate_head(bf16* queries, bf16* keys, const Attention& H,
-                                            const Turns<D, ROWS, THREADS>& turns) {
+                                            const RopePacks<D, ROWS, THREADS>& rope) {
     if (H.cos == nullptr) return;
 #pragma unroll
-    for (int n = 0; n < turns.COUNT; n++) {
+    for (int n = 0; n < rope.COUNT; n++) {
         const Place p = place_after<D, THREADS>(n * THREADS);
-        rotate_packs<D>(queries + p.row * ROW<D> + p.channel, turns.v[n]);
-        rotate_packs<D>(keys + p.row * ROW<D> + p.channel, turns.v[n]);
+        rotate_packs<D>(queries + p.row * ROW<D> + p.channel, rope.v[n]);
+        rotate_packs<D>(keys + p.row * ROW<D> + p.channel, rope.v[n]);
     }
 }
 
@@ -231,42 +233,42 @@ __device__ __forceinline__ float dot_of(const uint4& a, const uint4& b) {
 template <int D, int ROWS, int THREADS>
 __device__ __forceinline__ void statistics(float* shift, float* delta, const bf16* d_out,
                                            const Packs<D, ROWS, THREADS>& o, const Logs<D, ROWS, THREADS>& logs) {
-    constexpr int LANES = D / (2 * PACK);  // that share a row
+    constexpr int SHARERS = D / (2 * PACK);  // threads that share a row
 #pragma unroll
     for (int n = 0; n < o.COUNT; n++) {
-        if (n * THREADS + static_cast<int>(threadIdx.x) >= ROWS * D / 16) break;  // the same for all lanes
+        if (n * THREADS + static_cast<int>(threadIdx.x) >= ROWS * D / 16) break;  // the same for the whole warp
         const Place p = place_after<D, THREADS>(n * THREADS);
         const uint4* row = reinterpret_cast<const uint4*>(d_out + p.row * ROW<D> + p.channel);
         float sum = dot_of(row[0], o.low[n]) + dot_of(row[D / 2 / PACK], o.high[n]);
 #pragma unroll
-        for (int mask = LANES / 2; mask > 0; mask >>= 1) sum += __shfl_xor_sync(ALL_LANES, sum, mask);
+        for (int mask = SHARERS / 2; mask > 0; mask >>= 1) sum += __shfl_xor_sync(FULL_MASK, sum, mask);
         if (p.channel != 0) continue;
         delta[p.row] = sum;
         shift[p.row] = logs.v[n] * LOG2_E;
     }
 }
 
-/** Rotates 16 rows of gradients, from position `first` on, by -t. */
+/** The gradient of a rotation: rotates 16 rows of gradients, from position `first` on, by -t. */
 template <int D>
-__device__ __forceinline__ void turn_back(float (&x)[D / 8][4], const Attention& H, int first) {
+__device__ __forceinline__ void rope_bwd(float (&x)[D / 8][4], const Attention& H, int first) {
     if (H.cos == nullptr) return;
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        const int t = first + lane / 4 + 8 * r;
+        const int t = first + lane_id / 4 + 8 * r;
         if (t >= H.S) continue;
-        const int64_t at = static_cast<int64_t>(t) * (D / 2) + lane % 4 * 2;
+        const int64_t at = static_cast<int64_t>(t) * (D / 2) + lane_id % 4 * 2;
 #pragma unroll
         for (int n = 0; n < D / 16; n++) {
             const float2 c = __ldg(reinterpret_cast<const float2*>(H.cos + at + n * 8));
             const float2 s = __ldg(reinterpret_cast<const float2*>(H.sin + at + n * 8));
             float* low = x[n] + 2 * r;
             float* high = x[n + D / 16] + 2 * r;
-            const float turned0 = low[0] * c.x + high[0] * s.x, turned1 = low[1] * c.y + high[1] * s.y;
+            const float rotated0 = low[0] * c.x + high[0] * s.x, rotated1 = low[1] * c.y + high[1] * s.y;
             high[0] = high[0] * c.x - low[0] * s.x;
             high[1] = high[1] * c.y - low[1] * s.y;
-            low[0] = turned0;
-            low[1] = turned1;
+            low[0] = rotated0;
+            low[1] = rotated1;
         }
     }
 }
@@ -274,8 +276,8 @@ __device__ __forceinline__ void turn_back(float (&x)[D / 8][4], const Attention&
 /** Writes 16 rows of sums (times `factor` of each half) to shared memory, for this warp alone. */
 template <int D>
 __device__ __forceinline__ void stage_tile(bf16* rows, const float (&sums)[D / 8][4], float upper, float lower) {
-    const int lane = threadIdx.x % WARP;
-    bf16* at = rows + lane / 4 * ROW<D> + lane % 4 * 2;
+    const int lane_id = threadIdx.x % WARP;
+    bf16* at = rows + lane_id / 4 * ROW<D> + lane_id % 4 * 2;
 #pragma unroll
     for (int n = 0; n < D / 8; n++) {
         *reinterpret_cast<__nv_bfloat162*>(at + n * 8) = __floats2bfloat162_rn(sums[n][0] * upper, sums[n][1] * upper);

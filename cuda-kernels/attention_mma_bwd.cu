@@ -3,9 +3,9 @@
 //   p = exp2(s log2(e) / sqrt(d) - lse log2(e)),  dp = do v^T,  delta = sum_d(do o),  ds = p (dp - delta)
 //   dq = ds k / sqrt(d),  dk = ds^T q / sqrt(d),  dv = p^T do;  dq and dk are rotated by -t
 //
-// A block is a head and forms each of the five products once. A warp owns 16 keys (attention_mma_bwd.cuh) and also
-// writes their ds^T to shared memory, in the place of v, which by then lives in fragments. After a barrier the same
-// warp owns 16 queries and adds up their dq over all keys.
+// A block is a head and computes each of the five products once. A warp owns 16 keys (attention_mma_bwd.cuh) and also
+// writes their ds^T to shared memory, over v, whose fragments are in registers by then. After a barrier the same warp
+// owns 16 queries and accumulates their dq over all keys.
 //
 // shapes    as attention.cu; bf16, d 32 or 64; pointers 16-byte aligned
 // numerics  rotated q and k, p and ds are rounded to bf16 for the products; delta from the rounded o; sums fp32, fixed
@@ -38,7 +38,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     const Block block = block_of(H, ROWS);
     if (threadIdx.x == 0) kept = block;
     const int stride = static_cast<int>(H.qkv_stride()), o_stride = static_cast<int>(H.o_stride());
-    const int lane = threadIdx.x % WARP, own = static_cast<int>(threadIdx.x / WARP) * 16;
+    const int lane_id = threadIdx.x % WARP, own = static_cast<int>(threadIdx.x / WARP) * 16;
     bf16* queries = dynamic_shared<bf16>();
     bf16* keys = queries + P::RUN;
     bf16* d_out = keys + P::RUN;
@@ -55,35 +55,35 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     copy_async_commit();
     const auto packs = load_packs<D, ROWS, THREADS>(o + H.o_at(block.b, block.a), o_stride, 0, H.S);
     const auto logs = load_logs<D, ROWS, THREADS>(lse + static_cast<int64_t>(block.head) * H.S, 0, H.S);
-    const auto turns = load_turns<D, ROWS, THREADS>(H);
+    const auto rope = load_rope_packs<D, ROWS, THREADS>(H);
     copy_async_wait<0>();
     statistics<D, ROWS, THREADS>(shift, delta, d_out, packs, logs);
-    rotate_head<D, ROWS, THREADS>(queries, keys, H, turns);
+    rotate_head<D, ROWS, THREADS>(queries, keys, H, rope);
     __syncthreads();  // the head is complete
     Keys<D, P::HELD> w = {};
     const int at = by_rows<ROW<D>>();
     const Shared own_keys = shared_address(keys + own * ROW<D>) + at;
     load_keys(w, own_keys, shared_address(values + own * ROW<D>) + at);
-    __syncthreads();  // the values have been read: their place serves for ds^T
+    __syncthreads();  // the values have been read: ds^T goes to their memory
 
     const float factor = H.scale * LOG2_E;
-    const bool active = own < H.S;  // the same for all lanes
+    const bool active = own < H.S;  // the same for the whole warp
     if (active) {
-        bf16* to = d_scores + (own + lane / 4) * P::DS_ROW + lane % 4 * 2;
+        bf16* to = d_scores + (own + lane_id / 4) * P::DS_ROW + lane_id % 4 * 2;
         const Shared columns = shared_address(queries) + by_columns<ROW<D>>();
         const Shared rows = shared_address(queries) + at;
 #pragma unroll 1
         for (int t = 0; t < H.S; t += 16) {
             uint32_t ds[4];
             take_queries<2 * P::RUN, ROWS, true>(w, ds, own_keys, columns + t * ROW<D> * BYTES,
-                                                 rows + t * ROW<D> * BYTES, shift + t + lane % 4 * 2, factor);
+                                                 rows + t * ROW<D> * BYTES, shift + t + lane_id % 4 * 2, factor);
             *reinterpret_cast<uint32_t*>(to + t) = ds[0];
             *reinterpret_cast<uint32_t*>(to + t + 8 * P::DS_ROW) = ds[1];
             *reinterpret_cast<uint32_t*>(to + t + 8) = ds[2];
             *reinterpret_cast<uint32_t*>(to + t + 8 + 8 * P::DS_ROW) = ds[3];
         }
     }
-    __syncthreads();  // ds^T is complete, queries and gradients have been read: their rows serve for results
+    __syncthreads();  // ds^T is complete, queries and gradients have been read: results go to their rows
     if (!active) return;
     const Block end = kept;
     bf16* dq = dqkv + H.qkv_at(end.b, end.a);
@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
             mma_16x8x16(sums[2 * c + 1], ds, b[2], b[3]);
         }
     }
-    turn_back<D>(sums, H, own);
+    rope_bwd<D>(sums, H, own);
     __syncwarp();  // dk has left these rows
     stage_tile<D>(queries + own * ROW<D>, sums, H.scale, H.scale);
     __syncwarp();  // the rows are complete

@@ -1,6 +1,6 @@
-// attention_mma_bwd.cuh: what the backward kernels on tensor cores share: a warp that owns 16 keys and adds up their dk
-// and dv over queries. s^T and dp^T of 16 queries at a time leave the tensor cores in the layout of the left factor of
-// the products for dv and dk, so p and ds stay in registers.
+// attention_mma_bwd.cuh: what the backward kernels on tensor cores share: a warp that owns 16 keys and accumulates
+// their dk and dv over queries. The accumulators s^T and dp^T of 16 queries have the layout of operand A of the
+// products for dv and dk, so p and ds stay in registers.
 #pragma once
 
 #include "attention_mma.cuh"
@@ -35,7 +35,7 @@ struct Keys {
     float dk[D / 8][4], dv[D / 8][4];
 };
 
-/** Reads a warp's keys and values, in which these are this lane's addresses by_rows. */
+/** Reads a warp's keys and values, in which these are this thread's addresses by_rows. */
 template <int D, int HELD>
 __device__ __forceinline__ void load_keys(Keys<D, HELD>& w, Shared keys, Shared values) {
 #pragma unroll
@@ -44,10 +44,10 @@ __device__ __forceinline__ void load_keys(Keys<D, HELD>& w, Shared keys, Shared 
     for (int c = 0; c < D / 16; c++) ldmatrix_x4(w.v[c], values + c * 16 * sizeof(bf16));
 }
 
-/** Takes in 16 queries and leaves their ds^T. `keys` is as for load_keys, `columns` and `rows` are this lane's
- *  addresses in the queries by_columns and by_rows, `shift` begins at its column; do lies DO elements after q, delta DELTA
- *  after shift. With BOUND p is at most 1, as it is anyway for keys that exist: rows of zeros past the last key then give
- *  finite values, which meet keys of zeros. */
+/** Adds the share of 16 queries to dk and dv, and leaves their ds^T. `keys` is as for load_keys, `columns` and `rows`
+ *  are this thread's addresses in the queries by_columns and by_rows, `shift` begins at its column; do lies DO elements
+ *  after q, delta DELTA after shift. With BOUND p is at most 1, as it is anyway for keys that exist: rows of zeros past
+ *  the last key then give finite values, which meet keys of zeros. */
 template <int DO, int DELTA, bool BOUND, int D, int HELD>
 __device__ __forceinline__ void take_queries(Keys<D, HELD>& w, uint32_t (&ds_pairs)[4], Shared keys, Shared columns,
                                              Shared rows, const float* shift, float factor) {
@@ -81,8 +81,8 @@ __device__ __forceinline__ void take_queries(Keys<D, HELD>& w, uint32_t (&ds_pai
         }
     }
     uint32_t p_pairs[4];
-    left_factor(p_pairs, s[0], s[1]);
-    left_factor(ds_pairs, dp[0], dp[1]);
+    a_fragment(p_pairs, s[0], s[1]);
+    a_fragment(ds_pairs, dp[0], dp[1]);
 #pragma unroll
     for (int c = 0; c < D / 16; c++) {
         uint32_t b[4];
@@ -99,11 +99,11 @@ __device__ __forceinline__ void take_queries(Keys<D, HELD>& w, uint32_t (&ds_pai
     }
 }
 
-/** Stores the gradients of a warp's keys by way of 16 rows of its own. */
+/** Stores the gradients of a warp's keys, staged in 16 rows of shared memory of its own. */
 template <int D, int HELD>
 __device__ __forceinline__ void store_keys(Keys<D, HELD>& w, const Attention& H, bf16* dk, bf16* dk_rows, bf16* dv_rows,
                                            int first) {
-    turn_back<D>(w.dk, H, first);
+    rope_bwd<D>(w.dk, H, first);
     stage_tile<D>(dk_rows, w.dk, H.scale, H.scale);
     stage_tile<D>(dv_rows, w.dv, 1.0f, 1.0f);
     __syncwarp();  // the rows are complete

@@ -1,9 +1,8 @@
 // attention_mma_long_bwd.cu: attention_mma_bwd.cu's operation for every length, in two kernels so that no sum crosses
-// blocks: one for dk and dv, whose blocks own keys and walk over queries, one for dq the other way round. Tiles of what
-// they walk over arrive in one buffer while the other is used.
+// blocks: one for dk and dv, whose blocks own keys and walk over queries, one for dq the other way round. The tiles
+// they walk over are double-buffered.
 //
-// s and dp are formed in both kernels and delta in each block: without memory of its own an entry has no place for sums
-// of other blocks.
+// Both kernels compute s and dp, and each block delta: an operation has no memory of its own for sums of other blocks.
 //
 // shapes    as attention_mma_bwd.cu
 // numerics  as attention_mma_bwd.cu
@@ -70,7 +69,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
         rotate_rows<D, QUERIES, THREADS>(tile, H, query);
         statistics<D, QUERIES, THREADS>(shift, delta, tile + P::TILE,
                                         load_packs<D, QUERIES, THREADS>(out, ROW<D>, 0, QUERIES), logs);
-        __syncthreads();  // this tile is complete, and the one before has been read
+        __syncthreads();  // this tile is complete, and the previous one has been read
         if (query + QUERIES < H.S) {
             bf16* next = buffers + (1 - used) * 2 * P::TILE;
             load_rows<D, QUERIES, THREADS>(next, q, stride, query + QUERIES, H.S);
@@ -79,7 +78,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
             copy_async_commit();
             logs = load_logs<D, QUERIES, THREADS>(lse, query + QUERIES, H.S);
         }
-        if (first < H.S) {  // the same for all lanes
+        if (first < H.S) {  // the same for the whole warp
             if (query == 0) load_keys(w, own_keys, own_keys + P::RUN * BYTES);
             const Shared columns = shared_address(tile) + by_columns<ROW<D>>();
             const Shared rows = shared_address(tile) + by_rows<ROW<D>>();
@@ -118,7 +117,7 @@ struct Queries {
     float dq[P::TILES][P::D / 8][4];
 };
 
-/** Takes in 16 keys; `inside` of them exist. */
+/** Adds the share of 16 keys to dq; `inside` of them exist. */
 template <typename P>
 __device__ __forceinline__ void take_keys(Queries<P>& w, Shared keys, Shared values, float factor, int inside) {
     constexpr int D = P::D, BYTES = sizeof(bf16);
@@ -148,7 +147,7 @@ __device__ __forceinline__ void take_keys(Queries<P>& w, Shared keys, Shared val
                 const float p = fast_exp2(s[m][n][i] * factor - w.shift[m][i / 2]) * (dp[m][n][i] - w.delta[m][i / 2]);
                 dp[m][n][i] = n * 8 + column + i % 2 < inside ? p : 0.0f;
             }
-        left_factor(ds[m], dp[m][0], dp[m][1]);
+        a_fragment(ds[m], dp[m][0], dp[m][1]);
     }
 #pragma unroll
     for (int c = 0; c < D / 16; c++) {
@@ -171,7 +170,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     const Block block = block_of(H, QUERIES);
     if (threadIdx.x == 0) kept = block;
     const int stride = static_cast<int>(H.qkv_stride()), o_stride = static_cast<int>(H.o_stride());
-    const int lane = threadIdx.x % WARP, own = static_cast<int>(threadIdx.x / WARP) * P::OWN;
+    const int lane_id = threadIdx.x % WARP, own = static_cast<int>(threadIdx.x / WARP) * P::OWN;
     const int first = block.first + own;
     bf16* queries = dynamic_shared<bf16>();
     bf16* d_out = queries + P::RUN;
@@ -202,14 +201,14 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     for (int key = 0; key < H.S; key += KEYS) {
         copy_async_wait<0>();
         rotate_rows<D, KEYS, THREADS>(buffers + used, H, key);
-        __syncthreads();  // this tile is complete, and the one before has been read
+        __syncthreads();  // this tile is complete, and the previous one has been read
         if (key + KEYS < H.S) {
             bf16* next = buffers + (2 * P::TILE - used);
             load_rows<D, KEYS, THREADS>(next, k, stride, key + KEYS, H.S);
             load_rows<D, KEYS, THREADS>(next + P::TILE, v, stride, key + KEYS, H.S);
             copy_async_commit();
         }
-        if (first < H.S) {  // the same for all lanes
+        if (first < H.S) {  // the same for the whole warp
             if (key == 0)
 #pragma unroll
                 for (int m = 0; m < P::TILES; m++) {
@@ -221,8 +220,8 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
                     }
 #pragma unroll
                     for (int r = 0; r < 2; r++) {
-                        w.shift[m][r] = shift[row + 8 * r + lane / 4];
-                        w.delta[m][r] = delta[row + 8 * r + lane / 4];
+                        w.shift[m][r] = shift[row + 8 * r + lane_id / 4];
+                        w.delta[m][r] = delta[row + 8 * r + lane_id / 4];
                     }
                 }
             const Shared tile = shared_address(buffers + used);
@@ -236,7 +235,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     const Block end = kept;
 #pragma unroll
     for (int m = 0; m < P::TILES; m++) {
-        turn_back<D>(w.dq[m], H, first + m * 16);
+        rope_bwd<D>(w.dq[m], H, first + m * 16);
         stage_tile<D>(queries + (own + m * 16) * ROW<D>, w.dq[m], H.scale, H.scale);
     }
     __syncwarp();  // the rows are complete

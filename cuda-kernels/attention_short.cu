@@ -5,9 +5,9 @@
 //   bwd   p = exp(s - lse),  dp = do v^T,  delta = sum_d(do o),  ds = p (dp - delta)
 //         dq = ds k / sqrt(d),  dk = ds^T q / sqrt(d),  dv = p^T do;  dq and dk are rotated by -t
 //
-// A warp takes four rows at a time; its lanes are up to 128 columns, four each, so that a value read from a column
-// serves four rows. Their weights go through shared memory, then the lanes are channels. Backward takes queries as rows
-// for dq, then keys as rows for dk and dv, with the scores computed twice: dk and dv need no sum over warps.
+// A warp takes four rows at a time; its threads are up to 128 columns, four each, so that a value read from a column
+// serves four rows. Their weights go through shared memory, then the threads are channels. Backward takes queries as
+// rows for dq, then keys as rows for dk and dv, and computes the scores twice: dk and dv need no sum over warps.
 //
 // shapes    as attention.cu; d even, d <= 128
 // numerics  as attention.cu: rotated q and k rounded to the compute type, all else fp32 until the store; fixed order
@@ -24,11 +24,11 @@ namespace {
 constexpr int WARPS = 8, THREADS = WARP * WARPS;
 constexpr int MOST_POSITIONS = 128, MOST_WIDTH = 128;
 constexpr int ROWS = 4;                           // of a warp at a time
-constexpr int TILES = MOST_POSITIONS / WARP;      // columns of a lane: lane, lane + 32, ...
-constexpr int PAIRS = MOST_WIDTH / 2 / WARP;      // pairs of channels of a lane
+constexpr int TILES = MOST_POSITIONS / WARP;      // columns of a thread: lane_id, lane_id + 32, ...
+constexpr int PAIRS = MOST_WIDTH / 2 / WARP;      // pairs of channels of a thread
 
-/** Elements of a row in shared memory: an odd number of 4-byte words in bf16 (twice that in fp32), so that lanes that
- *  read a column touch different banks. */
+/** Elements of a row in shared memory: an odd number of 4-byte words in bf16 (twice that in fp32), so that threads
+ *  that read a column touch different banks. */
 __host__ __device__ constexpr int row_of(int d) {
     return d + 2;
 }
@@ -73,24 +73,24 @@ __device__ __forceinline__ void load_head(T* to, const Attention& H, const T* fr
     }
 }
 
-/** sum[r][k] += row r times column lane + 32 k. Rows and columns past S read the last one: their sums are not used. */
+/** sum[r][k] += row r times column lane_id + 32 k. Rows and columns past S read the last one; their sums are unused. */
 template <typename T>
 __device__ __forceinline__ void dot(const T* rows, const T* columns, int first, const Attention& H,
                                     float (&sum)[ROWS][TILES]) {
-    const int lane = threadIdx.x % WARP, last = H.S - 1, width = row_of(H.d);
+    const int lane_id = threadIdx.x % WARP, last = H.S - 1, width = row_of(H.d);
     const T* row[ROWS];
     const T* column[TILES];
 #pragma unroll
     for (int r = 0; r < ROWS; r++) row[r] = rows + min(first + r, last) * width;
 #pragma unroll
-    for (int k = 0; k < TILES; k++) column[k] = columns + min(lane + WARP * k, last) * width;
+    for (int k = 0; k < TILES; k++) column[k] = columns + min(lane_id + WARP * k, last) * width;
     for (int i = 0; i < H.d; i += 2) {
         float2 left[ROWS];
 #pragma unroll
         for (int r = 0; r < ROWS; r++) left[r] = load_pair(row[r] + i);
 #pragma unroll
         for (int k = 0; k < TILES; k++) {
-            if (k * WARP > last) break;  // the same for all lanes
+            if (k * WARP > last) break;  // the same for the whole warp
             const float2 right = load_pair(column[k] + i);
 #pragma unroll
             for (int r = 0; r < ROWS; r++) sum[r][k] += left[r].x * right.x + left[r].y * right.y;
@@ -98,17 +98,17 @@ __device__ __forceinline__ void dot(const T* rows, const T* columns, int first, 
     }
 }
 
-/** out[r][m] += sum over columns j of weights[j][r] values[j], at channels lane + 32 m (x) and half + lane + 32 m (y). */
+/** out[r][m] += sum over columns j of weights[j][r] values[j], at channels lane_id + 32 m (x) and half + that (y). */
 template <typename T>
-__device__ __forceinline__ void weigh(const Weights& weights, const T* values, const Attention& H,
+__device__ __forceinline__ void pv_product(const Weights& weights, const T* values, const Attention& H,
                                       float2 (&out)[ROWS][PAIRS]) {
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
     for (int j = 0; j < H.S; j++) {
         const float4 w = weights[j];
         const float weight[ROWS] = {w.x, w.y, w.z, w.w};
 #pragma unroll
         for (int m = 0; m < PAIRS; m++) {
-            const int i = lane + WARP * m;
+            const int i = lane_id + WARP * m;
             if (i >= H.half) break;
             const float low = to_float(values[j * row_of(H.d) + i]);
             const float high = to_float(values[j * row_of(H.d) + H.half + i]);
@@ -125,21 +125,21 @@ __device__ __forceinline__ void weigh(const Weights& weights, const T* values, c
 template <typename T>
 __device__ __forceinline__ void store_rows(T* to, int64_t stride, int first, const Attention& H, bool rotate,
                                            const float (&factor)[ROWS], const float2 (&out)[ROWS][PAIRS]) {
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
         const int t = first + r;
         if (t >= H.S) break;
 #pragma unroll
         for (int m = 0; m < PAIRS; m++) {
-            const int i = lane + WARP * m;
+            const int i = lane_id + WARP * m;
             if (i >= H.half) break;
             float low = out[r][m].x * factor[r], high = out[r][m].y * factor[r];
             if (rotate && H.cos != nullptr) {
                 const float c = H.cos[t * H.half + i], s = H.sin[t * H.half + i];
-                const float turned = low * c + high * s;
+                const float rotated = low * c + high * s;
                 high = high * c - low * s;
-                low = turned;
+                low = rotated;
             }
             to[t * stride + i] = from_float<T>(low);
             to[t * stride + H.half + i] = from_float<T>(high);
@@ -163,7 +163,7 @@ template <typename T>
 __global__ void __launch_bounds__(THREADS, 2)
     attention_short_fwd_kernel(Attention H, const T* qkv, T* o, float* lse, bool wide) {
     const int64_t head = blockIdx.x, b = head / H.A, a = head % H.A;
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, size = H.S * row_of(H.d);
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP, size = H.S * row_of(H.d);
     Weights* weights = dynamic_shared<Weights>() + warp;
     T* queries = reinterpret_cast<T*>(dynamic_shared<Weights>() + WARPS);
     T* keys = queries + size;
@@ -184,26 +184,26 @@ __global__ void __launch_bounds__(THREADS, 2)
 #pragma unroll
             for (int k = 0; k < TILES; k++) {
                 s[r][k] *= H.scale;
-                if (lane + WARP * k < H.S && s[r][k] > most) most = s[r][k];
+                if (lane_id + WARP * k < H.S && s[r][k] > most) most = s[r][k];
             }
             most = warp_max(most);
             float sum = 0.0f;
 #pragma unroll
             for (int k = 0; k < TILES; k++) {
-                s[r][k] = lane + WARP * k < H.S ? expf(s[r][k] - most) : 0.0f;
+                s[r][k] = lane_id + WARP * k < H.S ? expf(s[r][k] - most) : 0.0f;
                 sum += s[r][k];
             }
             sum = warp_sum(sum);
             inverse[r] = 1.0f / sum;
-            if (lse != nullptr && lane == 0 && first + r < H.S) lse[head * H.S + first + r] = most + logf(sum);
+            if (lse != nullptr && lane_id == 0 && first + r < H.S) lse[head * H.S + first + r] = most + logf(sum);
         }
-        __syncwarp();  // the weights of the rows before have been read
+        __syncwarp();  // the weights of the previous rows have been read
 #pragma unroll
         for (int k = 0; k < TILES; k++)
-            (*weights)[lane + WARP * k] = make_float4(s[0][k], s[1][k], s[2][k], s[3][k]);
+            (*weights)[lane_id + WARP * k] = make_float4(s[0][k], s[1][k], s[2][k], s[3][k]);
         __syncwarp();  // the weights are complete
         float2 out[ROWS][PAIRS] = {};
-        weigh(*weights, values, H, out);
+        pv_product(*weights, values, H, out);
         store_rows(o + H.o_at(b, a), H.o_stride(), first, H, false, inverse, out);
     }
 }
@@ -222,7 +222,7 @@ __global__ void __launch_bounds__(THREADS, 2)
     attention_short_bwd_kernel(Attention H, const T* qkv, const T* o, const float* lse, const T* d_o, T* dqkv,
                                bool wide) {
     const int64_t head = blockIdx.x, b = head / H.A, a = head % H.A;
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP, size = H.S * row_of(H.d);
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP, size = H.S * row_of(H.d);
     Weights* weights = dynamic_shared<Weights>() + warp;
     Weights* d_weights = dynamic_shared<Weights>() + WARPS + warp;
     float* shift = reinterpret_cast<float*>(dynamic_shared<Weights>() + 2 * WARPS);
@@ -241,10 +241,10 @@ __global__ void __launch_bounds__(THREADS, 2)
     __syncthreads();  // the head is complete
     for (int t = warp; t < H.S; t += WARPS) {
         float sum = 0.0f;
-        for (int i = lane; i < H.d; i += WARP)
+        for (int i = lane_id; i < H.d; i += WARP)
             sum += to_float(d_out[t * row_of(H.d) + i]) * to_float(o[t * H.o_stride() + i]);
         sum = warp_sum(sum);
-        if (lane == 0) {
+        if (lane_id == 0) {
             delta[t] = sum;
             shift[t] = lse[head * H.S + t];
         }
@@ -256,30 +256,30 @@ __global__ void __launch_bounds__(THREADS, 2)
         float s[ROWS][TILES] = {}, dp[ROWS][TILES] = {};
         dot(queries, keys, first, H, s);
         dot(d_out, values, first, H, dp);
-        __syncwarp();  // the weights of the rows before have been read
+        __syncwarp();  // the weights of the previous rows have been read
 #pragma unroll
         for (int k = 0; k < TILES; k++) {
             float ds[ROWS];
 #pragma unroll
             for (int r = 0; r < ROWS; r++) {
                 const int t = min(first + r, H.S - 1);
-                ds[r] = lane + WARP * k < H.S ? expf(s[r][k] * H.scale - shift[t]) * (dp[r][k] - delta[t]) : 0.0f;
+                ds[r] = lane_id + WARP * k < H.S ? expf(s[r][k] * H.scale - shift[t]) * (dp[r][k] - delta[t]) : 0.0f;
             }
-            (*weights)[lane + WARP * k] = four(ds);
+            (*weights)[lane_id + WARP * k] = four(ds);
         }
         __syncwarp();  // the weights are complete
         float2 out[ROWS][PAIRS] = {};
-        weigh(*weights, keys, H, out);
+        pv_product(*weights, keys, H, out);
         store_rows(dq, H.qkv_stride(), first, H, true, scales, out);
     }
     for (int first = warp * ROWS; first < H.S; first += WARPS * ROWS) {  // keys are rows
         float s[ROWS][TILES] = {}, dp[ROWS][TILES] = {};
         dot(keys, queries, first, H, s);
         dot(values, d_out, first, H, dp);
-        __syncwarp();  // the weights of the rows before have been read
+        __syncwarp();  // the weights of the previous rows have been read
 #pragma unroll
         for (int k = 0; k < TILES; k++) {
-            const int t = lane + WARP * k;
+            const int t = lane_id + WARP * k;
             const float own_shift = t < H.S ? shift[t] : 0.0f, own_delta = t < H.S ? delta[t] : 0.0f;
             float p[ROWS], ds[ROWS];
 #pragma unroll
@@ -292,10 +292,10 @@ __global__ void __launch_bounds__(THREADS, 2)
         }
         __syncwarp();  // the weights are complete
         float2 out[ROWS][PAIRS] = {};
-        weigh(*d_weights, queries, H, out);
+        pv_product(*d_weights, queries, H, out);
         store_rows(dq + H.o_stride(), H.qkv_stride(), first, H, true, scales, out);
         float2 d_value[ROWS][PAIRS] = {};
-        weigh(*weights, d_out, H, d_value);
+        pv_product(*weights, d_out, H, d_value);
         store_rows(dq + 2 * H.o_stride(), H.qkv_stride(), first, H, false, ones, d_value);
     }
 }

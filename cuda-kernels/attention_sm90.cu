@@ -1,11 +1,11 @@
-// attention_sm90.cu: attention.cu's forward operation for 129 to 960 positions, bf16, d = 64; Hopper. Blocks as attention_sm90.cuh
-// has them: 192 queries of a head a run, keys stay, values stream.
+// attention_sm90.cu: attention.cu's forward operation for 129 to 960 positions, bf16, d = 64; Hopper. Warpgroups and
+// pipeline: attention_sm90.cuh, with 192 queries of a head a run; keys stay, values stream.
 //
 //   s = q k^T,  m = max s,  p = exp2((s - m) log2(e) / sqrt(d)),  o = p v / sum p,  lse = log sum exp(s / sqrt(d))
 //
-// Three warpgroups own 64 queries each: q, scores, weights and results stay in registers. While a warpgroup takes the
-// exponentials of one tile, the tensor cores weigh the values of the tile before; the other warpgroups fill what is left. As
-// in attention_mma.cu, m is raised only when an exponential would exceed 2^RAISE.
+// Each of three consumer warpgroups owns 64 queries: q, s, p and o stay in registers. While a warpgroup takes the
+// exponentials of one tile, the tensor cores compute its product p v of the previous tile; the other warpgroups fill
+// what is left. As in attention_mma.cu, m is raised only when an exponential would exceed 2^RAISE.
 //
 // shapes    as attention.cu; bf16, d 64, 128 < S <= 960; pointers 16-byte aligned
 // numerics  rotated q and k rounded to bf16; p rounded to bf16 for the product with v, summed unrounded; sums fp32, in a
@@ -21,8 +21,8 @@ namespace {
 
 using namespace attention_hopper;
 
-constexpr int KEYS = 96, THREADS = 512, COPYING = 32, MULTIPLYING = 160;
-static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
+constexpr int KEYS = 96, THREADS = 512, PRODUCER_REGISTERS = 32, CONSUMER_REGISTERS = 160;
+static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
 
 __global__ void __launch_bounds__(THREADS, 1)
     attention_sm90_fwd_kernel(const __grid_constant__ CUtensorMap map, Attention H, const bf16* qkv, bf16* o, float* lse,
@@ -35,18 +35,20 @@ __global__ void __launch_bounds__(THREADS, 1)
     const int tiles = (H.S + KEYS - 1) / KEYS, runs = (H.S + QUERIES - 1) / QUERIES;
     init(head, (THREADS - 128) / WARP);
     if (threadIdx.x < 128) {
-        fewer_registers<COPYING>();
+        decrease_registers<PRODUCER_REGISTERS>();
         if (threadIdx.x == 0)
-            copy_all(tiles_at, head, &map, H.A * D, &map, 2 * H.A * D, H, heads, runs, [&](int h, int run) {
-                for (int t = run * QUERIES; t < (run + 1) * QUERIES; t += KEYS) prefetch_box(&map, h % H.A * D, t, h / H.A);
+            tma_producer(tiles_at, head, &map, H.A * D, &map, 2 * H.A * D, H, heads, runs, [&](int h, int run) {
+                for (int t = run * QUERIES; t < (run + 1) * QUERIES; t += KEYS)
+                    tma_prefetch(&map, h % H.A * D, t, h / H.A);
             });
-        else if (threadIdx.x >= WARP) turn_all(tiles_at, head, H, heads);
+        else if (threadIdx.x >= WARP) rope_tiles(tiles_at, head, H, heads);
     } else {
-        more_registers<MULTIPLYING>();
-        const int lane = static_cast<int>(threadIdx.x) % WARP, quad = lane % 4;
-        const uint64_t keys = describe_k(tiles_at), values = describe_mn(tiles_at + R::TILES * R::TILE_BYTES, 0);
+        increase_registers<CONSUMER_REGISTERS>();
+        const int lane_id = static_cast<int>(threadIdx.x) % WARP, quad = lane_id % 4;
+        const uint64_t keys = k_major_descriptor(tiles_at);
+        const uint64_t values = mn_major_descriptor(tiles_at + R::TILES * R::TILE_BYTES, 0);
         const float factor = H.scale * LOG2_E;
-        RingPlace<STREAMED> at;
+        PipelineState<STREAMED> at;
         // one count for heads and runs: registers are short
         const int count = own_heads(heads) * runs;
 #pragma unroll 1
@@ -60,55 +62,55 @@ __global__ void __launch_bounds__(THREADS, 1)
                 {
                     const int h = static_cast<int>(blockIdx.x) + n / runs * static_cast<int>(gridDim.x);
                     const int t = n % runs * QUERIES + own_row();
-                    load_factor(q, qkv + H.qkv_at(h / H.A, h % H.A), H.qkv_stride(), H.S, t, quad);
-                    turn_factor(q, H, t, quad);
+                    load_fragment(q, qkv + H.qkv_at(h / H.A, h % H.A), H.qkv_stride(), H.S, t, quad);
+                    rope_fragment(q, H, t, quad);
                 }
 
-                barrier_wait(&head.came[0], phase);
-                barrier_wait(&head.turned[0], phase);
+                barrier_wait(&head.tile_full[0], phase);
+                barrier_wait(&head.tile_rotated[0], phase);
                 wgmma_fence();
                 scores(s, q, keys);
                 wgmma_commit();
                 wgmma_wait<0>();
                 pin(s);
                 exponentials(s, w, shrink, factor, H.S, quad);
-                round_factor(p, s);
+                round_fragment(p, s);
 #pragma unroll 1
                 for (int j = 0; j < tiles - 1; j++) {
-                    barrier_wait(&head.came[j + 1], phase);
-                    barrier_wait(&head.turned[j + 1], phase);
+                    barrier_wait(&head.tile_full[j + 1], phase);
+                    barrier_wait(&head.tile_rotated[j + 1], phase);
                     wgmma_fence();
                     scores(s, q, advance(keys, static_cast<uint32_t>((j + 1) * R::TILE_BYTES)));
                     wgmma_commit();
-                    barrier_wait(&head.full[at.slot], at.phase);
+                    barrier_wait(&head.full[at.stage], at.phase);
                     wgmma_fence();
-                    weigh(out, p, advance(values, static_cast<uint32_t>(at.slot * R::TILE_BYTES)), j > 0);
+                    pv_product(out, p, advance(values, static_cast<uint32_t>(at.stage * R::TILE_BYTES)), j > 0);
                     wgmma_commit();
                     wgmma_wait<1>();
                     pin(s);
                     const bool raised = exponentials(s, w, shrink, factor, H.S - (j + 1) * KEYS, quad);
                     wgmma_wait<0>();
                     pin(out);
-                    if (lane == 0) {
-                        barrier_arrive(&head.empty[at.slot]);
-                        if (last) barrier_arrive(&head.free[j]);
+                    if (lane_id == 0) {
+                        barrier_arrive(&head.empty[at.stage]);
+                        if (last) barrier_arrive(&head.tile_empty[j]);
                     }
                     if (raised) {
 #pragma unroll
                         for (int i = 0; i < D / 2; i++) out[i] *= shrink[i % 4 / 2];
                     }
-                    round_factor(p, s);
+                    round_fragment(p, s);
                     at.next();
                 }
-                barrier_wait(&head.full[at.slot], at.phase);
+                barrier_wait(&head.full[at.stage], at.phase);
                 wgmma_fence();
-                weigh(out, p, advance(values, static_cast<uint32_t>(at.slot * R::TILE_BYTES)), tiles > 1);
+                pv_product(out, p, advance(values, static_cast<uint32_t>(at.stage * R::TILE_BYTES)), tiles > 1);
                 wgmma_commit();
                 wgmma_wait<0>();
                 pin(out);
-                if (lane == 0) {
-                    barrier_arrive(&head.empty[at.slot]);
-                    if (last) barrier_arrive(&head.free[tiles - 1]);
+                if (lane_id == 0) {
+                    barrier_arrive(&head.empty[at.stage]);
+                    if (last) barrier_arrive(&head.tile_empty[tiles - 1]);
                 }
                 at.next();
 
@@ -119,8 +121,8 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll
                 for (int r = 0; r < 2; r++) {
                     float sum = w.sum[r];
-                    sum += __shfl_xor_sync(ALL_LANES, sum, 1);
-                    sum += __shfl_xor_sync(ALL_LANES, sum, 2);
+                    sum += __shfl_xor_sync(FULL_MASK, sum, 1);
+                    sum += __shfl_xor_sync(FULL_MASK, sum, 2);
                     const float inverse = 1.0f / sum;
                     const int row = t + 8 * r;
                     if (lse != nullptr && quad == 0 && row < H.S)
@@ -136,7 +138,7 @@ __global__ void __launch_bounds__(THREADS, 1)
 }  // namespace
 
 bool attention_sm90_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o) {
-    return dtype == TRM_BF16 && H.d == D && H.S > 128 && H.S <= MOST && H.B * H.A * H.S <= INT32_MAX &&
+    return dtype == TRM_BF16 && H.d == D && H.S > 128 && H.S <= MOST_POSITIONS && H.B * H.A * H.S <= INT32_MAX &&
            aligned(16, qkv, o, H.cos, H.sin) && sm90::available();
 }
 

@@ -1,39 +1,41 @@
-// attention_sm90.cuh: what attention on Hopper is made of, for heads of at most MOST positions with d = 64.
+// attention_sm90.cuh: what attention on Hopper is made of, for heads of at most MOST_POSITIONS positions with d = 64.
 //
-// A block takes a head at a time, one run of its rows after the other. The side that is rotated (the keys; where keys are
-// owned, the queries) comes once a head, is rotated where it lies and stays in shared memory for all runs; the other side
-// streams through a ring. A resident tile is replaced by the next head's as soon as the last run has used it.
+// A block takes a head at a time, one run of its rows after the other. The operand with rotary positions (the keys;
+// where a block owns keys, the queries) is loaded once a head, rotated in shared memory and stays there for all runs;
+// the other operand streams through a ring of stages. The producer replaces a resident tile by the next head's as soon
+// as the last run has used it.
 //
-// One warpgroup feeds the others, which multiply: its first warp copies, its other three (the turners) rotate. A multiplying
-// thread holds parts of two rows, t and t + 8, of the 64 that its warpgroup owns in a run.
+// The first warpgroup is the producer: one thread of its first warp issues all TMA loads, its other three warps apply
+// the rotary positions (RoPE). The other warpgroups are consumers. A consumer thread holds parts of two rows,
+// t and t + 8, of the 64 that its warpgroup owns in a run.
 #pragma once
 
 #include "attention.cuh"
-#include "sm90.cuh"
+#include "wgmma_sm90.cuh"
 
 namespace trm {
 namespace attention_hopper {
 
-constexpr int D = 64;        // of a head: a row of a tile is 128 bytes
-constexpr int MOST = 960;    // positions
-constexpr int STREAMED = 5;  // tiles in the ring
+constexpr int D = 64;                // of a head: a row of a tile is 128 bytes
+constexpr int MOST_POSITIONS = 960;
+constexpr int STREAMED = 5;          // stages of the ring, a tile each
 
 /** Shared memory of a block with tiles of ROWS positions: resident tiles, the ring, then this. */
 template <int ROWS>
 struct Head {
-    static constexpr int TILES = MOST / ROWS, TILE_BYTES = ROWS * D * 2;
+    static constexpr int TILES = MOST_POSITIONS / ROWS, TILE_BYTES = ROWS * D * 2;
     float cos[ROWS][D / 2], sin[ROWS][D / 2];      // of the resident tile that is rotated now
     float shift[TILES][ROWS], delta[TILES][ROWS];  // of a resident position, in the gradient where keys are owned
-    uint64_t came[TILES];    // a resident tile as it is in device memory, and its rows of the tables
-    uint64_t turned[TILES];  // it is rotated, and what else the turners make is there
-    uint64_t free[TILES];    // the last run has used it
-    uint64_t full[STREAMED], empty[STREAMED];
+    uint64_t tile_full[TILES];     // a resident tile is loaded, and its rows of the tables
+    uint64_t tile_rotated[TILES];  // the rope warps have rotated it, and written shift and delta where keys are owned
+    uint64_t tile_empty[TILES];    // the last run has used it
+    uint64_t full[STREAMED], empty[STREAMED];  // of the ring
 };
 
 template <int ROWS>
 constexpr size_t shared_bytes() {
     using R = Head<ROWS>;
-    static_assert(MOST % ROWS == 0 && ROWS % 8 == 0, "tiles divide it, and begin where the swizzle does");
+    static_assert(MOST_POSITIONS % ROWS == 0 && ROWS % 8 == 0, "tiles divide it, and begin where the swizzle does");
     constexpr size_t bytes = 1024 + (R::TILES + STREAMED) * R::TILE_BYTES + sizeof(R);
     static_assert(bytes <= 232448, "more than a block has");
     return bytes;
@@ -55,18 +57,18 @@ inline int blocks_for(const Attention& H) {
 using namespace sm90;
 using Shared = uint32_t;
 
-constexpr int TURNERS = 128 - WARP;  // threads, which rotate keys
+constexpr int ROPE_THREADS = 128 - WARP;  // of the producer warpgroup's last three warps
 constexpr float RAISE = 8.0f;  // 2^8 times 2^31 keys is far from overflow
 constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 
-/** This thread's number among the turners, read anew for each tile: their registers are few. */
-__device__ __forceinline__ int turner() {
+/** This thread's number among the rope threads, read anew for each tile: their registers are few. */
+__device__ __forceinline__ int rope_thread() {
     int thread;
     asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
     return thread - WARP;
 }
 
-__device__ __forceinline__ float exp2_of(float x) {
+__device__ __forceinline__ float fast_exp2(float x) {
     float y;
     asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
     return y;
@@ -87,13 +89,13 @@ __device__ __forceinline__ void store_pairs(Shared to, const uint32_t (&r)[2]) {
     asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(to), "r"(r[0]), "r"(r[1]) : "memory");
 }
 
-/** Rotates a tile in place, rows [0, rows), by all turners: every 24th row is a thread's, eight channels and the eight they
- *  are rotated with, 64 bytes further or less. Row 0 of the tables is the tile's. */
-__device__ __forceinline__ void turn_rows(Shared tile, const float (*cos)[D / 2], const float (*sin)[D / 2], int rows) {
-    const int thread = turner();
+/** Rotates a tile in place, rows [0, rows), by all rope threads. A thread takes every 24th row, eight channels and the
+ *  eight they are rotated with, 64 bytes further or less. Row 0 of the tables is the tile's. */
+__device__ __forceinline__ void rope_rows(Shared tile, const float (*cos)[D / 2], const float (*sin)[D / 2], int rows) {
+    const int thread = rope_thread();
     Shared at = tile + swizzled(thread / 4, thread % 4);
 #pragma unroll 1
-    for (int row = thread / 4; row < rows; row += TURNERS / 4) {
+    for (int row = thread / 4; row < rows; row += ROPE_THREADS / 4) {
 #pragma unroll 1
         for (int half = 0; half < 8; half += 4) {
             const float4 c = *reinterpret_cast<const float4*>(&cos[row][thread % 4 * 8 + half]);
@@ -106,12 +108,13 @@ __device__ __forceinline__ void turn_rows(Shared tile, const float (*cos)[D / 2]
             store_pairs(at + half * 2, a);
             store_pairs((at ^ 64) + half * 2, b);
         }
-        at += TURNERS / 4 * 128;  // a multiple of eight rows: the swizzle is the same
+        at += ROPE_THREADS / 4 * 128;  // a multiple of eight rows: the swizzle is the same
     }
 }
 
-/** A thread's rows of a head, positions t and t + 8, as left factors of the products over channels; zeros past the end. */
-__device__ __forceinline__ void load_factor(uint32_t (&q)[4][4], const bf16* from, int64_t stride, int S, int t, int quad) {
+/** A thread's rows of a head, positions t and t + 8, as operand A of the products over channels; zeros past the end. */
+__device__ __forceinline__ void load_fragment(uint32_t (&q)[4][4], const bf16* from, int64_t stride, int S, int t,
+                                              int quad) {
 #pragma unroll
     for (int r = 0; r < 2; r++) {
         const int at = t + 8 * r;
@@ -136,8 +139,8 @@ __device__ __forceinline__ void load_table(float2 (&x)[4][2], const float* table
     }
 }
 
-/** Rotates what load_factor gave. */
-__device__ __forceinline__ void turn_factor(uint32_t (&q)[4][4], const Attention& H, int t, int quad) {
+/** Rotates what load_fragment gave. */
+__device__ __forceinline__ void rope_fragment(uint32_t (&q)[4][4], const Attention& H, int t, int quad) {
     if (H.cos == nullptr) return;
     float2 c[4][2], s[4][2];
     load_table(c, H.cos, H.S, t, quad);
@@ -148,8 +151,8 @@ __device__ __forceinline__ void turn_factor(uint32_t (&q)[4][4], const Attention
         for (int k = 0; k < 2; k++) rotate(q[k][r], q[k + 2][r], c[r][k], s[r][k]);
 }
 
-/** Rotates a thread's gradients by -t. */
-__device__ __forceinline__ void turn_back(float (&x)[D / 2], const Attention& H, int t, int quad) {
+/** The gradient of a rotation: rotates a thread's gradients by -t. */
+__device__ __forceinline__ void rope_bwd(float (&x)[D / 2], const Attention& H, int t, int quad) {
     if (H.cos == nullptr) return;
     float2 c[4][2], s[4][2];
     load_table(c, H.cos, H.S, t, quad);
@@ -168,30 +171,31 @@ __device__ __forceinline__ void turn_back(float (&x)[D / 2], const Attention& H,
         }
 }
 
-/** s [64, 2 N] = (rows in registers) (rows of a tile)^T, over channels. */
+/** s [64, 2 N] = q k^T over channels, q in registers, k a tile; likewise do v^T. */
 template <int N>
 __device__ __forceinline__ void scores(float (&s)[N], const uint32_t (&q)[4][4], uint64_t tile) {
 #pragma unroll
     for (int k = 0; k < 4; k++) wgmma<0>(s, q[k], advance(tile, k * 32), k > 0);
 }
 
-/** o [64, d] (+)= (weights in registers) (rows of a tile), over 16 N positions. */
+/** o [64, d] (+)= p v over 16 N positions, p in registers, v a tile; likewise the gradients, of ds k and so on. */
 template <int N>
-__device__ __forceinline__ void weigh(float (&o)[D / 2], const uint32_t (&p)[N][4], uint64_t tile, bool add) {
+__device__ __forceinline__ void pv_product(float (&o)[D / 2], const uint32_t (&p)[N][4], uint64_t tile, bool add) {
 #pragma unroll
     for (int k = 0; k < N; k++) wgmma<1>(o, p[k], advance(tile, k * 2048), add || k > 0);
 }
 
-/** Weights, rounded, as left factors of the products over positions. */
+/** Accumulators s rounded to bf16, as operand A of the products over positions. */
 template <int N>
-__device__ __forceinline__ void round_factor(uint32_t (&p)[N][4], const float (&s)[8 * N]) {
+__device__ __forceinline__ void round_fragment(uint32_t (&p)[N][4], const float (&s)[8 * N]) {
 #pragma unroll
     for (int k = 0; k < N; k++)
 #pragma unroll
         for (int i = 0; i < 4; i++) p[k][i] = pack(s[8 * k + 2 * i], s[8 * k + 2 * i + 1]);
 }
 
-/** Stores a thread's row r (of two) of results, times `factor`, to the row of position t, if there is one. All lanes call. */
+/** Stores a thread's row r (of two) of results, times `factor`, to the row of position t, if there is one. The whole
+ *  warp calls. */
 __device__ __forceinline__ void store_result(bf16* to, int64_t stride, const float (&x)[D / 2], int r, float factor, int t,
                                              int S, int quad) {
 #pragma unroll
@@ -206,10 +210,11 @@ __device__ __forceinline__ void store_result(bf16* to, int64_t stride, const flo
 
 /** What a thread knows of its rows t and t + 8. */
 struct Rows {
-    float shift[2], sum[2];  // m log2(e) / sqrt(d); this lane's share of the sum
+    float shift[2], sum[2];  // m log2(e) / sqrt(d); this thread's share of the sum
 };
 
-/** Scores become exponentials. Whether m was raised, and by what factor earlier exponentials shrink then. */
+/** The online softmax of a tile: scores become exponentials. Returns whether m was raised; then `shrink` is the factor
+ *  for what earlier exponentials gave. */
 template <int N>
 __device__ __forceinline__ bool exponentials(float (&s)[N], Rows& w, float (&shrink)[2], float factor, int inside,
                                              int quad) {
@@ -225,11 +230,11 @@ __device__ __forceinline__ bool exponentials(float (&s)[N], Rows& w, float (&shr
         float x = fmaxf(s[2 * r], s[2 * r + 1]);
 #pragma unroll
         for (int n = 1; n < N / 4; n++) x = fmaxf(x, fmaxf(s[4 * n + 2 * r], s[4 * n + 2 * r + 1]));
-        x = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 1));
-        top[r] = fmaxf(x, __shfl_xor_sync(ALL_LANES, x, 2)) * factor;
+        x = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 1));
+        top[r] = fmaxf(x, __shfl_xor_sync(FULL_MASK, x, 2)) * factor;
         far = far || top[r] - w.shift[r] > RAISE;
     }
-    const bool raised = __any_sync(ALL_LANES, far);
+    const bool raised = __any_sync(FULL_MASK, far);
     if (raised) {
 #pragma unroll
         for (int r = 0; r < 2; r++) {
@@ -241,21 +246,21 @@ __device__ __forceinline__ bool exponentials(float (&s)[N], Rows& w, float (&shr
     }
 #pragma unroll
     for (int i = 0; i < N; i++) {
-        s[i] = exp2_of(s[i] * factor - w.shift[i % 4 / 2]);
+        s[i] = fast_exp2(s[i] * factor - w.shift[i % 4 / 2]);
         w.sum[i % 4 / 2] += s[i];
     }
     return raised;
 }
 
-// ---- a block's heads ----------------------------------------------------------------------------------------------
+// ---- pipeline of a block's heads ----------------------------------------------------------------------------------
 
 template <int ROWS>
 __device__ __forceinline__ void init(Head<ROWS>& head, int users) {
     if (threadIdx.x == 0) {
         for (int j = 0; j < Head<ROWS>::TILES; j++) {
-            barrier_init(&head.came[j], 1);
-            barrier_init(&head.turned[j], TURNERS);
-            barrier_init(&head.free[j], users);
+            barrier_init(&head.tile_full[j], 1);
+            barrier_init(&head.tile_rotated[j], ROPE_THREADS);
+            barrier_init(&head.tile_empty[j], users);
         }
         for (int s = 0; s < STREAMED; s++) {
             barrier_init(&head.full[s], 1);
@@ -272,16 +277,16 @@ __device__ __forceinline__ int own_heads(int heads) {
     return (heads - static_cast<int>(blockIdx.x) + blocks - 1) / blocks;
 }
 
-/** All copies of a block, by one thread: `resident` and `streamed` are the first channels of head 0. At the beginning of a
- *  run, prefetch(head, run) is called with the one that follows it. */
+/** The producer thread: issues all TMA loads of a block. `resident` and `streamed` are the first channels of head 0. At
+ *  the beginning of a run it calls prefetch(head, run) with the one that follows. */
 template <int ROWS, typename Prefetch>
-__device__ __forceinline__ void copy_all(uint8_t* tiles_at, Head<ROWS>& head, const CUtensorMap* resident_map, int resident,
-                                         const CUtensorMap* streamed_map, int streamed, const Attention& H, int heads,
-                                         int runs, Prefetch prefetch) {
+__device__ __forceinline__ void tma_producer(uint8_t* tiles_at, Head<ROWS>& head, const CUtensorMap* resident_map,
+                                             int resident, const CUtensorMap* streamed_map, int streamed,
+                                             const Attention& H, int heads, int runs, Prefetch prefetch) {
     using R = Head<ROWS>;
     const int tiles = (H.S + ROWS - 1) / ROWS;
     uint8_t* const ring = tiles_at + R::TILES * R::TILE_BYTES;
-    RingPlace<STREAMED> at;
+    PipelineState<STREAMED> at;
     uint32_t phase = 0;
     for (int h = static_cast<int>(blockIdx.x); h < heads; h += static_cast<int>(gridDim.x), phase ^= 1) {
         const int b = h / H.A, channel = h % H.A * D;
@@ -293,46 +298,48 @@ __device__ __forceinline__ void copy_all(uint8_t* tiles_at, Head<ROWS>& head, co
                 if (run == 0) {
                     const int rows = H.S - j * ROWS < ROWS ? H.S - j * ROWS : ROWS;
                     const uint32_t table = H.cos == nullptr ? 0 : static_cast<uint32_t>(rows * D * 2);  // bytes of each
-                    barrier_wait(&head.free[j], phase ^ 1);
-                    if (j > 0) barrier_wait(&head.turned[j - 1], phase);  // the tables are free
-                    else barrier_wait(&head.turned[tiles - 1], phase ^ 1);
-                    barrier_expect(&head.came[j], R::TILE_BYTES + 2 * table);
-                    copy_box(tiles_at + j * R::TILE_BYTES, resident_map, &head.came[j], resident + channel, j * ROWS, b);
+                    barrier_wait(&head.tile_empty[j], phase ^ 1);
+                    if (j > 0) barrier_wait(&head.tile_rotated[j - 1], phase);  // the tables are free
+                    else barrier_wait(&head.tile_rotated[tiles - 1], phase ^ 1);
+                    barrier_expect(&head.tile_full[j], R::TILE_BYTES + 2 * table);
+                    tma_load(tiles_at + j * R::TILE_BYTES, resident_map, &head.tile_full[j], resident + channel,
+                             j * ROWS, b);
                     if (table > 0) {
-                        copy_bytes(head.cos, H.cos + j * ROWS * (D / 2), table, &head.came[j]);
-                        copy_bytes(head.sin, H.sin + j * ROWS * (D / 2), table, &head.came[j]);
+                        tma_load_bytes(head.cos, H.cos + j * ROWS * (D / 2), table, &head.tile_full[j]);
+                        tma_load_bytes(head.sin, H.sin + j * ROWS * (D / 2), table, &head.tile_full[j]);
                     }
                 }
-                barrier_wait(&head.empty[at.slot], at.phase ^ 1);
-                barrier_expect(&head.full[at.slot], R::TILE_BYTES);
-                copy_box(ring + at.slot * R::TILE_BYTES, streamed_map, &head.full[at.slot], streamed + channel, j * ROWS, b);
+                barrier_wait(&head.empty[at.stage], at.phase ^ 1);
+                barrier_expect(&head.full[at.stage], R::TILE_BYTES);
+                tma_load(ring + at.stage * R::TILE_BYTES, streamed_map, &head.full[at.stage], streamed + channel,
+                         j * ROWS, b);
                 at.next();
             }
         }
     }
 }
 
-/** The turners' part where keys stay. */
+/** The rope threads' part where keys stay: rotates each resident tile once. */
 template <int ROWS>
-__device__ __forceinline__ void turn_all(uint8_t* tiles_at, Head<ROWS>& head, const Attention& H, int heads) {
+__device__ __forceinline__ void rope_tiles(uint8_t* tiles_at, Head<ROWS>& head, const Attention& H, int heads) {
     int first = 0;
     uint32_t phase = 0;
 #pragma unroll 1
     for (int left = own_heads(heads) * ((H.S + ROWS - 1) / ROWS); left > 0; left--) {
         const int j = first / ROWS;
-        barrier_wait(&head.came[j], phase);
+        barrier_wait(&head.tile_full[j], phase);
         if (H.cos != nullptr) {
-            turn_rows(shared_address(tiles_at) + j * Head<ROWS>::TILE_BYTES, head.cos, head.sin,
+            rope_rows(shared_address(tiles_at) + j * Head<ROWS>::TILE_BYTES, head.cos, head.sin,
                       H.S - first < ROWS ? H.S - first : ROWS);
-            fence_async();
+            fence_proxy_async();
         }
-        barrier_arrive(&head.turned[j]);
+        barrier_arrive(&head.tile_rotated[j]);
         first = first + ROWS < H.S ? first + ROWS : 0;
         if (first == 0) phase ^= 1;
     }
 }
 
-/** The first of a multiplying warp's sixteen rows in the block's run; the first of a thread's two. */
+/** The first of a consumer warp's sixteen rows in the block's run; below, the first of a thread's two. */
 __device__ __forceinline__ int warp_row() {
     return static_cast<int>(threadIdx.x) / 128 * 64 - 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16;
 }

@@ -16,7 +16,7 @@ namespace trm {
 using bf16 = __nv_bfloat16;
 
 constexpr int WARP = 32;
-constexpr unsigned ALL_LANES = 0xffffffffu;
+constexpr unsigned FULL_MASK = 0xffffffffu;
 
 // ---- status: this thread's error text -----------------------------------------------------------------------------
 
@@ -179,18 +179,18 @@ __device__ __forceinline__ int64_t global_thread() {
 
 // ---- sums ---------------------------------------------------------------------------------------------------------
 
-/** Sum over the warp. A butterfly: every lane adds the same pairs, so all lanes hold the same bits on every run. */
+/** Sum over the warp. A butterfly: every thread adds the same pairs, so all hold the same bits on every run. */
 template <typename T>
 __device__ __forceinline__ T warp_sum(T v) {
 #pragma unroll
-    for (int mask = 16; mask > 0; mask >>= 1) v += __shfl_xor_sync(ALL_LANES, v, mask);
+    for (int mask = 16; mask > 0; mask >>= 1) v += __shfl_xor_sync(FULL_MASK, v, mask);
     return v;
 }
 
 __device__ __forceinline__ float warp_max(float v) {
 #pragma unroll
     for (int mask = 16; mask > 0; mask >>= 1) {
-        const float other = __shfl_xor_sync(ALL_LANES, v, mask);
+        const float other = __shfl_xor_sync(FULL_MASK, v, mask);
         v = other > v ? other : v;
     }
     return v;

@@ -64,24 +64,24 @@ __global__ void __launch_bounds__(WARP * WARPS)
     embed_bwd_tokens_kernel(const float* dx, const int32_t* tokens, float* d_embed, int64_t B, int32_t L, int32_t P,
                             int32_t D, double factor) {
     __shared__ double partial[WARPS][WARP];
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
     const int64_t slabs = divide_up(D, WARP), entry = blockIdx.x / slabs;
-    const int64_t d = blockIdx.x % slabs * WARP + lane;
+    const int64_t d = blockIdx.x % slabs * WARP + lane_id;
     const int64_t rows = B * L;
     double sum = 0.0;
     for (int64_t first = static_cast<int64_t>(warp) * WARP; first < rows; first += WARP * WARPS) {
-        const bool match = first + lane < rows && tokens[first + lane] == entry;
-        unsigned found = __ballot_sync(ALL_LANES, match);
+        const bool match = first + lane_id < rows && tokens[first + lane_id] == entry;
+        unsigned found = __ballot_sync(FULL_MASK, match);
         while (found != 0) {
             const int64_t row = first + __ffs(static_cast<int>(found)) - 1;
             found &= found - 1;
             if (d < D) sum += static_cast<double>(dx[(row / L * (static_cast<int64_t>(P) + L) + P + row % L) * D + d]);
         }
     }
-    partial[warp][lane] = sum;
+    partial[warp][lane_id] = sum;
     __syncthreads();
     if (warp != 0 || d >= D) return;
-    for (int w = 1; w < WARPS; w++) sum += partial[w][lane];
+    for (int w = 1; w < WARPS; w++) sum += partial[w][lane_id];
     float* to = d_embed + entry * D + d;
     *to = static_cast<float>(*to + factor * sum);
 }

@@ -22,17 +22,17 @@ __global__ void __launch_bounds__(WARP * LANES_PER_BLOCK)
     halt_head_fwd_kernel(const T* y, const T* w, const T* bias, float* q, int64_t B, int32_t S, int32_t D) {
     const int64_t b = static_cast<int64_t>(blockIdx.x) * LANES_PER_BLOCK + threadIdx.x / WARP;
     if (b >= B) return;
-    const int lane = threadIdx.x % WARP;
+    const int lane_id = threadIdx.x % WARP;
     const T* x = y + b * S * D;
     float dot0 = 0.0f, dot1 = 0.0f;
-    for (int32_t d = lane; d < D; d += WARP) {
+    for (int32_t d = lane_id; d < D; d += WARP) {
         const float v = to_float(x[d]);
         dot0 += v * to_float(w[d]);
         dot1 += v * to_float(w[static_cast<int64_t>(D) + d]);
     }
     dot0 = warp_sum(dot0);
     dot1 = warp_sum(dot1);
-    if (lane == 0) {
+    if (lane_id == 0) {
         q[2 * b] = round_as<T>(dot0 + to_float(bias[0]));
         q[2 * b + 1] = round_as<T>(dot1 + to_float(bias[1]));
     }
@@ -47,8 +47,8 @@ __global__ void __launch_bounds__(WARP * WARPS)
     halt_head_bwd_kernel(const float* dq, const T* y, const T* w, T* dy, float* dw, float* d_bias, int64_t B, int32_t S,
                          int32_t D) {
     __shared__ double partial[2][WARPS][WARP];
-    const int warp = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    const int64_t d = static_cast<int64_t>(blockIdx.x) * WARP + lane;
+    const int warp = threadIdx.x / WARP, lane_id = threadIdx.x % WARP;
+    const int64_t d = static_cast<int64_t>(blockIdx.x) * WARP + lane_id;
     double sum0 = 0.0, sum1 = 0.0;
     if (d < D) {
         const float w0 = to_float(w[d]), w1 = to_float(w[D + d]);
@@ -61,20 +61,20 @@ __global__ void __launch_bounds__(WARP * WARPS)
             dy[at] = from_float<T>(to_float(dy[at]) + (w0 * q0 + w1 * q1));
         }
     }
-    partial[0][warp][lane] = sum0;
-    partial[1][warp][lane] = sum1;
+    partial[0][warp][lane_id] = sum0;
+    partial[1][warp][lane_id] = sum1;
     __syncthreads();
     if (warp < 2 && d < D) {
         double sum = 0.0;
-        for (int i = 0; i < WARPS; i++) sum += partial[warp][i][lane];
+        for (int i = 0; i < WARPS; i++) sum += partial[warp][i][lane_id];
         float* to = dw + static_cast<int64_t>(warp) * D + d;
         *to = static_cast<float>(*to + sum);
     }
     if (blockIdx.x == 0 && warp < 2) {
         double sum = 0.0;
-        for (int64_t b = lane; b < B; b += WARP) sum += static_cast<double>(dq[2 * b + warp]);
+        for (int64_t b = lane_id; b < B; b += WARP) sum += static_cast<double>(dq[2 * b + warp]);
         sum = warp_sum(sum);
-        if (lane == 0) d_bias[warp] = static_cast<float>(d_bias[warp] + sum);
+        if (lane_id == 0) d_bias[warp] = static_cast<float>(d_bias[warp] + sum);
     }
 }
 

@@ -8,14 +8,14 @@
 // aliasing  y and u may alias h, and u may alias c: what a block writes it has read before, as a whole in the case of h
 //           and by halves of its columns in that of c
 //
-// A cluster of two blocks has 128 rows, 256 columns a block; it takes an equal share of all rows. One warp copies, two
-// warpgroups have 64 x 256 of the product each. A ring of four slots brings, in this order, the steps of 64 along K (x
-// multicast, half loaded by each block; w of the block's own columns), two halves of h, two halves of c: whatever comes
-// next is on its way while a tile is finished, and nothing of it needs registers. The rows of w are permuted as in
-// linear_swiglu.cu, so that a thread has eight neighbouring columns of 16 bytes each. The blocks exchange their rows'
-// sums of squares through each other's shared memory.
+// A cluster of two blocks has 128 rows, 256 columns a block; it takes an equal share of all rows. A producer warp
+// issues the TMA loads; two consumer warpgroups compute 64 x 256 of the product each. A ring of four stages holds, in
+// this order, the steps of 64 along K (x multicast, half loaded by each block; w of the block's own columns), two
+// halves of h, two halves of c: the loads of the next tile are in flight during the epilogue, and need no registers.
+// TMA permutes the rows of w as in linear_swiglu.cu, so that a thread has eight neighbouring columns of 16 bytes each.
+// The blocks exchange their rows' sums of squares through each other's shared memory (distributed shared memory).
 //
-// cost      predictions, K = 1536, M = 74496, a tile: tensor cores 128*256*1536*2/4096 = 24.6k cycles; its end, some
+// cost      predictions, K = 1536, M = 74496, a tile: tensor cores 128*256*1536*2/4096 = 24.6k cycles; epilogue, some
 //           1,000 instructions a warp, 2 warps a scheduler, beside nothing when the warpgroups end together: 2,500. 582
 //           tiles on 66 clusters: 9 at most, 244k cycles, 0.16 ms at 1.55 GHz. w is read by every cluster: L2 39 bytes
 //           a cycle and multiprocessor, 1.14 GB, which may be more than it gives: 0.16 ms at 7 TB/s. DRAM 0.53 GB with
@@ -23,41 +23,41 @@
 //           registers. K = 512: DRAM 0.38 GB with c, 0.23 GB without: 0.13 and 0.08 ms
 
 #include "ops.cuh"
-#include "sm90.cuh"
+#include "wgmma_sm90.cuh"
 
 namespace trm {
 namespace {
 
-constexpr int GROUPS = 2;          // warpgroups of products
+constexpr int GROUPS = 2;          // consumer warpgroups
 constexpr int ROWS = 64 * GROUPS;  // of a cluster's tile
 constexpr int WIDTH = 512;         // N
 constexpr int COLUMNS = 256;       // of a block
 constexpr int STEP = 64;           // of K
-constexpr int SLOTS = 4;
+constexpr int STAGES = 4;
 constexpr int THREADS = 128 * (GROUPS + 1);
-constexpr int COPYING = 40, MULTIPLYING = 232;  // registers of a thread
-static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
-constexpr int A_BYTES = ROWS * STEP * 2, B_BYTES = COLUMNS * STEP * 2, SLOT = A_BYTES + B_BYTES;
+constexpr int PRODUCER_REGISTERS = 40, CONSUMER_REGISTERS = 232;  // of a thread
+static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
+constexpr int A_BYTES = ROWS * STEP * 2, B_BYTES = COLUMNS * STEP * 2, STAGE_BYTES = A_BYTES + B_BYTES;
 constexpr int BOX_BYTES = ROWS * 64 * 2;           // 64 columns of h or c
 constexpr int HALF_BYTES = COLUMNS / 128 * BOX_BYTES;  // half of its columns
-static_assert(HALF_BYTES <= SLOT, "half of h in a slot");
-// More than SLOTS: no block sends its sums for a tile before the other has read those of the tile before.
+static_assert(HALF_BYTES <= STAGE_BYTES, "half of h in a stage");
+// More than STAGES: no block sends its sums for a tile before the other has read those of the previous tile.
 constexpr int FEWEST_STEPS = 8;
 
 struct Barriers {
-    uint64_t full[SLOTS], empty[SLOTS], sums[GROUPS];
+    uint64_t full[STAGES], empty[STAGES], sums[GROUPS];
     float sum[ROWS];  // of the other block
 };
 
-constexpr size_t SHARED = 1024 + SLOTS * SLOT + sizeof(Barriers);
+constexpr size_t SHARED = 1024 + STAGES * STAGE_BYTES + sizeof(Barriers);
 static_assert(SHARED <= 232448, "more than a block of sm_90 has");
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 using namespace sm90;
 
-/** A half of h or c in a slot: eight columns of row `row`, the q-th eight of 32-column block t of four. */
-__device__ __forceinline__ void load_row(uint32_t (&r)[4], const uint8_t* slot, uint32_t row, int t, uint32_t q) {
-    const uint4 v = *reinterpret_cast<const uint4*>(slot + t / 2 * BOX_BYTES + swizzled(row, t % 2 * 4 + q));
+/** A half of h or c in a stage: eight columns of row `row`, the q-th eight of 32-column block t of four. */
+__device__ __forceinline__ void load_row(uint32_t (&r)[4], const uint8_t* stage, uint32_t row, int t, uint32_t q) {
+    const uint4 v = *reinterpret_cast<const uint4*>(stage + t / 2 * BOX_BYTES + swizzled(row, t % 2 * 4 + q));
     r[0] = v.x;
     r[1] = v.y;
     r[2] = v.z;
@@ -73,7 +73,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                                bf16* y, bf16* u, float* s, int64_t M, int steps, float eps) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     uint8_t* const ring = shared_tiles();
-    Barriers& bar = *reinterpret_cast<Barriers*>(ring + SLOTS * SLOT);
+    Barriers& bar = *reinterpret_cast<Barriers*>(ring + STAGES * STAGE_BYTES);
 
     const int rank = static_cast<int>(cluster_rank());
     const int tiles = static_cast<int>((M + ROWS - 1) / ROWS);
@@ -82,76 +82,76 @@ __global__ void __launch_bounds__(THREADS, 1)
     const int last = static_cast<int>(int64_t{tiles} * (cluster + 1) / clusters);
 
     if (threadIdx.x == 0) {
-        for (int i = 0; i < SLOTS; i++) {
+        for (int i = 0; i < STAGES; i++) {
             barrier_init(&bar.full[i], 1);
-            barrier_init(&bar.empty[i], 2 * 4 * GROUPS);  // warps of both blocks: x is copied into both
+            barrier_init(&bar.empty[i], 2 * 4 * GROUPS);  // warps of both blocks: x is multicast to both
         }
         for (int i = 0; i < GROUPS; i++) barrier_init(&bar.sums[i], 1);
         barrier_init_done();
-        prefetch_map(&map_x);
-        prefetch_map(&map_w);
-        prefetch_map(&map_h);
-        prefetch_map(&map_c);
+        tma_prefetch_map(&map_x);
+        tma_prefetch_map(&map_w);
+        tma_prefetch_map(&map_h);
+        tma_prefetch_map(&map_c);
     }
     cluster_sync();
 
-    RingPlace<SLOTS> at;
+    PipelineState<STAGES> at;
     if (threadIdx.x < 128) {
-        fewer_registers<COPYING>();
+        decrease_registers<PRODUCER_REGISTERS>();
         if (threadIdx.x == 0) {
             for (int tile = first; tile < last; tile++) {
 #pragma unroll 1
                 for (int k = 0; k < steps; k++, at.next()) {
-                    uint8_t* const slot = ring + at.slot * SLOT;
-                    barrier_wait(&bar.empty[at.slot], at.phase ^ 1);
-                    barrier_expect(&bar.full[at.slot], SLOT);
-                    copy_box(slot + rank * (A_BYTES / 2), &map_x, &bar.full[at.slot], k * STEP,
+                    uint8_t* const stage = ring + at.stage * STAGE_BYTES;
+                    barrier_wait(&bar.empty[at.stage], at.phase ^ 1);
+                    barrier_expect(&bar.full[at.stage], STAGE_BYTES);
+                    tma_load(stage + rank * (A_BYTES / 2), &map_x, &bar.full[at.stage], k * STEP,
                              tile * ROWS + rank * (ROWS / 2), 0, uint16_t{3});
 #pragma unroll 1
                     for (int half = 0; half < 2; half++)
-                        copy_columns(slot + A_BYTES + half * (B_BYTES / 2), &map_w, &bar.full[at.slot], k * STEP,
+                        tma_load_columns(stage + A_BYTES + half * (B_BYTES / 2), &map_w, &bar.full[at.stage], k * STEP,
                                      rank * (COLUMNS / 32) + half * 4);
                 }
 #pragma unroll 1
                 for (int half = 0; half < (WITH_U ? 4 : 2); half++, at.next()) {  // of h, of c
-                    barrier_wait(&bar.empty[at.slot], at.phase ^ 1);
-                    barrier_expect(&bar.full[at.slot], HALF_BYTES);
+                    barrier_wait(&bar.empty[at.stage], at.phase ^ 1);
+                    barrier_expect(&bar.full[at.stage], HALF_BYTES);
 #pragma unroll 1
                     for (int box = 0; box < 2; box++)
-                        copy_box(ring + at.slot * SLOT + box * BOX_BYTES, half < 2 ? &map_h : &map_c,
-                                 &bar.full[at.slot], rank * COLUMNS + half % 2 * (COLUMNS / 2) + box * 64, tile * ROWS,
+                        tma_load(ring + at.stage * STAGE_BYTES + box * BOX_BYTES, half < 2 ? &map_h : &map_c,
+                                 &bar.full[at.stage], rank * COLUMNS + half % 2 * (COLUMNS / 2) + box * 64, tile * ROWS,
                                  0);
                 }
             }
         }
     } else {
-        more_registers<MULTIPLYING>();
-        const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane = static_cast<int>(threadIdx.x) % WARP;
-        const int row = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane / 4, q = lane % 4;
-        const uint64_t a0 = describe_k(ring + group * 64 * STEP * 2), b0 = describe_k(ring + A_BYTES);
-        const auto release = [&](int slot) {  // this warp has read it; to both blocks
-            if (lane < 2) barrier_arrive(&bar.empty[slot], static_cast<uint32_t>(lane));
+        increase_registers<CONSUMER_REGISTERS>();
+        const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane_id = static_cast<int>(threadIdx.x) % WARP;
+        const int row = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane_id / 4, q = lane_id % 4;
+        const uint64_t a0 = k_major_descriptor(ring + group * 64 * STEP * 2), b0 = k_major_descriptor(ring + A_BYTES);
+        const auto release = [&](int stage) {  // this warp has read it; arrives in both blocks
+            if (lane_id < 2) barrier_arrive(&bar.empty[stage], static_cast<uint32_t>(lane_id));
         };
         uint32_t parity = 0;
         for (int tile = first; tile < last; tile++, parity ^= 1) {
             if (threadIdx.x % 128 == 0) barrier_expect(&bar.sums[group], 64 * sizeof(float));
             float d[128];
-            int before = 0;  // the slot of the step before
+            int before = 0;  // the stage of the previous step
 #pragma unroll 1
             for (int k = 0; k < steps; k++) {
-                barrier_wait(&bar.full[at.slot], at.phase);
-                const uint64_t as = advance(a0, static_cast<uint32_t>(at.slot * SLOT));
-                const uint64_t bs = advance(b0, static_cast<uint32_t>(at.slot * SLOT));
+                barrier_wait(&bar.full[at.stage], at.phase);
+                const uint64_t as = advance(a0, static_cast<uint32_t>(at.stage * STAGE_BYTES));
+                const uint64_t bs = advance(b0, static_cast<uint32_t>(at.stage * STAGE_BYTES));
                 wgmma_fence();
 #pragma unroll
                 for (int i = 0; i < STEP / 16; i++)
                     wgmma<0, 0>(d, advance(as, i * 32), advance(bs, i * 32), k > 0 || i > 0);
                 wgmma_commit();
-                if (k > 0) {  // the step before is complete
+                if (k > 0) {  // the previous step is complete
                     wgmma_wait<1>();
                     release(before);
                 }
-                before = at.slot;
+                before = at.stage;
                 at.next();
             }
             wgmma_wait<0>();
@@ -162,13 +162,13 @@ __global__ void __launch_bounds__(THREADS, 1)
             float square[2] = {0.0f, 0.0f};
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                barrier_wait(&bar.full[at.slot], at.phase);
+                barrier_wait(&bar.full[at.stage], at.phase);
 #pragma unroll
                 for (int t = 0; t < 4; t++)
 #pragma unroll
                     for (int i = 0; i < 2; i++) {
                         uint32_t h[4];
-                        load_row(h, ring + at.slot * SLOT, row + 8 * i, t, q);
+                        load_row(h, ring + at.stage * STAGE_BYTES, row + 8 * i, t, q);
 #pragma unroll
                         for (int j = 0; j < 4; j++) {
                             float* const r = d + 16 * (4 * half + t) + 4 * j + 2 * i;
@@ -179,13 +179,13 @@ __global__ void __launch_bounds__(THREADS, 1)
                         }
                     }
                 __syncwarp();
-                release(at.slot);
+                release(at.stage);
                 at.next();
             }
 #pragma unroll
             for (int i = 0; i < 2; i++) {
-                square[i] += __shfl_xor_sync(ALL_LANES, square[i], 1);
-                square[i] += __shfl_xor_sync(ALL_LANES, square[i], 2);
+                square[i] += __shfl_xor_sync(FULL_MASK, square[i], 1);
+                square[i] += __shfl_xor_sync(FULL_MASK, square[i], 2);
                 if (q == 0)
                     store_remote(&bar.sum[row + 8 * i], square[i], &bar.sums[group], static_cast<uint32_t>(rank ^ 1));
             }
@@ -199,13 +199,13 @@ __global__ void __launch_bounds__(THREADS, 1)
             const int64_t place = m * WIDTH + rank * COLUMNS + 8 * q;
 #pragma unroll
             for (int half = 0; half < 2; half++) {
-                if (WITH_U) barrier_wait(&bar.full[at.slot], at.phase);
+                if (WITH_U) barrier_wait(&bar.full[at.stage], at.phase);
 #pragma unroll
                 for (int t = 0; t < 4; t++)
 #pragma unroll
                     for (int i = 0; i < 2; i++) {
                         uint32_t add[4], out[4], sum[4];
-                        if (WITH_U) load_row(add, ring + at.slot * SLOT, row + 8 * i, t, q);
+                        if (WITH_U) load_row(add, ring + at.stage * STAGE_BYTES, row + 8 * i, t, q);
 #pragma unroll
                         for (int j = 0; j < 4; j++) {
                             const float* const r = d + 16 * (4 * half + t) + 4 * j + 2 * i;
@@ -220,7 +220,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                     }
                 if (WITH_U) {
                     __syncwarp();
-                    release(at.slot);
+                    release(at.stage);
                     at.next();
                 }
             }

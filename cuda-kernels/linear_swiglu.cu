@@ -5,12 +5,12 @@
 // shapes    x [M, K], w_gate_up [2 I, K], gu [M, 2, I] or NULL, p [M, I]; bf16, K = 512, I a multiple of 128, any M
 // numerics  fp32 sums in a fixed order, one rounding at each store; swiglu.cuh: p has the bits that swiglu gives it
 //
-// linear_swiglu.cuh says what a block does. Its tile is 128 x 256: 128 gate rows of the weights and the 128 up rows
-// that belong to them, so that a thread holds g and u of the same element. The two blocks of a cluster multicast one
-// half of the weights each. The copy permutes the rows of the weights (tensor_map_of_columns): a thread's results are
-// eight neighbouring columns, stored as 16 bytes straight from registers, and no shared memory is needed for them.
-// After its last product a tile is only rounded, into half as many registers; the gate is applied and stored between
-// the products of the next tile, an eighth a step.
+// Tiles and pipeline: linear_swiglu.cuh. A block's tile is 128 x 256: 128 gate rows of the weights and the 128 up rows
+// that belong to them, so that a thread holds g and u of the same element. Each of the two blocks of a cluster
+// multicasts one half of the weights. TMA permutes the rows of the weights (tensor_map_of_columns): a thread's
+// accumulators are eight neighbouring columns, stored as 16 bytes straight from registers, and the epilogue needs no
+// shared memory. After its last product a tile is only rounded, into half as many registers; the epilogue of a tile,
+// gate and stores, runs between the products of the next tile, an eighth a step.
 //
 // cost      predictions, in cycles of a multiprocessor for a tile: tensor cores 2*128*256*512/4096 = 8192; then some
 //           200 until the next product, of which the other warpgroup hides little when both end together. Beside them:
@@ -20,14 +20,15 @@
 //           0.31 GB, 0.76 GB with gu: 0.1 and 0.25 ms at 3 TB/s
 
 #include "linear_swiglu.cuh"
-#include "sm90.cuh"
+#include "swiglu.cuh"
+#include "wgmma_sm90.cuh"
 
 namespace trm {
 namespace {
 
 using namespace linear_swiglu;
 
-constexpr int STEPS = MOST_STEPS;  // K = 512: a step of a tile finishes an eighth of the tile before
+constexpr int STEPS = MOST_STEPS;  // K = 512: a step of a tile finishes an eighth of the previous tile
 constexpr int B_BYTES = 2 * COLUMNS * STEP * 2;
 
 struct Barriers {
@@ -66,35 +67,35 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
         for (int s = 0; s < STAGES; s++) {
             barrier_init(&bar.full_b[s], 1);
-            barrier_init(&bar.empty_b[s], 2 * WARPS);  // of both blocks: a copy writes into both
+            barrier_init(&bar.empty_b[s], 2 * WARPS);  // of both blocks: a multicast writes into both
         }
         barrier_init_done();
-        prefetch_map(&map_x);
-        prefetch_map(&map_w);
+        tma_prefetch_map(&map_x);
+        tma_prefetch_map(&map_w);
     }
     cluster_sync();
 
     if (threadIdx.x < 128) {
-        fewer_registers<COPYING>();
+        decrease_registers<PRODUCER_REGISTERS>();
         if (threadIdx.x == 0) {
-            RingPlace<STAGES> at;
+            PipelineState<STAGES> at;
             uint32_t phase_a = 0;
-            bool fresh = true;  // whether the unit has other rows than the one before
+            bool fresh = true;  // whether the unit has other rows than the previous one
             for (int64_t unit = first; unit < last; unit++) {
                 if (fresh && unit + tiles - tile < last)
 #pragma unroll 1
-                    for (int k = 0; k < STEPS; k++) prefetch_box(&map_x, k * STEP, static_cast<int>(row) + 2 * ROWS, 0);
+                    for (int k = 0; k < STEPS; k++) tma_prefetch(&map_x, k * STEP, static_cast<int>(row) + 2 * ROWS, 0);
 #pragma unroll 1
                 for (int k = 0; k < STEPS; k++) {
                     if (fresh) {
                         barrier_wait(&bar.empty_a[k], phase_a ^ 1);
                         barrier_expect(&bar.full_a[k], A_BYTES);
-                        copy_box(a + k * A_BYTES, &map_x, &bar.full_a[k], k * STEP, static_cast<int>(row), 0);
+                        tma_load(a + k * A_BYTES, &map_x, &bar.full_a[k], k * STEP, static_cast<int>(row), 0);
                     }
-                    barrier_wait(&bar.empty_b[at.slot], at.phase ^ 1);
-                    barrier_expect(&bar.full_b[at.slot], B_BYTES);
+                    barrier_wait(&bar.empty_b[at.stage], at.phase ^ 1);
+                    barrier_expect(&bar.full_b[at.stage], B_BYTES);
                     // block 0 loads the gate rows for both, block 1 the up rows
-                    copy_columns(b + at.slot * B_BYTES + rank * (B_BYTES / 2), &map_w, &bar.full_b[at.slot],
+                    tma_load_columns(b + at.stage * B_BYTES + rank * (B_BYTES / 2), &map_w, &bar.full_b[at.stage],
                                  k * STEP, (rank * I + tile * COLUMNS) / 32, uint16_t{3});
                     at.next();
                 }
@@ -107,15 +108,16 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
         }
     } else {
-        more_registers<MULTIPLYING>();
-        const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane = static_cast<int>(threadIdx.x) % WARP;
-        const int q = lane % 4;
-        const int row_in_tile = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane / 4;
-        const uint64_t a0 = describe_k(a + group * 64 * STEP * 2), b0 = describe_k(b);
-        // The tile before: pairs of g and u, rounded, of which each step of this tile finishes eight elements while the
-        // tensor cores work. pair[8 c + 2 j + h]: row h, gates of columns 32 c + 8 q + 2 j + {0, 1}; 32 further: ups.
+        increase_registers<CONSUMER_REGISTERS>();
+        const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane_id = static_cast<int>(threadIdx.x) % WARP;
+        const int q = lane_id % 4;
+        const int row_in_tile = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane_id / 4;
+        const uint64_t a0 = k_major_descriptor(a + group * 64 * STEP * 2), b0 = k_major_descriptor(b);
+        // The previous tile: pairs of g and u, rounded, of which each step of this tile finishes eight elements while
+        // the tensor cores work. pair[8 c + 2 j + h]: row h, gates of columns 32 c + 8 q + 2 j + {0, 1}; 32 further:
+        // ups.
         uint32_t pair[64] = {};
-        int64_t m = M;  // nothing yet
+        int64_t m = M;  // no previous tile yet
         bf16 *to = p, *keep = gu;
         const auto finish = [&](int step) {
             const int h = step / 4, c = step % 4;
@@ -135,36 +137,36 @@ __global__ void __launch_bounds__(THREADS, 1)
                 store_row(to + 8 * h * I + 32 * c, out);
             }
         };
-        RingPlace<STAGES> at;
+        PipelineState<STAGES> at;
         uint32_t phase_a = 0;
         bool fresh = true;
         for (int64_t unit = first; unit < last; unit++) {
             const bool done = tile == tiles - 1;  // with these rows
             float d[128];
-            int before = 0;  // the slot of the step before
+            int before = 0;  // the stage of the previous step
 #pragma unroll
             for (int k = 0; k < STEPS; k++) {
                 if (fresh) barrier_wait(&bar.full_a[k], phase_a);
-                barrier_wait(&bar.full_b[at.slot], at.phase);
+                barrier_wait(&bar.full_b[at.stage], at.phase);
                 const uint64_t ak = advance(a0, static_cast<uint32_t>(k * A_BYTES));
-                const uint64_t bk = advance(b0, static_cast<uint32_t>(at.slot * B_BYTES));
+                const uint64_t bk = advance(b0, static_cast<uint32_t>(at.stage * B_BYTES));
                 wgmma_fence();
 #pragma unroll
                 for (int i = 0; i < STEP / 16; i++)
                     wgmma<0, 0>(d, advance(ak, i * 32), advance(bk, i * 32), k > 0 || i > 0);
                 wgmma_commit();
                 finish(k);
-                if (k > 0) {  // the step before is complete: this warp has read its stage
+                if (k > 0) {  // the previous step is complete: this warp has read its stage
                     wgmma_wait<1>();
-                    if (lane < 2) barrier_arrive(&bar.empty_b[before], static_cast<uint32_t>(lane));
-                    if (done && lane == 0) barrier_arrive(&bar.empty_a[k - 1]);
+                    if (lane_id < 2) barrier_arrive(&bar.empty_b[before], static_cast<uint32_t>(lane_id));
+                    if (done && lane_id == 0) barrier_arrive(&bar.empty_a[k - 1]);
                 }
-                before = at.slot;
+                before = at.stage;
                 at.next();
             }
             wgmma_wait<0>();
-            if (lane < 2) barrier_arrive(&bar.empty_b[before], static_cast<uint32_t>(lane));
-            if (done && lane == 0) barrier_arrive(&bar.empty_a[STEPS - 1]);
+            if (lane_id < 2) barrier_arrive(&bar.empty_b[before], static_cast<uint32_t>(lane_id));
+            if (done && lane_id == 0) barrier_arrive(&bar.empty_a[STEPS - 1]);
             pin(d);
 #pragma unroll
             for (int i = 0; i < 64; i++) pair[i] = pack(d[2 * i], d[2 * i + 1]);

@@ -1,9 +1,9 @@
 // linear_swiglu.cuh: sizes and host code of linear_swiglu.cu.
 //
 // The kernel is persistent: a block (of a cluster of two, 128 rows each, the same columns) takes an equal share of all
-// tiles, column tiles of the same 128 rows in a row, and keeps these rows of x (128 KB) in shared memory
-// meanwhile; only the weights stream through a ring. One warp copies, two warpgroups of 64 rows each multiply and apply
-// the gate.
+// tiles, one column tile of the same 128 rows after the other. Meanwhile it keeps these rows of x (128 KB) in shared
+// memory; only the weights stream through a ring of stages. One producer warp issues the TMA loads; two consumer
+// warpgroups of 64 rows each compute the products and apply the gate.
 #pragma once
 
 #include "ops.cuh"
@@ -18,9 +18,9 @@ constexpr int STEP = 64;                  // of the summed dimension: one row of
 constexpr int MOST_STEPS = 8;
 constexpr int A_BYTES = ROWS * STEP * 2;  // one step of x
 constexpr int STAGES = 3;                 // of the ring
-constexpr int THREADS = 3 * 128;          // copies; two warpgroups of products
-constexpr int COPYING = 40, MULTIPLYING = 232;  // registers of a thread
-static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
+constexpr int THREADS = 3 * 128;          // a producer and two consumer warpgroups
+constexpr int PRODUCER_REGISTERS = 40, CONSUMER_REGISTERS = 232;  // of a thread
+static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
 constexpr int MOST_SHARED = 232448;       // of a block of sm_90
 constexpr int ALIGNMENT = 1024;           // tiles begin at a multiple of it, and dynamic shared memory need not
 
@@ -41,7 +41,7 @@ inline int blocks_for(int64_t units, int cluster) {
 }
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-constexpr int WARPS = 8;  // of products
+constexpr int WARPS = 8;  // of the consumers
 
 /** Where the share of block (cluster) `i` of `n` begins: equal parts of `count` units, in their order. */
 __device__ __forceinline__ int64_t share(int64_t count, int i, int n) {

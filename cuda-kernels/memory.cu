@@ -1,4 +1,4 @@
-// memory.cu: zero, copy, the bfloat16 working copy of the weights, and lanes permuted inwards.
+// memory.cu: zero, copy, the bfloat16 working copy of the weights, and lanes made the second axis.
 //
 //   zero p = 0      copy to = from      cast_bf16 to = round(from), nearest even      permute_lanes out[n, b] = x[b, n]
 //

@@ -1,7 +1,7 @@
 // metrics.cu: sums over the lanes that halt at a step and have labels, and the losses of all lanes.
 //
 // numerics  fp64, lanes in order: the bits of the sequential sum
-// cost      40 bytes a lane: one block. Its threads bring a tile of lanes into shared memory, then one thread a metric
+// cost      40 bytes a lane: one block. Its threads load a tile of lanes into shared memory, then one thread a metric
 //           adds the tile up, which is a chain of B dependent additions
 
 #include "ops.cuh"

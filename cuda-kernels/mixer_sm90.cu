@@ -1,11 +1,11 @@
-// mixer_sm90.cu: the position MLP of a block in one pass on Hopper, forward.
+// mixer_sm90.cu: the token mixer (mlp_t) of a block in one pass on Hopper, forward.
 //
 //   y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) for each lane's h [S, D]; the norm runs over positions
 //
 // A warpgroup has 64 channels of a lane, as the M dimension of its products; its h stays in registers as fragments, which
 // serve the first product and the residual. For each 32 inner units: gate and up [64, 64] = h^T [Wg; Wu]^T, the
-// activation in registers, out [64, S] += p Wd^T. Neither gate, up nor p leaves the multiprocessor. While a warpgroup
-// forms one activation, the tensor cores have its next product of gate and up.
+// activation in registers, out [64, S] += p Wd^T. Gate, up and p stay in registers. While a warpgroup computes one
+// activation, the tensor cores compute its next product of gate and up.
 //
 // shapes    h y [B, S, D] bf16; w_gate_up [2 I, S], w_down [S, I] bf16; s [B, D] fp32;  S <= 104, I % 64 == 0,
 //           D % 256 == 0
@@ -30,7 +30,7 @@ constexpr uint32_t SHARED = STAGES * 2 * GATE_UP_BYTES + DOWN_STAGES * DOWN_BYTE
 struct Barriers {
     uint64_t full[STAGES], empty[STAGES];                      // gate and up
     uint64_t down_full[DOWN_STAGES], down_empty[DOWN_STAGES];  // down
-    uint64_t ready[2], taken[2];                               // a pair of tiles of h
+    uint64_t h_full[2], h_empty[2];                            // a pair of tiles of h
 };
 
 __global__ void __launch_bounds__(THREADS, 1)
@@ -57,29 +57,29 @@ __global__ void __launch_bounds__(THREADS, 1)
             barrier_init(&barriers.down_empty[i], BLOCKS * WARPGROUPS);
         }
         for (int i = 0; i < 2; i++) {
-            barrier_init(&barriers.ready[i], 1);
-            barrier_init(&barriers.taken[i], WARPGROUPS);
+            barrier_init(&barriers.h_full[i], 1);
+            barrier_init(&barriers.h_empty[i], WARPGROUPS);
         }
         barrier_init_done();
     }
     cluster_sync();
 
-    if (group == WARPGROUPS) {  // the warpgroup that loads: a thread each for states, gate and up, down
-        fewer_registers<COPYING>();
+    if (group == WARPGROUPS) {  // the producer: a thread each for states, gate and up, down
+        decrease_registers<PRODUCER_REGISTERS>();
         const int loader = threadIdx.x - WARPGROUPS * 128;
         if (loader == 0) {
-            int turn = 0;
-            for (int64_t slab = first; slab < slabs; slab += gridDim.x, turn++) {
-                const int buffer = turn & 1;
-                barrier_wait(&barriers.taken[buffer], (turn >> 1 & 1) ^ 1);
-                barrier_expect(&barriers.ready[buffer], WARPGROUPS * TILE_BYTES);
+            int iteration = 0;
+            for (int64_t slab = first; slab < slabs; slab += gridDim.x, iteration++) {
+                const int buffer = iteration & 1;
+                barrier_wait(&barriers.h_empty[buffer], (iteration >> 1 & 1) ^ 1);
+                barrier_expect(&barriers.h_full[buffer], WARPGROUPS * TILE_BYTES);
                 for (int g = 0; g < WARPGROUPS; g++)
-                    copy_box(tiles + (buffer * WARPGROUPS + g) * TILE_BYTES, &h_map, &barriers.ready[buffer],
+                    tma_load(tiles + (buffer * WARPGROUPS + g) * TILE_BYTES, &h_map, &barriers.h_full[buffer],
                              static_cast<int>(slab % slabs_of_lane) * SLAB + g * TILE, 0,
                              static_cast<int>(slab / slabs_of_lane));
             }
         } else if (loader == WARP) {
-            Ring<STAGES> ring;
+            PipelineState<STAGES> ring;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
                 for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
                     barrier_wait(&barriers.empty[ring.stage], ring.phase ^ 1);
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                                  rank);
                 }
         } else if (loader == 2 * WARP) {
-            Ring<DOWN_STAGES> ring;
+            PipelineState<DOWN_STAGES> ring;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
                 for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
                     barrier_wait(&barriers.down_empty[ring.stage], ring.phase ^ 1);
@@ -95,22 +95,22 @@ __global__ void __launch_bounds__(THREADS, 1)
                 }
         }
     } else {
-        more_registers<MULTIPLYING>();
+        increase_registers<CONSUMER_REGISTERS>();
         const bool elected = threadIdx.x % 128 == 0;
         const int row = threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;  // its channel; the other is 8 further
-        int turn = 0;
-        Ring<STAGES> ring;
-        Ring<DOWN_STAGES> down_ring;
+        int iteration = 0;
+        PipelineState<STAGES> ring;
+        PipelineState<DOWN_STAGES> down_ring;
         uint32_t h[STEPS][4];
         // gate and up of HALF inner units: rows HALF gate, HALF up of the stage's half
         const auto multiply_gate_up = [&](float (&gate_up)[32], int half) {
-            const uint64_t weights = describe_k(shared + ring.stage * 2 * GATE_UP_BYTES + half * HALF_BYTES);
+            const uint64_t weights = k_major_descriptor(shared + ring.stage * 2 * GATE_UP_BYTES + half * HALF_BYTES);
             wgmma_fence();
 #pragma unroll
             for (int k = 0; k < STEPS; k++)
                 wgmma<0>(gate_up, h[k], advance(weights, k / 4 * GATE_UP_BYTES + k % 4 * 32), k > 0);
         };
-        float activation[HALF / 2];  // not yet rounded: what a product reads from registers is written while none runs
+        float activation[HALF / 2];  // not yet rounded: operands in registers may not change while a product runs
         const auto activate = [&](float (&gate_up)[32]) {
             pin(gate_up);
 #pragma unroll
@@ -128,19 +128,19 @@ __global__ void __launch_bounds__(THREADS, 1)
         const auto multiply_down = [&](int half, bool add) {
 #pragma unroll
             for (int i = 0; i < HALF / 4; i++) p[i / 4][i % 4] = pack(activation[2 * i], activation[2 * i + 1]);
-            const uint64_t weights = describe_k(downs + down_ring.stage * DOWN_BYTES + half * HALF * 2);
+            const uint64_t weights = k_major_descriptor(downs + down_ring.stage * DOWN_BYTES + half * HALF * 2);
             wgmma_fence();
 #pragma unroll
             for (int k = 0; k < HALF / 16; k++) wgmma<0>(out, p[k], advance(weights, k * 32), add || k > 0);
         };
         const auto tile_of = [&](int buffer) { return tiles + (buffer * WARPGROUPS + group) * TILE_BYTES; };
-        const auto load_h = [&](int for_turn) {
-            const int buffer = for_turn & 1;
-            barrier_wait(&barriers.ready[buffer], for_turn >> 1 & 1);
+        const auto load_h = [&](int for_iteration) {
+            const int buffer = for_iteration & 1;
+            barrier_wait(&barriers.h_full[buffer], for_iteration >> 1 & 1);
 #pragma unroll
-            for (int k = 0; k < STEPS; k++) load_transposed(h[k], shared_address(tile_of(buffer)) + transposed_at(k));
+            for (int k = 0; k < STEPS; k++) ldmatrix_x4_trans(h[k], shared_address(tile_of(buffer)) + transposed_at(k));
         };
-        int before = 0;  // the stage of down that the chunk before reads
+        int before = 0;  // the stage of down that the previous chunk reads
         load_h(0);
         barrier_wait(&barriers.full[ring.stage], ring.phase);
         multiply_gate_up(gate_up[0], 0);
@@ -148,30 +148,30 @@ __global__ void __launch_bounds__(THREADS, 1)
         wgmma_commit();
         wgmma_wait<0>();
 
-        for (int64_t slab = first; slab < slabs; slab += gridDim.x, turn++) {
-            char* tile = tile_of(turn & 1);
+        for (int64_t slab = first; slab < slabs; slab += gridDim.x, iteration++) {
+            char* tile = tile_of(iteration & 1);
             const uint32_t at = shared_address(tile);
             for (int chunk = 0; chunk < chunks; chunk++) {
-                // The products of gate and up that follow are those of the next chunk, after the last chunk those of the
-                // next slab; after the last slab they multiply what lies there, and nobody reads the result.
+                // The products of gate and up started here are those of the next chunk, after the last chunk those of
+                // the next slab. After the last slab they multiply whatever lies there, and nothing reads the result.
                 const bool last = chunk == chunks - 1, more = !last || slab + gridDim.x < slabs;
                 uint64_t* const down_full = &barriers.down_full[down_ring.stage];
-                // A wait at a barrier also keeps ptxas from moving an activation behind the wait for the products that
-                // it overlaps with.
+                // A wait at a barrier also keeps ptxas from moving an activation behind the wait for the products it
+                // overlaps.
                 activate(gate_up[0]);
                 barrier_wait(down_full, down_ring.phase);
-                wgmma_wait<0>();  // gate_up[1] is complete, and all of the chunk before
+                wgmma_wait<0>();  // gate_up[1] is complete, and so is the previous chunk
                 if (chunk > 0) release_stage(&barriers.down_empty[before]);
                 release_stage(&barriers.empty[ring.stage]);
                 ring.next();
                 if (more) barrier_wait(&barriers.full[ring.stage], ring.phase);
-                if (more && last) load_h(turn + 1);
+                if (more && last) load_h(iteration + 1);
                 multiply_down(0, chunk > 0);
                 multiply_gate_up(gate_up[0], 0);
                 wgmma_commit();
-                if (turn > 0 && chunk == 0 && elected) {  // the store of the slab before has long been read
-                    store_wait_read<0>();
-                    barrier_arrive(&barriers.taken[turn & 1 ^ 1]);
+                if (iteration > 0 && chunk == 0 && elected) {  // the previous slab's tile has long been stored
+                    tma_store_wait_read<0>();
+                    barrier_arrive(&barriers.h_empty[iteration & 1 ^ 1]);
                 }
                 activate(gate_up[1]);
                 barrier_wait(down_full, down_ring.phase);
@@ -191,7 +191,7 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll
             for (int k = 0; k < STEPS; k++) {
                 uint32_t residual[4];
-                load_transposed(residual, at + transposed_at(k));
+                ldmatrix_x4_trans(residual, at + transposed_at(k));
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     const int d = 4 * (2 * k + i / 2) + 2 * (i % 2);
@@ -215,17 +215,17 @@ __global__ void __launch_bounds__(THREADS, 1)
                     const int d = 4 * (2 * k + i / 2) + 2 * (i % 2);
                     y[i] = pack(scale[i % 2] * r[d], scale[i % 2] * r[d + 1]);
                 }
-                store_transposed(at + transposed_at(k), y);
+                stmatrix_x4_trans(at + transposed_at(k), y);
             }
-            fence_async();
+            fence_proxy_async();
             named_barrier(1 + group, 128);
             if (elected) {
-                store_box(&y_map, tile, static_cast<int>(slab % slabs_of_lane) * SLAB + group * TILE, 0,
+                tma_store(&y_map, tile, static_cast<int>(slab % slabs_of_lane) * SLAB + group * TILE, 0,
                           static_cast<int>(slab / slabs_of_lane));
-                store_commit();
+                tma_store_commit();
             }
         }
-        if (elected) store_wait();
+        if (elected) tma_store_wait();
     }
     cluster_sync();  // no block leaves while the other may still signal it
 #endif

@@ -1,16 +1,16 @@
-// mixer_sm90.cuh: what the forward and backward kernels of the position MLP on Hopper share (mixer_sm90*.cu).
+// mixer_sm90.cuh: what the forward and backward kernels of the token mixer (mlp_t) on Hopper share (mixer_sm90*.cu).
 //
-// A block works on slabs: SLAB channels of a lane at all its positions, TILE of them a warpgroup. The weights stream
-// through shared memory in two rings, a stage of either holding CHUNK inner units. The two blocks of a cluster load half
-// of each stage and send it to both:
+// A block works on slabs: SLAB channels of a lane at all its positions, TILE of them a consumer warpgroup. The weights
+// stream through shared memory in two rings of stages; a stage of either holds CHUNK inner units. Each of the two
+// blocks of a cluster loads one half of a stage and multicasts it to both:
 //
 //   gate_up  two K-major tiles [2 * CHUNK rows][64 positions]: HALF rows of the gate, the same HALF of up, the next HALF
 //            of either; from the packed copy, whose rows have ROWS positions with zeros past S
 //   down     one tile [ROWS positions][CHUNK inner], zeros past S
 #pragma once
 
-#include "sm90.cuh"
 #include "swiglu.cuh"
+#include "wgmma_sm90.cuh"
 
 namespace trm {
 namespace mixer {
@@ -25,15 +25,16 @@ constexpr int STEPS = ROWS / 16;
 constexpr int GROUPS = N / 8;
 constexpr int BLOCKS = 2;             // of a cluster
 constexpr uint16_t BOTH = 3;          // as a mask
-constexpr int WARPGROUPS = 2;         // that compute; a further one loads
+constexpr int WARPGROUPS = 2;         // consumers; a further one is the producer
 constexpr int THREADS = 128 * (WARPGROUPS + 1);
-constexpr int COPYING = 40, MULTIPLYING = 232;  // registers of a thread
-static_assert(sm90::registers_fit(THREADS, COPYING, MULTIPLYING), "no block would ever get them");
+constexpr int PRODUCER_REGISTERS = 40, CONSUMER_REGISTERS = 232;  // of a thread
+static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
 
 constexpr uint32_t GATE_UP_BYTES = 2 * CHUNK * 128;   // one of the two tiles
 constexpr uint32_t DOWN_BYTES = ROWS * 128;
 constexpr uint32_t HALF_BYTES = 2 * HALF * 128;         // the rows of HALF inner units in one of them
 constexpr uint32_t TILE_BYTES = ROWS * 128;           // the channels of a warpgroup at all positions
+constexpr uint32_t CHUNK_BYTES = CHUNK * 128;         // and at a chunk of inner units
 
 static_assert(DOWN_BYTES % 1024 == 0 && TILE_BYTES % 1024 == 0, "swizzled tiles begin at multiples of 1024 bytes");
 
@@ -61,7 +62,7 @@ int map_state(const char* op, CUtensorMap* map, const void* state, int64_t B, in
 __device__ __forceinline__ void load_gate_up(char* stage, const CUtensorMap* packed, uint64_t* full, int chunk,
                                              uint32_t rank) {
     sm90::barrier_expect(full, 2 * GATE_UP_BYTES);
-    sm90::copy_box(stage + rank * GATE_UP_BYTES, packed, full, static_cast<int>(rank) * 64, chunk * 2 * CHUNK, 0,
+    sm90::tma_load(stage + rank * GATE_UP_BYTES, packed, full, static_cast<int>(rank) * 64, chunk * 2 * CHUNK, 0,
                    BOTH);
 }
 
@@ -69,39 +70,26 @@ __device__ __forceinline__ void load_down(char* stage, const CUtensorMap* down, 
                                           uint32_t rank) {
     constexpr int OWN_ROWS = ROWS / BLOCKS;
     sm90::barrier_expect(full, DOWN_BYTES);
-    sm90::copy_box(stage + rank * OWN_ROWS * 128, down, full, chunk * CHUNK, static_cast<int>(rank) * OWN_ROWS, 0, BOTH);
+    sm90::tma_load(stage + rank * OWN_ROWS * 128, down, full, chunk * CHUNK, static_cast<int>(rank) * OWN_ROWS, 0,
+                   BOTH);
 }
-
-/** The stages of a ring, in turn. */
-template <int STAGES>
-struct Ring {
-    int stage = 0;
-    uint32_t phase = 0;
-
-    __device__ __forceinline__ void next() {
-        if (++stage == STAGES) {
-            stage = 0;
-            phase ^= 1;
-        }
-    }
-};
 
 /** Byte offset, in a tile [positions][TILE channels], of the row that this thread addresses when its warp loads or
  *  stores positions 16 k to 16 k + 15 of its 16 channels, transposed. */
 __device__ __forceinline__ uint32_t transposed_at(int k) {
-    const uint32_t lane = threadIdx.x % WARP, warp = threadIdx.x / WARP % 4, block = lane / 8;
-    return sm90::swizzled(16 * k + (block & 2) * 4 + lane % 8, 2 * warp + (block & 1));
+    const uint32_t lane_id = threadIdx.x % WARP, warp = threadIdx.x / WARP % 4, block = lane_id / 8;
+    return sm90::swizzled(16 * k + (block & 2) * 4 + lane_id % 8, 2 * warp + (block & 1));
 }
 
-/** Tells the blocks of the cluster that this warpgroup has read a stage of weights. */
+/** Arrives at the empty barrier of a stage of weights in both blocks: this warpgroup has read it. */
 __device__ __forceinline__ void release_stage(uint64_t* empty) {
     if (threadIdx.x % 128 < BLOCKS) sm90::barrier_arrive(empty, threadIdx.x % 128);
 }
 
-/** Sum over the four threads that share a row of a fragment. */
+/** Sum over the quad of threads that share a row of a fragment. */
 __device__ __forceinline__ float quad_sum(float v) {
-    v += __shfl_xor_sync(ALL_LANES, v, 1);
-    return v + __shfl_xor_sync(ALL_LANES, v, 2);
+    v += __shfl_xor_sync(FULL_MASK, v, 1);
+    return v + __shfl_xor_sync(FULL_MASK, v, 2);
 }
 
 #endif  // __CUDA_ARCH_FEAT_SM90_ALL

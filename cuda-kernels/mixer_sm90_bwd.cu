@@ -1,15 +1,15 @@
-// mixer_sm90_bwd.cu: the position MLP of a block on Hopper, backward. From y, s and the gradient of y:
+// mixer_sm90_bwd.cu: the token mixer (mlp_t) of a block on Hopper, backward. From y, s and the gradient of y:
 //
 //   dr = s (dy - y mean_S(dy y))                     of the residual sum
-//   dp = Wd^T dr,  g = Wg h,  u = Wu h                nothing of the forward pass but h, y and s was kept
+//   dp = Wd^T dr,  g = Wg h,  u = Wu h                g and u are recomputed: forward kept h, y and s only
 //   dg = dp u silu'(g),  du = dp silu(g),  p = silu(g) u
 //   dh = dr + Wg^T dg + Wu^T du
 //   dWg += dg h^T,  dWu += du h^T,  dWd += dr p^T     summed over channels and lanes
 //
 // Three kernels. The first is built like the forward pass (mixer_sm90.cu): a warpgroup has 64 channels of a lane and
-// walks through the inner units in chunks; it forms dh, and writes dg, du, p and dr to `work` for the second, an
-// ordinary product of two matrices whose summed dimension is (lane, channel). Its blocks sum a part of the lanes each;
-// the third adds the parts up in order, into the gradients.
+// walks through the inner units in chunks; it computes dh, and writes dg, du, p and dr to `work` for the second
+// (mixer_sm90_bwd_weights.cuh), an ordinary product of two matrices whose summed dimension is (lane, channel). Each of
+// its blocks sums a part of the lanes; the third kernel adds the parts in order, into the gradients.
 //
 // shapes    as forward; work: packed weights, dgu [B, 2 I, D], p [B, I, D], dr [B, S, D] bf16, parts fp32
 // numerics  dp, dg, du, p and dr rounded to bf16, as between separate operations; products fp32; no atomics
@@ -20,6 +20,7 @@
 #include <algorithm>
 
 #include "mixer_sm90.cuh"
+#include "mixer_sm90_bwd_weights.cuh"
 #include "ops.cuh"
 
 namespace trm {
@@ -28,9 +29,8 @@ namespace {
 
 // ---- gradient of h ------------------------------------------------------------------------------------------------
 
-constexpr int STAGES = 2;                                 // of either ring
+constexpr int STAGES = 2;                                 // of either ring of weights
 constexpr uint32_t STAGE_BYTES = 2 * GATE_UP_BYTES + DOWN_BYTES;
-constexpr uint32_t CHUNK_BYTES = CHUNK * 128;             // a chunk of inner units at a warpgroup's channels
 constexpr uint32_t OUT_BYTES = 3 * CHUNK_BYTES;           // dg, du, p; or a tile of dr or dh
 constexpr uint32_t GROUP_BYTES = 3 * TILE_BYTES + OUT_BYTES;
 constexpr uint32_t SHARED_DH = STAGES * STAGE_BYTES + WARPGROUPS * GROUP_BYTES + 1024;
@@ -39,8 +39,8 @@ static_assert(TILE_BYTES <= OUT_BYTES, "dr and dh pass through the same memory a
 struct Barriers {
     uint64_t full[STAGES], empty[STAGES];            // gate and up
     uint64_t down_full[STAGES], down_empty[STAGES];  // down
-    uint64_t ready_d, taken_d;                       // the tiles of dy and y
-    uint64_t ready_h, taken_h;                       // the tiles of h
+    uint64_t d_full, d_empty;                        // the tiles of dy and y
+    uint64_t h_full, h_empty;                        // the tiles of h
 };
 
 struct Maps {
@@ -67,19 +67,19 @@ __global__ void __launch_bounds__(THREADS, 1)
             barrier_init(&barriers.down_full[i], 1);
             barrier_init(&barriers.down_empty[i], BLOCKS * WARPGROUPS);
         }
-        barrier_init(&barriers.ready_d, 1);
-        barrier_init(&barriers.taken_d, WARPGROUPS);
-        barrier_init(&barriers.ready_h, 1);
-        barrier_init(&barriers.taken_h, WARPGROUPS);
+        barrier_init(&barriers.d_full, 1);
+        barrier_init(&barriers.d_empty, WARPGROUPS);
+        barrier_init(&barriers.h_full, 1);
+        barrier_init(&barriers.h_empty, WARPGROUPS);
         barrier_init_done();
     }
     cluster_sync();
 
-    if (group == WARPGROUPS) {  // a thread each for gate and up, states, down
-        fewer_registers<COPYING>();
+    if (group == WARPGROUPS) {  // the producer: a thread each for gate and up, states, down
+        decrease_registers<PRODUCER_REGISTERS>();
         const int loader = threadIdx.x - WARPGROUPS * 128;
         if (loader == 0) {
-            Ring<STAGES> ring;
+            PipelineState<STAGES> ring;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
                 for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
                     barrier_wait(&barriers.empty[ring.stage], ring.phase ^ 1);
@@ -87,7 +87,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                                  rank);
                 }
         } else if (loader == 2 * WARP) {
-            Ring<STAGES> ring;
+            PipelineState<STAGES> ring;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
                 for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
                     barrier_wait(&barriers.down_empty[ring.stage], ring.phase ^ 1);
@@ -98,40 +98,40 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int64_t slab = first; slab < slabs; slab += gridDim.x, phase ^= 1) {
                 const int channel = static_cast<int>(slab % slabs_of_lane) * SLAB;
                 const int lane = static_cast<int>(slab / slabs_of_lane);
-                barrier_wait(&barriers.taken_d, phase ^ 1);
-                barrier_expect(&barriers.ready_d, 2 * WARPGROUPS * TILE_BYTES);
+                barrier_wait(&barriers.d_empty, phase ^ 1);
+                barrier_expect(&barriers.d_full, 2 * WARPGROUPS * TILE_BYTES);
                 for (int g = 0; g < WARPGROUPS; g++) {
                     char* tiles = groups + g * GROUP_BYTES;
-                    copy_box(tiles + TILE_BYTES, &maps.d, &barriers.ready_d, channel + g * TILE, 0, lane);
-                    copy_box(tiles + 2 * TILE_BYTES, &maps.y, &barriers.ready_d, channel + g * TILE, 0, lane);
+                    tma_load(tiles + TILE_BYTES, &maps.d, &barriers.d_full, channel + g * TILE, 0, lane);
+                    tma_load(tiles + 2 * TILE_BYTES, &maps.y, &barriers.d_full, channel + g * TILE, 0, lane);
                 }
-                barrier_wait(&barriers.taken_h, phase ^ 1);
-                barrier_expect(&barriers.ready_h, WARPGROUPS * TILE_BYTES);
+                barrier_wait(&barriers.h_empty, phase ^ 1);
+                barrier_expect(&barriers.h_full, WARPGROUPS * TILE_BYTES);
                 for (int g = 0; g < WARPGROUPS; g++)
-                    copy_box(groups + g * GROUP_BYTES, &maps.h, &barriers.ready_h, channel + g * TILE, 0, lane);
+                    tma_load(groups + g * GROUP_BYTES, &maps.h, &barriers.h_full, channel + g * TILE, 0, lane);
             }
         }
     } else {
-        more_registers<MULTIPLYING>();
+        increase_registers<CONSUMER_REGISTERS>();
         const bool elected = threadIdx.x % 128 == 0;
         const int row = threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;  // its channel; the other is 8 further
         char* tiles = groups + group * GROUP_BYTES;
         char* out = tiles + 3 * TILE_BYTES;
         const uint32_t h_at = shared_address(tiles), dy_at = h_at + TILE_BYTES, y_at = dy_at + TILE_BYTES;
         const uint32_t out_at = shared_address(out);
-        Ring<STAGES> ring;  // of both rings
-        int before = -1;    // the stage that the chunk before still reads
+        PipelineState<STAGES> ring;  // of both rings
+        int before = -1;             // the stage that the previous chunk still reads
         uint32_t slab_phase = 0;
         const auto release_before = [&] {
             if (before >= 0) release_stage(&barriers.empty[before]);
             before = -1;
         };
         const auto out_is_free = [&] {
-            if (elected) store_wait_read<0>();
+            if (elected) tma_store_wait_read<0>();
             named_barrier(1 + group, 128);
         };
         const auto out_is_written = [&] {
-            fence_async();
+            fence_proxy_async();
             named_barrier(1 + group, 128);
         };
         for (int64_t slab = first; slab < slabs; slab += gridDim.x, slab_phase ^= 1) {
@@ -144,11 +144,11 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll
                 for (int half = 0; half < 2; half++)
                     scale[half] = s[static_cast<int64_t>(lane) * D + channel + row + 8 * half];
-                barrier_wait(&barriers.ready_d, slab_phase);
+                barrier_wait(&barriers.d_full, slab_phase);
 #pragma unroll
                 for (int k = 0; k < STEPS; k++) {
-                    load_transposed(dr[k], dy_at + transposed_at(k));
-                    load_transposed(y[k], y_at + transposed_at(k));
+                    ldmatrix_x4_trans(dr[k], dy_at + transposed_at(k));
+                    ldmatrix_x4_trans(y[k], y_at + transposed_at(k));
 #pragma unroll
                     for (int i = 0; i < 4; i++)
                         dot[i % 2] += low(dr[k][i]) * low(y[k][i]) + high(dr[k][i]) * high(y[k][i]);
@@ -164,19 +164,19 @@ __global__ void __launch_bounds__(THREADS, 1)
             }
             out_is_free();
 #pragma unroll
-            for (int k = 0; k < STEPS; k++) store_transposed(out_at + transposed_at(k), dr[k]);
+            for (int k = 0; k < STEPS; k++) stmatrix_x4_trans(out_at + transposed_at(k), dr[k]);
             out_is_written();
             if (elected) {
-                barrier_arrive(&barriers.taken_d);
-                store_box(&maps.dr, out, channel, 0, lane);
-                store_commit();
+                barrier_arrive(&barriers.d_empty);
+                tma_store(&maps.dr, out, channel, 0, lane);
+                tma_store_commit();
             }
 
             uint32_t h[STEPS][4];
             float dp[32], dh[N / 2];
-            barrier_wait(&barriers.ready_h, slab_phase);
+            barrier_wait(&barriers.h_full, slab_phase);
 #pragma unroll
-            for (int k = 0; k < STEPS; k++) load_transposed(h[k], h_at + transposed_at(k));
+            for (int k = 0; k < STEPS; k++) ldmatrix_x4_trans(h[k], h_at + transposed_at(k));
             for (int chunk = 0; chunk < chunks; chunk++) {
                 const char* weights = shared + ring.stage * 2 * GATE_UP_BYTES;
                 barrier_wait(&barriers.full[ring.stage], ring.phase);
@@ -184,8 +184,8 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll
                 for (int half = 0; half < 2; half++) {  // HALF inner units: fewer registers at a time
                     float gate_up[32];
-                    const uint64_t gate_up_tiles = describe_k(weights + half * HALF_BYTES);
-                    const uint64_t down_tile = describe_mn(downs + ring.stage * DOWN_BYTES, 0);
+                    const uint64_t gate_up_tiles = k_major_descriptor(weights + half * HALF_BYTES);
+                    const uint64_t down_tile = mn_major_descriptor(downs + ring.stage * DOWN_BYTES, 0);
                     wgmma_fence();
 #pragma unroll
                     for (int k = 0; k < STEPS; k++) {
@@ -193,7 +193,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                         if (half == 0) wgmma<1>(dp, dr[k], advance(down_tile, k * 2048), k > 0);
                     }
                     wgmma_commit();
-                    wgmma_wait<0>();  // of what was begun before, too
+                    wgmma_wait<0>();  // the previous chunk's products too
                     pin(gate_up);
                     pin(dp);
                     if (half == 0) {
@@ -221,26 +221,27 @@ __global__ void __launch_bounds__(THREADS, 1)
                     wgmma_fence();
 #pragma unroll
                     for (int k = 0; k < HALF / 16; k++) {
-                        wgmma<1>(dh, dg[k], describe_mn(rows + k * 2048, GATE_UP_BYTES), chunk > 0 || half > 0 || k > 0);
-                        wgmma<1>(dh, du[k], describe_mn(rows + HALF * 128 + k * 2048, GATE_UP_BYTES), true);
+                        wgmma<1>(dh, dg[k], mn_major_descriptor(rows + k * 2048, GATE_UP_BYTES),
+                                 chunk > 0 || half > 0 || k > 0);
+                        wgmma<1>(dh, du[k], mn_major_descriptor(rows + HALF * 128 + k * 2048, GATE_UP_BYTES), true);
                     }
                     wgmma_commit();
                     if (half == 0) out_is_free();
 #pragma unroll
                     for (int k = 0; k < HALF / 16; k++) {
                         const uint32_t to = out_at + transposed_at(2 * half + k);
-                        store_transposed(to, dg[k]);
-                        store_transposed(to + CHUNK_BYTES, du[k]);
-                        store_transposed(to + 2 * CHUNK_BYTES, p[k]);
+                        stmatrix_x4_trans(to, dg[k]);
+                        stmatrix_x4_trans(to + CHUNK_BYTES, du[k]);
+                        stmatrix_x4_trans(to + 2 * CHUNK_BYTES, p[k]);
                     }
                 }
                 out_is_written();
                 if (elected) {
-                    store_box(&maps.dgu, out, channel, chunk * CHUNK, lane);
-                    store_box(&maps.dgu, out + CHUNK_BYTES, channel, I + chunk * CHUNK, lane);
-                    store_box(&maps.p, out + 2 * CHUNK_BYTES, channel, chunk * CHUNK, lane);
-                    store_commit();
-                    if (chunk == 0) barrier_arrive(&barriers.taken_h);  // all warps have passed a barrier since their load
+                    tma_store(&maps.dgu, out, channel, chunk * CHUNK, lane);
+                    tma_store(&maps.dgu, out + CHUNK_BYTES, channel, I + chunk * CHUNK, lane);
+                    tma_store(&maps.p, out + 2 * CHUNK_BYTES, channel, chunk * CHUNK, lane);
+                    tma_store_commit();
+                    if (chunk == 0) barrier_arrive(&barriers.h_empty);  // every warp passed a barrier after its load
                 }
                 before = ring.stage;
                 ring.next();
@@ -258,126 +259,18 @@ __global__ void __launch_bounds__(THREADS, 1)
                     r[i] = d < N / 2 ? pack(low(dr[k][i]) + dh[d < N / 2 ? d : 0], high(dr[k][i]) + dh[d < N / 2 ? d + 1 : 0])
                                      : 0;
                 }
-                store_transposed(out_at + transposed_at(k), r);
+                stmatrix_x4_trans(out_at + transposed_at(k), r);
             }
             out_is_written();
             if (elected) {
-                store_box(&maps.d, out, channel, 0, lane);
-                store_commit();
+                tma_store(&maps.d, out, channel, 0, lane);
+                tma_store_commit();
             }
         }
-        if (elected) store_wait();
+        if (elected) tma_store_wait();
     }
     cluster_sync();  // no block leaves while the other may still signal it
 #endif
-}
-
-// ---- gradients of the weights -------------------------------------------------------------------------------------
-// parts[part][r][position]: for r < 2 I the sum over channels and lanes of dgu[r] h[position], for the I rows after
-// them of p[r - 2 I] dr[position]. A block has 128 of the rows and a part of the lanes.
-
-constexpr int DW_STAGES = 6, MOST_PARTS = 16;
-constexpr uint32_t DW_STAGE_BYTES = WARPGROUPS * CHUNK_BYTES + TILE_BYTES;
-constexpr uint32_t SHARED_DW = DW_STAGES * DW_STAGE_BYTES + 1024;
-
-struct DwMaps {
-    CUtensorMap dgu, p, h, dr;
-};
-
-__global__ void __launch_bounds__(THREADS, 1)
-    mixer_bwd_dw_kernel(const __grid_constant__ DwMaps maps, float* parts, int64_t B, int32_t I, int32_t D,
-                        int32_t row_blocks) {
-#if defined(__CUDA_ARCH_FEAT_SM90_ALL)
-    using namespace sm90;
-    __shared__ uint64_t full[DW_STAGES], empty[DW_STAGES];
-    char* shared = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(dynamic_shared<char>()) + 1023) / 1024 * 1024);
-    const int group = threadIdx.x / 128;
-    const int64_t part = blockIdx.x / row_blocks, parts_count = gridDim.x / row_blocks;
-    const int first_row = static_cast<int>(blockIdx.x % row_blocks) * WARPGROUPS * CHUNK;
-    const int64_t from = B * part / parts_count, to = B * (part + 1) / parts_count;
-
-    if (threadIdx.x == 0) {
-        for (int i = 0; i < DW_STAGES; i++) {
-            barrier_init(&full[i], 1);
-            barrier_init(&empty[i], WARPGROUPS);
-        }
-        barrier_init_done();
-    }
-    __syncthreads();
-
-    int stage = 0;
-    uint32_t phase = 0;
-    const auto next = [&] {
-        if (++stage == DW_STAGES) {
-            stage = 0;
-            phase ^= 1;
-        }
-    };
-    if (group == WARPGROUPS) {
-        fewer_registers<COPYING>();
-        if (threadIdx.x == WARPGROUPS * 128) {
-            const bool down = first_row >= 2 * I;
-            const CUtensorMap* rows = down ? &maps.p : &maps.dgu;
-            const CUtensorMap* columns = down ? &maps.dr : &maps.h;
-            const int row = down ? first_row - 2 * I : first_row;
-            for (int64_t b = from; b < to; b++)
-                for (int channel = 0; channel < D; channel += TILE) {
-                    char* tiles = shared + stage * DW_STAGE_BYTES;
-                    barrier_wait(&empty[stage], phase ^ 1);
-                    barrier_expect(&full[stage], DW_STAGE_BYTES);
-                    for (int g = 0; g < WARPGROUPS; g++)
-                        copy_box(tiles + g * CHUNK_BYTES, rows, &full[stage], channel, row + g * CHUNK,
-                                 static_cast<int>(b));
-                    copy_box(tiles + WARPGROUPS * CHUNK_BYTES, columns, &full[stage], channel, 0, static_cast<int>(b));
-                    next();
-                }
-        }
-    } else {
-        more_registers<MULTIPLYING>();
-        float sum[N / 2];
-#pragma unroll
-        for (int i = 0; i < N / 2; i++) sum[i] = 0.0f;
-        int held = -1;
-        for (int64_t k = 0; k < (to - from) * (D / TILE); k++) {
-            const char* tiles = shared + stage * DW_STAGE_BYTES;
-            barrier_wait(&full[stage], phase);
-            const uint64_t a = describe_k(tiles + group * CHUNK_BYTES), b = describe_k(tiles + WARPGROUPS * CHUNK_BYTES);
-            wgmma_fence();
-#pragma unroll
-            for (int i = 0; i < TILE / 16; i++) wgmma<0, 0>(sum, advance(a, i * 32), advance(b, i * 32), true);
-            wgmma_commit();
-            wgmma_wait<1>();  // of the stage before
-            if (held >= 0 && threadIdx.x % 128 == 0) barrier_arrive(&empty[held]);
-            held = stage;
-            next();
-        }
-        wgmma_wait<0>();
-        pin(sum);
-        const int row = first_row + group * CHUNK + threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;
-        float* to_row = parts + (part * (3 * static_cast<int64_t>(I)) + row) * N + threadIdx.x % 4 * 2;
-#pragma unroll
-        for (int j = 0; j < GROUPS; j++)
-#pragma unroll
-            for (int half = 0; half < 2; half++)
-                *reinterpret_cast<float2*>(to_row + half * 8 * N + 8 * j) =
-                    make_float2(sum[4 * j + 2 * half], sum[4 * j + 2 * half + 1]);
-    }
-#endif
-}
-
-constexpr int ADD_THREADS = 256;
-
-__global__ void __launch_bounds__(ADD_THREADS)
-    mixer_bwd_add_kernel(const float* parts, float* dw_gate_up, float* dw_down, int32_t count, int32_t S, int32_t I) {
-    const int64_t at = global_thread(), rows = 3 * static_cast<int64_t>(I);
-    if (at >= rows * S) return;
-    const int64_t row = at / S, position = at % S;
-    float sum = 0.0f;
-    for (int part = 0; part < count; part++) sum += parts[(part * rows + row) * N + position];
-    if (row < 2 * I)
-        dw_gate_up[at] += sum;
-    else
-        dw_down[position * I + row - 2 * I] += sum;
 }
 
 // ---- work ---------------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-// rotary.cu: rotary positions apart from attention, for a library's attention that does not rotate.
+// rotary.cu: rotary positions (RoPE) apart from attention, for a library's attention that does not rotate.
 //
 //   rotary      q, k -> qk, position t by t:  x'_i = x_i c - x_{i + d/2} s,  x'_{i + d/2} = x_{i + d/2} c + x_i s
 //   rotary_bwd  dq, dk in place, by -t: s changes its sign
@@ -32,9 +32,9 @@ __global__ void __launch_bounds__(THREADS)
     Pack<T> low_out, high_out;
 #pragma unroll
     for (int j = 0; j < PACK; j++) {
-        const float a = to_float(low.v[j]), b = to_float(high.v[j]), turn = sign * s.v[j];
-        low_out.v[j] = from_float<T>(a * c.v[j] - b * turn);
-        high_out.v[j] = from_float<T>(b * c.v[j] + a * turn);
+        const float a = to_float(low.v[j]), b = to_float(high.v[j]), sine = sign * s.v[j];
+        low_out.v[j] = from_float<T>(a * c.v[j] - b * sine);
+        high_out.v[j] = from_float<T>(b * c.v[j] + a * sine);
     }
     store_pack(to + row * to_stride + at, low_out, n, wide);
     store_pack(to + row * to_stride + at + half, high_out, n, wide);

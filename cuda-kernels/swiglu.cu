@@ -1,10 +1,10 @@
 // swiglu.cu: the gate of a SwiGLU between its two products.
 //
 //   fwd   p = silu(g) u,  silu(a) = a sigma(a)
-//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p again
+//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p recomputed
 //
 // fp32: 1 - sigma is computed as exp(-a) sigma, without cancellation; exp(-a) stops at exp(88), so it stays finite.
-// bf16: swiglu.cuh, what the fused products compute too.
+// bf16: swiglu.cuh, as the fused products compute it.
 //
 // shapes    gu dgu [outer, 2, inner], g in front of u; p dp [outer, inner]; fp32 or bf16
 // numerics  fp32, one rounding at the store
@@ -84,7 +84,7 @@ __global__ void __launch_bounds__(THREADS)
     const Pack<T> g = load_pack(gu + gate, count, wide);
     const Pack<T> u = load_pack(gu + gate + inner, count, wide);
     const Pack<T> d = load_pack(dp + at.row * inner + at.column, count, wide);
-    Pack<T> dg, du, again;
+    Pack<T> dg, du, recomputed;
 #pragma unroll
     for (int i = 0; i < PACK; i += 2) {
         float2 slope;
@@ -95,12 +95,12 @@ __global__ void __launch_bounds__(THREADS)
             const float value = j == 0 ? s.x : s.y;
             dg.v[i + j] = from_float<T>(dout * up * (j == 0 ? slope.x : slope.y));
             du.v[i + j] = from_float<T>(dout * value);
-            again.v[i + j] = from_float<T>(value * up);
+            recomputed.v[i + j] = from_float<T>(value * up);
         }
     }
     store_pack(dgu + gate, dg, count, wide);
     store_pack(dgu + gate + inner, du, count, wide);
-    if (p != nullptr) store_pack(p + at.row * inner + at.column, again, count, wide);
+    if (p != nullptr) store_pack(p + at.row * inner + at.column, recomputed, count, wide);
 }
 
 template <typename T>

@@ -1,5 +1,5 @@
-// swiglu.cuh: the gate of a SwiGLU in bf16, two neighbouring elements at a time: what swiglu.cu and the fused products
-// share, so that an activation has the same bits wherever it is formed.
+// swiglu.cuh: the gate of a SwiGLU in bf16, two neighbouring elements at a time. swiglu.cu and the fused products share
+// it, so that an activation has the same bits wherever it is computed.
 //
 //   sigma(a) = 1 / (1 + exp(-a))        silu(a) = a sigma(a)        silu'(a) = sigma + silu (1 - sigma)
 //

@@ -98,8 +98,8 @@ __global__ void __launch_bounds__(THREADS, 4)
         if (GROUP > 1) {
 #pragma unroll
             for (int mask = GROUP / 2; mask > 0; mask >>= 1) {
-                const float other = __shfl_xor_sync(ALL_LANES, most, mask);
-                const int32_t index = __shfl_xor_sync(ALL_LANES, best, mask);
+                const float other = __shfl_xor_sync(FULL_MASK, most, mask);
+                const int32_t index = __shfl_xor_sync(FULL_MASK, best, mask);
                 if (other > most || (other == most && index < best)) {
                     most = other;
                     best = index;

@@ -66,7 +66,7 @@ void fill_ops(trm_backend* table) {
     chosen->fill(table);
 }
 
-// TRM_CPU_FUSED = 0: every half of a block is composed from its operations, as it is for sizes that are not fused.
+// TRM_CPU_FUSED = 0: every residual sublayer is composed from its operations, as it is for sizes that are not fused.
 int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t) { return 0; }
 int32_t fuses_no_channel_mlp(int32_t, int32_t, int32_t) { return 0; }
 

@@ -1,8 +1,8 @@
 // add_rms_norm_test.cpp: the post-norm of a residual branch, over channels and over positions.
 //
-// Tolerance. r = h + f has one float32 rounding. The mean sums n squares in at most n / 32 + 5 float32 additions a lane,
-// so s errs by at most (n / 32 + 8) U32 relatively, and y by that and two products more. Backward: the sum of dy y errs
-// by (n / 32 + 8) U32 of the sum of magnitudes.
+// Tolerance. r = h + f has one float32 rounding. The mean sums n squares in at most n / 32 + 5 float32 additions a
+// thread, so s errs by at most (n / 32 + 8) U32 relatively, and y by that and two products more. Backward: the sum of
+// dy y errs by (n / 32 + 8) U32 of the sum of magnitudes.
 #include <cmath>
 
 #include "check.h"

@@ -3,7 +3,7 @@
 //
 // Tolerance. Rotation: q and k are rounded to T after it, and a value that lies near a tie may round either way, one
 // unit u(T) apart; the oracle rotates and rounds in the same way, in double. So a rotated input may err by 2 u(T), and
-// every result carries that error: rather than a derivative for each, the oracle is evaluated a second time with q and k
+// every result carries that error: rather than a derivative for each, the oracle is computed a second time with q and k
 // shifted by 2 u(T) at random, and four times the largest deviation that follows is allowed (none without rotation, or
 // where T is float32 and the arithmetic below is as large). Arithmetic: scores sum d products, (d + 8) U32 of their
 // magnitudes, at most G = max |q| |k| / sqrt(d); exponentials then err by that relatively, sums of weights by S U32.
@@ -28,7 +28,7 @@ struct Shape {
 
 struct Result {
     Doubles o, lse, dqkv;        // as in the contract
-    Doubles o_size, dqkv_size;   // sums of the magnitudes of their terms, those of ds as dp - delta is formed
+    Doubles o_size, dqkv_size;   // sums of the magnitudes of their terms, those of ds as dp - delta is computed
     Doubles dqkv_terms;          // the same with ds as it is
     double largest_score = 0, largest_product = 0;
 };
@@ -172,7 +172,7 @@ void attention_matches(const Shape& s, double rounded = 0) {
             succeeded(ops().attention(qkv, c, sn, o2, nullptr, s.B, s.S, s.A, s.d, Type<T>::CODE, nullptr));
             if (memcmp(o.data(), o2.data(), sizeof(T) * n) != 0) fail("o differs without lse");
             if (!comparing()) return;
-            const Doubles rounded_o = o.doubles();  // delta is formed from what was stored
+            const Doubles rounded_o = o.doubles();  // delta comes from what was stored
             const Result want =
                 oracle<T>(s, qkv.doubles(), cos.doubles(), sin.doubles(), d_o.doubles(), &rounded_o, 0);
             double o_jitter = 0, lse_jitter = 0, d_jitter = 0;

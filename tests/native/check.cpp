@@ -170,19 +170,20 @@ void refused(int status, const char* text) {
 
 namespace {
 
-/** A kernel of the sources; `hopper`: its file includes sm90.cuh, so that elsewhere its body is empty. */
+/** A kernel of the sources; `hopper`: its file includes a header named *sm90.cuh, so that elsewhere its body is empty.
+ *  */
 struct Kernel {
     std::string name;
     bool hopper;
     bool operator<(const Kernel& other) const { return name < other.name; }
 };
 
-// The functions declared __global__ in the .cu files of a folder: their names end in _kernel.
+// The functions declared __global__ in the .cu and .cuh files of a folder: their names end in _kernel.
 std::set<Kernel> kernels_in(const std::string& folder) {
     std::set<Kernel> kernels;
     const std::string suffix = "_kernel(";
     for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-        if (entry.path().extension() != ".cu") continue;
+        if (entry.path().extension() != ".cu" && entry.path().extension() != ".cuh") continue;
         std::ifstream file(entry.path());
         const std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
         const bool hopper = text.find("sm90.cuh\"") != std::string::npos;
@@ -244,7 +245,7 @@ int main(int argc, char** argv) {
         }
         for (const Kernel& kernel : known)
             if (kernel.hopper) {
-                printf("device  %s: tensor cores, copy engine and clusters of sm_90a; on a GPU only\n", kernel.name.c_str());
+                printf("device  %s: wgmma, TMA and clusters of sm_90a; on a GPU only\n", kernel.name.c_str());
                 hopper++;
             } else {
                 printf("NOT RUN %s\n", kernel.name.c_str());

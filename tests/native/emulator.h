@@ -8,14 +8,14 @@
 //
 // A launch fails with cudaErrorLaunchFailure, and fault() says why, when
 //   - threads wait at different barriers, or at one that a thread of the block will never reach
-//   - a warp collective names a lane that never comes, has ended or does not exist, or misses the lane that calls
-//   - a shuffle reads a lane outside its mask
-//   - a thread ends while asynchronous copies of its own are under way
+//   - a warp collective's mask names a thread that never calls it, has ended or does not exist, or lacks the caller
+//   - a shuffle reads a thread outside its mask
+//   - a thread ends while asynchronous copies of its own are in flight
 //
-// Tensor cores and asynchronous copies are those of mma.cuh, which stands before the header of that name.
+// Tensor cores and asynchronous copies are those of the emulator's mma.cuh, which replaces the header of that name.
 //
 // Not modelled: memory order weaker than program order, races that no order of whole runs between barriers can show,
-// streams (a launch has finished when it returns), clusters, bulk copies, warp-group products, time.
+// streams (a launch has finished when it returns), clusters, TMA, warpgroup products (wgmma), time.
 #pragma once
 
 #include <cstdint>

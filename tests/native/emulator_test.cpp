@@ -1,4 +1,4 @@
-// emulator_test.cpp: the emulation itself: faulty kernels are found out, correct ones are not.
+// emulator_test.cpp: the emulation itself: it reports faulty kernels, and no correct ones.
 #include <mma.cuh>
 
 #include <cmath>
@@ -45,14 +45,14 @@ __global__ void two_barriers() {
         __syncthreads();
 }
 
-__global__ void lane_leaves(float* out) {
+__global__ void thread_leaves(float* out) {
     if (threadIdx.x == 3) return;
     *out = __shfl_xor_sync(0xffffffffu, 1.0f, 1);
 }
 
 __global__ void whole_warp() { __syncwarp(); }
 
-__global__ void lane_not_in_mask() { __ballot_sync(0x0000ffffu, 1); }
+__global__ void thread_not_in_mask() { __ballot_sync(0x0000ffffu, 1); }
 
 __global__ void reads_outside_mask(float* out) {
     if (threadIdx.x < 16) out[threadIdx.x] = __shfl_sync(0x0000ffffu, 1.0f, 20);
@@ -65,14 +65,14 @@ __global__ void unset_shared(float* out) {
 }
 
 __global__ void collectives(int* out) {
-    const int lane = static_cast<int>(threadIdx.x) % 32;
-    int sum = lane;
+    const int lane_id = static_cast<int>(threadIdx.x) % 32;
+    int sum = lane_id;
     for (int mask = 16; mask > 0; mask >>= 1) sum += __shfl_xor_sync(0xffffffffu, sum, mask);
-    const unsigned odd = __ballot_sync(0xffffffffu, lane % 2);
-    const int up = __shfl_up_sync(0xffffffffu, lane, 3), down = __shfl_down_sync(0xffffffffu, lane, 3, 8);
+    const unsigned odd = __ballot_sync(0xffffffffu, lane_id % 2);
+    const int up = __shfl_up_sync(0xffffffffu, lane_id, 3), down = __shfl_down_sync(0xffffffffu, lane_id, 3, 8);
     int half = -1;
-    if (lane < 16) half = __shfl_sync(0x0000ffffu, lane, 5);
-    const int any = __syncthreads_or(threadIdx.x == 70), count = __syncthreads_count(lane == 1);
+    if (lane_id < 16) half = __shfl_sync(0x0000ffffu, lane_id, 5);
+    const int any = __syncthreads_or(threadIdx.x == 70), count = __syncthreads_count(lane_id == 1);
     int* to = out + threadIdx.x * 7;
     to[0] = sum;
     to[1] = static_cast<int>(odd);
@@ -89,7 +89,7 @@ __device__ uint32_t pair_of(float low, float high) {
 
 /** d [16, 8] = a [16, 16] b [16, 8], element i of a fragment where the PTX manual's formulas place it. */
 __global__ void product(const float* a, const float* b, float* d) {
-    const int lane = static_cast<int>(threadIdx.x), group = lane / 4, in_group = lane % 4;
+    const int lane_id = static_cast<int>(threadIdx.x), group = lane_id / 4, in_group = lane_id % 4;
     uint32_t a_pairs[4], b_pairs[2];
     float sums[4];
     for (int i = 0; i < 8; i += 2) {
@@ -105,32 +105,33 @@ __global__ void product(const float* a, const float* b, float* d) {
     for (int i = 0; i < 4; i++) d[(i < 2 ? group : group + 8) * 8 + in_group * 2 + i % 2] = sums[i];
 }
 
-/** Element (row, column) of matrix m is 64 m + 8 row + column; out has the two elements of each register of each lane. */
+/** Element (row, column) of matrix m is 64 m + 8 row + column; out has the two elements of each register of each
+ *  thread. */
 __global__ void matrices(int* out, bool trans) {
     __shared__ __align__(16) unsigned short rows[32 * 8];
-    const int lane = static_cast<int>(threadIdx.x);
-    for (int i = 0; i < 8; i++) rows[lane * 8 + i] = static_cast<unsigned short>(lane * 8 + i);
+    const int lane_id = static_cast<int>(threadIdx.x);
+    for (int i = 0; i < 8; i++) rows[lane_id * 8 + i] = static_cast<unsigned short>(lane_id * 8 + i);
     __syncwarp();
     uint32_t r[4];
     if (trans)
-        trm::ldmatrix_x4_trans(r, trm::shared_address(rows + lane * 8));
+        trm::ldmatrix_x4_trans(r, trm::shared_address(rows + lane_id * 8));
     else
-        trm::ldmatrix_x4(r, trm::shared_address(rows + lane * 8));
-    for (int i = 0; i < 8; i++) out[lane * 8 + i] = static_cast<int>(r[i / 2] >> (16 * (i % 2)) & 0xffffu);
+        trm::ldmatrix_x4(r, trm::shared_address(rows + lane_id * 8));
+    for (int i = 0; i < 8; i++) out[lane_id * 8 + i] = static_cast<int>(r[i / 2] >> (16 * (i % 2)) & 0xffffu);
 }
 
-/** Each lane reads what its neighbour has copied; `groups_left` of the two groups are not waited for. */
+/** Each thread reads what its neighbour has copied; `groups_left` of the two groups are not waited for. */
 template <int LEFT>
 __global__ void copies(const float4* from, float4* out) {
     __shared__ float4 values[64];
-    const int lane = static_cast<int>(threadIdx.x);
+    const int lane_id = static_cast<int>(threadIdx.x);
     for (int i = 0; i < 2; i++) {
-        trm::copy_async_16(trm::shared_address(values + i * 32 + lane), from + lane, i == 0 || lane != 7);
+        trm::copy_async_16(trm::shared_address(values + i * 32 + lane_id), from + lane_id, i == 0 || lane_id != 7);
         trm::copy_async_commit();
     }
     trm::copy_async_wait<LEFT>();
     __syncwarp();
-    for (int i = 0; i < 2; i++) out[i * 32 + lane] = values[i * 32 + (lane + 1) % 32];
+    for (int i = 0; i < 2; i++) out[i * 32 + lane_id] = values[i * 32 + (lane_id + 1) % 32];
     __syncwarp();
     trm::copy_async_wait<0>();
 }
@@ -162,11 +163,11 @@ TEST(emulator_mma) {
             for (const bool trans : {false, true}) {
                 Buffer<int> out("out", 256);
                 if (run(matrices, 1, 32, 0, out.data(), trans) != cudaSuccess) fail("%s", emulator::fault().c_str());
-                for (int lane = 0; lane < 32; lane++)
+                for (int lane_id = 0; lane_id < 32; lane_id++)
                     for (int i = 0; i < 8; i++) {
-                        const int row = lane / 4, column = lane % 4 * 2 + i % 2;
+                        const int row = lane_id / 4, column = lane_id % 4 * 2 + i % 2;
                         const int want = i / 2 * 64 + (trans ? column * 8 + row : row * 8 + column);
-                        if (out[lane * 8 + i] != want) fail("element %d of lane %d, trans %d", i, lane, trans);
+                        if (out[lane_id * 8 + i] != want) fail("element %d of lane %d, trans %d", i, lane_id, trans);
                     }
             }
         },
@@ -204,8 +205,14 @@ TEST(emulator) {
             Buffer<int> out("out", 96 * 7);
             if (run(collectives, 1, 96, 0, out.data()) != cudaSuccess) fail("%s", emulator::fault().c_str());
             for (int i = 0; i < 96; i++) {
-                const int lane = i % 32, want[7] = {496,        static_cast<int>(0xaaaaaaaau), lane < 3 ? lane : lane - 3,
-                                                    lane % 8 < 5 ? lane + 3 : lane, lane < 16 ? 5 : -1, 1, 3};
+                const int lane_id = i % 32;
+                const int want[7] = {496,
+                                     static_cast<int>(0xaaaaaaaau),
+                                     lane_id < 3 ? lane_id : lane_id - 3,
+                                     lane_id % 8 < 5 ? lane_id + 3 : lane_id,
+                                     lane_id < 16 ? 5 : -1,
+                                     1,
+                                     3};
                 for (int k = 0; k < 7; k++)
                     if (out[i * 7 + k] != want[k]) fail("value %d of thread %d is %d", k, i, out[i * 7 + k]);
             }
@@ -226,8 +233,8 @@ TEST(emulator) {
             Buffer<float> out("out", 32);
             faults(run(one_leaves, 1, 64, 0), "thread 40 never reaches");
             faults(run(two_barriers, 1, 64, 0), "waits at the barrier of emulator_test.cpp");
-            faults(run(lane_leaves, 1, 32, 0, out.data()), "for lane 3, which has ended");
-            faults(run(lane_not_in_mask, 1, 32, 0), "which lacks it");
+            faults(run(thread_leaves, 1, 32, 0, out.data()), "for lane 3, which has ended");
+            faults(run(thread_not_in_mask, 1, 32, 0), "which lacks it");
             faults(run(whole_warp, 1, 20, 0), "the block ends before it");
             faults(run(reads_outside_mask, 1, 32, 0, out.data()), "reads lane 20");
             for (int i = 0; i < 32; i++) out[i] = 0;

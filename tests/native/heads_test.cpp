@@ -1,8 +1,8 @@
 // heads_test.cpp: the halting head, the token loss, the halting rule, the metrics.
 //
-// Tolerance. The head's dot product has D / 32 + 6 float32 additions a lane: that many U32 of the sum of magnitudes, and
-// one rounding to T. Its weight gradients and all losses are float64, rounded once where they are stored as float32;
-// CUDA's float64 functions err by 2 ulp, so 1e-13 relative to the terms is generous.
+// Tolerance. The head's dot product has D / 32 + 6 float32 additions a thread: that many U32 of the sum of magnitudes,
+// and one rounding to T. Its weight gradients and all losses are float64, rounded once where they are stored as
+// float32; CUDA's float64 functions err by 2 ulp, so 1e-13 relative to the terms is generous.
 #include <algorithm>
 #include <cmath>
 

@@ -3,7 +3,7 @@
 //   fwd   r = h + f        s = 1 / sqrt(mean(r*r) + eps)        y = s*r        u = y + c (injection, of the rounded y)
 //   bwd   dr = s * (dy - y * mean(dy*y)),  and dr is the gradient of both h and f
 //
-// There is no gain vector, and r is not kept: the second pass over a row computes it again from the cache.
+// There is no gain vector, and r is not kept: the second pass over a row recomputes it from the cache.
 //
 // numerics  r, s and the means in float32; y and u are rounded once, at the store
 // aliasing  a row (resp. a column of a lane) is read whole before its first store, and each element once more before
@@ -59,7 +59,7 @@ static void backward(const T* dy, const T* y, const float* s, T* dr, int64_t row
     });
 }
 
-// Over positions: each lane of a vector is a channel, so the sums run down the rows in four partial sums.
+// Over positions: each element of a vector is a channel, so the sums run down the rows in four partial sums.
 static constexpr int64_t CHANNELS = 64;
 
 template <class F>

@@ -1,4 +1,4 @@
-// channel_mlp.cpp: the second half of a block for small models: for each row h [D] of the state
+// channel_mlp.cpp: the SwiGLU over channels, a residual sublayer, for small models: for each row h [D] of the state
 //
 //   fwd   p = silu(Wg h) * (Wu h)        y = rms_norm(h + Wd p)        u = y + c
 //   bwd   dr = s (dy - y mean(dy y))     dp = Wd^T dr     dg, du from dp and the gate and up products, which are kept
@@ -17,7 +17,7 @@ static constexpr int64_t ROWS = 36;         // of a forward task
 static constexpr int64_t INNER = 64;        // inner columns that are in work at a time, forward
 static constexpr int64_t INNER_BWD = 32;    // and backward
 static constexpr int64_t WIDTH = 128;       // channels, at most; D and I in multiples of 16
-static constexpr int64_t GROUPS = 16;        // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 16;        // sums of weight gradients that are computed side by side
 
 int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype) {
     if (dtype == TRM_BF16) return fuses_channel_mlp_bf16(I, D);

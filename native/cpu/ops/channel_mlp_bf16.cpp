@@ -1,5 +1,5 @@
-// channel_mlp_bf16.cpp: the second half of a block in bfloat16, where the processor has instructions for its products.
-// Equations and contract: channel_mlp.cpp; rounding: mlp_bf16.h.
+// channel_mlp_bf16.cpp: the SwiGLU over channels, a residual sublayer, in bfloat16, where the processor has
+// instructions for its products. Equations and contract: channel_mlp.cpp; rounding: mlp_bf16.h.
 #include "mlp_bf16.h"
 #include "ops.h"
 
@@ -11,7 +11,7 @@ namespace TRM_ISA {
 static constexpr int64_t ROWS = 32;         // of a forward task
 static constexpr int64_t ROWS_BWD = 96;     // that a backward task has in work
 static constexpr int64_t WIDTH = 128;       // channels, at most; in multiples of 32
-static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are computed side by side
 
 bool fuses_channel_mlp_bf16(int32_t I, int32_t D) {
     return D % 32 == 0 && D <= WIDTH && I % 64 == 0 && I <= 1024;

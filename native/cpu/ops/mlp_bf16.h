@@ -1,5 +1,5 @@
-// mlp_bf16.h: what the two fused halves of a block have in common in bfloat16. Their inner width is in work 32 units at a
-// time: a block of gate and up is 64 wide, gate first.
+// mlp_bf16.h: what the two fused residual sublayers, position_mlp and channel_mlp, share in bfloat16. They process
+// their inner width 32 units at a time: a block of gate and up is 64 wide, gate first.
 //
 //   p = silu(g) u        dg = dp u silu'(g)        du = dp silu(g)
 //

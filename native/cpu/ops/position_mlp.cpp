@@ -1,11 +1,11 @@
-// position_mlp.cpp: the token-mixing half of a block for small models: on the transposed state h^T [D, S] of a lane,
+// position_mlp.cpp: the token mixer (mlp_t), a residual sublayer, for small models: on the transposed state h^T [D, S]
+// of a lane,
 //
 //   fwd   p = silu(Wg h) * (Wu h)        y = rms_norm(h + Wd p), the mean running over positions
-//   bwd   dr = s (dy - y mean(dy y))     dp = Wd^T dr     dg, du from dp and the gate and up products, made again
+//   bwd   dr = s (dy - y mean(dy y))     dp = Wd^T dr     dg, du from dp and the recomputed gate and up products
 //         dh = dr + Wg^T dg + Wu^T du    dWd += dr p^T    dWg += dg h^T    dWu += du h^T
 //
-// Nothing but h, y and s is kept between the two: with 17 positions it is faster to multiply again than to fetch gate
-// and up from memory.
+// Only h, y and s are kept between the two: with 17 positions it is faster to recompute gate and up than to load them.
 //
 // numerics  float32 (bfloat16: position_mlp_bf16.cpp); sums in an order that follows from the shapes alone
 // aliasing  y may alias h: a task owns its channels of a lane
@@ -20,7 +20,7 @@ namespace TRM_ISA {
 static constexpr int64_t POSITIONS = 64;    // at most; D and I in multiples of 16
 static constexpr int64_t INNER = 64;        // inner rows that are in work at a time, forward
 static constexpr int64_t INNER_BWD = 32;    // and backward
-static constexpr int64_t GROUPS = 16;      // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 16;      // sums of weight gradients that are computed side by side
 
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
     if (dtype == TRM_BF16) return fuses_position_mlp_bf16(S, I, D);

@@ -1,5 +1,5 @@
-// position_mlp_bf16.cpp: the token-mixing half of a block in bfloat16, where the processor has instructions for its
-// products. Equations and contract: position_mlp.cpp; rounding: mlp_bf16.h.
+// position_mlp_bf16.cpp: the token mixer (mlp_t), a residual sublayer, in bfloat16, where the processor has
+// instructions for its products. Equations and contract: position_mlp.cpp; rounding: mlp_bf16.h.
 //
 // Forward works on a lane as it lies, [S, D], with positions paired. Backward works on its transpose, h^T [D, S], as if
 // channels were the rows of a channel MLP:
@@ -19,7 +19,7 @@ static constexpr int64_t POSITIONS = 64;    // at most
 static constexpr int64_t WIDTH = 64;        // channels of a forward task
 static constexpr int64_t DOWN_UNITS = 256;       // inner units that it has in work between two products with w_down
 static constexpr int64_t LARGEST = 256;     // channels, at most; in multiples of 32
-static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are formed side by side
+static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are computed side by side
 
 bool fuses_position_mlp_bf16(int32_t S, int32_t I, int32_t D) {
     return S <= POSITIONS && D % 32 == 0 && D <= LARGEST && I % 64 == 0 && I <= 1024;
@@ -208,7 +208,7 @@ static void finish(const Lane& lane, bf16* d, int64_t S, int64_t D) {
     }
 }
 
-// The odd positions' part of dh^T += dgu W: vectors whose lanes are still to be added up.
+// The odd positions' part of dh^T += dgu W: vectors whose elements are still to be added up.
 static void odd_positions(const bf16* gradients, const bf16* weights, float* odd, int64_t count, int64_t D, bool add) {
 #if defined(__AMX_BF16__)
     (void) gradients, (void) weights, (void) odd, (void) count, (void) D, (void) add;

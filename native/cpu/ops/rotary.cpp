@@ -1,4 +1,4 @@
-// rotary.cpp: rotary positions apart from attention, for a library's attention that does not rotate.
+// rotary.cpp: rotary positions (RoPE) apart from attention, for a library's attention that does not rotate.
 //
 //   rotary      q, k -> qk, position t by t:  x'_i = x_i c - x_{i + d/2} s,  x'_{i + d/2} = x_{i + d/2} c + x_i s
 //   rotary_bwd  dq, dk in place, by -t: s changes its sign

@@ -1,7 +1,7 @@
 // swiglu.cpp: the gate of a SwiGLU between its two products.
 //
 //   fwd   p = silu(g) u,  silu(a) = a sigma(a)
-//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p again
+//   bwd   dg = dp u silu'(g),  du = dp silu(g),  silu'(a) = sigma(a) (1 + a (1 - sigma(a)));  p recomputed
 //
 // gu [outer, 2, inner] holds g and u side by side; dgu may alias gu, and p dp: an element is read before it
 // is written.

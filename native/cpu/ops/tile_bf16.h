@@ -58,8 +58,8 @@ TRM_INLINE void tile_multiply_add() {
     asm volatile("tdpbf16ps %%tmm%c2, %%tmm%c1, %%tmm%c0" : : "i"(C), "i"(A), "i"(B));
 }
 
-// A task that forms products has one of these. Eight full tiles: 0 to 3 hold C, two by two, 4 and 5 rows of a, 6 and 7
-// columns of b. To name their shapes takes as long as 20 products of tiles, so it is not done for each product.
+// A task that computes products has one of these. Eight full tiles: 0 to 3 hold C, two by two, 4 and 5 rows of a, 6 and
+// 7 columns of b. To name their shapes takes as long as 20 products of tiles, so it is not done for each product.
 struct Products {
     Products() {
         struct alignas(64) {
@@ -187,7 +187,7 @@ static inline void product(Left16 a, Right16 b, float* c, int64_t c_row, int64_t
 
 // ---- layouts --------------------------------------------------------------------------------------------------------
 
-// The bfloat16 of `even` in the lower halves of the lanes, of `odd` in the upper ones: a row of a Right16.
+// The bfloat16 of `even` in the lower halves of the elements, of `odd` in the upper ones: a row of a Right16.
 TRM_INLINE __m512i interleaved(__m512i side_by_side) {
     const __m512i order = _mm512_set_epi16(31, 15, 30, 14, 29, 13, 28, 12, 27, 11, 26, 10, 25, 9, 24, 8,  //
                                            23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
@@ -218,7 +218,7 @@ static inline void pair_rows(const bf16* from, int64_t from_row, int64_t rows, i
         }
 }
 
-// Lane j of v[i] becomes lane i of v[j].
+// Element j of v[i] becomes element i of v[j].
 template <int HALF, int... I>
 TRM_INLINE void exchange(vf& a, vf& b, std::integer_sequence<int, I...>) {
     const vf first = __builtin_shufflevector(a, b, (I & HALF ? I - HALF + 16 : I)...);

@@ -76,7 +76,7 @@ TRM_INLINE void narrow(float x, bf16* p) {
     p->bits = (uint16_t) (nan ? (u >> 16) | 0x40u : (u + 0x7fffu + ((u >> 16) & 1u)) >> 16);
 }
 
-// The upper half of each lane holds the bfloat16, the lower half is zero.
+// The upper half of each element holds the bfloat16, the lower half is zero.
 TRM_INLINE vu rounded_bits(vf x) {
     const vu u = (vu) x;
     const vu even = (u + 0x7fffu + ((u >> 16) & 1u)) & 0xffff0000u;
@@ -107,7 +107,7 @@ TRM_INLINE vf round_as(vf x) {
     return sizeof(T) == 4 ? x : widen(round_bf16(x));
 }
 
-// Loads and stores of k <= W elements; missing lanes load as 0. With the constant k = W they are one instruction.
+// Loads and stores of k <= W elements; missing elements load as 0. With the constant k = W they are one instruction.
 TRM_INLINE vf load(const float* p, int k = W) {
     vf v = {};
     if (k == W)
@@ -146,7 +146,7 @@ TRM_INLINE void vectors(int64_t n, F&& f) {
     if (i < n) f(i, (int) (n - i));
 }
 
-// The sum over [0, n) of f(i, k), whose lanes from k on must be 0.
+// The sum over [0, n) of f(i, k), whose elements from k on must be 0.
 template <class F>
 TRM_INLINE float sum16(int64_t n, F&& f) {
     constexpr int V = 16 / W;

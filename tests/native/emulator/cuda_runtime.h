@@ -73,9 +73,10 @@ void block_barrier(const char* file, int line);
 int block_barrier_or(int predicate, const char* file, int line);
 int block_barrier_count(int predicate, const char* file, int line);
 
-/** Waits for the lanes of `mask`; gives the bits of lane `source` (SHUFFLE) or a mask of non-zero bits (BALLOT). */
+/** Waits for the threads of `mask`; gives the bits of the one with lane_id `source` (SHUFFLE) or a mask of non-zero
+ *  bits (BALLOT). */
 uint64_t warp_collective(Collective kind, unsigned mask, uint64_t bits, int source, const char* file, int line);
-int lane();
+int lane_id();
 
 template <typename T>
 T shuffle(unsigned mask, T value, int source, const char* file, int line) {
@@ -110,26 +111,26 @@ inline int __all_sync(unsigned mask, int predicate, EMULATOR_SITE) {
     return __ballot_sync(mask, predicate, file, line) == mask;
 }
 
-// As in CUDA, a source outside the lane's segment of `width` lanes gives the lane's own value.
+// As in CUDA, a source outside the thread's segment of `width` threads gives the thread's own value.
 template <typename T>
 T __shfl_sync(unsigned mask, T value, int source, int width = warpSize, EMULATOR_SITE) {
-    const int lane = emulator::lane();
-    return emulator::shuffle(mask, value, lane / width * width + (source & (width - 1)), file, line);
+    const int lane_id = emulator::lane_id();
+    return emulator::shuffle(mask, value, lane_id / width * width + (source & (width - 1)), file, line);
 }
 template <typename T>
 T __shfl_xor_sync(unsigned mask, T value, int flip, int width = warpSize, EMULATOR_SITE) {
-    const int lane = emulator::lane(), source = lane ^ flip;
-    return emulator::shuffle(mask, value, source / width <= lane / width ? source : lane, file, line);
+    const int lane_id = emulator::lane_id(), source = lane_id ^ flip;
+    return emulator::shuffle(mask, value, source / width <= lane_id / width ? source : lane_id, file, line);
 }
 template <typename T>
 T __shfl_down_sync(unsigned mask, T value, unsigned delta, int width = warpSize, EMULATOR_SITE) {
-    const int lane = emulator::lane(), source = lane + static_cast<int>(delta);
-    return emulator::shuffle(mask, value, source / width == lane / width ? source : lane, file, line);
+    const int lane_id = emulator::lane_id(), source = lane_id + static_cast<int>(delta);
+    return emulator::shuffle(mask, value, source / width == lane_id / width ? source : lane_id, file, line);
 }
 template <typename T>
 T __shfl_up_sync(unsigned mask, T value, unsigned delta, int width = warpSize, EMULATOR_SITE) {
-    const int lane = emulator::lane(), source = lane - static_cast<int>(delta);
-    return emulator::shuffle(mask, value, source >= lane / width * width ? source : lane, file, line);
+    const int lane_id = emulator::lane_id(), source = lane_id - static_cast<int>(delta);
+    return emulator::shuffle(mask, value, source >= lane_id / width * width ? source : lane_id, file, line);
 }
 
 inline int atomicAdd(int* at, int value) {

@@ -344,7 +344,7 @@ __attribute__((no_sanitize("address"))) void poison_shared(const Storage& storag
 
 // ---- collectives --------------------------------------------------------------------------------------------------
 
-int lane() { return static_cast<int>(current->number % WARP); }
+int lane_id() { return static_cast<int>(current->number % WARP); }
 
 static uint64_t barrier(uint64_t bits, const char* file, int line) {
     Thread& t = *current;

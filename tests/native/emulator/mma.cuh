@@ -1,9 +1,9 @@
-// mma.cuh of the emulator: tensor cores and asynchronous copies by the fragment layouts of the PTX manual. It stands
-// before the header of cuda-kernels/ on the include path.
+// mma.cuh of the emulator: tensor cores (mma.sync) and asynchronous copies (cp.async) by the fragment layouts of the
+// PTX manual. It precedes the header of cuda-kernels/ on the include path.
 //
 // A product is summed in ascending order of k in double and rounded once; the hardware's order and rounding are not
-// documented, so a test's tolerance must allow for them. A copy happens when it is waited for, when it is begun, or at
-// either, as the seed says: a kernel that reads too early, or overwrites what others read, is found out.
+// documented, so a test's tolerance must allow for them. A copy happens when it is waited for or when it is started, as
+// the seed says: this detects a kernel that reads too early, or overwrites what others read.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@
 
 namespace emulator {
 
-/** Calls `work` once, with the arguments of the 32 lanes, when all have come. */
+/** Calls `work` once, with the arguments of the 32 threads of a warp, when all have called. */
 void warp_together(void* argument, void (*work)(void* const* arguments), const char* file, int line);
 
 void copy_begin(void* to, const void* from);  // from NULL: zeros
@@ -28,15 +28,15 @@ using Shared = uintptr_t;
 inline Shared shared_address(const void* p) { return reinterpret_cast<Shared>(p); }
 
 inline void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1, EMULATOR_SITE) {
-    struct Lane {
+    struct Thread {
         float* d;
         const uint32_t* a;
         uint32_t b[2];
-    } lane{d, a, {b0, b1}};
+    } own{d, a, {b0, b1}};
     emulator::warp_together(
-        &lane,
-        [](void* const* lanes) {
-            const auto of = [&](int i) -> Lane& { return *static_cast<Lane*>(lanes[i]); };
+        &own,
+        [](void* const* threads) {
+            const auto of = [&](int i) -> Thread& { return *static_cast<Thread*>(threads[i]); };
             const auto half = [](uint32_t pair, int which) -> double {
                 return __uint_as_float(which == 0 ? pair << 16 : pair & 0xffff0000u);
             };
@@ -59,15 +59,15 @@ inline void mma_16x8x16(float (&d)[4], const uint32_t (&a)[4], uint32_t b0, uint
 }
 
 inline void load_matrices(uint32_t (&r)[4], Shared row, bool trans, const char* file, int line) {
-    struct Lane {
+    struct Thread {
         uint32_t* r;
         const unsigned short* row;
         bool trans;
-    } lane{r, reinterpret_cast<const unsigned short*>(row), trans};
+    } own{r, reinterpret_cast<const unsigned short*>(row), trans};
     emulator::warp_together(
-        &lane,
-        [](void* const* lanes) {
-            const auto of = [&](int i) -> Lane& { return *static_cast<Lane*>(lanes[i]); };
+        &own,
+        [](void* const* threads) {
+            const auto of = [&](int i) -> Thread& { return *static_cast<Thread*>(threads[i]); };
             for (int i = 0; i < 32; i++) {
                 const uint4 whole = *reinterpret_cast<const uint4*>(of(i).row);  // checked: 16 bytes, aligned
                 (void)whole;

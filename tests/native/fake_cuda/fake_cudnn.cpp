@@ -5,10 +5,10 @@
 // What it checks: attributes only before a descriptor is finished, and all it needs by then; sizes that fit each other;
 // a plan, its workspace, and every address of a call, 16-byte aligned.
 //
-// Environment: FAKE_CUDNN_VERSION (92400); FAKE_CUDNN_REFUSE: forward or backward graphs get no proposal; FAKE_CUDNN_MS:
-// device time of the second proposal (1; our own kernels take none here, so a negative one is faster than they are). The
-// first proposal cannot be compiled, the third is slower, the fourth cannot be recorded in a CUDA graph. FAKE_CUDA_TRACE:
-// a line on standard error for each query of the heuristics.
+// Environment: FAKE_CUDNN_VERSION (92400); FAKE_CUDNN_REFUSE: forward or backward graphs get no proposal;
+// FAKE_CUDNN_MS: device time of the second proposal (1; our own kernels take none here, so a negative one is faster
+// than they are). The first proposal cannot be compiled, the third is slower, the fourth cannot be captured in a CUDA
+// graph. FAKE_CUDA_TRACE: a line on standard error for each query of the heuristics.
 #include <cmath>
 #include <map>
 #include <string>
