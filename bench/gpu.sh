@@ -85,14 +85,14 @@ PY
 build() {
     "$root/tests/native/device/build.sh" "$work/kernel_tests" "$GPU_ARCH" &&
         nvcc -std=c++17 -O2 --cudart static -gencode "arch=compute_$GPU_ARCH,code=sm_$GPU_ARCH" -o "$work/gpu_rates" \
-            "$root/bench/gpu_rates.cu" -ldl || return
+            "$root/bench/gpu/rates.cu" -ldl || return
     [ "$GPU_ARCH" = 90a ] || return 0
     local name program
     for name in fused_linear fused_mixer fused_attention; do # with the kernels that were compiled for the tests
-        program=("$root/bench/$name.cu" "$work"/kernel_tests/*.cu.o)
-        [ "$name" != fused_attention ] || program+=("$root/bench/attention_row.cu")
+        program=("$root/tests/gpu/$name.cu" "$work"/kernel_tests/*.cu.o)
+        [ "$name" != fused_attention ] || program+=("$root/experiments/attention_row/attention_row.cu")
         nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_90a,code=sm_90a -I "$root/native/include" \
-            -I "$root/cuda-kernels" -o "$work/$name" "${program[@]}" &
+            -I "$root/cuda-kernels" -I "$root/experiments/attention_row" -o "$work/$name" "${program[@]}" &
     done
     wait -n && wait -n && wait -n
 }
@@ -216,7 +216,7 @@ profile() { # KERNEL PROGRAM LAUNCH [ARGUMENT]: one launch of it
         "$work/$2" "${4:-time}" >"$file.log" 2>&1 &&
         ncu -i "$file.ncu-rep" --page source --csv >"$file.csv" &&
         ncu -i "$file.ncu-rep" --page details | grep -E "Duration|Throughput|Warp Cycles" &&
-        "$python" "$root/bench/gpu_stalls.py" "$file.csv" || { tail -n 3 "$file.log"; failed=1; }
+        "$python" "$root/bench/gpu/stalls.py" "$file.csv" || { tail -n 3 "$file.log"; failed=1; }
 }
 
 stage_junit() {
@@ -325,7 +325,7 @@ stage_rates() {
 }
 
 stage_cudnn() {
-    "$python" "$root/bench/gpu_attention.py" --seconds 0.5 | tee "$work/run/attention.jsonl"
+    "$python" "$root/bench/gpu/attention.py" --seconds 0.5 | tee "$work/run/attention.jsonl"
     [ "${PIPESTATUS[0]}" = 0 ] && grep -q '"tflops"' "$work/run/attention.jsonl"
 }
 
@@ -369,7 +369,7 @@ stage_compile() {
         for case in "${cases[@]}"; do
             file=$work/run/peer-$case-$mode name=$case
             case $case in maze | arc) name=$case-att ;; esac
-            setsid nohup "$python" "$root/bench/gpu_peer.py" "$kit/peer" "$name" "$mode" "$file" $repeats \
+            setsid nohup "$python" "$root/bench/gpu/peer.py" "$kit/peer" "$name" "$mode" "$file" $repeats \
                 >"$file.log" 2>&1 </dev/null &
             echo $! >"$file.pid"
         done
@@ -415,7 +415,7 @@ stage_curve() {
     rm -rf "$run" && mkdir -p "$run"
     trm data sudoku --train "$root/data/sudoku/train.csv" --test "$root/data/sudoku/test.csv" --subsample 1000 --aug 1000 \
         --seed 0 --out "$run/data" || return
-    "$python" "$root/bench/gpu_curve.py" "$kit/peer" "$run/data" "$run/peer" "$theirs" >"$run/peer.log" 2>&1 &
+    "$python" "$root/bench/gpu/curve.py" "$kit/peer" "$run/data" "$run/peer" "$theirs" >"$run/peer.log" 2>&1 &
     peer=$!
     until [ -e "$run/peer.init.pt" ] || ! kill -0 $peer 2>/dev/null; do sleep 0.2; done
     sleep 1 # until it is written
@@ -507,7 +507,7 @@ collect() {
     mkdir -p "$results"
     local page
     page=gpu-$(nvidia-smi --query-gpu=name --format=csv,noheader 2>/dev/null | head -n 1 | tr 'A-Z ' a-z- | sed 's/^nvidia-//')
-    if ! "$python" "$root/bench/gpu_report.py" "$work/run" "$results/$page"; then
+    if ! "$python" "$root/bench/gpu/report.py" "$work/run" "$results/$page"; then
         echo "report: FAILED"
         printf 'report\t1\t0\n' >>"$work/run/stages.tsv"
     fi
