@@ -34,7 +34,7 @@ rm -rf "$work"
 mkdir -p "$work/kit/tests"
 # shellcheck disable=SC2086
 mvn -B -q -ntp ${MAVEN_ARGS:-} test-compile \
-    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dmdep.stripVersion=true \
+    org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy -Dmdep.stripVersion=true \
     -Dartifact=org.junit.platform:junit-platform-console-standalone:"$junit" -DoutputDirectory="$work/kit/junit"
 "$jdk/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --output "$work/kit/runtime"
 "$jdk/bin/java" -Xmx512m deploy/bundle/StoredJars.java "$(echo target/trm-cuda-*.jar)" "$work/kit" "$platform"
