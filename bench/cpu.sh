@@ -20,7 +20,7 @@ while [ $# -gt 0 ]; do
 done
 if [ $quick = 1 ]; then each=4 rounds=1; else each=20 rounds=3; fi
 
-gemm=$("$root/bench/build-gemm.sh")
+gemm=$("$root/bench/cpu/build-gemm.sh")
 python=${PYTHON:-python3}
 if ! "$python" -c 'import torch' 2>/dev/null; then
     echo "cpu.sh: $python has no torch; measuring without PyTorch (set PYTHON to one that has)" >&2
@@ -29,6 +29,6 @@ fi
 java=java
 [ -n "${JAVA_HOME:-}" ] && [ -x "$JAVA_HOME/bin/java" ] && java=$JAVA_HOME/bin/java
 mkdir -p "$(dirname "$page")"
-exec "$java" -Xmx256m -cp "$root/target/lib/*" "$root/bench/CpuTable.java" root="$root" gemm="$gemm" python="$python" \
+exec "$java" -Xmx256m -cp "$root/target/lib/*" "$root/bench/cpu/CpuTable.java" root="$root" gemm="$gemm" python="$python" \
     threads="${THREADS:-$(nproc)}" seconds="${SECONDS_EACH:-$each}" rounds="${ROUNDS:-$rounds}" quick=$quick \
     cases="${CASES:-demo,mlp,att}" page="$page"

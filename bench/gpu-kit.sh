@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # bench/gpu-kit.sh [--peer FOLDER]   packs target/gpu-kit/kit.tar.xz: what bench/gpu.sh needs where there is no JDK
 #
-# The installation of bench/bundle.sh with a few more modules in its runtime, the tests' classes and JUnit's console. The
+# The installation of deploy/bundle/bundle.sh with a few more modules in its runtime, the tests' classes and JUnit's console. The
 # GPU machine needs this file, the tree, nvcc, g++ and Python; no Java, no Maven and no network. --peer adds the PyTorch
 # reference to measure beside: a folder with bench_peer.py and trm_reference.py. JAVA_HOME as for bundle.sh.
 set -euo pipefail
@@ -34,11 +34,11 @@ rm -rf "$work"
 mkdir -p "$work/kit/tests"
 # shellcheck disable=SC2086
 mvn -B -q -ntp ${MAVEN_ARGS:-} test-compile \
-    org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy -Dmdep.stripVersion=true \
+    org.apache.maven.plugins:maven-dependency-plugin:3.11.0:copy -Dmdep.stripVersion=true \
     -Dartifact=org.junit.platform:junit-platform-console-standalone:"$junit" -DoutputDirectory="$work/kit/junit"
 "$jdk/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --output "$work/kit/runtime"
-"$jdk/bin/java" -Xmx512m bench/bundle/StoredJars.java "$(echo target/trm-cuda-*.jar)" "$work/kit" "$platform"
-cp bench/bundle/trm "$work/kit"
+"$jdk/bin/java" -Xmx512m deploy/bundle/StoredJars.java "$(echo target/trm-cuda-*.jar)" "$work/kit" "$platform"
+cp deploy/bundle/trm "$work/kit"
 cp -R target/test-classes/. "$work/kit/tests"
 [ -z "$peer" ] || { mkdir "$work/kit/peer" && cp "$peer/bench_peer.py" "$peer/trm_reference.py" "$work/kit/peer"; }
 commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)

@@ -176,7 +176,7 @@ class LauncherTest {
         Files.createFile(folder.resolve("trm-cuda-1.jar"));
         Files.createDirectories(folder.resolve("runtime/bin"));
         program(folder.resolve("runtime/bin/java"), "printf '%s\\n' bundled \"$@\"");
-        return Files.copy(Path.of("bench/bundle/trm"), folder.resolve("trm"));
+        return Files.copy(Path.of("deploy/bundle/trm"), folder.resolve("trm"));
     }
 
     /** A JDK whose programs print its version and their arguments, a line each. */

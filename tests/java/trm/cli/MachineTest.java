@@ -344,7 +344,7 @@ class MachineTest {
     @Test
     void theLauncherWithoutALocale() throws Exception {
         Path folder = Files.createDirectories(temp.resolve("mit blank größe"));
-        Files.copy(Path.of("bench/bundle/trm"), folder.resolve("trm"));
+        Files.copy(Path.of("deploy/bundle/trm"), folder.resolve("trm"));
         Files.createSymbolicLink(folder.resolve("runtime"), Path.of(System.getProperty("java.home")));
         Manifest manifest = new Manifest();
         manifest.getMainAttributes().put(Attributes.Name.MANIFEST_VERSION, "1.0");

@@ -2,7 +2,7 @@
 
     python peer.py demo --dtype float32 --threads 2 [--compile] [--seconds 10]
     python peer.py mlp --interactive          # waits for lines of seconds on standard input, answers each in JSON
-    python peer.py --check ../tests/golden    # one loss after the other against recorded trajectories
+    python peer.py --check ../../tests/golden    # one loss after the other against recorded trajectories
 
 One step: halted lanes take new samples, T cycles of n + 1 evaluations of the network, the last cycle differentiated,
 both losses, backward, AdamATan2 with decay and moving average over all weights, sign descent on the puzzle table. Master

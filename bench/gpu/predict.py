@@ -1,4 +1,4 @@
-"""bench/gpu_predict.py [PAGE [MEASURED.json]]   predicted time of each operation of the step, for the four shapes of gpu.sh
+"""bench/gpu/predict.py [PAGE [MEASURED.json]]   predicted time of each operation of the step, for the four shapes of gpu.sh
 
 The operations, how often each runs and what it moves come from the program: `trm bench` with two batches on a backend that
 does nothing (null_backend.cpp), carried on to the batch of the shape (all sizes are linear in it). No GPU and no
@@ -14,9 +14,9 @@ import sys
 import tempfile
 
 sys.dont_write_bytecode = True          # the tree stays as it is
-import gpu_costs as costs               # noqa: E402
+import costs                            # noqa: E402
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 SHAPES = (("sudoku-mlp", "Sudoku, MLP mixer", 768, 97, 11), ("sudoku-att", "Sudoku, attention", 768, 97, 11),
           ("maze", "Maze, attention", 192, 916, 6), ("arc", "ARC, attention", 192, 916, 12))
 SMALL = (8, 12)         # lanes; no two sizes of a model have the ratio 3 : 2
@@ -27,7 +27,7 @@ ATTENTION = {"attention": 370e12, "attention_bwd": 355e12}      # the best publi
 
 INTRO = """# Predictions for the GPU
 
-Written by `python3 bench/gpu_predict.py`. **Limits and expected times are predictions**: operations and their sizes are
+Written by `python3 bench/gpu/predict.py`. **Limits and expected times are predictions**: operations and their sizes are
 those of the program, times follow from assumed rates. Of one H100 80GB HBM3: "limit" is the larger of FLOP at 798 TFLOP/s (a
 bfloat16 product of 8192^3) and bytes at 3.0 TB/s (a device copy), "expected" the same at 620 TFLOP/s for products whose
 inner dimension is at most 512, 700 for others, and 2.7 TB/s. Attention: 370 TFLOP/s forward, 355 backward, the best
@@ -50,7 +50,7 @@ class Backend:
         place = os.path.join(folder, "trm", "device", machine)
         os.makedirs(place)
         subprocess.run(["g++", "-std=c++17", "-O1", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-DFUSED=%d" % fused,
-                        "-I", os.path.join(ROOT, "native", "include"), os.path.join(ROOT, "bench", "null_backend.cpp"), "-o",
+                        "-I", os.path.join(ROOT, "native", "include"), os.path.join(ROOT, "bench", "gpu", "null_backend.cpp"), "-o",
                         os.path.join(place, "libtrm_cpu.so")], check=True)
         subprocess.run([os.path.join(ROOT, "trm"), "--version"], stdout=subprocess.DEVNULL, check=True)  # builds when needed
         jars = glob.glob(os.path.join(ROOT, "target", "trm-cuda-*.jar")) + [os.path.join(ROOT, "target", "lib", "*")]

@@ -17,7 +17,7 @@ import java.util.zip.ZipEntry;
 import java.util.zip.ZipOutputStream;
 
 /**
- * Copies a jar and the jars of its manifest's class path, for bench/bundle.sh: entries uncompressed, sorted and of one
+ * Copies a jar and the jars of its manifest's class path, for deploy/bundle/bundle.sh: entries uncompressed, sorted and of one
  * date, so that xz sees the bytes themselves and equal inputs give equal files. Left behind are native libraries of
  * other machines, JNI libraries that the trainer never loads (oneDNN's, and CUDA's but for the runtime, cuBLAS, cuDNN and
  * NCCL), and what only a C++ build needs.

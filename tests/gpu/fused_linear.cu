@@ -1,7 +1,7 @@
 // fused_linear.cu: checks and times the products of cuda-kernels/linear_*.cu on a Hopper GPU.
 //
 //   nvcc -std=c++17 -O3 -I native/include -I cuda-kernels -gencode arch=compute_90a,code=sm_90a -o fused_linear
-//       bench/fused_linear.cu cuda-kernels/linear_*.cu cuda-kernels/swiglu.cu cuda-kernels/add_rms_norm.cu
+//       tests/gpu/fused_linear.cu cuda-kernels/linear_*.cu cuda-kernels/swiglu.cu cuda-kernels/add_rms_norm.cu
 //       cuda-kernels/sm90.cu cuda-kernels/status.cu
 //   ./fused_linear [check|time]
 //

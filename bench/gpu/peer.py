@@ -1,4 +1,4 @@
-"""bench/gpu_peer.py FOLDER CONFIG MODE FILE REPEATS   the PyTorch reference's step, compiled now and timed later
+"""bench/gpu/peer.py FOLDER CONFIG MODE FILE REPEATS   the PyTorch reference's step, compiled now and timed later
 
 FOLDER holds bench_peer.py and trm_reference.py, CONFIG is one of its configurations, MODE train or infer. torch.compile
 takes a minute or two of one processor a shape, so several compile side by side: once compiled and run, FILE.ready

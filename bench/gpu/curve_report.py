@@ -1,4 +1,4 @@
-"""bench/gpu_curve_report.py OURS.csv PEER.csv PAGE   what `bench/gpu.sh curve` recorded, as PAGE.csv, PAGE.svg and a table
+"""bench/gpu/curve_report.py OURS.csv PEER.csv PAGE   what `bench/gpu.sh curve` recorded, as PAGE.csv, PAGE.svg and a table
 
 OURS.csv is a run's metrics.csv, PEER.csv what gpu_curve.py wrote. The table goes to standard output, for PAGE.md.
 """

@@ -1,6 +1,6 @@
 """Times PyTorch's attention, forward and backward, with cuDNN's and FlashAttention's kernels, at the lengths of the step.
 
-    python bench/gpu_attention.py [--seconds S]
+    python bench/gpu/attention.py [--seconds S]
 
 One JSON object a line. Queries, keys and values are views of one [B, S, 3, heads, width] tensor, as here. Each backend
 runs alone, so that what PyTorch falls back to is never measured; one that refuses a shape gives a line with "error".

@@ -1,4 +1,4 @@
-"""bench/gpu_report.py RUN... OUT   the page and the JSON of what bench/gpu.sh left in folders: OUT.md, OUT.json
+"""bench/gpu/report.py RUN... OUT   the page and the JSON of what bench/gpu.sh left in folders: OUT.md, OUT.json
 
 RUN is target/gpu/run, or the folder run of a logs.tar.gz; of several runs the last one that has a file counts. What is
 missing is left out; a figure that could not be taken is never filled in.
@@ -14,7 +14,7 @@ import statistics
 import sys
 
 sys.dont_write_bytecode = True          # the tree stays as it is
-import gpu_costs as costs               # noqa: E402
+import costs                            # noqa: E402
 
 def read(path):
     """A file's text, empty if there is none."""

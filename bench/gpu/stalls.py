@@ -1,4 +1,4 @@
-"""bench/gpu_stalls.py FILE.csv   where the warps of a kernel wait: a summary of `ncu --page source --csv`
+"""bench/gpu/stalls.py FILE.csv   where the warps of a kernel wait: a summary of `ncu --page source --csv`
 
 For each kernel the share of samples of each stretch of its machine code, and the instructions with most samples, each with
 the two reasons that the profiler gives most often. In program order; an instruction's samples count waiting for it to issue.

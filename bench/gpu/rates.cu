@@ -1,4 +1,4 @@
-// gpu_rates.cu: what the GPU and its library reach without us: copy bandwidth, and cuBLASLt at every product of the step.
+// rates.cu: what the GPU and its library reach without us: copy bandwidth, and cuBLASLt at every product of the step.
 //
 //   gpu_rates [--lt libcublasLt.so.13] [--seconds S] [--yardstick-seconds S] [--only TEXT] [--pool-gib G]
 //

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# bench/bundle.sh   packs target/bundle/trm-cuda-VERSION-PLATFORM.tar.xz: a Java runtime, jars, kernels, settings, puzzles,
+# deploy/bundle/bundle.sh   packs target/bundle/trm-cuda-VERSION-PLATFORM.tar.xz: a Java runtime, jars, kernels, settings, puzzles,
 # and bom.json, the list of the libraries in it (CycloneDX)
 #
 # It runs where there is no JDK, on a C library no older than this machine's or than 2.34, whichever is newer. Equal
 # inputs give an equal file. Fails when the file is larger than 60 MB or what is in it does not run. JAVA_HOME names the
 # JDK whose runtime is packed (default: that of jlink on PATH).
 set -euo pipefail
-root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 limit=60000000
 # What the jars need of the JDK; the check below runs them on it.
 modules=java.base,java.logging,java.management,java.naming,java.xml,jdk.unsupported
@@ -30,8 +30,8 @@ archive=$work/$name-$platform.tar.xz
 rm -rf "$work"
 mkdir -p "$folder"
 "$jdk/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --output "$folder/runtime"
-"$jdk/bin/java" -Xmx512m "$root/bench/bundle/StoredJars.java" "${jars[0]}" "$folder" "$platform"
-cp -R "$root/configs" "$root/data" "$root/LICENSE" "$root/bench/bundle/trm" "$folder"
+"$jdk/bin/java" -Xmx512m "$root/deploy/bundle/StoredJars.java" "${jars[0]}" "$folder" "$platform"
+cp -R "$root/configs" "$root/data" "$root/LICENSE" "$root/deploy/bundle/trm" "$folder"
 if [ -f "$root/target/bom.json" ]; then
     cp "$root/target/bom.json" "$folder"
 else

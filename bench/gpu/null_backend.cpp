@@ -1,6 +1,6 @@
-// null_backend.cpp: a backend whose operations do nothing, for bench/gpu_predict.py: which operations a step is made of.
+// null_backend.cpp: a backend whose operations do nothing, for bench/gpu/predict.py: which operations a step is made of.
 //
-//   g++ -std=c++17 -shared -fPIC -DFUSED=1 -I native/include bench/null_backend.cpp -o libtrm_cpu.so
+//   g++ -std=c++17 -shared -fPIC -DFUSED=1 -I native/include bench/gpu/null_backend.cpp -o libtrm_cpu.so
 //
 // First on the class path it stands in the place of libtrm_cpu.so. FUSED = 1 answers as the CUDA backend does on a Hopper
 // GPU for the published sizes in bfloat16, 0 as on any other GPU.

@@ -158,7 +158,7 @@ public final class CpuTable {
         private JsonNode about;
 
         Peer(Case c, String dtype, boolean compiled) throws IOException {
-            List<String> command = new ArrayList<>(List.of(python, root.resolve("bench/peer.py").toString()));
+            List<String> command = new ArrayList<>(List.of(python, root.resolve("bench/cpu/peer.py").toString()));
             command.addAll(List.of(c.name(), "--dtype", dtype, "--threads", "" + threads, "--interactive"));
             if (compiled) {
                 command.add("--compile");

@@ -1,4 +1,4 @@
-"""bench/gpu_curve.py PEER DATA FILE STEPS   trains the PyTorch reference on Sudoku, at the published settings
+"""bench/gpu/curve.py PEER DATA FILE STEPS   trains the PyTorch reference on Sudoku, at the published settings
 
 PEER holds bench_peer.py and trm_reference.py, DATA is a data set that `trm data sudoku` made. The batches are those of the
 published loader for seed 0, which are those of `trm train`. FILE.init.pt gets the initial weights, for `trm train
