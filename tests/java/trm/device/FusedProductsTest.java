@@ -51,7 +51,7 @@ class FusedProductsTest extends KernelTest {
         Tensor tw = put("w", dtype, w, 2 * inner, k);
         Tensor tgu = tensor("gu", dtype, rows, 2, inner);
         Tensor tp = tensor("p", dtype, rows, inner);
-        kernels.mlps().linearSwiglu(tx, tw, tgu, tp);
+        kernels.products().linearSwiglu(tx, tw, tgu, tp);
         Expected gu = new Expected(rows * 2 * inner);
         for (int m = 0; m < rows; m++) {
             for (int i = 0; i < 2 * inner; i++) {
@@ -71,7 +71,7 @@ class FusedProductsTest extends KernelTest {
         }
         check("p", p, tp);
         Tensor again = tensor("p without gu", dtype, rows, inner);
-        kernels.mlps().linearSwiglu(tx, tw, null, again);
+        kernels.products().linearSwiglu(tx, tw, null, again);
         assertArrayEquals(read(tp), read(again));
         kernels.mlps().swiglu(tgu, again, rows);
         assertArrayEquals(read(tp), read(again), "p of swiglu");
@@ -124,7 +124,7 @@ class FusedProductsTest extends KernelTest {
         Tensor ty = tensor("y", dtype, rows, n);
         Tensor tu = tensor("u", dtype, rows, n);
         Tensor ts = tensor("s", Dtype.F32, rows);
-        kernels.norms().linearAddRmsNorm(tx, tw, th, tc, ty, tu, ts, eps);
+        kernels.products().linearAddRmsNorm(tx, tw, th, tc, ty, tu, ts, eps);
         check("y", y, ty);
         check("s", s, ts);
         double[] found = read(ty);
@@ -134,7 +134,7 @@ class FusedProductsTest extends KernelTest {
         }
         assertArrayEquals(sums, read(tu), "u");
         Tensor ts2 = tensor("s", Dtype.F32, rows);
-        kernels.norms().linearAddRmsNorm(tx, tw, th, null, th, null, ts2, eps);
+        kernels.products().linearAddRmsNorm(tx, tw, th, null, th, null, ts2, eps);
         assertArrayEquals(found, read(th), "y in the place of h");
         assertArrayEquals(read(ts), read(ts2), "s again");
     }
@@ -149,7 +149,7 @@ class FusedProductsTest extends KernelTest {
         Tensor w = tensor("w", dtype, 2 * inner, k);
         Tensor p = tensor("p", dtype, 3, inner);
         DeviceException refused =
-                assertThrows(DeviceException.class, () -> kernels.mlps().linearSwiglu(x, w, null, p));
+                assertThrows(DeviceException.class, () -> kernels.products().linearSwiglu(x, w, null, p));
         assertTrue(refused.getMessage().contains("I=" + inner + " K=" + k), refused.getMessage());
     }
 }

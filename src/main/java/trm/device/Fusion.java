@@ -11,9 +11,9 @@ public sealed interface Fusion {
     /** {@link MlpKernels#channelMlp} and its backward. */
     record ChannelMlp(int inner, int width, Dtype dtype) implements Fusion {}
 
-    /** {@link MlpKernels#linearSwiglu}: {@code in} columns to gate and up of {@code inner}. */
+    /** {@link ProductKernels#linearSwiglu}: {@code in} columns to gate and up of {@code inner}. */
     record LinearSwiglu(int inner, int in, Dtype dtype) implements Fusion {}
 
-    /** {@link NormKernels#linearAddRmsNorm}: {@code in} columns to {@code out}. */
+    /** {@link ProductKernels#linearAddRmsNorm}: {@code in} columns to {@code out}. */
     record LinearAddRmsNorm(int out, int in, Dtype dtype) implements Fusion {}
 }

@@ -51,29 +51,6 @@ public final class MlpKernels {
     }
 
     /**
-     * gu = x W^T and p = silu(g) u, for sizes of {@link Fusion.LinearSwiglu}; else {@link ProductKernels#linear} and
-     * {@link #swiglu} compose it.
-     *
-     * @param x in, [M, K]
-     * @param w in, [2 I, K]
-     * @param gu out, [M, 2, I]; null when no backward pass follows
-     * @param p out, [M, I]
-     */
-    public void linearSwiglu(Tensor x, Tensor w, Tensor gu, Tensor p) {
-        int k = w.size(1);
-        int inner = w.size(0) / 2;
-        long m = x.count() / k;
-        Dtype t = x.dtype();
-        launcher.operation("linear_swiglu")
-                .operand("x", x, t, m, k)
-                .operand("w_gate_up", w, t, 2, inner, k)
-                .optional("gu", gu, t, m, 2L * inner)
-                .operand("p", p, t, m, inner)
-                .beginProducts(1, m, 2L * inner, k);
-        launcher.end(operations.linear_swiglu(at(x), at(w), at(gu), at(p), m, inner, k, t.code(), stream));
-    }
-
-    /**
      * y = rms_norm(h + swiglu(h)), both over positions, for sizes of {@link Fusion.PositionMlp}; else
      * {@link ProductKernels#mix}, {@link #swiglu} and {@link NormKernels#addRmsNormPositions} compose it.
      *
@@ -171,7 +148,7 @@ public final class MlpKernels {
 
     /**
      * y = rms_norm(h + swiglu(h)), both over channels, and u = y + c unless c is null, for sizes of
-     * {@link Fusion.ChannelMlp}; else {@link #linearSwiglu} and {@link NormKernels#linearAddRmsNorm} compose it.
+     * {@link Fusion.ChannelMlp}; else {@link ProductKernels#linearSwiglu} and {@link ProductKernels#linearAddRmsNorm} compose it.
      *
      * @param h in, [rows, D]
      * @param gateUp in, [2 I, D]

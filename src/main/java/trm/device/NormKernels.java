@@ -110,34 +110,4 @@ public final class NormKernels {
         launcher.end(operations.add_rms_norm_positions_bwd(
                 at(dy), at(y), at(s), at(dr), lanes, positions, width, t.code(), stream));
     }
-
-    /**
-     * y = rms_norm(h + x W^T) over the last axis, and u = y + c unless c is null; for sizes of
-     * {@link Fusion.LinearAddRmsNorm}, else {@link ProductKernels#linear} and {@link #addRmsNorm} compose it.
-     *
-     * @param x in, [M, K]
-     * @param w in, [N, K]
-     * @param h in, [M, N]
-     * @param c in, as h, or null
-     * @param y out, as h; may alias h
-     * @param u out, as h, or null; may alias h or c
-     * @param s out, [M] float32
-     */
-    public void linearAddRmsNorm(Tensor x, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
-        int n = w.size(0);
-        int k = w.size(1);
-        long m = x.count() / k;
-        Dtype t = x.dtype();
-        launcher.operation("linear_add_rms_norm")
-                .operand("x", x, t, m, k)
-                .operand("w", w, t, n, k)
-                .operand("h", h, t, m, n)
-                .optional("c", c, t, m, n)
-                .operand("y", y, t, m, n)
-                .optional("u", u, t, m, n)
-                .operand("s", s, Dtype.F32, m)
-                .beginProducts(1, m, n, k);
-        launcher.end(operations.linear_add_rms_norm(
-                at(x), at(w), at(h), at(c), at(y), at(u), at(s), m, n, k, eps, t.code(), stream));
-    }
 }

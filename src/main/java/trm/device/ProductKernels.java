@@ -3,7 +3,7 @@ package trm.device;
 import static trm.device.Launcher.at;
 
 /**
- * Matrix products: over channels (linear), and over positions, lane by lane (mix). Operands are of the compute type,
+ * Matrix products: over channels (linear), alone and with what follows them, and over positions, lane by lane (mix). Operands are of the compute type,
  * gradients of weights float32. M is the number of rows, what remains of x's elements by its last axis K.
  */
 public final class ProductKernels {
@@ -98,5 +98,58 @@ public final class ProductKernels {
                 .operand("dw", dw, Dtype.F32, n, k)
                 .beginProducts(lanes, n, k, width);
         launcher.end(operations.mix_bwd_w(at(dy), at(x), at(dw), lanes, n, k, width, t.code(), stream));
+    }
+
+    /**
+     * gu = x W^T and p = silu(g) u, for sizes of {@link Fusion.LinearSwiglu}; else {@link #linear} and
+     * {@link MlpKernels#swiglu} compose it.
+     *
+     * @param x in, [M, K]
+     * @param w in, [2 I, K]
+     * @param gu out, [M, 2, I]; null when no backward pass follows
+     * @param p out, [M, I]
+     */
+    public void linearSwiglu(Tensor x, Tensor w, Tensor gu, Tensor p) {
+        int k = w.size(1);
+        int inner = w.size(0) / 2;
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        launcher.operation("linear_swiglu")
+                .operand("x", x, t, m, k)
+                .operand("w_gate_up", w, t, 2, inner, k)
+                .optional("gu", gu, t, m, 2L * inner)
+                .operand("p", p, t, m, inner)
+                .beginProducts(1, m, 2L * inner, k);
+        launcher.end(operations.linear_swiglu(at(x), at(w), at(gu), at(p), m, inner, k, t.code(), stream));
+    }
+
+    /**
+     * y = rms_norm(h + x W^T) over the last axis, and u = y + c unless c is null; for sizes of
+     * {@link Fusion.LinearAddRmsNorm}, else {@link #linear} and {@link NormKernels#addRmsNorm} compose it.
+     *
+     * @param x in, [M, K]
+     * @param w in, [N, K]
+     * @param h in, [M, N]
+     * @param c in, as h, or null
+     * @param y out, as h; may alias h
+     * @param u out, as h, or null; may alias h or c
+     * @param s out, [M] float32
+     */
+    public void linearAddRmsNorm(Tensor x, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
+        int n = w.size(0);
+        int k = w.size(1);
+        long m = x.count() / k;
+        Dtype t = x.dtype();
+        launcher.operation("linear_add_rms_norm")
+                .operand("x", x, t, m, k)
+                .operand("w", w, t, n, k)
+                .operand("h", h, t, m, n)
+                .optional("c", c, t, m, n)
+                .operand("y", y, t, m, n)
+                .optional("u", u, t, m, n)
+                .operand("s", s, Dtype.F32, m)
+                .beginProducts(1, m, n, k);
+        launcher.end(operations.linear_add_rms_norm(
+                at(x), at(w), at(h), at(c), at(y), at(u), at(s), m, n, k, eps, t.code(), stream));
     }
 }

@@ -71,7 +71,7 @@ public final class ChannelMlp {
             return;
         }
         if (fusesGateUp) {
-            kernels.mlps().linearSwiglu(h, gateUpWeight, kept, activation);
+            kernels.products().linearSwiglu(h, gateUpWeight, kept, activation);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
             kernels.mlps().swiglu(saved.gateUp(), activation, sizes.rows());
@@ -86,7 +86,7 @@ public final class ChannelMlp {
             mlps.channelMlp(
                     h, gateUpWeight, downWeight, null, saved.gateUp(), branch, null, saved.scale(), sizes.eps());
         } else if (fusesGateUp) {
-            kernels.mlps().linearSwiglu(h, gateUpWeight, saved.gateUp(), activation);
+            kernels.products().linearSwiglu(h, gateUpWeight, saved.gateUp(), activation);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
         }

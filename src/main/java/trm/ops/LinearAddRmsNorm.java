@@ -36,7 +36,7 @@ final class LinearAddRmsNorm {
      */
     void forward(Tensor x, Tensor h, Tensor c, Tensor out, Tensor u, Tensor scale) {
         if (fused) {
-            kernels.norms().linearAddRmsNorm(x, weight, h, c, out, u, scale, eps);
+            kernels.products().linearAddRmsNorm(x, weight, h, c, out, u, scale, eps);
             return;
         }
         kernels.products().linear(x, weight, branch);
