@@ -98,7 +98,7 @@ fi
 mutate one-cycle-less $java/model/RecursionSchedule.java \
     's|updates = cycle.size() \* cycles;|updates = cycle.size() * Math.max(1, cycles - 1);|'
 mutate one-latent-update-less $java/model/RecursionSchedule.java \
-    's|int n = arch.latentSteps();|int n = Math.max(1, arch.latentSteps() - 1);|'
+    's|int n = arch.recursion().latentSteps();|int n = Math.max(1, arch.recursion().latentSteps() - 1);|'
 mutate one-step-is-three $java/model/RecursionSchedule.java 's|two ? 2 : cycle.size()|two ? 3 : cycle.size()|'
 mutate one-network-for-both $java/model/RecursionSchedule.java \
     's|cycle.add(new Update(0, 0, y, z, false));|cycle.add(new Update(netZ, 0, y, z, false));|'
@@ -116,7 +116,7 @@ mutate starts-by-lane $java/train/EvaluationLanes.java \
     's|kernels.randomStart(lanes, ring.rows(), STARTS);|kernels.randomStart(lanes, null, STARTS);|'
 mutate two-latents-admitted $java/device/Kernels.java 's|i <= last; i += 2|i < 2; i += 2|'
 mutate transformer-halts-by-sign $java/config/ArchConfig.java \
-    's|return noActContinue \&\& name != Architecture.TRANSFORMER;|return noActContinue;|'
+    's|return halting.noActContinue() \&\& name != Architecture.TRANSFORMER;|return halting.noActContinue();|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
     's|continueLoss(part, index, maxSteps, 0\.5 \* scale);|continueLoss(part, index, maxSteps, scale);|'

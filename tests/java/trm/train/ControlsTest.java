@@ -52,7 +52,8 @@ class ControlsTest {
                 "puzzle_emb_lr=0.7",
                 "beta1=0.93",
                 "beta2=0.999");
-        Kernels.Schedule schedule = new Kernels.Schedule(config.lr(), config.puzzleEmbLr(), warmup, total, ratio);
+        Kernels.Schedule schedule = new Kernels.Schedule(
+                config.learningRate().base(), config.learningRate().puzzleBase(), warmup, total, ratio);
         double[] bounds = Controls.bounds(config);
         try (Arena arena = new Arena(backend)) {
             Tensor controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
@@ -62,7 +63,12 @@ class ControlsTest {
                 for (int i = 0; i < left.length; i++) {
                     assertEquals(left[i], formed[i], bounds[i], Controls.name(i) + " after step " + step);
                 }
-                backend.kernels().advance(controls, schedule, config.beta1(), config.beta2());
+                backend.kernels()
+                        .advance(
+                                controls,
+                                schedule,
+                                config.optimizer().beta1(),
+                                config.optimizer().beta2());
             }
         }
     }

@@ -1,9 +1,7 @@
 package trm.config;
 
-import java.util.Locale;
-
-/** What the backward pass forms again instead of keeping it; each keeps less than the one before, for more work. */
-public enum Recompute {
+/** What the backward pass recomputes instead of keeping it; each keeps less than the one before, for more work. */
+public enum Recompute implements Word {
     /** The first of those below that fits into memory. */
     AUTO,
     /** Nothing. */
@@ -13,20 +11,5 @@ public enum Recompute {
     /** Whole blocks: kept is the input of each. */
     LAYERS,
     /** Whole evaluations of the network: kept is the input of each. */
-    EVALUATIONS;
-
-    /** As configurations write it. */
-    public String key() {
-        return name().toLowerCase(Locale.ROOT);
-    }
-
-    /** The value of a configuration's word, null if there is none. */
-    public static Recompute of(String word) {
-        for (Recompute value : values()) {
-            if (value.key().equals(word)) {
-                return value;
-            }
-        }
-        return null;
-    }
+    EVALUATIONS
 }

@@ -91,15 +91,15 @@ public final class Model {
         this.kernels = backend.kernels();
         this.sizes = whole.withLanes(whole.lanes() / parts);
         this.parameters = parameters;
-        boolean learned = sizes.arch().posEncodings() == PosEncodings.LEARNED;
+        boolean learned = sizes.arch().block().posEncodings() == PosEncodings.LEARNED;
         embedTokens = weights.get("embed_tokens.embedding_weight");
         embedPositions = learned ? weights.get("embed_pos.embedding_weight") : null;
         lmHead = weights.get("lm_head.weight");
         qHead = weights.get("q_head.weight");
         qBias = weights.get("q_head.bias");
         boolean gateUp = !training || recompute == Recompute.GATE_UP;
-        Scratch scratch =
-                Scratch.allocate(kernels, arena, sizes.block(), sizes.arch().mlpT(), training, gateUp);
+        Scratch scratch = Scratch.allocate(
+                kernels, arena, sizes.block(), sizes.arch().block().mlpT(), training, gateUp);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,
@@ -130,7 +130,7 @@ public final class Model {
                             "d_puzzle_rows",
                             Dtype.F32,
                             whole.lanes(),
-                            sizes.arch().puzzleEmbNdim())
+                            sizes.arch().puzzles().width())
                     : null;
         } else {
             gradients = null;
@@ -152,16 +152,16 @@ public final class Model {
 
     /** Tables of cos and sin of position * theta^(-2i/d), phases in float32 arithmetic (reference section 3). */
     private static SelfAttention.Rotary rotary(Backend backend, Arena arena, ModelSizes sizes) {
-        if (sizes.arch().mlpT() || sizes.arch().posEncodings() != PosEncodings.ROPE) {
+        if (sizes.arch().block().mlpT() || sizes.arch().block().posEncodings() != PosEncodings.ROPE) {
             return new SelfAttention.Rotary(null, null);
         }
-        int half = sizes.arch().headWidth() / 2;
+        int half = sizes.arch().block().headWidth() / 2;
         int positions = sizes.positions();
         float[] cos = new float[positions * half];
         float[] sin = new float[positions * half];
         for (int i = 0; i < half; i++) {
-            float exponent = (float) (2 * i) / sizes.arch().headWidth();
-            float frequency = 1.0f / (float) Math.pow(sizes.arch().ropeTheta(), exponent);
+            float exponent = (float) (2 * i) / sizes.arch().block().headWidth();
+            float frequency = 1.0f / (float) Math.pow(sizes.arch().block().ropeTheta(), exponent);
             for (int t = 0; t < positions; t++) {
                 float phase = t * frequency;
                 cos[t * half + i] = (float) Math.cos(phase);

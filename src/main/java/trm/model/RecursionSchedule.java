@@ -76,7 +76,7 @@ public final class RecursionSchedule {
     }
 
     public static RecursionSchedule of(ArchConfig arch) {
-        int n = arch.latentSteps();
+        int n = arch.recursion().latentSteps();
         int netZ = arch.networks().size() - 1; // f' comes first where there are two
         List<Integer> y = List.of(0);
         List<Integer> none = List.of();
@@ -96,10 +96,10 @@ public final class RecursionSchedule {
                 cycle.add(new Update(0, 0, y, z, false));
             }
         }
-        boolean two = arch.gradient() == GradientSpan.ONE_STEP && arch.name() != Architecture.TRANSFORMER;
+        boolean two = arch.recursion().gradient() == GradientSpan.ONE_STEP && arch.name() != Architecture.TRANSFORMER;
         return new RecursionSchedule(
                 List.copyOf(cycle),
-                arch.cycles(),
+                arch.recursion().cycles(),
                 two ? 2 : cycle.size(),
                 arch.equilibrium().relaxes());
     }

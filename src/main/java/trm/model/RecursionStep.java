@@ -90,12 +90,12 @@ public final class RecursionStep {
             }
         }
         for (String at : layers) {
-            String[] mixing = sizes.arch().mlpT()
+            String[] mixing = sizes.arch().block().mlpT()
                     ? new String[] {at + "mlp_t.gate_up_proj.weight", at + "mlp_t.down_proj.weight"}
                     : new String[] {at + "self_attn.qkv_proj.weight", at + "self_attn.o_proj.weight"};
             String gateUp = at + "mlp.gate_up_proj.weight";
             String down = at + "mlp.down_proj.weight";
-            if (sizes.arch().mlpT()) {
+            if (sizes.arch().block().mlpT()) {
                 mixers.add(new PositionMlp(kernels, block, weights.get(mixing[0]), weights.get(mixing[1]), scratch));
             } else {
                 attentions.add(new SelfAttention(
@@ -151,7 +151,7 @@ public final class RecursionStep {
 
     private BlockTape allocate(Arena arena, String at) {
         BlockSizes b = sizes.block();
-        boolean mixer = sizes.arch().mlpT();
+        boolean mixer = sizes.arch().block().mlpT();
         return new BlockTape(
                 mixer ? null : SelfAttention.save(arena, b, at + "self_attn"),
                 mixer ? PositionMlp.save(kernels, arena, b, scratch, at + "mlp_t") : null,

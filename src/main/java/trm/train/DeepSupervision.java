@@ -1,5 +1,6 @@
 package trm.train;
 
+import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -92,10 +93,10 @@ public final class DeepSupervision implements AutoCloseable {
         this.config = config;
         this.data = data;
         arena.turn("training step");
-        int count = Math.max(1, config.microBatches());
+        int count = Math.max(1, config.memory().microBatches());
         controls = arena.tensor("lanes", "controls", Dtype.F64, Kernels.CONTROLS);
-        draws = new Kernels.Draws(controls, config.seed());
-        model = Model.forTraining(backend, arena, sizes, count, config.recompute(), parameters, draws);
+        draws = new Kernels.Draws(controls, config.run().seed());
+        model = Model.forTraining(backend, arena, sizes, count, config.memory().recompute(), parameters, draws);
         lanes = LaneTensors.lanes(arena, sizes, LaneTensors.LASTING);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, true);
@@ -122,14 +123,18 @@ public final class DeepSupervision implements AutoCloseable {
         reading = new MetricsReading(backend, arena);
         repeated = new RepeatedStep(backend, graphs, this::enqueue);
         schedule = new Kernels.Schedule(
-                config.lr(), config.puzzleEmbLr(), config.lrWarmupSteps(), totalSteps, config.lrMinRatio());
+                config.learningRate().base(),
+                config.learningRate().puzzleBase(),
+                config.learningRate().warmupSteps(),
+                totalSteps,
+                config.learningRate().minRatio());
         adam = new Kernels.Adam(
-                config.beta1(),
-                config.beta2(),
-                config.weightDecay(),
+                config.optimizer().beta1(),
+                config.optimizer().beta2(),
+                config.optimizer().weightDecay(),
                 1e-8,
-                config.emaRate(),
-                config.optimizer().equals("adam_atan2"));
+                config.average().rate(),
+                config.optimizer().kind() == OptimizerConfig.Kind.ADAM_ATAN2);
         LaneTensors.haltAll(backend, lanes.halted());
     }
 
@@ -155,9 +160,9 @@ public final class DeepSupervision implements AutoCloseable {
                 controls,
                 minSteps,
                 0,
-                config.seed(),
-                config.arch().haltExplorationProb(),
-                config.arch().haltMaxSteps());
+                config.run().seed(),
+                config.arch().halting().explorationProb(),
+                config.arch().halting().maxSteps());
         forwardBackward();
         update();
     }
@@ -183,8 +188,8 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Forward to gradients of one part of the lanes. */
     private void forwardBackward(MicroBatch part, int index) {
-        double scale = 1.0 / config.globalBatchSize();
-        int maxSteps = config.arch().haltMaxSteps();
+        double scale = 1.0 / config.schedule().globalBatchSize();
+        int maxSteps = config.arch().halting().maxSteps();
         Kernels.HaltRule rule = config.arch().haltsOnSign() ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
         model.forward(part.lanes(), index);
         model.tokenLoss(part.lanes(), part.tokens(), scale);
@@ -224,7 +229,7 @@ public final class DeepSupervision implements AutoCloseable {
     public void update() {
         kernels.phase("update");
         kernels.gradNorm(parameters.gradient(), partials, gradNorm, metrics);
-        if (config.freezeWeights()) {
+        if (config.optimizer().freezeWeights()) {
             kernels.zero(parameters.gradient());
         } else {
             updateWeights();
@@ -235,20 +240,21 @@ public final class DeepSupervision implements AutoCloseable {
                     lanes.ids(),
                     model.puzzleRowGradients(),
                     controls,
-                    config.puzzleEmbWeightDecay());
+                    config.optimizer().puzzleWeightDecay());
         }
     }
 
     private void updateWeights() {
-        if (config.maxGradNorm() > 0) {
-            kernels.clipGradient(parameters.gradient(), gradNorm, config.maxGradNorm());
+        if (config.optimizer().maxGradNorm() > 0) {
+            kernels.clipGradient(
+                    parameters.gradient(), gradNorm, config.optimizer().maxGradNorm());
         }
         kernels.adam(
                 parameters.master(),
                 parameters.gradient(),
                 parameters.moment1(),
                 parameters.moment2(),
-                config.ema() ? parameters.average() : null,
+                config.average().kept() ? parameters.average() : null,
                 parameters.working(),
                 controls,
                 adam);
@@ -256,7 +262,11 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */
     public void advance() {
-        kernels.advance(controls, schedule, config.beta1(), config.beta2());
+        kernels.advance(
+                controls,
+                schedule,
+                config.optimizer().beta1(),
+                config.optimizer().beta2());
     }
 
     public Model model() {

@@ -94,9 +94,9 @@ public final class Run {
 
     /** As {@link #totalSteps(TrainConfig, Dataset)}, for data that is not there. */
     public static long totalSteps(TrainConfig config, long groups, double meanExamples) {
-        double samples = (double) config.epochs() * groups * meanExamples;
-        long all = (long) (samples / config.globalBatchSize());
-        return config.maxSteps() > 0 ? Math.min(config.maxSteps(), all) : all;
+        double samples = (double) config.schedule().epochs() * groups * meanExamples;
+        long all = (long) (samples / config.schedule().globalBatchSize());
+        return config.schedule().maxSteps() > 0 ? Math.min(config.schedule().maxSteps(), all) : all;
     }
 
     /**
@@ -108,16 +108,17 @@ public final class Run {
      * @throws DivergedException if a loss or gradient is not finite, unless {@code on_nan} says to go on
      */
     public Outcome run(boolean resume) {
-        RunData data =
-                resume ? RunData.reopen(folder, config, movedData) : RunData.open(DataFolders.of(config.dataPaths()));
+        RunData data = resume
+                ? RunData.reopen(folder, config, movedData)
+                : RunData.open(DataFolders.of(config.data().paths()));
         config = data.settle(config);
         long total = totalSteps(config, data.train());
         if (total < 1) {
-            throw new FormatException(data.folders() + ": " + config.epochs() + " epochs of "
+            throw new FormatException(data.folders() + ": " + config.schedule().epochs() + " epochs of "
                     + data.train().examples() + " examples fill no batch of global_batch_size: "
-                    + config.globalBatchSize());
+                    + config.schedule().globalBatchSize());
         }
-        config.requirePass(data.train().info().totalGroups());
+        config.schedule().requirePass(data.train().info().totalGroups());
         data.requireBatches(config);
         RunTensors.DataSizes sizes = RunTensors.DataSizes.of(data.train(), data.test());
         int positions = config.arch().prefixLen() + data.train().seqLen();
@@ -128,9 +129,10 @@ public final class Run {
                 (device, arena, settled) -> RunTensors.allocate(device, arena, settled, sizes, total));
         plan.requireFits();
         // gradients are summed part by part: a resumed run must go on with as many parts
-        config = config.with(config.recompute(), plan.settled().microBatches());
+        config =
+                config.with(config.memory().recompute(), plan.settled().memory().microBatches());
         try (RunFolder held = resume ? RunFolder.resume(folder) : RunFolder.begin(folder)) {
-            CheckpointStore store = held.store(config.checkpointKeep());
+            CheckpointStore store = held.store(config.checkpoints().keep());
             boolean begins = store.list().isEmpty();
             if (begins && resume && !RunFolder.isRun(folder)) {
                 throw new FormatException(
@@ -188,14 +190,18 @@ public final class Run {
                 DeviceExamples.upload(backend, data.test(), tensors.testExamples());
             }
             Parameters parameters = tensors.parameters();
-            LegacyRandom legacy = new LegacyRandom(config.seed());
-            TrainLoader loader =
-                    new TrainLoader(data.train(), config.seed(), legacy, config.globalBatchSize(), config.passEpochs());
+            LegacyRandom legacy = new LegacyRandom(config.run().seed());
+            TrainLoader loader = new TrainLoader(
+                    data.train(),
+                    config.run().seed(),
+                    legacy,
+                    config.schedule().globalBatchSize(),
+                    config.schedule().passEpochs());
             long step = 0;
             long evaluated = 0;
             boolean repeats = false; // an evaluation of this step, whose row was already written
             if (begins) {
-                parameters.initialize(config.seed());
+                parameters.initialize(config.run().seed());
                 loadInitial(parameters);
                 loader.startPass();
             } else {
@@ -205,8 +211,8 @@ public final class Run {
                 long meant = Checkpoint.config(file)
                         .map(settings -> totalSteps(settings, data.train()))
                         .orElse(total);
-                CheckpointState state =
-                        CheckpointState.read(file, tensors, loader, meant, config.onNan() == OnNan.STOP);
+                CheckpointState state = CheckpointState.read(
+                        file, tensors, loader, meant, config.run().onNan() == OnNan.STOP);
                 state.load(backend, tensors, loader, config, total);
                 step = state.progress().step();
                 evaluated = state.progress().evaluatedStep();
@@ -255,12 +261,13 @@ public final class Run {
 
     /** Weights of {@code load_checkpoint} in place of the fresh ones, if it is set. */
     private void loadInitial(Parameters parameters) {
-        if (config.loadCheckpoint() == null) {
+        if (config.run().loadCheckpoint() == null) {
             return;
         }
-        SafeTensors file = Checkpoint.open(Path.of(config.loadCheckpoint()), this::warn);
-        Checkpoint.used(file, Optional.of(config.ema())).ifPresent(this::say);
-        boolean reset = Checkpoint.readInitial(file, backend, parameters, config.ema());
+        SafeTensors file = Checkpoint.open(Path.of(config.run().loadCheckpoint()), this::warn);
+        Checkpoint.used(file, Optional.of(config.average().kept())).ifPresent(this::say);
+        boolean reset = Checkpoint.readInitial(
+                file, backend, parameters, config.average().kept());
         say("initial weights from " + file.file()
                 + (reset
                         ? "; it has other puzzle identifiers: every puzzle vector begins as the mean of its own"
@@ -330,7 +337,7 @@ public final class Run {
         Outcome run(long from, long evaluatedBefore) {
             long step = from;
             evaluated = evaluatedBefore;
-            lastLogged = from - from % config.logEverySteps();
+            lastLogged = from - from % config.run().logEverySteps();
             while (!stop) {
                 int[] rows = step < total ? loader.nextBatch() : null;
                 if (rows == null) {
@@ -353,7 +360,7 @@ public final class Run {
                 supervision.step(rows);
                 step++;
                 watch.look(step, supervision.metrics());
-                if (step % config.logEverySteps() == 0 || step == total) {
+                if (step % config.run().logEverySteps() == 0 || step == total) {
                     log(true);
                     reading = supervision.takeMetrics();
                     watch.reset();
@@ -361,7 +368,9 @@ public final class Run {
                 }
                 log(false);
                 requireFinite(false);
-                if (config.checkpointEverySteps() > 0 && step % config.checkpointEverySteps() == 0 && step < total) {
+                if (config.checkpoints().everySteps() > 0
+                        && step % config.checkpoints().everySteps() == 0
+                        && step < total) {
                     save(step);
                 }
             }
@@ -372,17 +381,18 @@ public final class Run {
 
         /** Whether the pass that has ended is followed by an evaluation. */
         private boolean isDue(long step) {
-            long epochs = loader.passes() * config.passEpochs();
+            long epochs = loader.passes() * config.schedule().passEpochs();
             return evaluator != null
                     && evaluated != step
-                    && (step >= total || epochs % config.epochsBetweenEvaluations() == 0);
+                    && (step >= total || epochs % config.schedule().epochsBetweenEvaluations() == 0);
         }
 
         /** How many samples a pass has may depend on draws; one that never fills a batch is no run. */
         private void requireBatch() {
             if (++emptyPasses > MOST_EMPTY_PASSES) {
                 throw new FormatException(data.folders() + ": " + MOST_EMPTY_PASSES
-                        + " passes filled no batch of global_batch_size: " + config.globalBatchSize()
+                        + " passes filled no batch of global_batch_size: "
+                        + config.schedule().globalBatchSize()
                         + "; expected a smaller batch, or more epochs in a pass (eval_interval)");
             }
         }
@@ -409,7 +419,7 @@ public final class Run {
                             .orElse("")
                     + finite.map(file -> "; the newest checkpoint before it is " + file)
                             .orElse("; there is no checkpoint before it");
-            if (config.onNan() == OnNan.STOP) {
+            if (config.run().onNan() == OnNan.STOP) {
                 throw new DivergedException(folder + ": " + text + " (on_nan: warn goes on)");
             }
             finite.ifPresent(store::pin);
@@ -443,7 +453,7 @@ public final class Run {
             MetricsReading m = reading;
             reading = null;
             long now = System.nanoTime();
-            double samples = (double) (taken - lastLogged) * config.globalBatchSize();
+            double samples = (double) (taken - lastLogged) * config.schedule().globalBatchSize();
             double halted = m.metric(Kernels.Metric.COUNT);
             MetricsRow row = new MetricsRow(taken)
                     .set(Column.LR, m.learningRate())
@@ -472,7 +482,8 @@ public final class Run {
             log(true);
             parameters.refreshWorking();
             int all = (int) testExamples.ids().count();
-            int[] rows = evaluationRows(all, step >= total ? 0 : config.evalPuzzles());
+            int[] rows =
+                    evaluationRows(all, step >= total ? 0 : config.evaluation().puzzles());
             LOG.info("evaluating {} of {} puzzles at step {}", rows.length, all, step);
             listener.evaluating(step, rows.length);
             ArcVoting voting = ArcVoting.of(data.folders(), data.test());

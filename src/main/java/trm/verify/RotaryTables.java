@@ -4,12 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.HashMap;
 import java.util.Map;
 import trm.config.ArchConfig;
-import trm.config.Architecture;
 import trm.config.DataShape;
-import trm.config.Equilibrium;
-import trm.config.GradientSpan;
-import trm.config.LossType;
-import trm.config.PosEncodings;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.DeviceBuffer;
@@ -34,30 +29,17 @@ final class RotaryTables {
 
     static SelfAttention.Rotary of(
             Backend backend, Arena arena, int positions, int heads, int headWidth, double theta) {
-        ArchConfig arch = new ArchConfig(
-                Architecture.TRM,
-                heads * headWidth,
-                heads,
-                1,
-                false,
-                PosEncodings.ROPE,
-                theta,
-                1e-5,
-                1,
-                0,
-                1,
-                1,
-                1,
-                false,
-                GradientSpan.LAST_CYCLE,
-                0,
-                0,
-                true,
-                1,
-                0,
-                LossType.STABLEMAX,
-                "float32",
-                Equilibrium.NONE);
+        ArchConfig arch = CaseConfig.of(
+                        "arch.hidden_size=" + heads * headWidth,
+                        "arch.num_heads=" + heads,
+                        "arch.expansion=1",
+                        "arch.rope_theta=" + theta,
+                        "arch.L_layers=1",
+                        "arch.H_cycles=1",
+                        "arch.L_cycles=1",
+                        "arch.puzzle_emb_ndim=0",
+                        "dtype=float32")
+                .arch();
         ModelSizes sizes = new ModelSizes(arch, new DataShape(positions, 1, 1), 1);
         Observed observed = new Observed(backend);
         try (Arena own = new Arena(observed)) {
