@@ -57,9 +57,11 @@ class ConfigFuzzTest {
         try (Stream<Path> files = Files.list(Path.of("configs"))) {
             for (Path file : files.filter(f -> f.toString().endsWith(".yaml"))
                     .sorted()
-                    .limit(6)
                     .toList()) {
-                seeds.add(Files.readAllBytes(file));
+                byte[] text = Files.readAllBytes(file);
+                if (!new String(text, StandardCharsets.UTF_8).contains("base:")) {
+                    seeds.add(text); // whole: text that is no file has no base
+                }
             }
         }
         seeds.add("a: &a [x, x]\nb: &b [*a, *a]\nc: {d: *b, e: *b}\n".getBytes(StandardCharsets.UTF_8));

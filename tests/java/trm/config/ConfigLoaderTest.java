@@ -30,39 +30,15 @@ class ConfigLoaderTest {
     @Test
     void defaultsAreThePublishedValues() {
         TrainConfig config = parse(DATA);
+        assertEquals(768, config.schedule().globalBatchSize());
+        assertEquals(1e-4, config.learningRate().base());
+        assertNull(config.data().shape());
+        assertNull(config.schedule().evalInterval());
+        assertNull(config.run().name());
         assertEquals(
-                new ArchConfig(
-                        Architecture.TRM,
-                        512,
-                        8,
-                        4,
-                        false,
-                        PosEncodings.ROPE,
-                        10000,
-                        1e-5,
-                        2,
-                        0,
-                        3,
-                        6,
-                        1,
-                        false,
-                        GradientSpan.LAST_CYCLE,
-                        512,
-                        16,
-                        true,
-                        16,
-                        0.1,
-                        LossType.STABLEMAX,
-                        "bfloat16",
-                        Equilibrium.NONE),
-                config.arch());
-        assertEquals(768, config.globalBatchSize());
-        assertEquals(1e-4, config.lr());
-        assertNull(config.dataShape());
-        assertNull(config.evalInterval());
-        assertNull(config.runName());
-        assertEquals(0, parse(DATA + "arch: {puzzle_emb_ndim: 0}").arch().puzzleEmbLen());
-        assertEquals(64, parse(DATA + "arch: {hidden_size: 64}").arch().puzzleEmbNdim());
+                0, parse(DATA + "arch: {puzzle_emb_ndim: 0}").arch().puzzles().positions());
+        assertEquals(
+                64, parse(DATA + "arch: {hidden_size: 64}").arch().puzzles().width());
     }
 
     @Test
@@ -93,8 +69,8 @@ class ConfigLoaderTest {
                 """);
         assertEquals(Architecture.TRM, config.arch().name());
         assertEquals(LossType.SOFTMAX, config.arch().lossType());
-        assertEquals(128, config.arch().puzzleEmbNdim());
-        assertEquals(1.0, config.weightDecay());
+        assertEquals(128, config.arch().puzzles().width());
+        assertEquals(1.0, config.optimizer().weightDecay());
     }
 
     @Test
@@ -121,31 +97,32 @@ class ConfigLoaderTest {
                 "arch.L_cycles=2",
                 "arch={H_cycles: 1}",
                 "project_name=p");
-        assertEquals(1e-3, config.lr());
-        assertEquals("a b", config.runName());
-        assertTrue(config.arch().mlpT());
-        assertFalse(config.ema());
-        assertEquals(32, config.arch().hiddenSize());
-        assertEquals(32, config.arch().puzzleEmbNdim());
-        assertEquals(2, config.arch().latentSteps());
-        assertEquals(1, config.arch().cycles());
-        assertEquals(List.of("data/x", "data/y"), config.dataPaths());
-        assertEquals(new DataShape(4, 5, 6), config.dataShape());
-        assertEquals("float32", config.arch().dtype());
+        assertEquals(1e-3, config.learningRate().base());
+        assertEquals("a b", config.run().name());
+        assertTrue(config.arch().block().mlpT());
+        assertFalse(config.average().kept());
+        assertEquals(32, config.arch().block().hiddenSize());
+        assertEquals(32, config.arch().puzzles().width());
+        assertEquals(2, config.arch().recursion().latentSteps());
+        assertEquals(1, config.arch().recursion().cycles());
+        assertEquals(List.of("data/x", "data/y"), config.data().paths());
+        assertEquals(new DataShape(4, 5, 6), config.data().shape());
+        assertEquals(ComputeType.FLOAT32, config.arch().dtype());
         assertEquals(LossType.SOFTMAX, config.arch().lossType());
-        assertEquals(7, config.seed());
-        assertEquals(List.of("a", "b"), parse(DATA, "data_paths=\"[a,b]\"").dataPaths());
+        assertEquals(7, config.run().seed());
+        assertEquals(
+                List.of("a", "b"), parse(DATA, "data_paths=\"[a,b]\"").data().paths());
     }
 
     @Test
     void theLastOverrideWinsUnderEitherName() {
         assertEquals(
-                "float32",
+                ComputeType.FLOAT32,
                 parse(DATA + "dtype: bfloat16", "arch.forward_dtype=float32")
                         .arch()
                         .dtype());
         assertEquals(
-                "float32",
+                ComputeType.FLOAT32,
                 parse(DATA + "arch: {forward_dtype: bfloat16}", "dtype=float32")
                         .arch()
                         .dtype());
@@ -158,6 +135,7 @@ class ConfigLoaderTest {
                 16,
                 parse("arch: trm\n" + DATA, "arch.hidden_size=16", "arch=trm")
                         .arch()
+                        .block()
                         .hiddenSize());
     }
 
@@ -300,9 +278,9 @@ class ConfigLoaderTest {
                 "micro_batches=6",
                 "load_checkpoint=some run/step_1",
                 "memory=1.5 GB");
-        assertEquals("some run/step_1", odd.loadCheckpoint());
-        assertEquals(1_500_000_000, odd.memory());
-        assertEquals("null", odd.runName());
+        assertEquals("some run/step_1", odd.run().loadCheckpoint());
+        assertEquals(1_500_000_000, odd.memory().bytes());
+        assertEquals("null", odd.run().name());
         for (TrainConfig config : List.of(odd, parse(DATA))) {
             assertEquals(config, parse(ConfigLoader.toYaml(config)));
         }
@@ -321,8 +299,10 @@ class ConfigLoaderTest {
     void shippedFilesLoad(String name) {
         TrainConfig config = ConfigLoader.load(Path.of("configs", name + ".yaml"), List.of());
         assertEquals(config, parse(ConfigLoader.toYaml(config)));
-        assertEquals(config.arch().hiddenSize(), config.arch().puzzleEmbNdim());
-        assertEquals(name.contains("mlp") || name.equals("demo"), config.arch().mlpT());
+        assertEquals(config.arch().block().hiddenSize(), config.arch().puzzles().width());
+        assertEquals(
+                name.contains("mlp") || name.equals("demo"),
+                config.arch().block().mlpT());
     }
 
     /** An ablation's file is that of TRM but for what it ablates. */
@@ -357,89 +337,22 @@ class ConfigLoaderTest {
         TrainConfig defaults = parse(
                 DATA,
                 "arch=hrm",
-                "data_paths=[" + c.dataPaths().get(0) + "]",
+                "data_paths=[" + c.data().paths().get(0) + "]",
                 "epochs=" + epochs,
                 "eval_interval=" + interval,
                 "weight_decay=" + decay,
                 "puzzle_emb_weight_decay=" + decay,
                 "puzzle_emb_lr=" + puzzleLr,
-                "data_shape={seq_len: " + c.dataShape().seqLen() + ", vocab_size: "
-                        + c.dataShape().vocabSize() + ", num_puzzle_identifiers: "
-                        + c.dataShape().numPuzzleIdentifiers() + "}");
+                "data_shape={seq_len: " + c.data().shape().seqLen() + ", vocab_size: "
+                        + c.data().shape().vocabSize() + ", num_puzzle_identifiers: "
+                        + c.data().shape().numPuzzleIdentifiers() + "}");
         assertEquals(defaults, c);
-        assertFalse(c.ema());
+        assertFalse(c.average().kept());
         assertEquals(
                 List.of(new ArchConfig.Network("H_level", 4), new ArchConfig.Network("L_level", 4)),
                 c.arch().networks());
-        assertEquals(List.of(2, 2), List.of(c.arch().cycles(), c.arch().latentSteps()));
-    }
-
-    @Test
-    void sudokuFilesHoldThePublishedSettings() {
-        DataShape shape = new DataShape(81, 11, 1);
-        for (boolean mlp : new boolean[] {true, false}) {
-            ArchConfig arch = new ArchConfig(
-                    Architecture.TRM,
-                    512,
-                    8,
-                    4,
-                    mlp,
-                    mlp ? PosEncodings.NONE : PosEncodings.ROPE,
-                    10000,
-                    1e-5,
-                    2,
-                    0,
-                    3,
-                    6,
-                    1,
-                    false,
-                    GradientSpan.LAST_CYCLE,
-                    512,
-                    16,
-                    true,
-                    16,
-                    0.1,
-                    LossType.STABLEMAX,
-                    "bfloat16",
-                    Equilibrium.NONE);
-            TrainConfig expected = new TrainConfig(
-                    arch,
-                    List.of("data/sudoku-extreme-1k-aug-1000"),
-                    shape,
-                    768,
-                    50_000,
-                    5_000,
-                    null,
-                    1e-4,
-                    1.0,
-                    2000,
-                    0.9,
-                    0.95,
-                    1.0,
-                    1e-4,
-                    1.0,
-                    false,
-                    true,
-                    0.999,
-                    0,
-                    null,
-                    null,
-                    "adam_atan2",
-                    0,
-                    1000,
-                    3,
-                    0,
-                    10,
-                    0,
-                    0,
-                    0,
-                    "float32",
-                    Recompute.AUTO,
-                    0,
-                    0,
-                    OnNan.STOP);
-            Path file = Path.of("configs", mlp ? "sudoku-mlp.yaml" : "sudoku-att.yaml");
-            assertEquals(expected, ConfigLoader.load(file, List.of()));
-        }
+        assertEquals(
+                List.of(2, 2),
+                List.of(c.arch().recursion().cycles(), c.arch().recursion().latentSteps()));
     }
 }

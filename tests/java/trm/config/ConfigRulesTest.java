@@ -147,12 +147,14 @@ class ConfigRulesTest {
         assertEquals(Architecture.HRM, hrm.name());
         assertEquals(
                 List.of(new ArchConfig.Network("H_level", 4), new ArchConfig.Network("L_level", 4)), hrm.networks());
-        assertEquals(List.of(2, 2), List.of(hrm.cycles(), hrm.latentSteps()));
+        assertEquals(
+                List.of(2, 2), List.of(hrm.recursion().cycles(), hrm.recursion().latentSteps()));
         assertEquals(List.of(true, false), List.of(hrm.hasContinueLoss(), hrm.haltsOnSign()));
         assertEquals(1, hrm.prefixLen());
         ArchConfig plain = parse("arch=transformers_baseline");
         assertEquals(List.of(new ArchConfig.Network("H_level", 8)), plain.networks());
-        assertEquals(List.of(12, 42), List.of(plain.heads(), plain.headWidth()));
+        assertEquals(
+                List.of(12, 42), List.of(plain.block().heads(), plain.block().headWidth()));
         assertEquals(List.of(false, false), List.of(plain.hasContinueLoss(), plain.haltsOnSign()));
         ArchConfig separate = parse("arch.separate_nets=true", "arch.L_layers=3");
         assertEquals(
@@ -188,16 +190,19 @@ class ConfigRulesTest {
 
     @Test
     void headsMatterOnlyToAttention() {
-        assertEquals(7, parse("arch.num_heads=7", "arch.mlp_t=true").heads());
-        assertEquals(73, parse("arch.num_heads=7", "arch.pos_encodings=learned").headWidth());
-        assertEquals(85, parse("arch.num_heads=6", "arch.pos_encodings=none").headWidth());
+        assertEquals(7, parse("arch.num_heads=7", "arch.mlp_t=true").block().heads());
+        assertEquals(
+                73,
+                parse("arch.num_heads=7", "arch.pos_encodings=learned").block().headWidth());
+        assertEquals(
+                85, parse("arch.num_heads=6", "arch.pos_encodings=none").block().headWidth());
     }
 
     @Test
     void derivedSizes() {
-        assertEquals(1536, parse().innerWidth(512));
-        assertEquals(256, parse().innerWidth(96));
-        assertEquals(512, parse().innerWidth(97));
+        assertEquals(1536, parse().block().innerWidth(512));
+        assertEquals(256, parse().block().innerWidth(96));
+        assertEquals(512, parse().block().innerWidth(97));
         assertEquals(16, parse().prefixLen());
         assertEquals(1, parse("arch.puzzle_emb_len=0").prefixLen());
         assertEquals(
@@ -209,17 +214,17 @@ class ConfigRulesTest {
     @Test
     void passesCanBeCounted() {
         TrainConfig whole = ConfigLoader.parse("data_paths: [d]", "x", List.of("epochs=3"));
-        whole.requirePass(Integer.MAX_VALUE / 3);
+        whole.schedule().requirePass(Integer.MAX_VALUE / 3);
         assertEquals(
                 "epochs is 3: a pass of so many epochs of 1000000000 groups of puzzles visits more than 2147483647 of them;"
                         + " must be at most 2, or eval_interval be given",
-                assertThrows(ConfigException.class, () -> whole.requirePass(1_000_000_000))
+                assertThrows(ConfigException.class, () -> whole.schedule().requirePass(1_000_000_000))
                         .getMessage());
         TrainConfig parts = ConfigLoader.parse("data_paths: [d]", "x", List.of("epochs=4", "eval_interval=2"));
-        parts.requirePass(1_000_000_000);
+        parts.schedule().requirePass(1_000_000_000);
         assertEquals(
                 "eval_interval",
-                assertThrows(ConfigException.class, () -> parts.requirePass(2_000_000_000))
+                assertThrows(ConfigException.class, () -> parts.schedule().requirePass(2_000_000_000))
                         .key());
     }
 
@@ -243,8 +248,8 @@ class ConfigRulesTest {
         assertEquals("data_shape.vocab_size is 0: must be at least 1", e.getMessage());
         List<String> paths = new java.util.ArrayList<>(List.of("a"));
         TrainConfig config = ConfigLoader.parse("data_paths: [a]", "x", List.of());
-        assertEquals(paths, config.dataPaths());
+        assertEquals(paths, config.data().paths());
         assertThrows(
-                UnsupportedOperationException.class, () -> config.dataPaths().add("b"));
+                UnsupportedOperationException.class, () -> config.data().paths().add("b"));
     }
 }

@@ -54,8 +54,8 @@ class ConfigTextTest {
     @Test
     void encodings() throws IOException {
         Path marked = Files.writeString(temp.resolve("bom.yaml"), "\ufeff" + DATA + "lr: 0.5\r\nseed: 3\r\n");
-        assertEquals(0.5, ConfigLoader.load(marked, List.of()).lr());
-        assertEquals(3, ConfigLoader.load(marked, List.of()).seed());
+        assertEquals(0.5, ConfigLoader.load(marked, List.of()).learningRate().base());
+        assertEquals(3, ConfigLoader.load(marked, List.of()).run().seed());
         for (String name : List.of("UTF-16LE", "UTF-16BE")) {
             byte[] text = ("\ufeff" + DATA).getBytes(Charset.forName(name));
             assertEquals("x.yaml: is UTF-16 text; save it as UTF-8", fileError(text));
@@ -156,8 +156,8 @@ class ConfigTextTest {
         "0e5,0"
     })
     void numbers(String text, double value) {
-        assertEquals(value, parse(DATA + "lr: " + text).lr());
-        assertEquals(value, parse(DATA, "lr=" + text).lr());
+        assertEquals(value, parse(DATA + "lr: " + text).learningRate().base());
+        assertEquals(value, parse(DATA, "lr=" + text).learningRate().base());
     }
 
     /** Twenty thousand digits with and without underscores, forms of other languages, what no double holds. */
@@ -208,12 +208,16 @@ class ConfigTextTest {
     @Test
     void references() {
         String arch = DATA + "arch:\n  num_heads: ${..seed}\n  hidden_size: ${.num_heads}\n  mlp_t: true\nseed: ";
-        assertEquals(8, parse(arch + "8").arch().hiddenSize());
+        assertEquals(8, parse(arch + "8").arch().block().hiddenSize());
         assertEquals(
-                8, parse(arch + "${arch.L_cycles}", "arch.L_cycles=8").arch().hiddenSize());
+                8,
+                parse(arch + "${arch.L_cycles}", "arch.L_cycles=8")
+                        .arch()
+                        .block()
+                        .hiddenSize());
         assertEquals(
                 List.of("a", "b"),
-                parse("data_paths: [a, '${run_name}']\nrun_name: b").dataPaths());
+                parse("data_paths: [a, '${run_name}']\nrun_name: b").data().paths());
         assertEquals(
                 "x.yaml:4: arch.hidden_size is ${.num_heads}; this refers in a circle: arch.hidden_size -> arch.num_heads ->"
                         + " seed -> arch.num_heads",
@@ -245,6 +249,7 @@ class ConfigTextTest {
                                 + "checkpoint_keep: ${eval_puzzles}\neval_puzzles: ${eval_batch_size}\n"
                                 + "eval_batch_size: ${log_every_steps}\nlog_every_steps: ${lr_warmup_steps}\n"
                                 + "lr_warmup_steps: ${global_batch_size}\nglobal_batch_size: 7")
+                        .run()
                         .seed());
     }
 
@@ -273,11 +278,11 @@ class ConfigTextTest {
 
     @Test
     void oddOverrides() {
-        assertEquals("=", parse(DATA, "run_name==").runName());
+        assertEquals("=", parse(DATA, "run_name==").run().name());
         assertEquals(
                 "\u00fc \ud83d\ude00",
-                parse(DATA, "run_name=\u00fc \ud83d\ude00").runName());
-        assertEquals(null, parse(DATA + "run_name: x", "run_name=").runName());
+                parse(DATA, "run_name=\u00fc \ud83d\ude00").run().name());
+        assertEquals(null, parse(DATA + "run_name: x", "run_name=").run().name());
         assertTrue(error(DATA, "lr=").contains("lr is null; expected a number"));
         assertEquals(
                 "override 'data_shape={seq_len:16, vocab_size: 6}': in 'seq_len:16' there must be a blank after ':'",

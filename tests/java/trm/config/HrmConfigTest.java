@@ -73,36 +73,41 @@ class HrmConfigTest {
         assertEquals(
                 List.of(2, 3, 8, 32, 2, 48, 2),
                 List.of(
-                        a.cycles(),
-                        a.latentSteps(),
-                        a.haltMaxSteps(),
-                        a.hiddenSize(),
-                        a.heads(),
-                        a.puzzleEmbNdim(),
+                        a.recursion().cycles(),
+                        a.recursion().latentSteps(),
+                        a.halting().maxSteps(),
+                        a.block().hiddenSize(),
+                        a.block().heads(),
+                        a.puzzles().width(),
                         a.prefixLen()));
-        assertEquals(List.of(4.0, 0.2), List.of(a.expansion(), a.haltExplorationProb()));
+        assertEquals(
+                List.of(4.0, 0.2), List.of(a.block().expansion(), a.halting().explorationProb()));
         assertEquals(LossType.SOFTMAX, a.lossType());
-        assertEquals(PosEncodings.LEARNED, a.posEncodings());
-        assertEquals("bfloat16", a.dtype());
-        assertEquals(GradientSpan.ONE_STEP, a.gradient());
+        assertEquals(PosEncodings.LEARNED, a.block().posEncodings());
+        assertEquals(ComputeType.BFLOAT16, a.dtype());
+        assertEquals(GradientSpan.ONE_STEP, a.recursion().gradient());
         assertTrue(a.hasContinueLoss());
-        assertFalse(c.ema(), "HRM's code has no moving average");
-        assertEquals(List.of("data/sudoku extreme"), c.dataPaths());
+        assertFalse(c.average().kept(), "HRM's code has no moving average");
+        assertEquals(List.of("data/sudoku extreme"), c.data().paths());
         assertEquals(
                 List.of(0.8, 0.7, 7e-5, 0.5, 0.002, 0.25, 0.75),
                 List.of(
-                        c.beta1(),
-                        c.beta2(),
-                        c.lr(),
-                        c.lrMinRatio(),
-                        c.puzzleEmbLr(),
-                        c.puzzleEmbWeightDecay(),
-                        c.weightDecay()));
+                        c.optimizer().beta1(),
+                        c.optimizer().beta2(),
+                        c.learningRate().base(),
+                        c.learningRate().minRatio(),
+                        c.learningRate().puzzleBase(),
+                        c.optimizer().puzzleWeightDecay(),
+                        c.optimizer().weightDecay()));
         assertEquals(
                 List.of(40, 20, 384, 20),
-                List.of(c.epochs(), c.evalInterval(), c.globalBatchSize(), c.lrWarmupSteps()));
-        assertEquals("HierarchicalReasoningModel_ACTV1 pink-cat", c.runName());
-        assertEquals(5, c.seed());
+                List.of(
+                        c.schedule().epochs(),
+                        c.schedule().evalInterval(),
+                        c.schedule().globalBatchSize(),
+                        c.learningRate().warmupSteps()));
+        assertEquals("HierarchicalReasoningModel_ACTV1 pink-cat", c.run().name());
+        assertEquals(5, c.run().seed());
         assertEquals(c, parse(ConfigLoader.toYaml(c)));
     }
 
@@ -120,8 +125,8 @@ class HrmConfigTest {
                 "arch.halt_max_steps=8",
                 "arch.pos_encodings=learned");
         assertEquals(Architecture.HRM, c.arch().name());
-        assertEquals(8, c.arch().latentSteps());
-        assertEquals(List.of("data/sudoku-extreme-1k-aug-1000"), c.dataPaths());
+        assertEquals(8, c.arch().recursion().latentSteps());
+        assertEquals(List.of("data/sudoku-extreme-1k-aug-1000"), c.data().paths());
         assertEquals(
                 Architecture.HRM, parse("arch: hrm_v1\ndata_path: d").arch().name());
     }
@@ -146,18 +151,23 @@ class HrmConfigTest {
 
     @Test
     void dataPathAndDataPaths() {
-        assertEquals(List.of("a"), parse("data_path: a").dataPaths());
-        assertEquals(List.of("a"), parse("data_path: a\ndata_paths: [a]").dataPaths());
-        assertEquals(List.of("a"), parse("data_path: a\ndata_paths: []").dataPaths());
-        assertEquals(List.of("a"), parse("data_paths: []\ndata_path: a").dataPaths());
-        assertEquals(List.of("a"), parse("data_path: null\ndata_paths: [a]").dataPaths());
+        assertEquals(List.of("a"), parse("data_path: a").data().paths());
+        assertEquals(List.of("a"), parse("data_path: a\ndata_paths: [a]").data().paths());
+        assertEquals(List.of("a"), parse("data_path: a\ndata_paths: []").data().paths());
+        assertEquals(List.of("a"), parse("data_paths: []\ndata_path: a").data().paths());
         assertEquals(
-                List.of("b", "c"), parse("data_path: a", "data_paths=[b, c]").dataPaths());
-        assertEquals(List.of("b"), parse("data_paths: [a, c]", "data_path=b").dataPaths());
+                List.of("a"), parse("data_path: null\ndata_paths: [a]").data().paths());
+        assertEquals(
+                List.of("b", "c"),
+                parse("data_path: a", "data_paths=[b, c]").data().paths());
+        assertEquals(
+                List.of("b"), parse("data_paths: [a, c]", "data_path=b").data().paths());
         assertEquals(
                 List.of("b"),
-                parse("data_path: a", "data_paths=[b]", "data_path=b").dataPaths());
-        assertEquals(List.of("b"), parse("data_path: ${run_name}\nrun_name: b").dataPaths());
+                parse("data_path: a", "data_paths=[b]", "data_path=b").data().paths());
+        assertEquals(
+                List.of("b"),
+                parse("data_path: ${run_name}\nrun_name: b").data().paths());
         assertEquals(
                 "x.yaml:1: data_path is a, and data_paths, in x.yaml:2, names other data; give one of them",
                 error("data_path: a\ndata_paths: [b]"));

@@ -228,7 +228,7 @@ final class RecursionOracle {
                 squares = round(squares + round(e * e));
             }
             scale[v] = round(
-                    1 / Math.sqrt(round(squares / length) + (float) sizes.arch().rmsNormEps()));
+                    1 / Math.sqrt(round(squares / length) + (float) sizes.arch().block().rmsNormEps()));
             for (int i = 0; i < length; i++) {
                 at[from + i * stride] = round(x.at[from + i * stride] * scale[v]);
             }

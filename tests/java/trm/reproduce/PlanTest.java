@@ -34,12 +34,14 @@ class PlanTest {
     })
     void aFractionShortensTheWholeSchedule(String row, double fraction, int epochs, int interval, int warmup) {
         TrainConfig config = plan(new Scale(fraction, 0), false).config(setup("sudoku-ablation", row), 2);
-        assertEquals(epochs, config.epochs());
-        assertEquals(interval, config.evalInterval());
-        assertEquals(warmup, config.lrWarmupSteps());
-        assertEquals(0, config.maxSteps());
-        assertEquals(2, config.seed());
-        assertEquals(List.of(Path.of("sets", "sudoku-extreme-1k-aug-1000").toString()), config.dataPaths());
+        assertEquals(epochs, config.schedule().epochs());
+        assertEquals(interval, config.schedule().evalInterval());
+        assertEquals(warmup, config.learningRate().warmupSteps());
+        assertEquals(0, config.schedule().maxSteps());
+        assertEquals(2, config.run().seed());
+        assertEquals(
+                List.of(Path.of("sets", "sudoku-extreme-1k-aug-1000").toString()),
+                config.data().paths());
     }
 
     @Test
@@ -72,12 +74,22 @@ class PlanTest {
         TrainConfig paper = plan(Scale.FULL, true).config(setup(table, row), 0);
         assertEquals(
                 List.of(epochs, n, optimizer),
-                List.of(code.epochs(), code.arch().latentSteps(), code.optimizer()));
+                List.of(
+                        code.schedule().epochs(),
+                        code.arch().recursion().latentSteps(),
+                        code.optimizer().kind().key()));
         assertEquals(
                 List.of(epochs2, n2, optimizer2),
-                List.of(paper.epochs(), paper.arch().latentSteps(), paper.optimizer()));
+                List.of(
+                        paper.schedule().epochs(),
+                        paper.arch().recursion().latentSteps(),
+                        paper.optimizer().kind().key()));
         TrainConfig tiny = plan(Scale.TINY, true).config(setup(table, row), 0);
-        assertEquals(List.of(n2, optimizer2), List.of(tiny.arch().latentSteps(), tiny.optimizer()));
+        assertEquals(
+                List.of(n2, optimizer2),
+                List.of(
+                        tiny.arch().recursion().latentSteps(),
+                        tiny.optimizer().kind().key()));
     }
 
     @Test

@@ -157,11 +157,11 @@ class ReportTest {
                         .replace("data/sudoku", "elsewhere/sudoku"));
         Setup setup = Table.named("latents").rows(List.of("trm")).get(0).setup();
         RunSummary run = RunSummary.open(folder).orElseThrow();
-        assertEquals(4, run.resumed(plan.config(setup, 0)).microBatches());
+        assertEquals(4, run.resumed(plan.config(setup, 0)).memory().microBatches());
         assertEquals(
-                plan.config(setup, 0).dataPaths(),
-                run.resumed(plan.config(setup, 0)).dataPaths());
-        assertTrue(ConfigLoader.load(yaml, List.of()).dataPaths().get(0).startsWith("elsewhere"));
+                plan.config(setup, 0).data().paths(),
+                run.resumed(plan.config(setup, 0)).data().paths());
+        assertTrue(ConfigLoader.load(yaml, List.of()).data().paths().get(0).startsWith("elsewhere"));
     }
 
     @Test

@@ -148,7 +148,7 @@ class ReproductionTest {
         Reproduction reproduction = new Reproduction(
                 plan,
                 (config, folder, resume) -> {
-                    folders.add(temp.relativize(folder) + " " + config.seed());
+                    folders.add(temp.relativize(folder) + " " + config.run().seed());
                     return runner.run(config, folder, resume);
                 },
                 line -> {});

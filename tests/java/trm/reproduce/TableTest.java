@@ -60,27 +60,32 @@ class TableTest {
     void ablationsAreWhatTheySay() {
         TrainConfig trm = FULL.published(
                 Table.named("sudoku-ablation").rows(List.of("trm")).get(0).setup());
-        assertEquals(3, trm.arch().cycles());
-        assertEquals(6, trm.arch().latentSteps());
-        assertTrue(trm.arch().mlpT() && trm.ema() && trm.arch().noActContinue());
+        assertEquals(3, trm.arch().recursion().cycles());
+        assertEquals(6, trm.arch().recursion().latentSteps());
+        assertTrue(trm.arch().block().mlpT()
+                && trm.average().kept()
+                && trm.arch().halting().noActContinue());
         assertEquals(Architecture.HRM, arch("sudoku-ablation", "hrm").name());
         assertTrue(arch("sudoku-ablation", "act").hasContinueLoss());
-        assertTrue(arch("sudoku-ablation", "separate").separateNets());
+        assertTrue(arch("sudoku-ablation", "separate").recursion().separateNets());
         assertTrue(!FULL.published(Table.named("sudoku-ablation")
                         .rows(List.of("no-ema"))
                         .get(0)
                         .setup())
-                .ema());
-        assertEquals(4, arch("sudoku-ablation", "4-layers").layers());
-        assertEquals(3, arch("sudoku-ablation", "4-layers").latentSteps());
-        assertTrue(!arch("sudoku-ablation", "attention").mlpT());
-        assertEquals(2, arch("sudoku-ablation", "t2-n2").cycles());
-        assertEquals(2, arch("sudoku-ablation", "t2-n2").latentSteps());
-        assertEquals(GradientSpan.ONE_STEP, arch("sudoku-ablation", "one-step").gradient());
+                .average()
+                .kept());
+        assertEquals(4, arch("sudoku-ablation", "4-layers").recursion().layers());
+        assertEquals(3, arch("sudoku-ablation", "4-layers").recursion().latentSteps());
+        assertTrue(!arch("sudoku-ablation", "attention").block().mlpT());
+        assertEquals(2, arch("sudoku-ablation", "t2-n2").recursion().cycles());
+        assertEquals(2, arch("sudoku-ablation", "t2-n2").recursion().latentSteps());
+        assertEquals(
+                GradientSpan.ONE_STEP,
+                arch("sudoku-ablation", "one-step").recursion().gradient());
         assertEquals(Architecture.MULTI_SCALE, arch("latents", "multi-scale").name());
         assertEquals(Architecture.SINGLE_Z, arch("latents", "single").name());
-        assertTrue(
-                arch("sudoku-maze", "maze-mlp").mlpT() && arch("arc", "mlp-2").mlpT());
+        assertTrue(arch("sudoku-maze", "maze-mlp").block().mlpT()
+                && arch("arc", "mlp-2").block().mlpT());
         assertEquals(Architecture.TRANSFORMER, arch("arc", "direct-2").name());
     }
 
@@ -93,9 +98,9 @@ class TableTest {
             ArchConfig arch = FULL.published(row.setup()).arch();
             boolean hrm = row.name().startsWith("hrm");
             assertEquals(hrm ? Architecture.HRM : Architecture.TRM, arch.name(), row.name());
-            assertEquals(cycles, arch.cycles(), row.name());
-            assertEquals(hrm ? k : 2 * k, arch.latentSteps(), row.name());
-            assertEquals(hrm ? 4 : 2, arch.layers(), row.name());
+            assertEquals(cycles, arch.recursion().cycles(), row.name());
+            assertEquals(hrm ? k : 2 * k, arch.recursion().latentSteps(), row.name());
+            assertEquals(hrm ? 4 : 2, arch.recursion().layers(), row.name());
         }
     }
 
@@ -110,17 +115,20 @@ class TableTest {
         ArchConfig whole = FULL.published(row.setup()).arch();
         TrainConfig tiny = TINY.config(row.setup(), 1);
         assertEquals(whole.name(), tiny.arch().name());
-        assertEquals(whole.cycles(), tiny.arch().cycles());
-        assertEquals(whole.latentSteps(), tiny.arch().latentSteps());
-        assertEquals(whole.mlpT(), tiny.arch().mlpT());
-        assertEquals(whole.gradient(), tiny.arch().gradient());
-        assertEquals(whole.separateNets(), tiny.arch().separateNets());
-        assertEquals(whole.noActContinue(), tiny.arch().noActContinue());
-        assertEquals(FULL.published(row.setup()).ema(), tiny.ema());
-        assertTrue(tiny.arch().hiddenSize() <= 64, tiny.arch().toString());
-        assertEquals(300, tiny.maxSteps());
-        assertEquals(1, tiny.seed());
-        assertEquals(List.of(Path.of("runs", "none", "mini-sudoku").toString()), tiny.dataPaths());
+        assertEquals(whole.recursion().cycles(), tiny.arch().recursion().cycles());
+        assertEquals(whole.recursion().latentSteps(), tiny.arch().recursion().latentSteps());
+        assertEquals(whole.block().mlpT(), tiny.arch().block().mlpT());
+        assertEquals(whole.recursion().gradient(), tiny.arch().recursion().gradient());
+        assertEquals(whole.recursion().separateNets(), tiny.arch().recursion().separateNets());
+        assertEquals(whole.halting().noActContinue(), tiny.arch().halting().noActContinue());
+        assertEquals(
+                FULL.published(row.setup()).average().kept(), tiny.average().kept());
+        assertTrue(tiny.arch().block().hiddenSize() <= 64, tiny.arch().toString());
+        assertEquals(300, tiny.schedule().maxSteps());
+        assertEquals(1, tiny.run().seed());
+        assertEquals(
+                List.of(Path.of("runs", "none", "mini-sudoku").toString()),
+                tiny.data().paths());
     }
 
     /** Runs are shared by name: equal names mean equal settings, and equal settings equal names. */

@@ -77,12 +77,14 @@ class AllocationTest {
             TrainConfig config = ConfigLoader.parse(yaml, "test", List.of());
             DataShape shape = new DataShape(
                     data.seqLen(), data.info().vocabSize(), data.info().numPuzzleIdentifiers());
-            ModelSizes sizes = new ModelSizes(config.arch(), shape, config.globalBatchSize());
+            ModelSizes sizes =
+                    new ModelSizes(config.arch(), shape, config.schedule().globalBatchSize());
             Parameters parameters = new Parameters(backend, arena, sizes, true);
             parameters.initialize(7);
             supervision = new DeepSupervision(
                     backend, arena, sizes, parameters, config, 100, DeviceExamples.upload(backend, arena, data));
-            loader = new TrainLoader(data, 0, new LegacyRandom(0), config.globalBatchSize(), 1000);
+            loader = new TrainLoader(
+                    data, 0, new LegacyRandom(0), config.schedule().globalBatchSize(), 1000);
             loader.startPass();
         }
 

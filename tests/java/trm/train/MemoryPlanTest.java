@@ -18,6 +18,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 import trm.Systems;
+import trm.config.ComputeType;
 import trm.config.ConfigLoader;
 import trm.config.Recompute;
 import trm.config.TrainConfig;
@@ -85,12 +86,12 @@ class MemoryPlanTest {
     }
 
     private static int positions(TrainConfig config) {
-        return config.arch().prefixLen() + config.dataShape().seqLen();
+        return config.arch().prefixLen() + config.data().shape().seqLen();
     }
 
     private static MemoryPlan.Contents<RunTensors> contents(TrainConfig config) {
         RunTensors.DataSizes data = new RunTensors.DataSizes(
-                config.dataShape(), DeviceExamples.Size.expanded(1000, 0), DeviceExamples.Size.expanded(100, 0));
+                config.data().shape(), DeviceExamples.Size.expanded(1000, 0), DeviceExamples.Size.expanded(100, 0));
         return (device, arena, settled) -> RunTensors.allocate(device, arena, settled, data, 1000);
     }
 
@@ -123,7 +124,7 @@ class MemoryPlanTest {
         long before = Long.MAX_VALUE;
         for (Recompute mode : MODES) {
             MemoryPlan plan = plan(config.with(mode, 1), 141 * GB);
-            assertEquals(mode, plan.settled().recompute());
+            assertEquals(mode, plan.settled().memory().recompute());
             assertEquals(
                     tape(kind.equals("mlp"), positions, n, mode), plan.parts().get("tape"), mode.toString());
             assertEquals(
@@ -148,8 +149,8 @@ class MemoryPlanTest {
                 assertTrue(t.bytes() > size * GB, t.toString());
             }
             MemoryPlan.Tried last = tried.get(tried.size() - 1);
-            assertEquals(plan.settled().recompute(), last.recompute());
-            assertEquals(plan.settled().microBatches(), last.microBatches());
+            assertEquals(plan.settled().memory().recompute(), last.recompute());
+            assertEquals(plan.settled().memory().microBatches(), last.microBatches());
             assertEquals(plan.totalBytes(), last.bytes());
             for (Recompute mode : MODES) {
                 assertTrue(plan(config.with(mode, 0), size * GB).fits(), mode + " in " + size + " GB");
@@ -165,7 +166,7 @@ class MemoryPlanTest {
         assertEquals(
                 List.of(1, 2),
                 plan.tried().stream().map(MemoryPlan.Tried::microBatches).toList());
-        assertEquals(Recompute.NONE, plan.settled().recompute());
+        assertEquals(Recompute.NONE, plan.settled().memory().recompute());
         assertTrue(
                 plan.describe()
                         .matches("51\\.6 GB of 80\\.0 GB with recompute none and micro_batches 2: "
@@ -343,7 +344,7 @@ class MemoryPlanTest {
         TrainConfig config = published(kind, overrides);
         for (Recompute mode : MODES) {
             Counting counting = new Counting(8 * GB);
-            TrainConfig choice = config.with(mode, Math.max(1, config.microBatches()));
+            TrainConfig choice = config.with(mode, Math.max(1, config.memory().microBatches()));
             MemoryPlan plan = MemoryPlan.of(counting, choice, positions(config), contents(config));
             assertTrue(counting.allocated.isEmpty(), "a plan allocates nothing");
             assertEquals(0, counting.hostBuffers, "nor on the host");
@@ -360,7 +361,7 @@ class MemoryPlanTest {
             }
             // the very same figures come from a plan for a device that is not here, what it takes besides apart
             PlanningBackend absent = PlanningBackend.ofAbsent(Map.of());
-            if (config.arch().dtype().equals("bfloat16")) {
+            if (config.arch().dtype() == ComputeType.BFLOAT16) {
                 assertEquals(plan.parts(), plan(absent, choice, GB).parts());
             }
         }

@@ -159,7 +159,8 @@ public class RecomputeTest {
             HostCopy.put(backend, weight, q);
             HostCopy.put(backend, tensors.parameters().masterOf("q_head.bias"), new float[2]);
             tensors.parameters().refreshWorking();
-            loader = new TrainLoader(train, 0, new LegacyRandom(0), config.globalBatchSize(), 100);
+            loader = new TrainLoader(
+                    train, 0, new LegacyRandom(0), config.schedule().globalBatchSize(), 100);
             loader.startPass();
         }
 
@@ -239,7 +240,7 @@ public class RecomputeTest {
         TrainConfig kept = config(split(network)).with(Recompute.NONE, 1);
         try (Training plain = new Training(kept);
                 Training again = new Training(kept.with(mode, 1))) {
-            assertEquals(mode, again.settled.recompute());
+            assertEquals(mode, again.settled.memory().recompute());
             assertTrue(again.arena.bytesByPurpose().get("evaluation") > 0, "an evaluation overwrites less than a step");
             int halted = 0;
             for (int step = 0; step < STEPS; step++) {
@@ -253,7 +254,7 @@ public class RecomputeTest {
                         .sum();
                 assertSame(plain.state(), again.state());
             }
-            assertTrue(halted > 0 && halted < STEPS * kept.globalBatchSize(), "halted " + halted);
+            assertTrue(halted > 0 && halted < STEPS * kept.schedule().globalBatchSize(), "halted " + halted);
         }
     }
 
@@ -290,7 +291,9 @@ public class RecomputeTest {
                 Training cut = new Training(kept.with(Recompute.NONE, parts))) {
             Map<String, float[]> expected = whole.gradients();
             Map<String, float[]> found = cut.gradients();
-            double rows = kept.globalBatchSize() * POSITIONS * (kept.arch().latentSteps() + 1.0);
+            double rows = kept.schedule().globalBatchSize()
+                    * POSITIONS
+                    * (kept.arch().recursion().latentSteps() + 1.0);
             double bound = 2 * Math.sqrt(rows) * Math.scalb(1.0, -24);
             for (String name : expected.keySet()) {
                 float[] e = expected.get(name);

@@ -320,7 +320,7 @@ class RunTest {
         assertEquals("15", some.split(",", -1)[MetricsRow.Column.EVAL_PUZZLES.ordinal()]);
         assertTrue(recorder.rows.get(EVALUATION_ROW - 1).describe(STEPS).contains("evaluation: 15 puzzles"));
         assertTrue(Files.readString(whole.resolve("log.txt")).contains("evaluating 15 of 40 puzzles at step 18"));
-        assertEquals(scoreOfFolder(Run.evaluationRows(40, 15)), some);
+        assertEquals(scoreOfFolder(TrainingLoop.evaluationRows(40, 15)), some);
         expected.set(EVALUATION_ROW, some);
         assertEquals(expected, found, "training and the last evaluation are those of the run with whole ones");
         for (int row : new int[] {EVALUATION_ROW - 1, EVALUATION_ROW}) {
@@ -373,12 +373,12 @@ class RunTest {
 
     @Test
     void puzzlesAreSpreadEvenly() {
-        assertArrayEquals(new int[] {0, 3, 6}, Run.evaluationRows(10, 3));
-        assertArrayEquals(new int[] {0, 1, 2, 3}, Run.evaluationRows(4, 4));
-        assertArrayEquals(new int[] {0, 1, 2, 3}, Run.evaluationRows(4, 0));
-        assertArrayEquals(new int[] {0, 1, 2, 3}, Run.evaluationRows(4, 9));
-        assertArrayEquals(new int[] {0}, Run.evaluationRows(4, 1));
-        int[] many = Run.evaluationRows(2_000_000_000, 5);
+        assertArrayEquals(new int[] {0, 3, 6}, TrainingLoop.evaluationRows(10, 3));
+        assertArrayEquals(new int[] {0, 1, 2, 3}, TrainingLoop.evaluationRows(4, 4));
+        assertArrayEquals(new int[] {0, 1, 2, 3}, TrainingLoop.evaluationRows(4, 0));
+        assertArrayEquals(new int[] {0, 1, 2, 3}, TrainingLoop.evaluationRows(4, 9));
+        assertArrayEquals(new int[] {0}, TrainingLoop.evaluationRows(4, 1));
+        int[] many = TrainingLoop.evaluationRows(2_000_000_000, 5);
         assertArrayEquals(new int[] {0, 400_000_000, 800_000_000, 1_200_000_000, 1_600_000_000}, many);
     }
 

@@ -128,9 +128,9 @@ final class TinyRun {
         TrainConfig config = config();
         return new TrainLoader(
                 Dataset.open(data, "train"),
-                config.seed(),
-                new LegacyRandom(config.seed()),
-                config.globalBatchSize(),
-                config.evalInterval());
+                config.run().seed(),
+                new LegacyRandom(config.run().seed()),
+                config.schedule().globalBatchSize(),
+                config.schedule().evalInterval());
     }
 }

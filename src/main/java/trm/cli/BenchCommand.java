@@ -79,7 +79,8 @@ final class BenchCommand implements Callable<Integer> {
                 .toList();
         TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), overrides);
         DataShape shape = ConfiguredData.shape(config, arguments.get(0));
-        ModelSizes sizes = new ModelSizes(config.arch(), shape, config.globalBatchSize());
+        ModelSizes sizes =
+                new ModelSizes(config.arch(), shape, config.schedule().globalBatchSize());
         try (Backend backend = device.open(config)) {
             if (evaluate) {
                 timeEvaluation(config, backend, sizes.withLanes(config.evaluationLanes()));
@@ -112,7 +113,7 @@ final class BenchCommand implements Callable<Integer> {
         try (Arena arena = plan.allocate(backend);
                 RunTensors tensors = contents.allocate(backend, arena, plan.settled())) {
             fill(backend, sizes, tensors.trainExamples());
-            tensors.parameters().initialize(config.seed());
+            tensors.parameters().initialize(config.run().seed());
             DeepSupervision supervision = tensors.supervision();
             Work step = new Work() {
                 @Override
@@ -127,8 +128,8 @@ final class BenchCommand implements Callable<Integer> {
             };
             Times times = measure(backend, step);
             describe(config, backend, sizes);
-            result.put("recompute", plan.settled().recompute().key());
-            result.put("micro_batches", plan.settled().microBatches());
+            result.put("recompute", plan.settled().memory().recompute().key());
+            result.put("micro_batches", plan.settled().memory().microBatches());
             Map<String, Long> memory = new LinkedHashMap<>(arena.bytesByPurpose());
             plan.parts().entrySet().stream()
                     .filter(part -> part.getKey().equals(Staging.PURPOSE)) // where it is the device's memory
@@ -139,15 +140,15 @@ final class BenchCommand implements Callable<Integer> {
     }
 
     private void timeEvaluation(TrainConfig config, Backend backend, ModelSizes sizes) {
-        int steps = config.arch().haltMaxSteps();
+        int steps = config.arch().halting().maxSteps();
         int[] rows = rows(sizes.lanes());
-        try (Arena arena = new Arena(backend, config.memoryLimit())) {
+        try (Arena arena = new Arena(backend, config.memory().limitBytes())) {
             Parameters parameters = new Parameters(backend, arena, sizes, false);
             LaneKernels.Examples samples =
                     DeviceExamples.allocate(arena, DeviceExamples.Size.expanded(SAMPLES, 0), sizes.tokens());
             try (Evaluator evaluator = new Evaluator(backend, arena, sizes, parameters, parameters.weights(), steps)) {
                 fill(backend, sizes, samples);
-                parameters.initialize(config.seed());
+                parameters.initialize(config.run().seed());
                 Work batch = new Work() {
                     @Override
                     public void run() {
@@ -275,7 +276,7 @@ final class BenchCommand implements Callable<Integer> {
     private void describe(TrainConfig config, Backend backend, ModelSizes sizes) {
         result.put("config", arguments.get(0));
         result.put("device", backend.name() + " " + backend.target());
-        result.put("dtype", config.arch().dtype());
+        result.put("dtype", config.arch().dtype().key());
         result.put("batch", sizes.lanes());
     }
 

@@ -16,7 +16,7 @@ final class ConfiguredData {
 
     /** A split of {@code data_paths}, if it is there. */
     static Optional<Dataset> open(TrainConfig config, String split) {
-        return DataFolders.of(config.dataPaths()).openIfThere(split);
+        return DataFolders.of(config.data().paths()).openIfThere(split);
     }
 
     /**
@@ -31,17 +31,17 @@ final class ConfiguredData {
 
     /** As {@link #shape(TrainConfig, String)}, of training data that have been opened. */
     static DataShape shape(TrainConfig config, String source, Optional<Dataset> train) {
-        String folders = String.join(", ", config.dataPaths());
+        String folders = String.join(", ", config.data().paths());
         if (train.isPresent()) {
-            return DataShape.of(config.dataShape(), LoadedModel.shapeOf(train.get()), folders);
+            return DataShape.of(config.data().shape(), LoadedModel.shapeOf(train.get()), folders);
         }
-        if (config.dataShape() == null) {
+        if (config.data().shape() == null) {
             throw new ConfigException(
                     "data_shape",
                     source
                             + ": no data_shape, expected {seq_len: , vocab_size: , num_puzzle_identifiers: }, as there is no"
                             + " data set in " + folders);
         }
-        return config.dataShape();
+        return config.data().shape();
     }
 }

@@ -148,7 +148,7 @@ final class DemoCommand implements Callable<Integer> {
         CheckpointStore store = new CheckpointStore(run.resolve("checkpoints"), 1);
         List<Path> checkpoints = Files.isDirectory(run.resolve("checkpoints")) ? store.list() : List.of();
         boolean demo = Files.isRegularFile(written)
-                && RUN_NAME.equals(ConfigLoader.load(written, List.of()).runName());
+                && RUN_NAME.equals(ConfigLoader.load(written, List.of()).run().name());
         if (!demo) {
             if (!checkpoints.isEmpty() || Files.exists(written)) {
                 throw new FormatException(run + ": holds a run that is not a demo; use another --run folder");
@@ -219,7 +219,7 @@ final class DemoCommand implements Callable<Integer> {
                     rows,
                     puzzles,
                     answers,
-                    config.arch().haltMaxSteps());
+                    config.arch().halting().maxSteps());
         }
     }
 
@@ -294,7 +294,8 @@ final class DemoCommand implements Callable<Integer> {
                 new HtmlReport.Figure(format("%d", test.examples()), "unseen puzzles"),
                 new HtmlReport.Figure(format("%.0f", rows.last(Column.STEP)), "training steps"),
                 new HtmlReport.Figure(format("%.1f s", seconds), "training and evaluation"),
-                new HtmlReport.Figure(format("%.1f", speed / config.globalBatchSize()), "steps per second (median)"),
+                new HtmlReport.Figure(
+                        format("%.1f", speed / config.schedule().globalBatchSize()), "steps per second (median)"),
                 new HtmlReport.Figure(format("%.0f", speed), "samples per second (median)"));
         List<HtmlReport.Chart> charts = List.of(
                 new HtmlReport.Chart(
@@ -368,18 +369,30 @@ final class DemoCommand implements Callable<Integer> {
         settings.put("Puzzles", train.examples() + " for training, " + test.examples() + " unseen, one solution each");
         settings.put(
                 "Network",
-                a.layers() + " layers of width " + a.hiddenSize() + ", "
-                        + (a.mlpT() ? "feed-forward over positions" : a.heads() + " attention heads"));
-        settings.put("Recursion", "T = " + a.cycles() + " cycles of n = " + a.latentSteps() + " latent updates");
-        settings.put("Supervision steps", "at most " + a.haltMaxSteps());
-        settings.put("Compute type", a.dtype());
+                a.recursion().layers() + " layers of width " + a.block().hiddenSize() + ", "
+                        + (a.block().mlpT()
+                                ? "feed-forward over positions"
+                                : a.block().heads() + " attention heads"));
+        settings.put(
+                "Recursion",
+                "T = " + a.recursion().cycles() + " cycles of n = "
+                        + a.recursion().latentSteps() + " latent updates");
+        settings.put("Supervision steps", "at most " + a.halting().maxSteps());
+        settings.put("Compute type", a.dtype().key());
         settings.put("Loss", a.lossType().name().toLowerCase(Locale.ROOT) + " cross-entropy, halting");
-        settings.put("Batch", config.globalBatchSize() + " puzzles");
-        settings.put("Optimizer", config.optimizer() + ", beta " + config.beta1() + ", " + config.beta2());
-        settings.put("Learning rate", config.lr() + " after " + config.lrWarmupSteps() + " warm-up steps");
-        settings.put("Weight decay", Double.toString(config.weightDecay()));
-        settings.put("Moving average", config.ema() ? "rate " + config.emaRate() + ", used for evaluation" : "none");
-        settings.put("Seed", Long.toString(config.seed()));
+        settings.put("Batch", config.schedule().globalBatchSize() + " puzzles");
+        settings.put(
+                "Optimizer",
+                config.optimizer().kind().key() + ", beta " + config.optimizer().beta1() + ", "
+                        + config.optimizer().beta2());
+        settings.put(
+                "Learning rate",
+                config.learningRate().base() + " after " + config.learningRate().warmupSteps() + " warm-up steps");
+        settings.put("Weight decay", Double.toString(config.optimizer().weightDecay()));
+        settings.put(
+                "Moving average",
+                config.average().kept() ? "rate " + config.average().rate() + ", used for evaluation" : "none");
+        settings.put("Seed", Long.toString(config.run().seed()));
         return settings;
     }
 

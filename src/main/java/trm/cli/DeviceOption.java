@@ -13,7 +13,9 @@ final class DeviceOption {
 
     /** Opens the device for a configuration and tells what was chosen. */
     Backend open(TrainConfig config) {
-        return open(config.threads(), MatmulPrecision.of(config.matmulPrecision()));
+        return open(
+                config.device().threads(),
+                MatmulPrecision.of(config.device().precision().key()));
     }
 
     /** @param threads worker threads of the CPU, 0 for all processors */

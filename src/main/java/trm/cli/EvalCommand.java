@@ -16,8 +16,9 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
-import trm.config.ArchConfig;
 import trm.config.DataShape;
+import trm.config.HaltingConfig;
+import trm.config.ScheduleConfig;
 import trm.config.TrainConfig;
 import trm.data.ArcVotes;
 import trm.data.Augmentation;
@@ -122,7 +123,7 @@ final class EvalCommand implements Callable<Integer> {
         TrainConfig config = settings.of(file);
         DataFolders trained = Files.isDirectory(checkpoint)
                 ? RunData.folders(checkpoint, config)
-                : DataFolders.of(config.dataPaths());
+                : DataFolders.of(config.data().paths());
         DataFolders folders = data != null ? new DataFolders(data) : trained;
         Dataset dataset = folders.open(split);
         List<Augmentation> symmetries = symmetries(folders, dataset);
@@ -132,7 +133,7 @@ final class EvalCommand implements Callable<Integer> {
         DataShape shape = KnownPuzzles.shape(file, config, trained, folders, dataset);
         Breakdown breakdown = new Breakdown(dataset, groupings);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
-        int depth = steps > 0 ? steps : config.arch().haltMaxSteps();
+        int depth = steps > 0 ? steps : config.arch().halting().maxSteps();
         long began = System.nanoTime();
         Score score;
         try (Backend backend = device.open(config);
@@ -168,8 +169,8 @@ final class EvalCommand implements Callable<Integer> {
 
     private void checkOptions() {
         Cli.atLeast(spec, "--limit", limit, 1);
-        Cli.within(spec, "--steps", steps, 0, ArchConfig.MAX_STEPS);
-        Cli.within(spec, "--batch", batch, 0, TrainConfig.MAX_LANES);
+        Cli.within(spec, "--steps", steps, 0, HaltingConfig.MAX_STEPS);
+        Cli.within(spec, "--batch", batch, 0, ScheduleConfig.MAX_LANES);
         Cli.within(spec, "--vote", vote, 1, TriesOption.MOST);
         tries.check(spec);
         if (!List.of("train", "test").contains(split)) {

@@ -9,6 +9,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
+import trm.config.ComputeType;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.input.Shown;
@@ -54,7 +55,7 @@ final class ExportCommand implements Callable<Integer> {
     public Integer call() {
         SafeTensors file = LoadedModel.file(checkpoint);
         Optional<TrainConfig> settings = config.find(file);
-        Optional<Boolean> averaged = settings.map(TrainConfig::ema);
+        Optional<Boolean> averaged = settings.map(s -> s.average().kept());
         Checkpoint.used(file, averaged).ifPresent(Cli::message);
         List<Item> items = items(file, averaged.orElse(false));
         if (out.toString().endsWith(".pt") || out.toString().endsWith(".pth")) {
@@ -97,7 +98,8 @@ final class ExportCommand implements Callable<Integer> {
     }
 
     private void writeTorch(SafeTensors file, List<Item> items, Optional<TrainConfig> settings) {
-        boolean bf16 = settings.map(s -> s.arch().dtype().equals("bfloat16")).orElse(false);
+        boolean bf16 =
+                settings.map(s -> s.arch().dtype() == ComputeType.BFLOAT16).orElse(false);
         TorchWriter writer = new TorchWriter();
         for (Item item : items) {
             SafeTensors.Entry e = item.source;

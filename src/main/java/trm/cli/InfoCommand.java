@@ -15,7 +15,9 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import trm.config.ConfigKey;
 import trm.config.ConfigLoader;
+import trm.config.ConfigPage;
 import trm.config.DataShape;
 import trm.config.Equilibrium;
 import trm.config.TrainConfig;
@@ -41,12 +43,14 @@ import trm.train.Run;
         description = {
             "Prints versions and what this machine offers: processor, memory, CUDA.",
             "With a configuration also the size of its model, the work of a step and of the whole run. Needs no data, but",
-            "then the run's steps follow from --groups."
+            "then the run's steps follow from --groups.",
+            "With --keys instead all keys of configurations: default, unit, meaning."
         },
         footer = {
             "",
             "Example: trm info --json",
             "         trm info configs/sudoku-mlp.yaml global_batch_size=128 --groups 1000",
+            "         trm info --keys",
         })
 final class InfoCommand implements Callable<Integer> {
     @Parameters(
@@ -66,12 +70,18 @@ final class InfoCommand implements Callable<Integer> {
             description = "Groups of training puzzles, one example of each an epoch, where data_paths is not there.")
     private long groups;
 
+    @Option(names = "--keys", description = "Print the keys of configurations, in Markdown, and nothing else.")
+    private boolean keys;
+
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
 
     @Override
     public Integer call() {
         Cli.within(spec, "--groups", groups, 0, Integer.MAX_VALUE);
+        if (keys) {
+            return printKeys();
+        }
         TrainConfig config = null;
         Optional<Dataset> train = Optional.empty();
         DataShape shape = null;
@@ -103,6 +113,31 @@ final class InfoCommand implements Callable<Integer> {
             Cli.json(result);
         }
         return 0;
+    }
+
+    private int printKeys() {
+        if (!arguments.isEmpty() || groups > 0) {
+            throw new ParameterException(
+                    spec.commandLine(), "--keys: expected no configuration and no --groups with it");
+        }
+        if (json) {
+            Cli.json(Map.of(
+                    "keys", ConfigPage.keys().stream().map(InfoCommand::fields).toList()));
+        } else {
+            System.out.print(ConfigPage.markdown());
+        }
+        return 0;
+    }
+
+    private static Map<String, Object> fields(ConfigKey<?, ?> key) {
+        Map<String, Object> fields = new LinkedHashMap<>();
+        fields.put("name", key.name());
+        fields.put("aliases", key.aliases());
+        fields.put("default", key.defaultText());
+        fields.put("unit", key.unit());
+        fields.put("meaning", key.sentence());
+        fields.put("may_change_on_resume", key.onResume().text());
+        return fields;
     }
 
     private static void putVersions(Map<String, Object> result) {
@@ -159,7 +194,8 @@ final class InfoCommand implements Callable<Integer> {
 
     /** What a training step of the model takes, data set and evaluation apart. */
     private Map<String, Object> plan(TrainConfig config, DataShape shape, Optional<Dataset> train) {
-        ModelSizes sizes = new ModelSizes(config.arch(), shape, config.globalBatchSize());
+        ModelSizes sizes =
+                new ModelSizes(config.arch(), shape, config.schedule().globalBatchSize());
         Map<String, Object> plan = new LinkedHashMap<>();
         try (Backend device = Devices.open("auto", 0, MatmulPrecision.FLOAT32, line -> {});
                 Backend backend = new PlanningBackend(device);
@@ -168,7 +204,7 @@ final class InfoCommand implements Callable<Integer> {
             new DeepSupervision(backend, arena, sizes, parameters, config, 1, null).close();
             Tensor table = parameters.puzzleTable();
             plan.put("batch", sizes.lanes());
-            plan.put("dtype", config.arch().dtype());
+            plan.put("dtype", config.arch().dtype().key());
             plan.put("arch", config.arch().name().key());
             plan.put("parameters", parameters.trainedCount());
             plan.put("network_parameters", parameters.networkCount());
@@ -192,14 +228,14 @@ final class InfoCommand implements Callable<Integer> {
     /** Optimizer steps of the run: by its data, else by {@code --groups}, else at most max_steps; null if nothing tells. */
     private Long steps(TrainConfig config, Optional<Dataset> train) {
         if (train.isPresent()) {
-            config.requirePass(train.get().info().totalGroups());
+            config.schedule().requirePass(train.get().info().totalGroups());
             return Run.totalSteps(config, train.get());
         }
         if (groups > 0) {
-            config.requirePass(groups);
+            config.schedule().requirePass(groups);
             return Run.totalSteps(config, groups, 1);
         }
-        return config.maxSteps() > 0 ? (long) config.maxSteps() : null;
+        return config.schedule().maxSteps() > 0 ? (long) config.schedule().maxSteps() : null;
     }
 
     private static void print(Map<String, Object> result, CudaInstallation cuda) {

@@ -29,7 +29,7 @@ final class KnownPuzzles {
      */
     static DataShape shape(SafeTensors file, TrainConfig config, DataFolders trained, DataFolders asked, Dataset data) {
         DataShape own = LoadedModel.shapeOf(data);
-        if (config.arch().puzzleEmbNdim() == 0
+        if (config.arch().puzzles().width() == 0
                 || !file.contains(TABLE)
                 || file.entry(TABLE).shape().length != 2) {
             return own;

@@ -30,12 +30,12 @@ record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters pa
      * @throws trm.device.DeviceException if more memory is asked for than the settings allow
      */
     static LoadedModel load(Backend backend, SafeTensors file, TrainConfig config, DataShape shape, int lanes) {
-        Arena arena = new Arena(backend, config.memoryLimit());
+        Arena arena = new Arena(backend, config.memory().limitBytes());
         try {
             ModelSizes sizes = new ModelSizes(config.arch(), shape, lanes);
             Parameters parameters = new Parameters(backend, arena, sizes, false);
-            Checkpoint.used(file, Optional.of(config.ema())).ifPresent(Cli::message);
-            Checkpoint.readWeights(file, backend, parameters, config.ema());
+            Checkpoint.used(file, Optional.of(config.average().kept())).ifPresent(Cli::message);
+            Checkpoint.readWeights(file, backend, parameters, config.average().kept());
             return new LoadedModel(backend, arena, sizes, parameters);
         } catch (RuntimeException e) {
             arena.close();

@@ -87,7 +87,7 @@ final class PlanCommand implements Callable<Integer> {
         long given = memory == null ? 0 : MemorySize.parse("--memory", memory);
         TrainConfig config =
                 ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()), Cli::message);
-        long size = Math.min(given, config.memoryLimit()); // the run takes no more than its settings allow
+        long size = Math.min(given, config.memory().limitBytes()); // the run takes no more than its settings allow
         RunTensors.DataSizes data = data(config);
         MemoryPlan.Contents<RunTensors> contents =
                 (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, TOTAL_STEPS);
@@ -104,7 +104,10 @@ final class PlanCommand implements Callable<Integer> {
             return 0;
         }
         try (Backend backend = Devices.open(
-                device, config.threads(), trm.device.MatmulPrecision.of(config.matmulPrecision()), line -> {})) {
+                device,
+                config.device().threads(),
+                trm.device.MatmulPrecision.of(config.device().precision().key()),
+                line -> {})) {
             MemoryPlan plan = size > 0
                     ? MemoryPlan.of(new PlanningBackend(backend), size, config, positions, contents)
                     : MemoryPlan.of(backend, config, positions, contents);
@@ -127,7 +130,7 @@ final class PlanCommand implements Callable<Integer> {
             return RunTensors.DataSizes.of(
                     train.get(), ConfiguredData.open(config, "test").orElse(null));
         }
-        Cli.message("no data set in " + String.join(", ", config.dataPaths()) + ": planned for " + examples
+        Cli.message("no data set in " + String.join(", ", config.data().paths()) + ": planned for " + examples
                 + " training and " + testExamples + " test samples (--examples, --test-examples)");
         return new RunTensors.DataSizes(
                 shape, DeviceExamples.Size.expanded(examples, -1), DeviceExamples.Size.expanded(testExamples, -1));
@@ -140,13 +143,13 @@ final class PlanCommand implements Callable<Integer> {
                 "%s for %s%nbatch %d of %d positions, %s, n = %d, T = %d, recompute %s, micro_batches %d%n%n",
                 arguments.get(0),
                 name,
-                config.globalBatchSize(),
+                config.schedule().globalBatchSize(),
                 config.arch().prefixLen() + data.shape().seqLen(),
-                config.arch().dtype(),
-                config.arch().latentSteps(),
-                config.arch().cycles(),
-                settled.recompute().key(),
-                settled.microBatches());
+                config.arch().dtype().key(),
+                config.arch().recursion().latentSteps(),
+                config.arch().recursion().cycles(),
+                settled.memory().recompute().key(),
+                settled.memory().microBatches());
         plan.parts().forEach((part, bytes) -> line(part, bytes));
         line("total", plan.totalBytes());
         System.out.println();
@@ -166,8 +169,8 @@ final class PlanCommand implements Callable<Integer> {
             result.put("memory_bytes", plan.limitBytes());
             result.put("total_bytes", plan.totalBytes());
             result.put("fits", plan.fits());
-            result.put("recompute", settled.recompute().key());
-            result.put("micro_batches", settled.microBatches());
+            result.put("recompute", settled.memory().recompute().key());
+            result.put("micro_batches", settled.memory().microBatches());
             result.put("parts", plan.parts());
             Cli.json(result);
         }

@@ -88,7 +88,7 @@ final class SolveCommand implements Callable<Integer> {
         int side = Boards.side(givens.length);
         SafeTensors file = LoadedModel.file(checkpoint);
         TrainConfig config = settings.of(file);
-        DataShape shape = config.dataShape() != null ? config.dataShape() : shapeOf(file, config, givens.length);
+        DataShape shape = config.data().shape() != null ? config.data().shape() : shapeOf(file, config, givens.length);
         if (shape.seqLen() != givens.length) {
             throw new ParameterException(
                     spec.commandLine(),

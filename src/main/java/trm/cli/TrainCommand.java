@@ -108,14 +108,14 @@ final class TrainCommand implements Callable<Integer> {
 
     /** A folder below {@code runs/}. */
     private static Path named(Path file, TrainConfig config) {
-        String name = config.runName() != null
-                ? config.runName()
+        String name = config.run().name() != null
+                ? config.run().name()
                 : file.getFileName().toString().replaceFirst("\\.ya?ml$", "");
         Path folder = RUNS.resolve(name).normalize();
         if (!folder.startsWith(RUNS) || folder.equals(RUNS)) {
             throw new ConfigException(
                     "run_name",
-                    (config.runName() != null ? "run_name is " : file + ": the name of the run is ")
+                    (config.run().name() != null ? "run_name is " : file + ": the name of the run is ")
                             + Shown.quoted(name) + ": must name a folder below " + RUNS
                             + "/; --run DIR takes any folder");
         }
@@ -139,9 +139,9 @@ final class TrainCommand implements Callable<Integer> {
         TrainConfig begun = RunFolder.begun(folder).orElse(wanted);
         List<Path> moved = !data.isEmpty()
                 ? data
-                : wanted.dataPaths().equals(begun.dataPaths())
+                : wanted.data().paths().equals(begun.data().paths())
                         ? List.of()
-                        : wanted.dataPaths().stream().map(Path::of).toList();
+                        : wanted.data().paths().stream().map(Path::of).toList();
         return train(Resume.settle(begun, wanted), folder, moved, true);
     }
 

@@ -1,159 +1,122 @@
 package trm.config;
 
+import static trm.config.ConfigKey.key;
+import static trm.config.ConfigSection.part;
+
 import java.util.List;
+import java.util.Locale;
 
 /**
- * The model. Names of the published configuration are given where they differ.
+ * The model.
  *
  * @param name which of the papers' systems
- * @param hiddenSize channels, D
- * @param heads attention heads, {@code num_heads}; need not divide the channels
- * @param expansion of the feed-forward layers, before 2/3 and rounding up to 256
- * @param mlpT a feed-forward layer over positions in place of attention, {@code mlp_t}
- * @param ropeTheta base of the rotary angles
- * @param rmsNormEps added to the mean square
- * @param layers blocks of the network that updates z, and y unless that has its own, {@code L_layers}
- * @param hLayers blocks of the network that updates y, {@code H_layers}; without effect where one network does both
- * @param cycles T, {@code H_cycles}
- * @param latentSteps n, {@code L_cycles}
- * @param numScales latents z: one for each of the n updates in {@code trm_hier6}, else 1
- * @param separateNets a network for z and one for y, in {@code trm} and {@code trm_hier6}
- * @param gradient updates that are differentiated
- * @param puzzleEmbNdim width of the puzzle vectors, 0 for none
- * @param puzzleEmbLen positions in front of the tokens, 0 for as few as hold the puzzle vector
- * @param noActContinue no continue loss, {@code no_ACT_continue}; with it a lane halts when q_halt &gt; q_continue
- * @param haltMaxSteps supervision steps per sample
- * @param haltExplorationProb probability of drawing a least number of steps
- * @param lossType {@code loss.loss_type}
- * @param dtype compute type, {@code float32} or {@code bfloat16}; {@code forward_dtype}
+ * @param block sizes of the blocks
+ * @param recursion the networks, and how often they are applied
+ * @param puzzles the puzzle embedding
+ * @param halting when a lane is done with its sample
+ * @param lossType loss of the tokens
+ * @param dtype what the model computes in
  * @param equilibrium how a latent takes what the network puts out, and where it starts
  */
 public record ArchConfig(
         Architecture name,
-        int hiddenSize,
-        int heads,
-        double expansion,
-        boolean mlpT,
-        PosEncodings posEncodings,
-        double ropeTheta,
-        double rmsNormEps,
-        int layers,
-        int hLayers,
-        int cycles,
-        int latentSteps,
-        int numScales,
-        boolean separateNets,
-        GradientSpan gradient,
-        int puzzleEmbNdim,
-        int puzzleEmbLen,
-        boolean noActContinue,
-        int haltMaxSteps,
-        double haltExplorationProb,
+        BlockConfig block,
+        RecursionConfig recursion,
+        PuzzleConfig puzzles,
+        HaltingConfig halting,
         LossType lossType,
-        String dtype,
+        ComputeType dtype,
         Equilibrium equilibrium) {
+    static final ConfigKey<ArchConfig, Architecture> NAME = key(
+                    "arch.name",
+                    ValueType.word(
+                            "one of " + String.join(", ", Architecture.keys()), Architecture::of, Architecture::key),
+                    Architecture.TRM,
+                    ArchConfig::name,
+                    "",
+                    "Which system: " + String.join(", ", Architecture.keys())
+                            + "; the published classes are known, too.")
+            .alias("arch");
 
-    /** Channels, heads and positions before the tokens. */
-    private static final int MAX_WIDTH = 1 << 16;
-
-    /** Width of a puzzle vector. */
-    private static final int MAX_PUZZLE_WIDTH = 1 << 20;
-
-    /** Inner width of a feed-forward layer. */
-    private static final int MAX_INNER = 1 << 24;
-
-    /** Supervision steps of a sample, in training and in evaluations. */
-    public static final int MAX_STEPS = 1 << 16;
+    static final ConfigSection<ArchConfig> KEYS = ConfigSection.of(
+            ArchConfig.class,
+            "Model",
+            NAME,
+            part(BlockConfig.KEYS, ArchConfig::block),
+            part(RecursionConfig.KEYS, ArchConfig::recursion),
+            part(PuzzleConfig.KEYS, ArchConfig::puzzles),
+            part(HaltingConfig.KEYS, ArchConfig::halting),
+            key(
+                            "arch.loss.loss_type",
+                            ValueType.word(
+                                    "stablemax_cross_entropy or softmax_cross_entropy",
+                                    ArchConfig::loss,
+                                    LossType::key),
+                            LossType.STABLEMAX,
+                            ArchConfig::lossType,
+                            "",
+                            "Loss of the tokens: stablemax_cross_entropy or softmax_cross_entropy.")
+                    .alias("arch.loss_type", "arch.loss"),
+            key(
+                            "arch.forward_dtype",
+                            ValueType.oneOf(ComputeType.values()),
+                            ComputeType.BFLOAT16,
+                            ArchConfig::dtype,
+                            "",
+                            "What the model computes in: float32 or bfloat16. Weights and moments are float32.")
+                    .alias("dtype"),
+            part(Equilibrium.KEYS, ArchConfig::equilibrium));
 
     /** A network f: its name in checkpoints, and how many blocks it has. */
     public record Network(String name, int layers) {}
 
     /**
-     * @throws ConfigException if a value breaks a rule
+     * @throws ConfigException if values do not go together
      */
     public ArchConfig {
-        Check.present("arch.name", name);
-        Check.within("arch.hidden_size", hiddenSize, 1, MAX_WIDTH);
-        Check.within("arch.num_heads", heads, 1, MAX_WIDTH);
-        Check.positive("arch.expansion", expansion);
-        Check.present("arch.pos_encodings", posEncodings);
-        Check.positive("arch.rope_theta", ropeTheta);
-        Check.positive("arch.rms_norm_eps", rmsNormEps);
-        Check.present("arch.gradient", gradient);
-        RecursionRules.check(name, layers, hLayers, cycles, latentSteps, numScales, separateNets, gradient);
-        Check.within("arch.puzzle_emb_ndim", puzzleEmbNdim, 0, MAX_PUZZLE_WIDTH);
-        Check.within("arch.puzzle_emb_len", puzzleEmbLen, 0, MAX_WIDTH);
-        Check.within("arch.halt_max_steps", haltMaxSteps, 1, MAX_STEPS);
-        Check.fraction("arch.halt_exploration_prob", haltExplorationProb);
-        RecursionRules.checkContinueLoss(name, noActContinue);
-        Check.present("arch.loss.loss_type", lossType);
-        Check.oneOf("arch.forward_dtype", dtype, List.of("float32", "bfloat16"));
-        Check.present("arch.relaxation", equilibrium);
-        if (!mlpT) {
-            Check.that(
-                    heads <= hiddenSize,
-                    "arch.num_heads",
-                    heads,
-                    "must be at most hidden_size, which is " + hiddenSize);
-            int width = hiddenSize / heads;
-            Check.that(
-                    posEncodings != PosEncodings.ROPE || width % 2 == 0,
-                    "arch.num_heads",
-                    heads,
-                    "with hidden_size " + hiddenSize + " the head width is " + width
-                            + "; rotary positions need an even one");
-        }
+        RecursionRules.check(name, recursion);
+        RecursionRules.checkContinueLoss(name, halting.noActContinue());
+        int positions = puzzles.positions();
         Check.that(
-                puzzleEmbNdim > 0 || puzzleEmbLen == 0,
+                positions == 0 || !name.packsPuzzleVector(),
                 "arch.puzzle_emb_len",
-                puzzleEmbLen,
-                "must be 0 when puzzle_emb_ndim is 0");
-        Check.that(
-                puzzleEmbLen == 0 || !name.packsPuzzleVector(),
-                "arch.puzzle_emb_len",
-                puzzleEmbLen,
+                positions,
                 name.key() + " always has as few positions as hold the puzzle vector; leave it out, or 0");
+        long most = (long) positions * block.hiddenSize();
         Check.that(
-                puzzleEmbLen == 0 || puzzleEmbNdim <= (long) puzzleEmbLen * hiddenSize,
+                positions == 0 || puzzles.width() <= most,
                 "arch.puzzle_emb_ndim",
-                puzzleEmbNdim,
-                "must be at most puzzle_emb_len x hidden_size, " + puzzleEmbLen + " x " + hiddenSize + " = "
-                        + (long) puzzleEmbLen * hiddenSize);
-        Check.that(
-                Math.rint(expansion * hiddenSize * 2 / 3) >= 1,
-                "arch.expansion",
-                expansion,
-                "with hidden_size " + hiddenSize + " the inner width is 0; must be larger");
-        checkInner(expansion, hiddenSize, "hidden_size " + hiddenSize);
+                puzzles.width(),
+                "must be at most puzzle_emb_len x hidden_size, " + positions + " x " + block.hiddenSize() + " = "
+                        + most);
     }
 
-    private static void checkInner(double expansion, int x, String of) {
-        double inner = Math.rint(expansion * x * 2 / 3);
-        Check.that(
-                inner <= MAX_INNER,
-                "arch.expansion",
-                expansion,
-                "with " + of + " the inner width is " + inner + "; must be at most " + MAX_INNER);
+    private static LossType loss(String text) {
+        return switch (text.toLowerCase(Locale.ROOT)) {
+            case "stablemax", "stablemax_cross_entropy" -> LossType.STABLEMAX;
+            case "softmax", "softmax_cross_entropy" -> LossType.SOFTMAX;
+            default -> null;
+        };
     }
 
     /** The networks, in the order of their tensors. */
     public List<Network> networks() {
-        return name.networks(layers, hLayers, separateNets);
+        return name.networks(recursion.layers(), recursion.hLayers(), recursion.separateNets());
     }
 
     /** Names of the latents as checkpoints have them. The first is the answer, which the heads read. */
     public List<String> latents() {
-        return name.latents(numScales);
+        return name.latents(recursion.numScales());
     }
 
     /** The updates of one cycle. */
     public List<Update> cycle() {
-        return name.cycle(latentSteps, numScales, separateNets);
+        return name.cycle(recursion.latentSteps(), recursion.numScales(), recursion.separateNets());
     }
 
     /** Whether training has the continue loss: not where every sample halts at its first step anyway. */
     public boolean hasContinueLoss() {
-        return !noActContinue && haltMaxSteps > 1;
+        return !halting.noActContinue() && halting.maxSteps() > 1;
     }
 
     /**
@@ -161,26 +124,13 @@ public record ArchConfig(
      * (docs/specification.md#6-deep-supervision-and-halting).
      */
     public boolean haltsOnSign() {
-        return name.haltsOnSign(noActContinue);
+        return name.haltsOnSign(halting.noActContinue());
     }
 
     /** Positions in front of the tokens, P. */
     public int prefixLen() {
-        return puzzleEmbLen != 0 ? puzzleEmbLen : (int) (((long) puzzleEmbNdim + hiddenSize - 1) / hiddenSize);
-    }
-
-    /** Channels of one head, d = floor(D / A). */
-    public int headWidth() {
-        return hiddenSize / heads;
-    }
-
-    /**
-     * Inner width of a feed-forward layer over x values: 2/3 of expansion times x, rounded up to 256.
-     *
-     * @throws ConfigException if that is beyond all measure, as it may be over the positions of long samples
-     */
-    public int innerWidth(int x) {
-        checkInner(expansion, x, x + " values");
-        return (int) ((Math.round(Math.rint(expansion * x * 2 / 3)) + 255) / 256 * 256);
+        return puzzles.positions() != 0
+                ? puzzles.positions()
+                : (int) (((long) puzzles.width() + block.hiddenSize() - 1) / block.hiddenSize());
     }
 }

@@ -1,13 +1,15 @@
 package trm.config;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
+import java.util.Map;
 import java.util.function.Function;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Typed access to one table of a configuration. A value of another type is a {@link ConfigException}. */
+/** Typed access to the keys of a configuration, by their dotted names. A value of another type is a {@link ConfigException}. */
 final class ConfigReader {
     /** Characters of a number or a reference. What is longer is refused before a pattern sees it. */
     private static final int LONGEST = 100;
@@ -23,18 +25,67 @@ final class ConfigReader {
     private static final Pattern REFERENCE = Pattern.compile("\\$\\{(\\.*+)(\\w++(\\.\\w++)*+)}");
 
     private final ConfigNode.Table root;
-    private final ConfigNode.Table table;
-    private final String prefix;
 
-    ConfigReader(ConfigNode.Table root, ConfigNode.Table table, String prefix) {
+    ConfigReader(ConfigNode.Table root) {
         this.root = root;
-        this.table = table;
-        this.prefix = prefix;
+    }
+
+    /** A configuration that says nothing but its system. */
+    static ConfigReader of(Architecture system) {
+        ConfigReader in = new ConfigReader(new ConfigNode.Table(new LinkedHashMap<>(), "defaults"));
+        ConfigNode name = new ConfigNode.Text(system.key(), false, "defaults");
+        in.root.fields().put("arch", new ConfigNode.Table(Map.of("name", name), "defaults"));
+        return in;
     }
 
     /** The value of a key with references such as {@code ${.hidden_size}} followed; null if absent. */
     ConfigNode get(String key) {
-        return followed(table.fields().get(key), prefix + key);
+        return followed(table(parent(key)).fields().get(leaf(key)), key);
+    }
+
+    /**
+     * The table of a name, empty if it is absent; the root has the empty name.
+     *
+     * @throws ConfigException if there is something else in its place
+     */
+    ConfigNode.Table table(String name) {
+        if (name.isEmpty()) {
+            return root;
+        }
+        ConfigNode node = get(name);
+        if (ConfigNode.isNull(node)) {
+            return new ConfigNode.Table(Map.of(), root.where());
+        }
+        if (node instanceof ConfigNode.Table table) {
+            return table;
+        }
+        throw wrong(name, node, "a table");
+    }
+
+    /** The name of the table that a key is in, empty for the root. */
+    static String parent(String key) {
+        return key.substring(0, Math.max(0, key.lastIndexOf('.')));
+    }
+
+    /** A key's name in its table. */
+    static String leaf(String key) {
+        return key.substring(key.lastIndexOf('.') + 1);
+    }
+
+    /** The value of another key, read or by default. */
+    <T> T value(ConfigKey<?, T> key) {
+        return key.read(this);
+    }
+
+    /** @throws ConfigException if a table that is there lacks one of its keys */
+    void requireAll(String table, List<String> keys) {
+        for (String key : keys) {
+            if (!has(key)) {
+                throw new ConfigException(get(table).where() + ": " + table + " has no " + leaf(key) + "; expected "
+                        + String.join(
+                                ", ", keys.stream().map(ConfigReader::leaf).toList()));
+            }
+        }
     }
 
     /** What a value that refers to another ends at, as if it had been written in the first one's place. */
@@ -91,12 +142,11 @@ final class ConfigReader {
     }
 
     boolean has(String key) {
-        return table.fields().containsKey(key);
+        return table(parent(key)).fields().containsKey(leaf(key));
     }
 
     ConfigException wrong(String key, ConfigNode node, String expected) {
-        return new ConfigException(
-                prefix + key, node.where() + ": " + prefix + key + " is " + node.shown() + "; expected " + expected);
+        return new ConfigException(key, node.where() + ": " + key + " is " + node.shown() + "; expected " + expected);
     }
 
     /** The text of a scalar if it could be a number or a word, null otherwise. */
@@ -109,16 +159,26 @@ final class ConfigReader {
                 : null;
     }
 
-    int integer(String key, int absent) {
-        return has(key) ? Math.toIntExact(whole(key, Integer.MIN_VALUE, Integer.MAX_VALUE)) : absent;
+    int integer(String key) {
+        return Math.toIntExact(whole(key, Integer.MIN_VALUE, Integer.MAX_VALUE));
     }
 
-    Integer integerOrNull(String key) {
-        return ConfigNode.isNull(get(key)) ? null : Integer.valueOf(integer(key, 0));
+    long longInteger(String key) {
+        return whole(key, Long.MIN_VALUE, Long.MAX_VALUE);
     }
 
-    long longInteger(String key, long absent) {
-        return has(key) ? whole(key, Long.MIN_VALUE, Long.MAX_VALUE) : absent;
+    /** An integer of at least 1. */
+    int count(String key, String expected) {
+        ConfigNode node = get(key);
+        if (!(node instanceof ConfigNode.Text text) || !text.value().matches("[1-9][0-9]{0,8}")) {
+            throw wrong(key, node, expected);
+        }
+        return Integer.parseInt(text.value());
+    }
+
+    /** Whether a key says {@code auto}. */
+    boolean isAuto(String key) {
+        return get(key) instanceof ConfigNode.Text text && text.value().equals("auto");
     }
 
     private long whole(String key, long least, long most) {
@@ -139,10 +199,7 @@ final class ConfigReader {
         }
     }
 
-    double number(String key, double absent) {
-        if (!has(key)) {
-            return absent;
-        }
+    double number(String key) {
         ConfigNode node = get(key);
         String text = plain(node);
         if (text == null || !NUMBER.matcher(text).matches()) {
@@ -156,10 +213,7 @@ final class ConfigReader {
         return value;
     }
 
-    boolean bool(String key, boolean absent) {
-        if (!has(key)) {
-            return absent;
-        }
+    boolean bool(String key) {
         ConfigNode node = get(key);
         String text = plain(node);
         return switch (text == null ? "" : text.toLowerCase(Locale.ROOT)) {
@@ -169,10 +223,7 @@ final class ConfigReader {
         };
     }
 
-    String string(String key, String absent) {
-        if (!has(key)) {
-            return absent;
-        }
+    String string(String key) {
         ConfigNode node = get(key);
         if (node instanceof ConfigNode.Text text && !text.isNull()) {
             return usable(key, text);
@@ -192,14 +243,11 @@ final class ConfigReader {
     }
 
     String stringOrNull(String key) {
-        return ConfigNode.isNull(get(key)) ? null : string(key, null);
+        return ConfigNode.isNull(get(key)) ? null : string(key);
     }
 
     /** A word from a fixed list; {@code parse} gives null for a word that is not in it. */
-    <T> T word(String key, T absent, String expected, Function<String, T> parse) {
-        if (!has(key)) {
-            return absent;
-        }
+    <T> T word(String key, String expected, Function<String, T> parse) {
         ConfigNode node = get(key);
         T value = node instanceof ConfigNode.Text text ? parse.apply(text.value()) : null;
         if (value == null) {
@@ -210,9 +258,6 @@ final class ConfigReader {
 
     List<String> strings(String key) {
         ConfigNode node = get(key);
-        if (node == null) {
-            return List.of();
-        }
         ConfigNode list = node;
         if (node instanceof ConfigNode.Text text
                 && text.quoted()
@@ -224,7 +269,7 @@ final class ConfigReader {
         }
         List<String> values = new ArrayList<>();
         for (ConfigNode item : items.items()) {
-            if (!(followed(item, prefix + key) instanceof ConfigNode.Text text) || text.isNull()) {
+            if (!(followed(item, key) instanceof ConfigNode.Text text) || text.isNull()) {
                 throw wrong(key, node, "a list of strings, but it contains " + item.shown());
             }
             values.add(usable(key, text));

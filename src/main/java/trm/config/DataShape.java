@@ -1,5 +1,8 @@
 package trm.config;
 
+import static trm.config.ConfigKey.key;
+import static trm.config.ValueType.INTEGER;
+
 /**
  * What the model must know of a dataset.
  *
@@ -10,6 +13,31 @@ package trm.config;
 public record DataShape(int seqLen, int vocabSize, int numPuzzleIdentifiers) {
     /** Tokens of a sample, and values of a token: more than any model could take. */
     private static final int MOST = 1 << 20;
+
+    static final ConfigSection<DataShape> KEYS = ConfigSection.of(
+            DataShape.class,
+            "Shape of the data",
+            key(
+                    "data_shape.seq_len",
+                    INTEGER,
+                    null,
+                    DataShape::seqLen,
+                    "tokens",
+                    "Length of a sample, without puzzle positions. The table is needed only where the data are not there."),
+            key(
+                    "data_shape.vocab_size",
+                    INTEGER,
+                    null,
+                    DataShape::vocabSize,
+                    "tokens",
+                    "Different ones, padding included."),
+            key(
+                    "data_shape.num_puzzle_identifiers",
+                    INTEGER,
+                    null,
+                    DataShape::numPuzzleIdentifiers,
+                    "identifiers",
+                    "Rows of the puzzle embedding."));
 
     /**
      * @throws ConfigException if one of the values is below 1 or beyond all measure

@@ -2,8 +2,10 @@ package trm.config;
 
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 
 /**
  * A key to which two settings give different values.
@@ -15,40 +17,30 @@ import java.util.Map;
 public record Difference(String key, String first, String second) {
     /** All of them, in the order in which configurations are written. */
     public static List<Difference> between(TrainConfig first, TrainConfig second) {
-        Map<String, String> before = flat(first);
-        Map<String, String> after = flat(second);
+        Map<String, String> before = texts(first);
+        Map<String, String> after = texts(second);
+        Set<String> keys = new LinkedHashSet<>(before.keySet());
+        keys.addAll(after.keySet());
         List<Difference> differences = new ArrayList<>();
-        before.forEach((key, value) -> {
-            if (!value.equals(after.get(key))) {
-                differences.add(new Difference(key, value, after.getOrDefault(key, "null")));
+        for (String key : keys) {
+            String a = before.getOrDefault(key, "null");
+            String b = after.getOrDefault(key, "null");
+            if (!a.equals(b)) {
+                differences.add(new Difference(key, a, b));
             }
-        });
-        after.forEach((key, value) -> {
-            if (!before.containsKey(key)) {
-                differences.add(new Difference(key, "null", value));
-            }
-        });
+        }
         return differences;
     }
 
-    private static Map<String, String> flat(TrainConfig config) {
-        Map<String, String> values = new LinkedHashMap<>();
-        put(values, "", ConfigNode.parse(ConfigLoader.toYaml(config), "settings", false));
-        return values;
+    private static Map<String, String> texts(TrainConfig config) {
+        Map<String, String> texts = new LinkedHashMap<>();
+        ConfigSchema.entries(config).forEach(entry -> texts.put(entry.name(), entry.text()));
+        return texts;
     }
 
-    private static void put(Map<String, String> values, String key, ConfigNode node) {
-        if (node instanceof ConfigNode.Table table) {
-            table.fields().forEach((name, inner) -> put(values, key.isEmpty() ? name : key + "." + name, inner));
-        } else if (node instanceof ConfigNode.Items items) {
-            values.put(
-                    key, items.items().stream().map(Difference::text).toList().toString());
-        } else {
-            values.put(key, text(node));
-        }
-    }
-
-    private static String text(ConfigNode node) {
-        return node instanceof ConfigNode.Text text ? text.value() : node.shown();
+    /** Whether a run that is resumed may differ in this. */
+    public ConfigKey.OnResume onResume() {
+        ConfigKey<?, ?> known = ConfigSchema.key(key);
+        return known == null ? ConfigKey.OnResume.FIXED : known.onResume(); // a table has no rule of its own
     }
 }

@@ -1,5 +1,9 @@
 package trm.config;
 
+import static trm.config.ConfigKey.key;
+import static trm.config.ValueType.BOOL;
+import static trm.config.ValueType.NUMBER;
+
 /**
  * Training towards an equilibrium of the recursion: beyond the papers of TRM and HRM, and off unless asked for (Equilibrium
  * Reasoners, arXiv:2605.21488; there lambda = 0.95, sigma = 0.01, random starts and no positions for a puzzle vector). After
@@ -21,6 +25,31 @@ package trm.config;
 public record Equilibrium(double relaxation, double latentNoise, boolean randomStart) {
     /** As the papers of TRM and HRM have it. */
     public static final Equilibrium NONE = new Equilibrium(1, 0, false);
+
+    static final ConfigSection<Equilibrium> KEYS = ConfigSection.of(
+            Equilibrium.class,
+            "Equilibrium",
+            key(
+                    "arch.relaxation",
+                    NUMBER,
+                    NONE.relaxation(),
+                    Equilibrium::relaxation,
+                    "",
+                    "lambda, how far a latent goes to what the network puts out; 1 is all the way."),
+            key(
+                    "arch.latent_noise",
+                    NUMBER,
+                    NONE.latentNoise(),
+                    Equilibrium::latentNoise,
+                    "standard deviation",
+                    "sigma, of the noise that training adds to a latent at each update."),
+            key(
+                    "arch.random_start",
+                    BOOL,
+                    NONE.randomStart(),
+                    Equilibrium::randomStart,
+                    "",
+                    "A puzzle begins with random latents in place of the trained model's fixed ones."));
 
     /**
      * @throws ConfigException if a value breaks a rule

@@ -1,7 +1,13 @@
 package trm.config;
 
-/** Loss of the tokens: {@code stablemax_cross_entropy} or {@code softmax_cross_entropy} in the published code. */
-public enum LossType {
+/** Loss of the tokens. */
+public enum LossType implements Word {
     STABLEMAX,
-    SOFTMAX
+    SOFTMAX;
+
+    /** As the published code calls the function: {@code stablemax_cross_entropy}. */
+    @Override
+    public String key() {
+        return Word.super.key() + "_cross_entropy";
+    }
 }

@@ -1,7 +1,7 @@
 package trm.config;
 
-/** How positions enter the model. The published names are the constants in lower case. */
-public enum PosEncodings {
+/** How positions enter the model. */
+public enum PosEncodings implements Word {
     ROPE,
     LEARNED,
     NONE

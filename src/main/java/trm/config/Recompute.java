@@ -1,9 +1,7 @@
 package trm.config;
 
-import java.util.Locale;
-
 /** What the backward pass recomputes instead of keeping it; each keeps less than the one before, for more work. */
-public enum Recompute {
+public enum Recompute implements Word {
     /** The first of those below that fits into memory. */
     AUTO,
     /** Nothing. */
@@ -15,18 +13,8 @@ public enum Recompute {
     /** Whole applications of the network f: kept is the input of each. Configurations write {@code evaluations}. */
     APPLICATIONS;
 
-    /** As configurations write it. */
+    @Override
     public String key() {
-        return this == APPLICATIONS ? "evaluations" : name().toLowerCase(Locale.ROOT);
-    }
-
-    /** The value of a configuration's word, null if there is none. */
-    public static Recompute of(String word) {
-        for (Recompute value : values()) {
-            if (value.key().equals(word)) {
-                return value;
-            }
-        }
-        return null;
+        return this == APPLICATIONS ? "evaluations" : Word.super.key();
     }
 }

@@ -24,17 +24,13 @@ final class RecursionRules {
      *
      * @throws ConfigException if a value breaks a rule
      */
-    static void check(
-            Architecture system,
-            int layers,
-            int hLayers,
-            int cycles,
-            int latentSteps,
-            int scales,
-            boolean separateNets,
-            GradientSpan gradient) {
-        checkRepeats(system, "arch.L_layers", layers, system.publishedLayers());
-        checkRepeats(system, "arch.H_cycles", cycles, system.publishedCycles());
+    static void check(Architecture system, RecursionConfig recursion) {
+        int hLayers = recursion.hLayers();
+        int latentSteps = recursion.latentSteps();
+        boolean separateNets = recursion.separateNets();
+        GradientSpan gradient = recursion.gradient();
+        checkRepeats(system, "arch.L_layers", recursion.layers(), system.publishedLayers());
+        checkRepeats(system, "arch.H_cycles", recursion.cycles(), system.publishedCycles());
         checkRepeats(system, "arch.L_cycles", latentSteps, system.publishedLatentSteps());
         Check.that(
                 system.choosesGradient() || gradient == system.publishedGradient(),
@@ -42,23 +38,23 @@ final class RecursionRules {
                 gradient.key(),
                 system.fixedGradient() + "; must be "
                         + system.publishedGradient().key());
-        checkScales(system, latentSteps, scales);
+        checkScales(system, latentSteps, recursion.numScales());
         Check.that(
                 !separateNets || system.choosesNetworks(),
                 "arch.separate_nets",
                 separateNets,
                 "only " + keysWhere(Architecture::choosesNetworks) + " have a choice; " + system.key() + " has "
                         + (system.networkOfZ(false) > 0 ? "two networks anyway" : "one network"));
-        List<Network> networks = system.networks(layers, hLayers, separateNets);
+        List<Network> networks = system.networks(recursion.layers(), hLayers, separateNets);
         boolean second = networks.stream().anyMatch(f -> f.name().equals("H_level"));
         Check.within("arch.H_layers", hLayers, second ? 1 : 0, MAX_REPEATS);
-        long blocks = system.cycle(latentSteps, scales, separateNets).stream()
+        long blocks = system.cycle(latentSteps, recursion.numScales(), separateNets).stream()
                 .mapToLong(u -> networks.get(u.network()).layers())
                 .sum();
         Check.that(
                 blocks <= MAX_BLOCKS,
                 "arch.L_layers",
-                layers,
+                recursion.layers(),
                 "with L_cycles " + latentSteps + " a cycle applies " + blocks + " blocks; must be at most "
                         + MAX_BLOCKS);
     }

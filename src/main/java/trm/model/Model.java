@@ -93,7 +93,7 @@ public final class Model {
         this.kernels = backend.kernels();
         this.sizes = whole.withLanes(whole.lanes() / parts);
         this.parameters = parameters;
-        boolean learned = sizes.arch().posEncodings() == PosEncodings.LEARNED;
+        boolean learned = sizes.arch().block().posEncodings() == PosEncodings.LEARNED;
         embedTokens = weights.get("embed_tokens.embedding_weight");
         embedPositions = learned ? weights.get("embed_pos.embedding_weight") : null;
         lmHead = weights.get("lm_head.weight");
@@ -101,7 +101,7 @@ public final class Model {
         qBias = weights.get("q_head.bias");
         boolean gateUp = !training || recompute == Recompute.GATE_UP;
         Scratch scratch = Scratch.allocate(
-                backend.capabilities(), arena, sizes.block(), sizes.arch().mlpT(), training, gateUp);
+                backend.capabilities(), arena, sizes.block(), sizes.arch().block().mlpT(), training, gateUp);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,
@@ -133,7 +133,7 @@ public final class Model {
                             "d_puzzle_rows",
                             Dtype.F32,
                             whole.lanes(),
-                            sizes.arch().puzzleEmbNdim())
+                            sizes.arch().puzzles().width())
                     : null;
         } else {
             gradients = null;
@@ -154,15 +154,15 @@ public final class Model {
     }
 
     private static RotaryTable rotary(Backend backend, Arena arena, ModelSizes sizes) {
-        if (sizes.arch().mlpT() || sizes.arch().posEncodings() != PosEncodings.ROPE) {
+        if (sizes.arch().block().mlpT() || sizes.arch().block().posEncodings() != PosEncodings.ROPE) {
             return RotaryTable.NONE;
         }
         return RotaryTable.make(
                 backend,
                 arena,
                 sizes.positions(),
-                sizes.arch().headWidth(),
-                sizes.arch().ropeTheta());
+                sizes.arch().block().headWidth(),
+                sizes.arch().block().ropeTheta());
     }
 
     /** {@link #forward(LaneKernels.Lanes, int)} of lanes that come in one part. */

@@ -23,7 +23,8 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
         if (bytesAtMost(arch, data, lanes) > MAX_BYTES) {
             throw new ConfigException("a model of " + lanes + " lanes of " + arch.prefixLen() + " + " + data.seqLen()
                     + " positions, " + data.vocabSize() + " tokens, " + data.numPuzzleIdentifiers()
-                    + " puzzle identifiers, hidden_size " + arch.hiddenSize() + " and expansion " + arch.expansion()
+                    + " puzzle identifiers, hidden_size " + arch.block().hiddenSize() + " and expansion "
+                    + arch.block().expansion()
                     + " takes more bytes than can be counted; make it smaller");
         }
     }
@@ -31,16 +32,21 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
     /** Generously, what training and its tape take: where that can be counted, no product of sizes overflows. */
     private static double bytesAtMost(ArchConfig arch, DataShape data, int lanes) {
         double positions = (double) arch.prefixLen() + data.seqLen();
-        double width = arch.hiddenSize();
-        double inner = arch.expansion() * width + 256;
-        double mixInner = arch.mlpT() ? arch.expansion() * positions + 256 : 0;
-        double blocks = arch.layers() * (arch.latentSteps() + 1.0) + arch.hLayers() + 1;
-        double row = 4 * width + 4 * inner + data.vocabSize() + (arch.mlpT() ? 0 : arch.heads() * positions);
+        double width = arch.block().hiddenSize();
+        double inner = arch.block().expansion() * width + 256;
+        double mixInner = arch.block().mlpT() ? arch.block().expansion() * positions + 256 : 0;
+        double blocks = arch.recursion().layers() * (arch.recursion().latentSteps() + 1.0)
+                + arch.recursion().hLayers()
+                + 1;
+        double row = 4 * width
+                + 4 * inner
+                + data.vocabSize()
+                + (arch.block().mlpT() ? 0 : arch.block().heads() * positions);
         double activations = lanes * (positions * row + 4 * width * mixInner) * blocks;
         double layer = 4 * width * (inner + width) + 4 * positions * mixInner;
-        double weights = layer * (arch.layers() + arch.hLayers())
+        double weights = layer * (arch.recursion().layers() + arch.recursion().hLayers())
                 + 2.0 * width * (data.vocabSize() + positions)
-                + (double) data.numPuzzleIdentifiers() * arch.puzzleEmbNdim();
+                + (double) data.numPuzzleIdentifiers() * arch.puzzles().width();
         return 64 * (activations + weights);
     }
 
@@ -57,7 +63,7 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
     }
 
     public int width() {
-        return arch.hiddenSize();
+        return arch.block().hiddenSize();
     }
 
     public int vocabulary() {
@@ -65,11 +71,11 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
     }
 
     public boolean hasPuzzles() {
-        return arch.puzzleEmbNdim() > 0;
+        return arch.puzzles().width() > 0;
     }
 
     public Dtype dtype() {
-        return Dtype.compute(arch.dtype());
+        return Dtype.compute(arch.dtype().key());
     }
 
     public ModelSizes withLanes(int lanes) {
@@ -82,11 +88,11 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
                 lanes,
                 positions(),
                 width(),
-                arch.heads(),
-                arch.headWidth(),
-                arch.innerWidth(width()),
-                arch.innerWidth(positions()),
-                (float) arch.rmsNormEps(),
+                arch.block().heads(),
+                arch.block().headWidth(),
+                arch.block().innerWidth(width()),
+                arch.block().innerWidth(positions()),
+                (float) arch.block().rmsNormEps(),
                 dtype());
     }
 
@@ -117,7 +123,7 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
         double s = positions();
         double d = width();
         double layer = 3 * s * d * b.inner();
-        layer += arch.mlpT()
+        layer += arch.block().mlpT()
                 ? 3 * d * s * b.mixInner()
                 : 4 * s * d * b.attentionWidth() + 2 * s * s * b.attentionWidth();
         return 2 * layer * arch.networks().get(network).layers();

@@ -57,7 +57,7 @@ public final class Parameters {
         moment2 = training ? arena.tensor(Purpose.OPTIMIZER, "v", Dtype.F32, flatCount) : null;
         average = training ? arena.tensor(Purpose.EMA, "ema", Dtype.F32, flatCount) : null;
         averageWorking = training && bf16 ? arena.tensor(Purpose.EMA, "ema.bf16", Dtype.BF16, flatCount) : null;
-        int width = sizes.arch().puzzleEmbNdim();
+        int width = sizes.arch().puzzles().width();
         puzzleTable = width == 0
                 ? null
                 : arena.tensor(
@@ -80,7 +80,7 @@ public final class Parameters {
         at = put(at, "lm_head.weight", v, d, 1 / Math.sqrt(d), 0);
         at = put(at, "q_head.weight", 2, d, 0, 0);
         at = put(at, "q_head.bias", 1, 2, 0, -5);
-        if (sizes.arch().posEncodings() == PosEncodings.LEARNED) {
+        if (sizes.arch().block().posEncodings() == PosEncodings.LEARNED) {
             at = put(at, "embed_pos.embedding_weight", sizes.positions(), d, embedding, 0);
         }
         for (ArchConfig.Network network : sizes.arch().networks()) {
@@ -93,7 +93,7 @@ public final class Parameters {
 
     private long putBlock(long at, String layer) {
         int d = sizes.width();
-        if (sizes.arch().mlpT()) {
+        if (sizes.arch().block().mlpT()) {
             int s = sizes.positions();
             int inner = sizes.block().mixInner();
             at = putLinear(at, layer + "mlp_t.gate_up_proj.weight", 2 * inner, s);

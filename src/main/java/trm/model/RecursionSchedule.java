@@ -44,9 +44,9 @@ public final class RecursionSchedule {
 
     public static RecursionSchedule of(ArchConfig arch) {
         List<Update> cycle = arch.cycle();
-        int last = arch.gradient() == GradientSpan.ONE_STEP ? 2 : cycle.size();
+        int last = arch.recursion().gradient() == GradientSpan.ONE_STEP ? 2 : cycle.size();
         return new RecursionSchedule(
-                cycle, arch.cycles(), last, arch.equilibrium().relaxes());
+                cycle, arch.recursion().cycles(), last, arch.equilibrium().relaxes());
     }
 
     /** Blocks that a forward pass applies one after the other: n_layers (n + 1) T where all updates share a network. */

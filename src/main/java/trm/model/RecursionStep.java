@@ -99,12 +99,12 @@ public final class RecursionStep {
             }
         }
         for (String at : layers) {
-            String[] mixer = sizes.arch().mlpT()
+            String[] mixer = sizes.arch().block().mlpT()
                     ? new String[] {at + "mlp_t.gate_up_proj.weight", at + "mlp_t.down_proj.weight"}
                     : new String[] {at + "self_attn.qkv_proj.weight", at + "self_attn.o_proj.weight"};
             String gateUp = at + "mlp.gate_up_proj.weight";
             String down = at + "mlp.down_proj.weight";
-            if (sizes.arch().mlpT()) {
+            if (sizes.arch().block().mlpT()) {
                 mlpTs.add(new PositionMlp(kernels, block, weights.get(mixer[0]), weights.get(mixer[1]), scratch));
             } else {
                 attentions.add(new SelfAttention(
@@ -160,7 +160,7 @@ public final class RecursionStep {
 
     private BlockTape allocate(Arena arena, String at) {
         BlockSizes b = sizes.block();
-        boolean mlpT = sizes.arch().mlpT();
+        boolean mlpT = sizes.arch().block().mlpT();
         return new BlockTape(
                 mlpT ? null : SelfAttention.save(arena, b, at + "self_attn"),
                 mlpT ? PositionMlp.save(arena, b, scratch, at + "mlp_t") : null,

@@ -57,26 +57,27 @@ public record Plan(Scale scale, boolean paper, Path configs, Path data, Path out
             return ConfigLoader.load(
                     configs.resolve("cpu").resolve(setup.mini() + ".yaml"),
                     List.of(
-                            "arch.H_cycles=" + whole.arch().cycles(),
-                            "arch.L_cycles=" + whole.arch().latentSteps(),
-                            "optimizer=" + whole.optimizer(),
+                            "arch.H_cycles=" + whole.arch().recursion().cycles(),
+                            "arch.L_cycles=" + whole.arch().recursion().latentSteps(),
+                            "optimizer=" + whole.optimizer().kind().key(),
                             "max_steps=" + scale.tinySteps(),
                             "checkpoint_every_steps=" + Math.max(1, scale.tinySteps() / 3),
                             "seed=" + seed,
                             dataPath));
         }
-        long interval = Math.round(whole.evalInterval() * scale.fraction());
+        long interval = Math.round(whole.schedule().evalInterval() * scale.fraction());
         if (interval < 1) {
-            throw new ConfigException("--scale " + scale.fraction() + ": leaves no epoch between the evaluations of "
-                    + setup.name() + ", expected at least " + 1.0 / whole.evalInterval());
+            throw new ConfigException(
+                    "--scale " + scale.fraction() + ": leaves no epoch between the evaluations of " + setup.name()
+                            + ", expected at least " + 1.0 / whole.schedule().evalInterval());
         }
-        long passes = whole.epochs() / whole.evalInterval();
+        long passes = whole.schedule().epochs() / whole.schedule().evalInterval();
         return published(
                 setup,
                 List.of(
                         "epochs=" + passes * interval,
                         "eval_interval=" + interval,
-                        "lr_warmup_steps=" + Math.round(whole.lrWarmupSteps() * scale.fraction()),
+                        "lr_warmup_steps=" + Math.round(whole.learningRate().warmupSteps() * scale.fraction()),
                         "seed=" + seed,
                         dataPath));
     }

@@ -223,8 +223,10 @@ public final class Report {
 
     /** Steps of the published schedule on the data of a run. */
     private double fullSteps(Table.Row row, RunSummary run) {
-        int whole = plan.published(row.setup()).epochs();
-        return (double) run.totalSteps() * whole / plan.config(row.setup(), 0).epochs();
+        int whole = plan.published(row.setup()).schedule().epochs();
+        return (double) run.totalSteps()
+                * whole
+                / plan.config(row.setup(), 0).schedule().epochs();
     }
 
     private String ran(Line line) {
@@ -232,10 +234,13 @@ public final class Report {
         String file = plan.scale().isTiny()
                 ? "cpu/" + line.row().setup().mini()
                 : line.row().setup().config();
-        return file + ": T = " + config.arch().cycles() + ", n = "
-                + config.arch().latentSteps() + ", "
-                + (plan.scale().isTiny() ? config.maxSteps() + " steps" : config.epochs() + " epochs") + ", "
-                + config.optimizer();
+        return file + ": T = " + config.arch().recursion().cycles() + ", n = "
+                + config.arch().recursion().latentSteps() + ", "
+                + (plan.scale().isTiny()
+                        ? config.schedule().maxSteps() + " steps"
+                        : config.schedule().epochs() + " epochs")
+                + ", "
+                + config.optimizer().kind().key();
     }
 
     private String devices() {
@@ -287,8 +292,10 @@ public final class Report {
             String file = plan.scale().isTiny()
                     ? "cpu/" + line.row().setup().mini()
                     : line.row().setup().config();
-            String end = file + "," + config.arch().cycles() + ","
-                    + config.arch().latentSteps() + "," + config.epochs() + "," + config.optimizer() + "\n";
+            String end = file + "," + config.arch().recursion().cycles() + ","
+                    + config.arch().recursion().latentSteps() + ","
+                    + config.schedule().epochs() + ","
+                    + config.optimizer().kind().key() + "\n";
             if (line.runs().isEmpty()) {
                 text.append(start).append(",".repeat(9)).append(end);
             }

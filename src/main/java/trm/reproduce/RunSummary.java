@@ -76,15 +76,21 @@ public final class RunSummary {
      * @throws FormatException if the run has other settings, the place of the data apart
      */
     public TrainConfig resumed(TrainConfig expected) {
-        TrainConfig goal = expected.with(expected.recompute(), config.microBatches())
-                .with(config.dataPaths(), config.dataShape(), expected.passEpochs());
-        TrainConfig run = config.with(config.dataPaths(), config.dataShape(), config.passEpochs());
+        TrainConfig goal = expected.with(
+                        expected.memory().recompute(), config.memory().microBatches())
+                .with(
+                        config.data().paths(),
+                        config.data().shape(),
+                        expected.schedule().passEpochs());
+        TrainConfig run = config.with(
+                config.data().paths(), config.data().shape(), config.schedule().passEpochs());
         for (Difference difference : Difference.between(run, goal)) {
             throw new FormatException(folder.resolve("config.yaml") + ": found '" + difference.key() + ": "
                     + difference.first() + "', expected '" + difference.key() + ": " + difference.second()
                     + "': a run of another scale or of other settings; use another --out folder");
         }
-        return goal.with(expected.dataPaths(), goal.dataShape(), goal.passEpochs());
+        return goal.with(
+                expected.data().paths(), goal.data().shape(), goal.schedule().passEpochs());
     }
 
     /** Per cent solved in the last evaluation; of ARC's tasks, with two answers. NaN before the first evaluation. */
@@ -131,7 +137,7 @@ public final class RunSummary {
             if (rate != null) {
                 double step = row.get(Column.STEP.title());
                 steps += step - last;
-                seconds += (step - last) * config.globalBatchSize() / rate;
+                seconds += (step - last) * config.schedule().globalBatchSize() / rate;
                 last = step;
             }
         }

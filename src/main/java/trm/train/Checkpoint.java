@@ -187,7 +187,7 @@ public final class Checkpoint {
      * @return whether the puzzle table was reset to the mean
      */
     static boolean readInitial(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
-        boolean average = config(file).map(TrainConfig::ema).orElse(averaged);
+        boolean average = config(file).map(c -> c.average().kept()).orElse(averaged);
         readDense(file, backend, parameters, average);
         Tensor table = parameters.puzzleTable();
         String puzzles = average(file, PUZZLES, average);

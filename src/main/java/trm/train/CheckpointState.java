@@ -157,7 +157,7 @@ final class CheckpointState {
                         0,
                         sizes.data().numPuzzleIdentifiers() - 1,
                         "a row of the puzzle table"));
-        int last = sizes.arch().haltMaxSteps();
+        int last = sizes.arch().halting().maxSteps();
         int[] steps = tensors.ints(
                 "lanes.steps",
                 (int) Math.min(1, progress.step()),
@@ -211,7 +211,8 @@ final class CheckpointState {
                     switch (metric) {
                         case COUNT -> halts;
                         case ACCURACY, EXACT_ACCURACY, Q_HALT_ACCURACY -> count;
-                        case STEPS -> count * supervision.model().sizes().arch().haltMaxSteps();
+                        case STEPS ->
+                            count * supervision.model().sizes().arch().halting().maxSteps();
                         default -> Double.MAX_VALUE;
                     };
             boolean loss = most == Double.MAX_VALUE;

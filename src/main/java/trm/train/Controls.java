@@ -32,25 +32,34 @@ final class Controls {
             return controls;
         }
         double t = step;
-        double warmup = config.lrWarmupSteps();
+        double warmup = config.learningRate().warmupSteps();
         double factor;
         if (t < warmup) {
             factor = t / Math.max(1, warmup);
         } else {
-            double ratio = config.lrMinRatio();
+            double ratio = config.learningRate().minRatio();
             double phi = (t - warmup) / Math.max(1, totalSteps - warmup);
             factor = ratio + Math.max(0, (1 - ratio) * 0.5 * (1 + Math.cos(Math.PI * phi)));
         }
         controls[0] = t;
-        controls[1] = config.lr() * factor;
-        controls[2] = config.puzzleEmbLr() * factor;
-        controls[3] = 1 - Math.pow(config.beta1(), t);
-        controls[4] = 1 - Math.pow(config.beta2(), t);
+        controls[1] = config.learningRate().base() * factor;
+        controls[2] = config.learningRate().puzzleBase() * factor;
+        controls[3] = 1 - Math.pow(config.optimizer().beta1(), t);
+        controls[4] = 1 - Math.pow(config.optimizer().beta2(), t);
         return controls;
     }
 
     /** How far each of [CONTROLS] may be from {@link #after}. */
     static double[] bounds(TrainConfig config) {
-        return new double[] {0, config.lr() * ROUNDING, config.puzzleEmbLr() * ROUNDING, ROUNDING, ROUNDING, 0, 0, 0};
+        return new double[] {
+            0,
+            config.learningRate().base() * ROUNDING,
+            config.learningRate().puzzleBase() * ROUNDING,
+            ROUNDING,
+            ROUNDING,
+            0,
+            0,
+            0
+        };
     }
 }

@@ -1,5 +1,6 @@
 package trm.train;
 
+import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -104,10 +105,10 @@ public final class DeepSupervision implements AutoCloseable {
         this.config = config;
         this.data = data;
         arena.begin(Lifetime.TRAINING_STEP);
-        int count = Math.max(1, config.microBatches());
+        int count = Math.max(1, config.memory().microBatches());
         controls = arena.tensor(Purpose.LANES, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
-        draws = new LaneKernels.Draws(controls, config.seed());
-        model = Model.forTraining(backend, arena, sizes, count, config.recompute(), parameters, draws);
+        draws = new LaneKernels.Draws(controls, config.run().seed());
+        model = Model.forTraining(backend, arena, sizes, count, config.memory().recompute(), parameters, draws);
         lanes = LaneTensors.lanes(arena, sizes, Purpose.LANES);
         tokens = LaneTensors.tokenResults(arena, sizes);
         halts = LaneTensors.haltResults(arena, sizes, true);
@@ -134,14 +135,14 @@ public final class DeepSupervision implements AutoCloseable {
         reading = new MetricsReading(backend, arena);
         repeated = new RepeatedStep(backend, graphs, this::enqueue);
         schedule = new OptimizerKernels.Schedule(
-                config.lr(), config.puzzleEmbLr(), config.lrWarmupSteps(), totalSteps, config.lrMinRatio());
+                config.learningRate().base(), config.learningRate().puzzleBase(), config.learningRate().warmupSteps(), totalSteps, config.learningRate().minRatio());
         adam = new OptimizerKernels.Adam(
-                config.beta1(),
-                config.beta2(),
-                config.weightDecay(),
+                config.optimizer().beta1(),
+                config.optimizer().beta2(),
+                config.optimizer().weightDecay(),
                 1e-8,
-                config.emaRate(),
-                config.optimizer().equals("adam_atan2"));
+                config.average().rate(),
+                config.optimizer().kind() == OptimizerConfig.Kind.ADAM_ATAN2);
         LaneTensors.haltAll(backend, lanes.halted());
     }
 
@@ -168,9 +169,9 @@ public final class DeepSupervision implements AutoCloseable {
                 controls,
                 minSteps,
                 0,
-                config.seed(),
-                config.arch().haltExplorationProb(),
-                config.arch().haltMaxSteps());
+                config.run().seed(),
+                config.arch().halting().explorationProb(),
+                config.arch().halting().maxSteps());
         forwardBackward();
         update();
     }
@@ -197,8 +198,8 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Forward to gradients of one part of the lanes. */
     private void forwardBackward(MicroBatch part, int index) {
-        double scale = 1.0 / config.globalBatchSize();
-        int maxSteps = config.arch().haltMaxSteps();
+        double scale = 1.0 / config.schedule().globalBatchSize();
+        int maxSteps = config.arch().halting().maxSteps();
         HaltRule rule = config.arch().haltsOnSign() ? HaltRule.SIGN : HaltRule.COMPARE;
         model.forward(part.lanes(), index);
         model.tokenLoss(part.lanes(), part.tokens(), scale);
@@ -244,7 +245,7 @@ public final class DeepSupervision implements AutoCloseable {
     public void update() {
         kernels.phase("update");
         kernels.optimizers().gradNorm(parameters.gradient(), partials, gradNorm, metrics);
-        if (config.freezeWeights()) {
+        if (config.optimizer().freezeWeights()) {
             kernels.elementwise().zero(parameters.gradient());
         } else {
             updateWeights();
@@ -256,13 +257,13 @@ public final class DeepSupervision implements AutoCloseable {
                     lanes.ids(),
                     model.puzzleRowGradients(),
                     controls,
-                    config.puzzleEmbWeightDecay());
+                    config.optimizer().puzzleWeightDecay());
         }
     }
 
     private void updateWeights() {
-        if (config.maxGradNorm() > 0) {
-            kernels.optimizers().clipGradient(parameters.gradient(), gradNorm, config.maxGradNorm());
+        if (config.optimizer().maxGradNorm() > 0) {
+            kernels.optimizers().clipGradient(parameters.gradient(), gradNorm, config.optimizer().maxGradNorm());
         }
         OptimizerKernels optimizers = kernels.optimizers();
         optimizers.adam(
@@ -270,7 +271,7 @@ public final class DeepSupervision implements AutoCloseable {
                 parameters.gradient(),
                 parameters.moment1(),
                 parameters.moment2(),
-                config.ema() ? parameters.average() : null,
+                config.average().kept() ? parameters.average() : null,
                 parameters.working(),
                 controls,
                 adam);
@@ -278,7 +279,7 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */
     public void advance() {
-        kernels.optimizers().advance(controls, schedule, config.beta1(), config.beta2());
+        kernels.optimizers().advance(controls, schedule, config.optimizer().beta1(), config.optimizer().beta2());
     }
 
     public Model model() {

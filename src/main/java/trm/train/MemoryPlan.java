@@ -68,7 +68,7 @@ public final class MemoryPlan {
      */
     public static MemoryPlan of(Backend device, TrainConfig config, int positions, Contents<?> contents) {
         long free = device.freeBytes();
-        long limit = config.memory() > 0 ? Math.min(config.memory(), free) : free;
+        long limit = Math.min(config.memory().limitBytes(), free);
         return of(new PlanningBackend(device), limit, config, positions, contents);
     }
 
@@ -81,7 +81,7 @@ public final class MemoryPlan {
         long least = Long.MAX_VALUE;
         for (TrainConfig choice : choices(config, positions)) {
             long bytes = planner.bytes(choice);
-            tried.add(new Tried(choice.recompute(), choice.microBatches(), bytes));
+            tried.add(new Tried(choice.memory().recompute(), choice.memory().microBatches(), bytes));
             if (bytes < least) {
                 smallest = choice;
                 least = bytes;
@@ -101,12 +101,14 @@ public final class MemoryPlan {
         List<TrainConfig> choices = new ArrayList<>();
         List<TrainConfig> smaller = new ArrayList<>();
         for (Recompute mode : modes) {
-            for (int parts = 1; parts <= config.globalBatchSize(); parts++) {
-                boolean open = config.microBatches() == 0;
-                if (open ? config.globalBatchSize() % parts != 0 : config.microBatches() != parts) {
+            for (int parts = 1; parts <= config.schedule().globalBatchSize(); parts++) {
+                boolean open = config.memory().microBatches() == 0;
+                if (open
+                        ? config.schedule().globalBatchSize() % parts != 0
+                        : config.memory().microBatches() != parts) {
                     continue;
                 }
-                long rows = (long) config.globalBatchSize() / parts * positions;
+                long rows = (long) config.schedule().globalBatchSize() / parts * positions;
                 if (!open || parts == 1 || rows >= LEAST_ROWS) {
                     choices.add(config.with(mode, parts));
                 } else if (mode == modes.get(modes.size() - 1)) {
@@ -119,9 +121,9 @@ public final class MemoryPlan {
     }
 
     private static List<Recompute> modes(TrainConfig config) {
-        return config.recompute() == Recompute.AUTO
+        return config.memory().recompute() == Recompute.AUTO
                 ? List.of(Recompute.NONE, Recompute.GATE_UP, Recompute.LAYERS, Recompute.APPLICATIONS)
-                : List.of(config.recompute());
+                : List.of(config.memory().recompute());
     }
 
     /** Lays contents out for one choice after the other. */
@@ -139,17 +141,17 @@ public final class MemoryPlan {
 
         /** Settings that would fit, for a message. */
         String advice(TrainConfig config, int positions) {
-            if (config.recompute() != Recompute.AUTO || config.microBatches() != 0) {
+            if (config.memory().recompute() != Recompute.AUTO || config.memory().microBatches() != 0) {
                 for (TrainConfig choice : choices(config.with(Recompute.AUTO, 0), positions)) {
                     if (bytes(choice) <= limit) {
-                        return "recompute: " + choice.recompute().key() + " with micro_batches: "
-                                + choice.microBatches() + " would fit";
+                        return "recompute: " + choice.memory().recompute().key() + " with micro_batches: "
+                                + choice.memory().microBatches() + " would fit";
                     }
                 }
             }
             // the larger the batch, the more it takes: what is kept for every lane, and one part
             int fits = 0;
-            int fails = config.globalBatchSize();
+            int fails = config.schedule().globalBatchSize();
             while (fails - fits > 1) {
                 int batch = fits + (fails - fits) / 2;
                 if (bytes(config.with(batch, Recompute.APPLICATIONS, batch)) <= limit) {
@@ -160,10 +162,13 @@ public final class MemoryPlan {
             }
             return fits > 0
                     ? "the largest batch that fits is global_batch_size: " + fits
-                            + (config.microBatches() != 0 ? " with micro_batches: auto" : "")
-                            + (config.recompute() != Recompute.AUTO ? " and recompute: auto" : "")
+                            + (config.memory().microBatches() != 0 ? " with micro_batches: auto" : "")
+                            + (config.memory().recompute() != Recompute.AUTO ? " and recompute: auto" : "")
                     : "not even a batch of 1 would fit"
-                            + (config.evalBatchSize() > 1 ? " with eval_batch_size: " + config.evalBatchSize() : "");
+                            + (config.evaluation().batchSize() > 1
+                                    ? " with eval_batch_size: "
+                                            + config.evaluation().batchSize()
+                                    : "");
         }
     }
 
@@ -210,7 +215,7 @@ public final class MemoryPlan {
     /** One line: what was chosen, and why. */
     public String describe() {
         String why;
-        if (given.recompute() != Recompute.AUTO && given.microBatches() != 0) {
+        if (given.memory().recompute() != Recompute.AUTO && given.memory().microBatches() != 0) {
             why = "as set";
         } else if (tried.size() == 1) {
             why = "nothing had to be saved";
@@ -220,14 +225,16 @@ public final class MemoryPlan {
                     + " would need " + MemorySize.text(first.bytes());
         }
         return MemorySize.text(totalBytes()) + " of " + MemorySize.text(limit) + " with recompute "
-                + settled.recompute().key() + " and micro_batches " + settled.microBatches() + ": " + why;
+                + settled.memory().recompute().key() + " and micro_batches "
+                + settled.memory().microBatches() + ": " + why;
     }
 
     /** What to say of a plan that does not fit: what it needs, and a setting that would fit. */
     public String refusal() {
-        return "a batch of " + given.globalBatchSize() + " needs " + MemorySize.text(totalBytes())
+        return "a batch of " + given.schedule().globalBatchSize() + " needs " + MemorySize.text(totalBytes())
                 + ", with recompute: "
-                + settled.recompute().key() + " and micro_batches: " + settled.microBatches() + ", and there are "
+                + settled.memory().recompute().key() + " and micro_batches: "
+                + settled.memory().microBatches() + ", and there are "
                 + MemorySize.text(limit) + "; " + advice;
     }
 

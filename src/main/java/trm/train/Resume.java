@@ -1,28 +1,12 @@
 package trm.train;
 
-import java.util.Set;
 import trm.config.ConfigException;
+import trm.config.ConfigKey.OnResume;
 import trm.config.Difference;
 import trm.config.TrainConfig;
 
 /** Which settings of a run may change when it is resumed: those that change no result. */
 public final class Resume {
-    private static final Set<String> FREE = Set.of(
-            "log_every_steps",
-            "checkpoint_every_steps",
-            "checkpoint_keep",
-            "eval_interval",
-            "eval_puzzles",
-            "eval_batch_size",
-            "threads",
-            "memory",
-            "recompute",
-            "run_name",
-            "on_nan");
-
-    /** The learning rate's schedule is stretched over all steps, unless it stays level after the warm-up. */
-    private static final Set<String> LENGTH = Set.of("max_steps", "epochs");
-
     private Resume() {}
 
     /**
@@ -42,23 +26,32 @@ public final class Resume {
 
     /** The settings that are wanted, with what they leave to data and plan as the run has it; on the run's data. */
     private static TrainConfig completed(TrainConfig run, TrainConfig wanted) {
-        int parts = wanted.microBatches() == 0 ? run.microBatches() : wanted.microBatches();
-        return wanted.with(wanted.recompute(), parts)
+        int parts = wanted.memory().microBatches() == 0
+                ? run.memory().microBatches()
+                : wanted.memory().microBatches();
+        return wanted.with(wanted.memory().recompute(), parts)
                 .with(
-                        run.dataPaths(),
-                        wanted.dataShape() == null ? run.dataShape() : wanted.dataShape(),
-                        wanted.epochsPerPass() == null ? run.passEpochs() : wanted.epochsPerPass());
+                        run.data().paths(),
+                        wanted.data().shape() == null
+                                ? run.data().shape()
+                                : wanted.data().shape(),
+                        wanted.schedule().epochsPerPass() == null
+                                ? run.schedule().passEpochs()
+                                : wanted.schedule().epochsPerPass());
     }
 
+    /** The learning rate's schedule is stretched over all steps, unless it stays level after the warm-up. */
     private static void require(TrainConfig run, Difference difference) {
-        String key = difference.key();
-        if (FREE.contains(key) || LENGTH.contains(key) && run.lrMinRatio() == 1) {
+        OnResume rule = difference.onResume();
+        double ratio = run.learningRate().minRatio();
+        if (rule == OnResume.FREE || rule == OnResume.LENGTH && ratio == 1) {
             return;
         }
-        String why = LENGTH.contains(key)
-                ? "lr_min_ratio, which is " + run.lrMinRatio()
+        String why = rule == OnResume.LENGTH
+                ? "lr_min_ratio, which is " + ratio
                         + ", stands against it: the learning rate of each step follows from the number of all"
                 : "it changes what the run computes; begin another run (load_checkpoint takes the weights of this one)";
+        String key = difference.key();
         throw new ConfigException(
                 key, key + " is " + difference.second() + ", but the run has " + difference.first() + ": " + why);
     }

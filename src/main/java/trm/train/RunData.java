@@ -74,7 +74,7 @@ public record RunData(DataFolders folders, Dataset train, Dataset test) {
     private static DataFolders folders(Optional<JsonNode> recorded, TrainConfig config) {
         List<Path> before = new ArrayList<>();
         recorded.ifPresent(node -> node.path("folders").forEach(path -> before.add(Path.of(path.asText()))));
-        DataFolders said = DataFolders.of(config.dataPaths());
+        DataFolders said = DataFolders.of(config.data().paths());
         return before.isEmpty() || !areThere(before) && areThere(said.paths()) ? said : new DataFolders(before);
     }
 
@@ -150,7 +150,7 @@ public record RunData(DataFolders folders, Dataset train, Dataset test) {
      */
     TrainConfig settle(TrainConfig config) {
         DataShape shape = DataShape.of(
-                config.dataShape(), RunTensors.DataSizes.of(train, test).shape(), "" + folders);
+                config.data().shape(), RunTensors.DataSizes.of(train, test).shape(), "" + folders);
         if (test != null) {
             sameInTest("seq_len", train.seqLen(), test.seqLen());
             sameInTest("vocab_size", train.info().vocabSize(), test.info().vocabSize());
@@ -159,7 +159,7 @@ public record RunData(DataFolders folders, Dataset train, Dataset test) {
                     train.info().numPuzzleIdentifiers(),
                     test.info().numPuzzleIdentifiers());
         }
-        return config.with(config.dataPaths(), shape, config.passEpochs());
+        return config.with(config.data().paths(), shape, config.schedule().passEpochs());
     }
 
     private void sameInTest(String field, int expected, int found) {
@@ -176,16 +176,18 @@ public record RunData(DataFolders folders, Dataset train, Dataset test) {
      */
     void requireBatches(TrainConfig config) {
         long epoch = train.mostSamplesAnEpoch();
-        int batch = config.globalBatchSize();
-        if (config.passEpochs() * epoch >= batch) {
+        int batch = config.schedule().globalBatchSize();
+        if (config.schedule().passEpochs() * epoch >= batch) {
             return;
         }
         long enough = (batch + epoch - 1) / epoch;
-        throw new FormatException(folders + ": a pass of " + config.passEpochs() + " epochs ("
-                + (config.evalInterval() == null ? "epochs" : "eval_interval") + ") has at most "
-                + config.passEpochs() * epoch + " samples, which fill no batch of global_batch_size: " + batch
-                + "; what fits is global_batch_size: " + config.passEpochs() * epoch + " or less, or "
-                + (config.evalInterval() == null ? "epochs" : "eval_interval (and epochs, its multiple)") + ": "
+        throw new FormatException(folders + ": a pass of " + config.schedule().passEpochs() + " epochs ("
+                + (config.schedule().evalInterval() == null ? "epochs" : "eval_interval") + ") has at most "
+                + config.schedule().passEpochs() * epoch + " samples, which fill no batch of global_batch_size: "
+                + batch
+                + "; what fits is global_batch_size: " + config.schedule().passEpochs() * epoch + " or less, or "
+                + (config.schedule().evalInterval() == null ? "epochs" : "eval_interval (and epochs, its multiple)")
+                + ": "
                 + enough + " or more");
     }
 }

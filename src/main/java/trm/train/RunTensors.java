@@ -46,7 +46,8 @@ public record RunTensors(
      */
     public static RunTensors allocate(
             Backend backend, Arena arena, TrainConfig config, DataSizes data, long totalSteps) {
-        ModelSizes sizes = new ModelSizes(config.arch(), data.shape(), config.globalBatchSize());
+        ModelSizes sizes =
+                new ModelSizes(config.arch(), data.shape(), config.schedule().globalBatchSize());
         int length = data.shape().seqLen();
         Parameters parameters = new Parameters(backend, arena, sizes, true);
         LaneKernels.Examples train = DeviceExamples.allocate(arena, data.train(), length);
@@ -60,8 +61,8 @@ public record RunTensors(
                         arena,
                         sizes.withLanes(config.evaluationLanes()),
                         parameters,
-                        config.ema() ? parameters.averagedWeights() : parameters.weights(),
-                        config.arch().haltMaxSteps());
+                        config.average().kept() ? parameters.averagedWeights() : parameters.weights(),
+                        config.arch().halting().maxSteps());
                 test = DeviceExamples.allocate(arena, data.test(), length);
             }
             return new RunTensors(parameters, train, supervision, evaluator, test, new Staging(backend));

@@ -6,15 +6,6 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Consumer;
-import trm.config.ArchConfig;
-import trm.config.Architecture;
-import trm.config.DataShape;
-import trm.config.Equilibrium;
-import trm.config.GradientSpan;
-import trm.config.LossType;
-import trm.config.OnNan;
-import trm.config.PosEncodings;
-import trm.config.Recompute;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -49,102 +40,13 @@ final class ModelCases {
 
     /** Why this version cannot run the case's model; null when it can. */
     static String reasonAgainst(JsonNode model) {
-        return architecture(model) == null ? "arch " + model.path("arch").asText() : null;
+        return CaseConfig.architecture(model) == null
+                ? "arch " + model.path("arch").asText()
+                : null;
     }
 
-    /** By the manifests' names (docs/specification.md#10-names-of-the-systems); null for another. */
-    private static Architecture architecture(JsonNode model) {
-        return Arrays.stream(Architecture.values())
-                .filter(system -> system.caseName().equals(model.path("arch").asText()))
-                .findFirst()
-                .orElse(null);
-    }
-
-    /** A manifest says all of a model, also what its architecture pays no heed to. */
-    private ArchConfig arch(JsonNode m) {
-        LossType loss =
-                switch (m.path("loss_type").asText()) {
-                    case "stablemax_cross_entropy" -> LossType.STABLEMAX;
-                    case "softmax_cross_entropy" -> LossType.SOFTMAX;
-                    default -> throw new IllegalArgumentException("loss_type " + m.path("loss_type"));
-                };
-        Architecture name = architecture(m);
-        String gradient = m.path("gradient").asText(GradientSpan.LAST_CYCLE.key());
-        return new ArchConfig(
-                name,
-                m.path("hidden_size").intValue(),
-                m.path("num_heads").intValue(),
-                m.path("expansion").doubleValue(),
-                m.path("mlp_t").booleanValue(),
-                PosEncodings.valueOf(m.path("pos_encodings").asText().toUpperCase(Locale.ROOT)),
-                m.path("rope_theta").doubleValue(),
-                m.path("rms_norm_eps").doubleValue(),
-                name.recurs() ? m.path("L_layers").intValue() : name.publishedLayers(),
-                m.path("H_layers").intValue(),
-                name.recurs() ? m.path("H_cycles").intValue() : name.publishedCycles(),
-                name.recurs() ? m.path("L_cycles").intValue() : name.publishedLatentSteps(),
-                name.hasScales() ? m.path("num_scales").intValue() : 1,
-                m.path("separate_nets").asBoolean(),
-                name.choosesGradient()
-                        ? GradientSpan.valueOf(gradient.toUpperCase(Locale.ROOT))
-                        : name.publishedGradient(),
-                m.path("puzzle_emb_ndim").intValue(),
-                name.packsPuzzleVector() ? 0 : m.path("puzzle_emb_len").intValue(),
-                name.choosesContinueLoss() ? m.path("no_ACT_continue").asBoolean(true) : name.publishedNoActContinue(),
-                m.path("halt_max_steps").intValue(),
-                m.path("halt_exploration_prob").doubleValue(),
-                loss,
-                dtype == Dtype.BF16 ? "bfloat16" : "float32",
-                Equilibrium.NONE);
-    }
-
-    private ModelSizes sizes(JsonNode m, int lanes) {
-        return new ModelSizes(
-                arch(m),
-                new DataShape(
-                        m.path("seq_len").intValue(),
-                        m.path("vocab_size").intValue(),
-                        m.path("num_puzzle_identifiers").intValue()),
-                lanes);
-    }
-
-    private static TrainConfig training(JsonNode t, ModelSizes sizes, int globalBatch) {
-        return new TrainConfig(
-                sizes.arch(),
-                List.of("recorded batches"),
-                sizes.data(),
-                globalBatch,
-                1,
-                null,
-                null,
-                t.path("lr").doubleValue(),
-                t.path("lr_min_ratio").doubleValue(),
-                t.path("lr_warmup_steps").intValue(),
-                t.path("beta1").doubleValue(),
-                t.path("beta2").doubleValue(),
-                t.path("weight_decay").doubleValue(),
-                t.path("puzzle_emb_lr").doubleValue(),
-                t.path("puzzle_emb_weight_decay").doubleValue(),
-                false,
-                true,
-                t.path("ema_rate").doubleValue(),
-                0,
-                null,
-                null,
-                t.path("optimizer").asText("adam_atan2"),
-                0,
-                0,
-                1,
-                0,
-                1,
-                0,
-                0,
-                0,
-                "float32",
-                Recompute.NONE,
-                1,
-                0,
-                OnNan.STOP);
+    private static ModelSizes sizes(TrainConfig config, int lanes) {
+        return new ModelSizes(config.arch(), config.data().shape(), lanes);
     }
 
     /** Weights of the case as initial weights; the moving average, if there is one, starts equal to them. */
@@ -194,10 +96,13 @@ final class ModelCases {
     void trajectory(GoldenCase c) {
         JsonNode head = c.head();
         int lanes = (int) c.shape("carry0.steps")[0];
-        ModelSizes sizes = sizes(head.path("model"), lanes);
         JsonNode training = head.path("training");
-        TrainConfig config =
-                training(training, sizes, head.path("global_batch_size").asInt(lanes));
+        TrainConfig config = CaseConfig.of(
+                head.path("model"),
+                dtype,
+                training,
+                head.path("global_batch_size").asInt(lanes));
+        ModelSizes sizes = sizes(config, lanes);
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, true);
             load(c, parameters);
@@ -357,7 +262,8 @@ final class ModelCases {
 
     private void evaluation(GoldenCase c, Consumer<Parameters> weights) {
         int lanes = (int) c.shape("batch.inputs")[0];
-        ModelSizes sizes = sizes(c.head().path("model"), lanes);
+        ModelSizes sizes =
+                sizes(CaseConfig.of(c.head().path("model"), dtype, c.head().path("training"), lanes), lanes);
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = new Parameters(backend, arena, sizes, false);
             weights.accept(parameters);
@@ -369,7 +275,7 @@ final class ModelCases {
                     sizes,
                     parameters,
                     parameters.weights(),
-                    sizes.arch().haltMaxSteps())) {
+                    sizes.arch().halting().maxSteps())) {
                 run.run(
                         data,
                         rowNumbers(lanes),

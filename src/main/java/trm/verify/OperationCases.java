@@ -4,12 +4,7 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.Map;
 import trm.config.ArchConfig;
-import trm.config.Architecture;
 import trm.config.DataShape;
-import trm.config.Equilibrium;
-import trm.config.GradientSpan;
-import trm.config.LossType;
-import trm.config.PosEncodings;
 import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -241,30 +236,20 @@ final class OperationCases {
         int positions = (int) shape[1];
         int heads = c.head().path("heads").intValue();
         double theta = c.head().path("rope_theta").asDouble(10000);
-        ArchConfig arch = new ArchConfig(
-                Architecture.TRM,
-                (int) shape[2],
-                heads,
-                c.head().path("expansion").asDouble(4),
-                mlpT,
-                mlpT ? PosEncodings.NONE : PosEncodings.ROPE,
-                theta,
-                c.head().path("eps").doubleValue(),
-                1,
-                0,
-                1,
-                1,
-                1,
-                false,
-                GradientSpan.LAST_CYCLE,
-                0,
-                0,
-                true,
-                1,
-                0,
-                LossType.STABLEMAX,
-                "float32",
-                Equilibrium.NONE);
+        ArchConfig arch = CaseConfig.of(
+                        "arch.hidden_size=" + shape[2],
+                        "arch.num_heads=" + heads,
+                        "arch.expansion=" + c.head().path("expansion").asDouble(4),
+                        "arch.mlp_t=" + mlpT,
+                        "arch.pos_encodings=" + (mlpT ? "none" : "rope"),
+                        "arch.rope_theta=" + theta,
+                        "arch.rms_norm_eps=" + c.head().path("eps").doubleValue(),
+                        "arch.L_layers=1",
+                        "arch.H_cycles=1",
+                        "arch.L_cycles=1",
+                        "arch.puzzle_emb_ndim=0",
+                        "dtype=float32")
+                .arch();
         ModelSizes sizes = new ModelSizes(arch, new DataShape(positions, 1, 1), (int) shape[0]);
         Map<String, Tensor> weights = new HashMap<>();
         Map<String, Tensor> gradients = new HashMap<>();
@@ -275,7 +260,7 @@ final class OperationCases {
             }
         }
         RotaryTable rotary =
-                mlpT ? RotaryTable.NONE : RotaryTable.make(backend, arena, positions, arch.headWidth(), theta);
+                mlpT ? RotaryTable.NONE : RotaryTable.make(backend, arena, positions, arch.block().headWidth(), theta);
         Scratch scratch = Scratch.allocate(backend.capabilities(), arena, sizes.block(), mlpT, true, false);
         RecursionStep f =
                 new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch, Recompute.NONE);

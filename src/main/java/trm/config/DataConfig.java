@@ -1,0 +1,40 @@
+package trm.config;
+
+import static trm.config.ConfigKey.key;
+import static trm.config.ConfigSection.optional;
+
+import java.util.HashSet;
+import java.util.List;
+
+/**
+ * What is trained on.
+ *
+ * @param paths dataset directories
+ * @param shape of the dataset, null to take it from the data
+ */
+public record DataConfig(List<String> paths, DataShape shape) {
+    static final ConfigSection<DataConfig> KEYS = ConfigSection.of(
+            DataConfig.class,
+            "Data",
+            key(
+                            "data_paths",
+                            ValueType.STRINGS,
+                            List.of(),
+                            DataConfig::paths,
+                            "",
+                            "Folders of the data set, one at least; several are merged.")
+                    .alias("data_path"),
+            optional("data_shape", DataShape.KEYS, DataConfig::shape));
+
+    /**
+     * @throws ConfigException if a value breaks a rule
+     */
+    public DataConfig {
+        Check.that(paths != null && !paths.isEmpty(), "data_paths", paths, "must name at least one dataset directory");
+        paths = List.copyOf(paths);
+        for (String path : paths) {
+            Check.that(!path.isBlank(), "data_paths", paths, "must not contain an empty path");
+        }
+        Check.that(new HashSet<>(paths).size() == paths.size(), "data_paths", paths, "must not name a directory twice");
+    }
+}

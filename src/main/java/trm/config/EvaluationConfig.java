@@ -1,0 +1,43 @@
+package trm.config;
+
+import static trm.config.ConfigKey.key;
+import static trm.config.ValueType.INTEGER;
+
+import trm.config.ConfigKey.OnResume;
+
+/**
+ * The evaluations within a run.
+ *
+ * @param puzzles test examples of an evaluation, spread evenly over the split; 0 for all; the last one of a run takes all
+ * @param batchSize rows per evaluation batch, 0 for as many as training takes at once
+ */
+public record EvaluationConfig(int puzzles, int batchSize) {
+    static final ConfigSection<EvaluationConfig> KEYS = ConfigSection.of(
+            EvaluationConfig.class,
+            "Evaluations",
+            key(
+                            "eval_puzzles",
+                            INTEGER,
+                            0,
+                            EvaluationConfig::puzzles,
+                            "examples",
+                            "Test examples of an evaluation, spread over the split; 0 is all, and so is the last one.")
+                    .onResume(OnResume.FREE),
+            key(
+                            "eval_batch_size",
+                            INTEGER,
+                            0,
+                            EvaluationConfig::batchSize,
+                            "lanes",
+                            "Puzzles that are evaluated at once; 0 is as many as training takes at once.")
+                    .onResume(OnResume.FREE));
+
+    /**
+     * @throws ConfigException if a value breaks a rule
+     */
+    public EvaluationConfig {
+        Check.atLeast("eval_puzzles", puzzles, 0);
+        Check.atLeast("eval_batch_size", batchSize, 0);
+        Check.atMost("eval_batch_size", batchSize, ScheduleConfig.MAX_LANES);
+    }
+}

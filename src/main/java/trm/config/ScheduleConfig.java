@@ -1,0 +1,127 @@
+package trm.config;
+
+import static trm.config.ConfigKey.key;
+import static trm.config.ValueType.INTEGER;
+import static trm.config.ValueType.OPTIONAL_INTEGER;
+
+import trm.config.ConfigKey.OnResume;
+
+/**
+ * How long a run is, and in which portions the data are drawn.
+ *
+ * @param globalBatchSize rows per step
+ * @param epochs passes over the puzzle groups
+ * @param evalInterval epochs between evaluations, a divisor of {@code epochs}; null for one at the end
+ * @param epochsPerPass epochs whose order the loader draws together, a divisor of {@code evalInterval}; null for as many as
+ *     lie between evaluations, as published. A run that is resumed keeps it
+ * @param maxSteps last step, 0 to derive it from the epochs
+ */
+public record ScheduleConfig(
+        int globalBatchSize, int epochs, Integer evalInterval, Integer epochsPerPass, int maxSteps) {
+    /** Rows of a batch: more than any device holds. */
+    public static final int MAX_LANES = 1 << 20;
+
+    static final ConfigSection<ScheduleConfig> KEYS = ConfigSection.of(
+            ScheduleConfig.class,
+            "Schedule",
+            key(
+                    "global_batch_size",
+                    INTEGER,
+                    768,
+                    ScheduleConfig::globalBatchSize,
+                    "lanes",
+                    "Samples that a step trains on at once."),
+            key(
+                            "epochs",
+                            INTEGER,
+                            50_000,
+                            ScheduleConfig::epochs,
+                            "epochs",
+                            "Length of the run; an epoch draws one example of each group of puzzles.")
+                    .onResume(OnResume.LENGTH),
+            key(
+                            "eval_interval",
+                            OPTIONAL_INTEGER,
+                            null,
+                            ScheduleConfig::evalInterval,
+                            "epochs",
+                            "Epochs between evaluations, a divisor of epochs; without it there is one, at the end.")
+                    .onResume(OnResume.FREE),
+            key(
+                    "epochs_per_pass",
+                    OPTIONAL_INTEGER,
+                    null,
+                    ScheduleConfig::epochsPerPass,
+                    "epochs",
+                    "Epochs whose order is drawn together, a divisor of eval_interval; by default as many as that."),
+            key(
+                            "max_steps",
+                            INTEGER,
+                            0,
+                            ScheduleConfig::maxSteps,
+                            "optimizer steps",
+                            "Last step, where the epochs have more; 0 is no limit.")
+                    .onResume(OnResume.LENGTH));
+
+    /**
+     * @throws ConfigException if a value breaks a rule
+     */
+    public ScheduleConfig {
+        Check.atLeast("global_batch_size", globalBatchSize, 1);
+        Check.atMost("global_batch_size", globalBatchSize, MAX_LANES);
+        Check.atLeast("epochs", epochs, 1);
+        if (evalInterval != null) {
+            Check.atLeast("eval_interval", evalInterval, 1);
+            Check.that(
+                    epochs % evalInterval == 0,
+                    "eval_interval",
+                    evalInterval,
+                    "must divide epochs, which is " + epochs);
+        }
+        if (epochsPerPass != null) {
+            int between = evalInterval == null ? epochs : evalInterval;
+            Check.atLeast("epochs_per_pass", epochsPerPass, 1);
+            Check.that(
+                    between % epochsPerPass == 0,
+                    "epochs_per_pass",
+                    epochsPerPass,
+                    "must divide " + (evalInterval == null ? "epochs" : "eval_interval") + ", which is " + between);
+        }
+        Check.atLeast("max_steps", maxSteps, 0);
+    }
+
+    ScheduleConfig withBatch(int batch) {
+        return new ScheduleConfig(batch, epochs, evalInterval, epochsPerPass, maxSteps);
+    }
+
+    ScheduleConfig withEpochsPerPass(int together) {
+        return new ScheduleConfig(globalBatchSize, epochs, evalInterval, together, maxSteps);
+    }
+
+    /** Epochs between evaluations, of a run that evaluates but once all of them. */
+    public int epochsBetweenEvaluations() {
+        return evalInterval == null ? epochs : evalInterval;
+    }
+
+    /** Epochs whose order the loader draws together: a pass. */
+    public int passEpochs() {
+        return epochsPerPass == null ? epochsBetweenEvaluations() : epochsPerPass;
+    }
+
+    /**
+     * A pass over the data draws the order of all its groups at once.
+     *
+     * @param groups of the training data
+     * @throws ConfigException if a pass, {@code eval_interval} or else all epochs, visits more groups than can be counted
+     */
+    public void requirePass(long groups) {
+        int passEpochs = passEpochs();
+        Check.that(
+                groups <= Integer.MAX_VALUE / passEpochs,
+                evalInterval == null ? "epochs" : "eval_interval",
+                passEpochs,
+                "a pass of so many epochs of " + groups + " groups of puzzles visits more than " + Integer.MAX_VALUE
+                        + " of them; must be at most " + Math.max(1, Integer.MAX_VALUE / Math.max(1, groups))
+                        + (evalInterval == null ? ", or eval_interval be given" : ""));
+    }
+}

@@ -1,0 +1,102 @@
+package trm.config;
+
+import java.util.List;
+import java.util.Locale;
+import java.util.Objects;
+import java.util.function.BiFunction;
+import java.util.function.Function;
+import java.util.stream.Stream;
+
+/**
+ * How the values of a key are read and written.
+ *
+ * @param parser takes the configuration and the key's name; a value that it cannot read is a {@link ConfigException}
+ * @param text the value as people would write it, for messages and tables
+ * @param yaml the value in a file
+ */
+record ValueType<T>(
+        BiFunction<ConfigReader, String, T> parser,
+        Function<? super T, String> text,
+        Function<? super T, String> yaml) {
+
+    static final ValueType<Integer> INTEGER = plain(ConfigReader::integer);
+
+    /** An integer, null for none. */
+    static final ValueType<Integer> OPTIONAL_INTEGER =
+            plain((in, key) -> ConfigNode.isNull(in.get(key)) ? null : Integer.valueOf(in.integer(key)));
+
+    static final ValueType<Long> LONG = plain(ConfigReader::longInteger);
+
+    static final ValueType<Double> NUMBER = plain(ConfigReader::number);
+
+    static final ValueType<Boolean> BOOL = plain(ConfigReader::bool);
+
+    /** A string, null for none. */
+    static final ValueType<String> OPTIONAL_STRING = new ValueType<>(
+            ConfigReader::stringOrNull, Objects::toString, text -> text == null ? "null" : ConfigWriter.quoted(text));
+
+    static final ValueType<List<String>> STRINGS = new ValueType<>(
+            ConfigReader::strings,
+            Object::toString,
+            list -> list.stream().map(ConfigWriter::quoted).toList().toString());
+
+    /** A number of at least 1, 0 for {@code auto}. */
+    static final ValueType<Integer> AUTO_COUNT =
+            auto(0, (in, key) -> in.count(key, "auto, or a whole number of at least 1"), Object::toString);
+
+    /** Bytes with a unit, 0 for {@code auto}. */
+    static final ValueType<Long> AUTO_BYTES =
+            auto(0L, (in, key) -> MemorySize.parse(key, in.string(key)), bytes -> bytes + "B");
+
+    private static <T> ValueType<T> plain(BiFunction<ConfigReader, String, T> parser) {
+        return new ValueType<>(parser, Objects::toString, Objects::toString);
+    }
+
+    private static <T> ValueType<T> auto(T auto, BiFunction<ConfigReader, String, T> parser, Function<T, String> text) {
+        Function<T, String> shown = value -> value.equals(auto) ? "auto" : text.apply(value);
+        return new ValueType<>((in, key) -> in.isAuto(key) ? auto : parser.apply(in, key), shown, shown);
+    }
+
+    /** The words of an enum, in any case of letters if {@code anyCase}. */
+    private static <E extends Word> ValueType<E> words(E[] values, boolean anyCase) {
+        List<String> keys = Stream.of(values).map(Word::key).toList();
+        String all = String.join(", ", keys.subList(0, keys.size() - 1)) + " or " + keys.get(keys.size() - 1);
+        return word(all, text -> find(values, anyCase ? text.toLowerCase(Locale.ROOT) : text), Word::key);
+    }
+
+    static <E extends Word> ValueType<E> words(E[] values) {
+        return words(values, false);
+    }
+
+    static <E extends Word> ValueType<E> wordsOfAnyCase(E[] values) {
+        return words(values, true);
+    }
+
+    /** A word that is first of all a string; another one is refused as a value that breaks a rule. */
+    static <E extends Word> ValueType<E> oneOf(E[] values) {
+        List<String> keys = Stream.of(values).map(Word::key).toList();
+        return new ValueType<>(
+                (in, key) -> {
+                    String text = in.string(key);
+                    Check.oneOf(key, text, keys);
+                    return find(values, text);
+                },
+                Word::key,
+                Word::key);
+    }
+
+    /**
+     * @param expected what messages say of the words
+     * @param parser null for a word that is none of them
+     */
+    static <T> ValueType<T> word(String expected, Function<String, T> parser, Function<T, String> text) {
+        return new ValueType<>((in, key) -> in.word(key, expected, parser), text, text);
+    }
+
+    private static <E extends Word> E find(E[] values, String text) {
+        return Stream.of(values)
+                .filter(value -> value.key().equals(text))
+                .findFirst()
+                .orElse(null);
+    }
+}

@@ -1,0 +1,266 @@
+package trm.train;
+
+import java.nio.file.Path;
+import java.util.Locale;
+import java.util.Map;
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
+import trm.config.OnNan;
+import trm.config.TrainConfig;
+import trm.data.ArcVotes;
+import trm.data.LegacyRandom;
+import trm.data.TrainLoader;
+import trm.device.Backend;
+import trm.device.HostCopy;
+import trm.device.Metric;
+import trm.io.CheckpointStore;
+import trm.io.FormatException;
+import trm.model.Parameters;
+import trm.train.MetricsRow.Column;
+
+/** The steps of a run, from where it stands to its end, with the evaluations and checkpoints between them. */
+final class TrainingLoop implements AutoCloseable {
+    /** Passes in a row that may fill no batch, where it is left to chance how many samples a pass has. */
+    private static final int MOST_EMPTY_PASSES = 1000;
+
+    private final RunSetup setup;
+    private final TrainConfig config;
+    private final Backend backend;
+    private final long total;
+    private final RunTensors tensors;
+    private final Parameters parameters;
+    private final DeepSupervision supervision;
+    private final TrainLoader loader;
+    private final LegacyRandom legacy;
+    private final CheckpointStore store;
+    private final RunJournal journal;
+    private final BooleanSupplier stop;
+    private final FiniteWatch watch;
+    private long step;
+    private long evaluated;
+    private long saved = -1;
+    private int emptyPasses; // one after the other
+    private boolean diverged;
+    private MetricsReading reading; // on its way, null while there is none
+    private long taken; // the step after which it was taken
+    private long lastLogged;
+    private final long began = System.nanoTime();
+    private long lastLogTime = began;
+
+    /** @param stop asked after each step and within evaluations */
+    TrainingLoop(
+            RunSetup setup,
+            RunTensors tensors,
+            RunStart start,
+            CheckpointStore store,
+            RunJournal journal,
+            BooleanSupplier stop) {
+        this.setup = setup;
+        this.config = setup.config();
+        this.backend = setup.backend();
+        this.total = setup.totalSteps();
+        this.tensors = tensors;
+        this.parameters = tensors.parameters();
+        this.supervision = tensors.supervision();
+        this.loader = start.loader();
+        this.legacy = start.legacy();
+        this.store = store;
+        this.journal = journal;
+        this.stop = stop;
+        step = start.step();
+        evaluated = start.evaluatedStep();
+        lastLogged = step - step % config.run().logEverySteps();
+        double norm = HostCopy.doubles(backend, supervision.metrics())[Metric.GRAD_NORM.ordinal()];
+        watch = new FiniteWatch(backend, !Double.isNaN(norm));
+    }
+
+    Run.Outcome run() {
+        while (!stop.getAsBoolean()) {
+            int[] rows = step < total ? loader.nextBatch() : null;
+            if (rows == null) {
+                if (isDue()) {
+                    save(); // a kill during the evaluation loses no step
+                    if (!evaluate()) {
+                        break; // the run that continues this one evaluates
+                    }
+                }
+                if (step >= total) {
+                    save();
+                    return Run.Outcome.FINISHED;
+                }
+                requireBatch();
+                loader.startPass();
+                save();
+                continue;
+            }
+            emptyPasses = 0;
+            supervision.step(rows);
+            step++;
+            watch.look(step, supervision.metrics());
+            if (step % config.run().logEverySteps() == 0 || step == total) {
+                log(true);
+                reading = supervision.takeMetrics();
+                watch.reset();
+                taken = step;
+            }
+            log(false);
+            requireFinite(false);
+            if (config.checkpoints().everySteps() > 0
+                    && step % config.checkpoints().everySteps() == 0
+                    && step < total) {
+                save();
+            }
+        }
+        save();
+        journal.say("stopped at step " + step + " of " + total + "; continue with --resume " + setup.folder());
+        return Run.Outcome.STOPPED;
+    }
+
+    /** Whether the pass that has ended is followed by an evaluation. */
+    private boolean isDue() {
+        long epochs = loader.passes() * config.schedule().passEpochs();
+        return tensors.evaluator() != null
+                && evaluated != step
+                && (step >= total || epochs % config.schedule().epochsBetweenEvaluations() == 0);
+    }
+
+    /** How many samples a pass has may depend on draws; one that never fills a batch is no run. */
+    private void requireBatch() {
+        if (++emptyPasses > MOST_EMPTY_PASSES) {
+            throw new FormatException(setup.data().folders() + ": " + MOST_EMPTY_PASSES
+                    + " passes filled no batch of global_batch_size: "
+                    + config.schedule().globalBatchSize()
+                    + "; expected a smaller batch, or more epochs in a pass (eval_interval)");
+        }
+    }
+
+    /**
+     * Stops the run, or warns, at the first step that is not finite.
+     *
+     * @param all wait for the steps under way
+     */
+    private void requireFinite(boolean all) {
+        if (!diverged) {
+            watch.read(all).ifPresent(finding -> {
+                String what = finding.metric().name().toLowerCase(Locale.ROOT) + " is " + finding.value();
+                diverged(finding.step(), what, Divergence.first(backend, parameters));
+            });
+        }
+    }
+
+    private void diverged(long at, String what, Optional<String> tensor) {
+        diverged = true;
+        Optional<Path> finite = store.newestBefore(at);
+        String text = "step " + at + ": " + what
+                + tensor.map(name -> "; the first tensor that is not finite is " + name)
+                        .orElse("")
+                + finite.map(file -> "; the newest checkpoint before it is " + file)
+                        .orElse("; there is no checkpoint before it");
+        if (config.run().onNan() == OnNan.STOP) {
+            throw new DivergedException(setup.folder() + ": " + text + " (on_nan: warn goes on)");
+        }
+        finite.ifPresent(store::pin);
+        journal.warn(text + "; going on, as on_nan is warn");
+    }
+
+    /** A checkpoint comes after the rows of the steps before it, or a resumed run would lack them. */
+    private void save() {
+        if (saved == step) {
+            return;
+        }
+        requireFinite(true);
+        if (!diverged) {
+            Divergence.weights(backend, parameters)
+                    .ifPresent(
+                            name -> diverged(step, "the update left weights that are not finite", Optional.of(name)));
+        }
+        log(true);
+        journal.force();
+        Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
+        store.save(step, out -> Checkpoint.write(out, tensors.staging(), config, total, parameters, supervision, host));
+        saved = step;
+    }
+
+    /** Writes the row of the metrics that are on their way, if they have come or are waited for. */
+    private void log(boolean wait) {
+        if (reading == null || !wait && !reading.arrived()) {
+            return;
+        }
+        reading.await();
+        MetricsReading m = reading;
+        reading = null;
+        long now = System.nanoTime();
+        double samples = (double) (taken - lastLogged) * config.schedule().globalBatchSize();
+        double halted = m.metric(Metric.COUNT);
+        MetricsRow row = new MetricsRow(taken)
+                .set(Column.LR, m.learningRate())
+                .set(Column.LM_LOSS, m.metric(Metric.LM_LOSS) / samples)
+                .set(Column.Q_HALT_LOSS, m.metric(Metric.Q_HALT_LOSS) / samples)
+                .set(Column.GRAD_NORM, m.metric(Metric.GRAD_NORM) / (taken - lastLogged))
+                .set(Column.HALTED, (long) halted)
+                .set(Column.ELAPSED_SECONDS, (now - began) * 1e-9)
+                .set(Column.SAMPLES_PER_SECOND, samples / ((now - lastLogTime) * 1e-9));
+        if (config.arch().hasContinueLoss()) {
+            row.set(Column.Q_CONTINUE_LOSS, m.metric(Metric.Q_CONTINUE_LOSS) / samples);
+        }
+        if (halted > 0) {
+            row.set(Column.ACCURACY, m.metric(Metric.ACCURACY) / halted)
+                    .set(Column.EXACT_ACCURACY, m.metric(Metric.EXACT_ACCURACY) / halted)
+                    .set(Column.Q_HALT_ACCURACY, m.metric(Metric.Q_HALT_ACCURACY) / halted)
+                    .set(Column.STEPS, m.metric(Metric.STEPS) / halted);
+        }
+        journal.record(row);
+        lastLogged = taken;
+        lastLogTime = now;
+    }
+
+    /**
+     * The test examples of an evaluation: the same ones every time, evenly spread, i all / wanted for i = 0, 1, ...
+     *
+     * @param wanted {@code eval_puzzles}; all of them if it is 0 or more than there are
+     */
+    static int[] evaluationRows(int all, int wanted) {
+        int count = wanted == 0 ? all : Math.min(wanted, all);
+        return IntStream.range(0, count)
+                .map(i -> (int) ((long) i * all / count))
+                .toArray();
+    }
+
+    /** False if a request to stop came before the end. */
+    private boolean evaluate() {
+        log(true);
+        parameters.refreshWorking();
+        int all = (int) tensors.testExamples().ids().count();
+        int[] rows = evaluationRows(all, step >= total ? 0 : config.evaluation().puzzles());
+        journal.evaluating(step, rows.length, all);
+        ArcVoting voting = ArcVoting.of(setup.data().folders(), setup.data().test());
+        Optional<Score> result = tensors.evaluator().evaluate(tensors.testExamples(), rows, stop, voting);
+        if (result.isEmpty()) {
+            return false;
+        }
+        Score r = result.get();
+        evaluated = step;
+        saved = -1; // what a checkpoint of this step says has changed
+        MetricsRow row = new MetricsRow(step)
+                .set(Column.EVAL_PUZZLES, r.puzzles())
+                .set(Column.EVAL_ACCURACY, r.accuracy())
+                .set(Column.EVAL_EXACT_ACCURACY, r.exactAccuracy())
+                .set(Column.ELAPSED_SECONDS, (System.nanoTime() - began) * 1e-9);
+        Map<Integer, Double> pass = voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
+        if (voting != null) {
+            row.set(Column.EVAL_PASS_2, pass.get(ArcVotes.ATTEMPTS));
+        }
+        journal.record(row);
+        if (voting != null) {
+            journal.say(ArcVoting.describe(pass));
+        }
+        lastLogTime = System.nanoTime();
+        return true;
+    }
+
+    @Override
+    public void close() {
+        watch.close();
+    }
+}
