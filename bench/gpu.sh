@@ -89,7 +89,7 @@ build() {
     [ "$GPU_ARCH" = 90a ] || return 0
     local name program
     for name in fused_linear fused_mixer fused_attention; do # with the kernels that were compiled for the tests
-        program=("$root/bench/$name.cu" "$work"/kernel_tests/*.cu.o)
+        program=("$root/bench/$name.cu" "$work"/kernel_tests/{*.cu,status.cpp}.o)
         [ "$name" != fused_attention ] || program+=("$root/bench/attention_row.cu")
         nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_90a,code=sm_90a -I "$root/native/include" \
             -I "$root/cuda-kernels" -o "$work/$name" "${program[@]}" &

@@ -113,8 +113,8 @@ mutate kept-share-has-no-gradient $java/model/LatentRecursion.java 's|kernels.ad
 mutate one-noise-for-all-updates $java/model/LatentRecursion.java 's|firstLane, draw + k);|firstLane, draw);|'
 mutate noise-of-the-first-part $java/model/Model.java 's|(long) part \* sizes.lanes()|0|'
 mutate starts-by-lane $java/train/EvaluationLanes.java \
-    's|kernels.randomStart(lanes, ring.rows(), STARTS);|kernels.randomStart(lanes, null, STARTS);|'
-mutate two-latents-admitted $java/device/Kernels.java 's|i <= last; i += 2|i < 2; i += 2|'
+    's|kernels.randomStart(lanes, ring.rows(), STARTS, 0);|kernels.randomStart(lanes, null, STARTS, 0);|'
+mutate two-latents-reset $java/device/Kernels.java '/void resetLatents/,/^    }/s|i < inits.size(); i++|i < 2; i++|'
 mutate transformer-halts-by-sign $java/config/ArchConfig.java \
     's|return noActContinue \&\& name != Architecture.TRANSFORMER;|return noActContinue;|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'

@@ -267,7 +267,7 @@ class LossTest extends KernelTest {
 
     @ParameterizedTest(name = "{0} max_steps={1}")
     @CsvSource({"LAST,4", "SIGN,4", "COMPARE,4", "LAST,1", "SIGN,1", "COMPARE,1"})
-    void haltAndContinue(Kernels.HaltRule rule, int max) {
+    void haltAndContinue(HaltRule rule, int max) {
         double[] halts = {0, 0, 1, -1, 2, 2, -3, 0.5, 1e-30, -1e-30, 30, -30};
         double[] goesOn = {0, -1, 1, -2, 3, 2, -3.5, 0.25, 1e-30, 0, 29, -29};
         int n = halts.length;
@@ -303,8 +303,8 @@ class LossTest extends KernelTest {
         for (int b = 0; b < n; b++) {
             steps[b]++;
             boolean last = steps[b] >= max;
-            boolean wants = rule == Kernels.HaltRule.SIGN ? q[2 * b] > 0 : q[2 * b] > q[2 * b + 1];
-            boolean early = rule != Kernels.HaltRule.LAST && max > 1;
+            boolean wants = rule == HaltRule.SIGN ? q[2 * b] > 0 : q[2 * b] > q[2 * b + 1];
+            boolean early = rule != HaltRule.LAST && max > 1;
             halted[b] = (early ? (last || wants) && steps[b] >= least[b] : last) ? 1 : 0;
             exact[b] = hits[b] == labelled[b] ? 1 : 0;
             haltLoss[b] = bce(q[2 * b], exact[b]);
@@ -340,7 +340,7 @@ class LossTest extends KernelTest {
         Kernels.Lanes lanes = lanesOf(new int[3]);
         Kernels.HaltResults out = new Kernels.HaltResults(
                 tensor("exact", Dtype.I32, 3), tensor("halt_loss", Dtype.F64, 3), tensor("dq", Dtype.F32, 3, 2));
-        kernels.halt(q, tokens, ints("least", new int[3], 3), lanes, out, 2, Kernels.HaltRule.SIGN, 1);
+        kernels.halt(q, tokens, ints("least", new int[3], 3), lanes, out, 2, HaltRule.SIGN, 1);
         assertArrayEquals(new double[] {0, 1000, 1000}, read(out.haltLoss()));
         Kernels.ContinueResults continues =
                 new Kernels.ContinueResults(tensor("target", Dtype.F64, 3), tensor("continue_loss", Dtype.F64, 3));
@@ -366,15 +366,15 @@ class LossTest extends KernelTest {
         double[] before = values(Dtype.F32, Kernels.METRICS, 1);
         double[] want = before.clone();
         for (int b = 0; b < n; b++) {
-            want[Kernels.Metric.LM_LOSS.ordinal()] += lane[b];
-            want[Kernels.Metric.Q_HALT_LOSS.ordinal()] += halt[b];
-            want[Kernels.Metric.Q_CONTINUE_LOSS.ordinal()] += withContinue ? goOn[b] : 0;
+            want[Metric.LM_LOSS.ordinal()] += lane[b];
+            want[Metric.Q_HALT_LOSS.ordinal()] += halt[b];
+            want[Metric.Q_CONTINUE_LOSS.ordinal()] += withContinue ? goOn[b] : 0;
         }
-        want[Kernels.Metric.COUNT.ordinal()] += 4; // lane 1 goes on, lane 2 has no labels
-        want[Kernels.Metric.ACCURACY.ordinal()] += 1 + 0.25 + 1 + 0.8;
-        want[Kernels.Metric.EXACT_ACCURACY.ordinal()] += 2;
-        want[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] += 2;
-        want[Kernels.Metric.STEPS.ordinal()] += 2 + 4 + 4 + 1;
+        want[Metric.COUNT.ordinal()] += 4; // lane 1 goes on, lane 2 has no labels
+        want[Metric.ACCURACY.ordinal()] += 1 + 0.25 + 1 + 0.8;
+        want[Metric.EXACT_ACCURACY.ordinal()] += 2;
+        want[Metric.Q_HALT_ACCURACY.ordinal()] += 2;
+        want[Metric.STEPS.ordinal()] += 2 + 4 + 4 + 1;
         Tensor sums = put("metrics", Dtype.F64, before, Kernels.METRICS);
         kernels.metrics(
                 put("q", Dtype.F32, q, n, 2),

@@ -56,7 +56,7 @@ class OptimizerTest extends KernelTest {
         Tensor gradient = put("g", Dtype.F32, g, count);
         kernels.gradNorm(gradient, tensor("partials", Dtype.F64, Kernels.NORM_PARTIALS), norm, metrics);
         assertEquals(want, read(norm)[0], 2 * count * 0x1p-53 * want);
-        before[Kernels.Metric.GRAD_NORM.ordinal()] += want;
+        before[Metric.GRAD_NORM.ordinal()] += want;
         assertArrayEquals(before, read(metrics), 2 * (count + 2) * 0x1p-53 * (1 + want));
         assertArrayEquals(g, read(gradient));
     }

@@ -27,7 +27,7 @@ import trm.data.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
-import trm.device.Kernels;
+import trm.device.Metric;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
 import trm.model.ModelSizes;
@@ -371,7 +371,7 @@ class DeepSupervisionTest {
                 assertEquals(Math.sqrt(squares), HostCopy.doubles(backend, f.supervision.gradNorm())[0], 1e-12 * sum);
             }
             double[] metrics = HostCopy.doubles(backend, f.supervision.metrics());
-            assertEquals(sum, metrics[Kernels.Metric.GRAD_NORM.ordinal()], 1e-12 * sum);
+            assertEquals(sum, metrics[Metric.GRAD_NORM.ordinal()], 1e-12 * sum);
         }
     }
 }

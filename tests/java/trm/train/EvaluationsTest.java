@@ -31,6 +31,7 @@ import trm.data.MiniSudokuBuilder;
 import trm.data.Symmetry;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.HaltRule;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Tensor;
@@ -230,7 +231,7 @@ public class EvaluationsTest {
     private Answer tried(long seed, int puzzle, int number, double noise) {
         try (Arena own = new Arena(backend);
                 EvaluationLanes one = new EvaluationLanes(
-                        backend, own, sizes, parameters, parameters.weights(), STEPS, Kernels.HaltRule.LAST, false)) {
+                        backend, own, sizes, parameters, parameters.weights(), STEPS, HaltRule.LAST, false)) {
             one.offer(new int[] {puzzle});
             one.restart(examples);
             one.admit();

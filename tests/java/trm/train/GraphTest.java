@@ -41,6 +41,7 @@ import trm.device.HostBuffer;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Mark;
+import trm.device.Metric;
 import trm.device.Profile;
 import trm.device.StepGraph;
 import trm.device.Tensor;
@@ -201,7 +202,7 @@ public class GraphTest {
             reading.await();
             assertTrue(reading.arrived());
             double[] values = new double[9];
-            for (Kernels.Metric metric : Kernels.Metric.values()) {
+            for (Metric metric : Metric.values()) {
                 values[metric.ordinal()] = reading.metric(metric);
             }
             values[8] = reading.learningRate();

@@ -10,36 +10,13 @@ import java.util.List;
  */
 public final class Kernels {
     /** Number of float64 scalars that {@link #advance} writes. */
-    public static final int CONTROLS = 8;
+    public static final int CONTROLS = Operations.CONTROLS;
 
     /** Number of float64 sums that {@link #metrics} adds to; indices are {@link Metric}'s ordinals. */
-    public static final int METRICS = 9;
+    public static final int METRICS = Operations.METRICS;
 
     /** Room of float64 that {@link #gradNorm} needs. */
-    public static final int NORM_PARTIALS = 512;
-
-    /** Positions in the metrics record. */
-    public enum Metric {
-        COUNT,
-        ACCURACY,
-        EXACT_ACCURACY,
-        Q_HALT_ACCURACY,
-        STEPS,
-        LM_LOSS,
-        Q_HALT_LOSS,
-        Q_CONTINUE_LOSS,
-        GRAD_NORM
-    }
-
-    /** When a lane halts before its last step; ordinals are the ABI's {@code TRM_HALT_*}. */
-    public enum HaltRule {
-        /** Never: evaluation. */
-        LAST,
-        /** q_halt &gt; 0. */
-        SIGN,
-        /** q_halt &gt; q_continue. */
-        COMPARE
-    }
+    public static final int NORM_PARTIALS = Operations.NORM_PARTIALS;
 
     /** Waits for a device. */
     @FunctionalInterface
@@ -47,8 +24,6 @@ public final class Kernels {
         /** Waits for all enqueued work; the library's text when some of it failed, else null. */
         String await();
     }
-
-    private static final int EDEVICE = 2;
 
     private final NativeOps.Table table; // null: of a device that is planned for and not here
     private final Products products;
@@ -180,7 +155,7 @@ public final class Kernels {
         }
         String text = operation + ": " + error + operands();
         // a call that cannot be recorded leaves the device as it was
-        boolean broken = fault != null && !recording.active() && (status == 0 || status == EDEVICE);
+        boolean broken = fault != null && !recording.active() && (status == 0 || status == Operations.EDEVICE);
         throw broken ? fault.raise(text) : new DeviceException(text);
     }
 
@@ -982,22 +957,10 @@ public final class Kernels {
 
     /**
      * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one) of rows [ring, B]; the step is
-     * that of {@code controls}, which may be null for a ring of one. The operation takes two latents; where there are
-     * more it runs again, with the same effect on the rest, and a single one is given as both.
-     *
-     * @param inits [D] float32, a lane's first latents at every position
+     * that of {@code controls}, which may be null for a ring of one. Its latents stay: {@link #resetLatents}.
      */
-    public void admit(Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes) {
-        int last = inits.size() - 1;
-        for (int i = 0; i <= last; i += 2) {
-            admit(rows, controls, data, inits, lanes, i, Math.min(i + 1, last));
-        }
-    }
-
-    private void admit(
-            Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes, int first, int second) {
-        Tensor y = lanes.latents().get(first);
-        long n = y.shape().dim(0);
+    public void admit(Tensor rows, Tensor controls, Examples data, Lanes lanes) {
+        long n = lanes.halted().count();
         int ring = size(rows, 0);
         int length = size(lanes.inputs(), 1);
         Tensor records = data.augmentations();
@@ -1013,24 +976,36 @@ public final class Kernels {
                         optional(data.origins(), Dtype.I32, 2 * data.ids().count(), "admit: origins"),
                         ptr(records),
                         data.ignoreLabel(),
-                        ptr(inits.get(first), Dtype.F32, size(y, 2), "admit: y_init"),
-                        ptr(inits.get(second), Dtype.F32, size(y, 2), "admit: z_init"),
                         ptr(lanes.halted(), Dtype.I32, n, "admit: halted"),
                         ptr(lanes.steps(), Dtype.I32, n, "admit: steps"),
                         ptr(lanes.inputs()),
                         ptr(lanes.labels()),
                         ptr(lanes.ids(), Dtype.I32, n, "admit: ids"),
-                        ptr(y),
-                        ptr(lanes.latents().get(second), y.dtype(), y.count(), "admit: z"),
                         n,
                         length,
-                        size(y, 1),
-                        size(y, 2),
                         side,
                         records == null ? 0 : size(records, 1) - 1 - 2 * side,
-                        y.dtype().code(),
                         stream()),
                 "admit");
+    }
+
+    /** The latents of halted lanes = {@code inits}, [D] float32 each, at every position. */
+    public void resetLatents(List<Tensor> inits, Lanes lanes) {
+        for (int i = 0; i < inits.size(); i++) {
+            Tensor z = lanes.latents().get(i);
+            long n = z.shape().dim(0);
+            check(
+                    table.reset_latent(
+                            ptr(lanes.halted(), Dtype.I32, n, "reset_latent: halted"),
+                            ptr(inits.get(i), Dtype.F32, size(z, 2), "reset_latent: init"),
+                            ptr(z),
+                            n,
+                            size(z, 1),
+                            size(z, 2),
+                            z.dtype().code(),
+                            stream()),
+                    "reset_latent");
+        }
     }
 
     /** Draws minSteps [B]. */
@@ -1093,12 +1068,13 @@ public final class Kernels {
     }
 
     /**
-     * Random latents for halted lanes, after {@link #admit} gave them the initial ones: normal, cut to two deviations, of
-     * deviation 1. Draws 1, 2, ... are those of the first, second, ... latent.
+     * Random latents for halted lanes, in place of {@link #resetLatents}: normal, cut to two deviations, of deviation 1.
+     * Draws 1, 2, ... are those of the first, second, ... latent.
      *
-     * @param keys [B] int32, what stands for a lane in its draws; null for its number
+     * @param keys [B] int32, what stands for a lane in its draws; null for its number in the whole batch
+     * @param firstLane number of the first of these lanes in the whole batch
      */
-    public void randomStart(Lanes lanes, Tensor keys, Draws draws) {
+    public void randomStart(Lanes lanes, Tensor keys, Draws draws, long firstLane) {
         for (int i = 0; i < lanes.latents().size(); i++) {
             Tensor z = lanes.latents().get(i);
             long n = z.shape().dim(0);
@@ -1110,6 +1086,7 @@ public final class Kernels {
                             ptr(z),
                             n,
                             z.count() / n,
+                            firstLane,
                             draws.seed(),
                             1 + i,
                             z.dtype().code(),
@@ -1177,7 +1154,7 @@ public final class Kernels {
                         length,
                         size(logits, 1) - length,
                         size(logits, 2),
-                        softmax ? 1 : 0,
+                        softmax ? Operations.SOFTMAX : Operations.STABLEMAX,
                         scale,
                         logits.dtype().code(),
                         stream()),
@@ -1328,7 +1305,7 @@ public final class Kernels {
                         c.weightDecay(),
                         c.eps(),
                         c.emaRate(),
-                        c.atan2() ? 0 : 1,
+                        c.atan2() ? Operations.ADAM_ATAN2 : Operations.ADAMW,
                         stream()),
                 "adam",
                 n * (32 + (ema == null ? 0 : 8) + (bf16 == null ? 0 : 2)));

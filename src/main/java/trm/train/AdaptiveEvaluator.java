@@ -6,6 +6,7 @@ import java.util.stream.IntStream;
 import trm.config.ArchConfig;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.HaltRule;
 import trm.device.Kernels;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -46,8 +47,8 @@ public final class AdaptiveEvaluator implements Evaluation {
     }
 
     /** The rule by which lanes of this system halt in training. */
-    static Kernels.HaltRule ruleOf(ArchConfig arch) {
-        return arch.haltsOnSign() ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
+    static HaltRule ruleOf(ArchConfig arch) {
+        return arch.haltsOnSign() ? HaltRule.SIGN : HaltRule.COMPARE;
     }
 
     /** Asks {@code stop} before each step; {@code answers} sees the samples in the order in which lanes halt. */

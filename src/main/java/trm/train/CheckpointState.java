@@ -12,7 +12,7 @@ import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
-import trm.device.Kernels.Metric;
+import trm.device.Metric;
 import trm.device.Tensor;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;

@@ -3,7 +3,9 @@ package trm.train;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Control;
 import trm.device.Dtype;
+import trm.device.HaltRule;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Tensor;
@@ -142,7 +144,7 @@ public final class DeepSupervision implements AutoCloseable {
     /** The samples that halted lanes take in the step after the one last offered to; part of {@link #step}. */
     public void offer(int[] exampleRows) {
         if (offered < 0) {
-            offered = (long) HostCopy.doubles(backend, controls)[0];
+            offered = (long) HostCopy.doubles(backend, controls)[Control.STEP.ordinal()];
         }
         kernels.phase("admit, embed");
         ring.offer(++offered, exampleRows);
@@ -164,9 +166,11 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
-        kernels.admit(ring.rows(), controls, data, parameters.latentInits(), lanes);
+        kernels.admit(ring.rows(), controls, data, lanes);
         if (config.arch().equilibrium().randomStart()) {
-            kernels.randomStart(lanes, null, draws);
+            kernels.randomStart(lanes, null, draws, 0);
+        } else {
+            kernels.resetLatents(parameters.latentInits(), lanes);
         }
         for (int i = 0; i < parts.length; i++) {
             forwardBackward(parts[i], i);
@@ -185,7 +189,7 @@ public final class DeepSupervision implements AutoCloseable {
     private void forwardBackward(MicroBatch part, int index) {
         double scale = 1.0 / config.globalBatchSize();
         int maxSteps = config.arch().haltMaxSteps();
-        Kernels.HaltRule rule = config.arch().haltsOnSign() ? Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE;
+        HaltRule rule = config.arch().haltsOnSign() ? HaltRule.SIGN : HaltRule.COMPARE;
         model.forward(part.lanes(), index);
         model.tokenLoss(part.lanes(), part.tokens(), scale);
         kernels.halt(

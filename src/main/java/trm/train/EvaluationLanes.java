@@ -3,6 +3,7 @@ package trm.train;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
+import trm.device.HaltRule;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Layout;
@@ -33,7 +34,7 @@ final class EvaluationLanes implements AutoCloseable {
     private final Tensor minSteps;
     private final Tensor metrics;
     private final int maxSteps;
-    private final Kernels.HaltRule rule;
+    private final HaltRule rule;
     private Kernels.Examples data; // that the step works on, null at first
 
     /**
@@ -59,7 +60,7 @@ final class EvaluationLanes implements AutoCloseable {
             Parameters parameters,
             Parameters.WeightSet weights,
             int maxSteps,
-            Kernels.HaltRule rule,
+            HaltRule rule,
             boolean graphs) {
         this.backend = backend;
         this.kernels = backend.kernels();
@@ -115,9 +116,11 @@ final class EvaluationLanes implements AutoCloseable {
 
     /** A random start is that of the sample, whatever lane takes it. */
     private void takeSamples() {
-        kernels.admit(ring.rows(), null, data, parameters.latentInits(), lanes);
+        kernels.admit(ring.rows(), null, data, lanes);
         if (randomStart) {
-            kernels.randomStart(lanes, ring.rows(), STARTS);
+            kernels.randomStart(lanes, ring.rows(), STARTS, 0);
+        } else {
+            kernels.resetLatents(parameters.latentInits(), lanes);
         }
     }
 

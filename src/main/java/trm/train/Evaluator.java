@@ -5,8 +5,10 @@ import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.HaltRule;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Metric;
 import trm.device.Tensor;
 import trm.model.Model;
 import trm.model.ModelSizes;
@@ -46,8 +48,7 @@ public final class Evaluator implements Evaluation {
             boolean graphs) {
         this.backend = backend;
         this.steps = steps;
-        evaluation =
-                new EvaluationLanes(backend, arena, sizes, parameters, weights, steps, Kernels.HaltRule.LAST, graphs);
+        evaluation = new EvaluationLanes(backend, arena, sizes, parameters, weights, steps, HaltRule.LAST, graphs);
     }
 
     /** All of {@code examples}, or the first {@code limit}; a remainder fills its batch with empty lanes. */
@@ -84,14 +85,14 @@ public final class Evaluator implements Evaluation {
             }
         }
         double[] m = HostCopy.doubles(backend, metrics());
-        double n = Math.max(1, m[Kernels.Metric.COUNT.ordinal()]);
+        double n = Math.max(1, m[Metric.COUNT.ordinal()]);
         return Optional.of(new Score(
-                (long) m[Kernels.Metric.COUNT.ordinal()],
-                m[Kernels.Metric.ACCURACY.ordinal()] / n,
-                m[Kernels.Metric.EXACT_ACCURACY.ordinal()] / n,
-                m[Kernels.Metric.Q_HALT_ACCURACY.ordinal()] / n,
-                m[Kernels.Metric.LM_LOSS.ordinal()] / n,
-                m[Kernels.Metric.STEPS.ordinal()] / n));
+                (long) m[Metric.COUNT.ordinal()],
+                m[Metric.ACCURACY.ordinal()] / n,
+                m[Metric.EXACT_ACCURACY.ordinal()] / n,
+                m[Metric.Q_HALT_ACCURACY.ordinal()] / n,
+                m[Metric.LM_LOSS.ordinal()] / n,
+                m[Metric.STEPS.ordinal()] / n));
     }
 
     /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */

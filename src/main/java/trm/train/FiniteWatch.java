@@ -6,6 +6,7 @@ import trm.device.Backend;
 import trm.device.HostBuffer;
 import trm.device.Kernels;
 import trm.device.Mark;
+import trm.device.Metric;
 import trm.device.Tensor;
 
 /**
@@ -17,14 +18,11 @@ import trm.device.Tensor;
 final class FiniteWatch implements AutoCloseable {
     private static final int SLOTS = 4;
     private static final int DOUBLE = 8; // bytes
-    private static final List<Kernels.Metric> WATCHED = List.of(
-            Kernels.Metric.LM_LOSS,
-            Kernels.Metric.Q_HALT_LOSS,
-            Kernels.Metric.Q_CONTINUE_LOSS,
-            Kernels.Metric.GRAD_NORM);
+    private static final List<Metric> WATCHED =
+            List.of(Metric.LM_LOSS, Metric.Q_HALT_LOSS, Metric.Q_CONTINUE_LOSS, Metric.GRAD_NORM);
 
     /** A step and what was not finite in it. */
-    record Finding(long step, Kernels.Metric metric, double value) {}
+    record Finding(long step, Metric metric, double value) {}
 
     private final Backend backend;
     private final HostBuffer[] copies = new HostBuffer[SLOTS];
@@ -84,7 +82,7 @@ final class FiniteWatch implements AutoCloseable {
             for (int i = 0; i < WATCHED.size(); i++) {
                 double value =
                         copies[slot].bytes().getDouble(DOUBLE * WATCHED.get(i).ordinal());
-                boolean counts = WATCHED.get(i) != Kernels.Metric.GRAD_NORM || hasNorm[slot];
+                boolean counts = WATCHED.get(i) != Metric.GRAD_NORM || hasNorm[slot];
                 if (counts && !Double.isFinite(value)) {
                     pending = 0;
                     return Optional.of(new Finding(steps[slot], WATCHED.get(i), value));

@@ -2,10 +2,12 @@ package trm.train;
 
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Control;
 import trm.device.Dtype;
 import trm.device.HostBuffer;
 import trm.device.Kernels;
 import trm.device.Mark;
+import trm.device.Metric;
 import trm.device.Tensor;
 
 /**
@@ -52,13 +54,13 @@ public final class MetricsReading implements AutoCloseable {
     }
 
     /** A sum as it was taken; it has arrived. */
-    public double metric(Kernels.Metric metric) {
+    public double metric(Metric metric) {
         return host.bytes().getDouble(DOUBLE * metric.ordinal());
     }
 
     /** The learning rate of the step after which the sums were taken; it has arrived. */
     public double learningRate() {
-        return host.bytes().getDouble(DOUBLE * (Kernels.METRICS + 1));
+        return host.bytes().getDouble(DOUBLE * (Kernels.METRICS + Control.LR.ordinal()));
     }
 
     @Override

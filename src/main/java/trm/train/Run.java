@@ -21,6 +21,7 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Metric;
 import trm.device.Staging;
 import trm.io.CheckpointStore;
 import trm.io.EventFile;
@@ -218,8 +219,7 @@ public final class Run {
                 }
                 say("resuming " + file.file() + " at step " + step + " of " + total);
             }
-            double norm =
-                    HostCopy.doubles(backend, tensors.supervision().metrics())[Kernels.Metric.GRAD_NORM.ordinal()];
+            double norm = HostCopy.doubles(backend, tensors.supervision().metrics())[Metric.GRAD_NORM.ordinal()];
             try (EventFile events = new EventFile(folder, begins ? 0 : repeats ? step : step + 1);
                     FiniteWatch watch = new FiniteWatch(backend, !Double.isNaN(norm))) {
                 if (repeats) {
@@ -444,23 +444,23 @@ public final class Run {
             reading = null;
             long now = System.nanoTime();
             double samples = (double) (taken - lastLogged) * config.globalBatchSize();
-            double halted = m.metric(Kernels.Metric.COUNT);
+            double halted = m.metric(Metric.COUNT);
             MetricsRow row = new MetricsRow(taken)
                     .set(Column.LR, m.learningRate())
-                    .set(Column.LM_LOSS, m.metric(Kernels.Metric.LM_LOSS) / samples)
-                    .set(Column.Q_HALT_LOSS, m.metric(Kernels.Metric.Q_HALT_LOSS) / samples)
-                    .set(Column.GRAD_NORM, m.metric(Kernels.Metric.GRAD_NORM) / (taken - lastLogged))
+                    .set(Column.LM_LOSS, m.metric(Metric.LM_LOSS) / samples)
+                    .set(Column.Q_HALT_LOSS, m.metric(Metric.Q_HALT_LOSS) / samples)
+                    .set(Column.GRAD_NORM, m.metric(Metric.GRAD_NORM) / (taken - lastLogged))
                     .set(Column.HALTED, (long) halted)
                     .set(Column.ELAPSED_SECONDS, (now - began) * 1e-9)
                     .set(Column.SAMPLES_PER_SECOND, samples / ((now - lastLogTime) * 1e-9));
             if (config.arch().hasContinueLoss()) {
-                row.set(Column.Q_CONTINUE_LOSS, m.metric(Kernels.Metric.Q_CONTINUE_LOSS) / samples);
+                row.set(Column.Q_CONTINUE_LOSS, m.metric(Metric.Q_CONTINUE_LOSS) / samples);
             }
             if (halted > 0) {
-                row.set(Column.ACCURACY, m.metric(Kernels.Metric.ACCURACY) / halted)
-                        .set(Column.EXACT_ACCURACY, m.metric(Kernels.Metric.EXACT_ACCURACY) / halted)
-                        .set(Column.Q_HALT_ACCURACY, m.metric(Kernels.Metric.Q_HALT_ACCURACY) / halted)
-                        .set(Column.STEPS, m.metric(Kernels.Metric.STEPS) / halted);
+                row.set(Column.ACCURACY, m.metric(Metric.ACCURACY) / halted)
+                        .set(Column.EXACT_ACCURACY, m.metric(Metric.EXACT_ACCURACY) / halted)
+                        .set(Column.Q_HALT_ACCURACY, m.metric(Metric.Q_HALT_ACCURACY) / halted)
+                        .set(Column.STEPS, m.metric(Metric.STEPS) / halted);
             }
             record(row);
             lastLogged = taken;

@@ -21,6 +21,7 @@ import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Metric;
 import trm.device.Tensor;
 import trm.io.TorchFile;
 import trm.model.Model;
@@ -313,7 +314,7 @@ final class ModelCases {
 
     private void checkMetrics(GoldenCase c, String at, Tensor metrics) {
         double[] sums = HostCopy.doubles(backend, metrics);
-        for (Kernels.Metric metric : Kernels.Metric.values()) {
+        for (Metric metric : Metric.values()) {
             String name = metric.name().toLowerCase(Locale.ROOT);
             c.check(at + name, () -> new double[] {sums[metric.ordinal()]});
         }

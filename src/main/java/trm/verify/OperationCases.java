@@ -15,9 +15,12 @@ import trm.config.PosEncodings;
 import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Control;
 import trm.device.Dtype;
+import trm.device.HaltRule;
 import trm.device.HostCopy;
 import trm.device.Kernels;
+import trm.device.Metric;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.model.RecursionStep;
@@ -253,10 +256,10 @@ final class OperationCases {
         int most = c.head().path("halt_max_steps").intValue();
 
         HostCopy.put(backend, state.steps(), before);
-        kernels.halt(q, tokens, least, state, out, most, Kernels.HaltRule.SIGN, 1);
+        kernels.halt(q, tokens, least, state, out, most, HaltRule.SIGN, 1);
         c.check("halted_sign_rule", backend, state.halted());
         HostCopy.put(backend, state.steps(), before);
-        kernels.halt(q, tokens, least, state, out, most, Kernels.HaltRule.COMPARE, 1);
+        kernels.halt(q, tokens, least, state, out, most, HaltRule.COMPARE, 1);
         c.check("halted_compare_rule", backend, state.halted());
         Kernels.ContinueResults next = new Kernels.ContinueResults(
                 arena.tensor("case", "target", Dtype.F64, lanes),
@@ -268,7 +271,7 @@ final class OperationCases {
         c.check("q_halt_loss", () -> sum(out.haltLoss()));
         c.check("d_q_halt", () -> everyOther(out.dq(), 0));
         HostCopy.put(backend, state.steps(), before);
-        kernels.halt(q, tokens, least, state, out, most, Kernels.HaltRule.LAST, 1);
+        kernels.halt(q, tokens, least, state, out, most, HaltRule.LAST, 1);
         c.check("halted_eval", backend, state.halted());
         c.check("q_halt_right", () -> haltRight(q, tokens, out, state, arena));
     }
@@ -304,7 +307,7 @@ final class OperationCases {
             HostCopy.put(backend, lane.steps(), new int[] {steps[b]});
             kernels.zero(metrics);
             kernels.metrics(pair, token, halt, lane, null, metrics);
-            right[b] = HostCopy.doubles(backend, metrics)[Kernels.Metric.Q_HALT_ACCURACY.ordinal()];
+            right[b] = HostCopy.doubles(backend, metrics)[Metric.Q_HALT_ACCURACY.ordinal()];
         }
         return right;
     }
@@ -314,9 +317,13 @@ final class OperationCases {
     }
 
     private void setControls(Tensor controls, int step, double lr, double puzzleLr, double beta1, double beta2) {
-        HostCopy.put(backend, controls, new double[] {
-            step, lr, puzzleLr, 1 - Math.pow(beta1, step), 1 - Math.pow(beta2, step), 0, 0, 0
-        });
+        double[] values = new double[Kernels.CONTROLS];
+        values[Control.STEP.ordinal()] = step;
+        values[Control.LR.ordinal()] = lr;
+        values[Control.PUZZLE_LR.ordinal()] = puzzleLr;
+        values[Control.CORRECTION1.ordinal()] = 1 - Math.pow(beta1, step);
+        values[Control.CORRECTION2.ordinal()] = 1 - Math.pow(beta2, step);
+        HostCopy.put(backend, controls, values);
     }
 
     private void adam(GoldenCase c, Arena arena) {
