@@ -49,7 +49,7 @@ build() {
     [ "$GPU_ARCH" = 90a ] || return 0
     local name program
     for name in fused_linear fused_mixer fused_attention; do # with the kernels that were compiled for the tests
-        program=("$root/tests/gpu/$name.cu" "$work"/kernel_tests/*.cu.o)
+        program=("$root/tests/gpu/$name.cu" "$work"/kernel_tests/{*.cu,status.cpp}.o)
         [ "$name" != fused_attention ] || program+=("$root/experiments/attention_row/attention_row.cu")
         nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_90a,code=sm_90a -I "$root/native/include" \
             -I "$root/cuda-kernels" -I "$root/experiments/attention_row" -o "$work/$name" "${program[@]}" &

@@ -76,10 +76,7 @@ __global__ void __launch_bounds__(THREADS)
 int ops::adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls,
               int64_t count, double beta1, double beta2, double weight_decay, double eps, double ema_rate, int32_t kind,
               trm_stream stream) {
-    TRM_REQUIRE(p != nullptr && g != nullptr && m != nullptr && v != nullptr && controls != nullptr,
-                "adam: p, g, m, v or controls is NULL");
-    TRM_REQUIRE(count > 0, "adam: count=%lld must be positive", static_cast<long long>(count));
-    TRM_REQUIRE(kind == TRM_ADAM_ATAN2 || kind == TRM_ADAMW, "adam: kind=%d", kind);
+    TRM_CHECK(adam);
     const Rates rates = {weight_decay,
                          static_cast<float>(1 - beta1),
                          static_cast<float>(1 - beta2),
@@ -87,7 +84,7 @@ int ops::adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_cop
                          static_cast<float>(ema_rate),
                          static_cast<float>(1 - ema_rate)};
     const int64_t needed = divide_up(count, THREADS * PACK);
-    return launch("adam", kind == TRM_ADAM_ATAN2 ? adam_kernel<TRM_ADAM_ATAN2> : adam_kernel<TRM_ADAMW>,
+    return launch(kind == TRM_ADAM_ATAN2 ? adam_kernel<TRM_ADAM_ATAN2> : adam_kernel<TRM_ADAMW>,
                   needed < BLOCKS ? needed : BLOCKS, THREADS, 0, stream, p, g, m, v, ema, static_cast<bf16*>(bf16_copy),
                   controls, count, rates, aligned(16, p, g, m, v, ema, bf16_copy));
 }

@@ -37,13 +37,13 @@ __global__ void __launch_bounds__(THREADS) add_into_kernel(const T* a, float* su
 
 template <typename T>
 int launch_add(const void* a, const void* b, void* out, int64_t count, trm_stream stream) {
-    return launch("add", add_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream, static_cast<const T*>(a),
+    return launch(add_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream, static_cast<const T*>(a),
                   static_cast<const T*>(b), static_cast<T*>(out), count, aligned(16, a, b, out));
 }
 
 template <typename T>
 int launch_add_into(const void* a, float* sum, int64_t count, trm_stream stream) {
-    return launch("add_into", add_into_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream,
+    return launch(add_into_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream,
                   static_cast<const T*>(a), sum, count, aligned(16, a, sum));
 }
 
@@ -52,16 +52,12 @@ int launch_add_into(const void* a, float* sum, int64_t count, trm_stream stream)
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int ops::add(const void* a, const void* b, void* out, int64_t count, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(a != nullptr && b != nullptr && out != nullptr, "add: a=%p b=%p out=%p must not be NULL", a, b, out);
-    TRM_REQUIRE(count > 0, "add: count=%lld must be positive", static_cast<long long>(count));
-    TRM_REQUIRE_DTYPE("add", dtype);
+    TRM_CHECK(add);
     return dtype == TRM_F32 ? launch_add<float>(a, b, out, count, stream) : launch_add<bf16>(a, b, out, count, stream);
 }
 
 int ops::add_into(const void* a, float* sum, int64_t count, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(a != nullptr && sum != nullptr, "add_into: a=%p sum=%p must not be NULL", a, static_cast<void*>(sum));
-    TRM_REQUIRE(count > 0, "add_into: count=%lld must be positive", static_cast<long long>(count));
-    TRM_REQUIRE_DTYPE("add_into", dtype);
+    TRM_CHECK(add_into);
     return dtype == TRM_F32 ? launch_add_into<float>(a, sum, count, stream)
                             : launch_add_into<bf16>(a, sum, count, stream);
 }

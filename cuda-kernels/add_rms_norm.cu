@@ -189,14 +189,14 @@ int forward(const void* h, const void* f, const void* c, void* y, void* u, float
             trm_stream stream) {
     const int packs = packs_for(D, aligned(16, h, f, c, y, u));
     const auto kernel = c == nullptr ? fwd_kernel_for<T, false>(packs) : fwd_kernel_for<T, true>(packs);
-    return launch("add_rms_norm", kernel, divide_up(rows, WARPS_PER_BLOCK), WARP * WARPS_PER_BLOCK, 0, stream,
+    return launch(kernel, divide_up(rows, WARPS_PER_BLOCK), WARP * WARPS_PER_BLOCK, 0, stream,
                   static_cast<const T*>(h), static_cast<const T*>(f), static_cast<const T*>(c), static_cast<T*>(y),
                   static_cast<T*>(u), s, rows, D, eps);
 }
 
 template <typename T>
 int backward(const void* dy, const void* y, const float* s, void* dr, int64_t rows, int32_t D, trm_stream stream) {
-    return launch("add_rms_norm_bwd", bwd_kernel_for<T>(packs_for(D, aligned(16, dy, y, dr))),
+    return launch(bwd_kernel_for<T>(packs_for(D, aligned(16, dy, y, dr))),
                   divide_up(rows, WARPS_PER_BLOCK), WARP * WARPS_PER_BLOCK, 0, stream, static_cast<const T*>(dy),
                   static_cast<const T*>(y), s, static_cast<T*>(dr), rows, D);
 }
@@ -207,23 +207,14 @@ int backward(const void* dy, const void* y, const float* s, void* dr, int64_t ro
 
 int ops::add_rms_norm(const void* h, const void* f, const void* c, void* y, void* u, float* s, int64_t rows, int32_t D,
                       float eps, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(h != nullptr && f != nullptr && y != nullptr && s != nullptr,
-                "add_rms_norm: h=%p f=%p y=%p s=%p must not be NULL", h, f, y, static_cast<void*>(s));
-    TRM_REQUIRE(c == nullptr || u != nullptr, "add_rms_norm: c=%p is given but u is NULL", c);
-    TRM_REQUIRE(c == nullptr || u != y, "add_rms_norm: u and y are the same buffer %p", u);
-    TRM_REQUIRE(rows > 0 && D > 0, "add_rms_norm: rows=%lld D=%d must be positive", static_cast<long long>(rows), D);
-    TRM_REQUIRE_DTYPE("add_rms_norm", dtype);
+    TRM_CHECK(add_rms_norm);
     return dtype == TRM_F32 ? forward<float>(h, f, c, y, u, s, rows, D, eps, stream)
                             : forward<bf16>(h, f, c, y, u, s, rows, D, eps, stream);
 }
 
 int ops::add_rms_norm_bwd(const void* dy, const void* y, const float* s, void* dr, int64_t rows, int32_t D,
                           int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(dy != nullptr && y != nullptr && s != nullptr && dr != nullptr,
-                "add_rms_norm_bwd: dy=%p y=%p s=%p dr=%p must not be NULL", dy, y, static_cast<const void*>(s), dr);
-    TRM_REQUIRE(rows > 0 && D > 0, "add_rms_norm_bwd: rows=%lld D=%d must be positive", static_cast<long long>(rows),
-                D);
-    TRM_REQUIRE_DTYPE("add_rms_norm_bwd", dtype);
+    TRM_CHECK(add_rms_norm_bwd);
     return dtype == TRM_F32 ? backward<float>(dy, y, s, dr, rows, D, stream)
                             : backward<bf16>(dy, y, s, dr, rows, D, stream);
 }

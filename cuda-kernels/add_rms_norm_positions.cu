@@ -209,7 +209,7 @@ int forward(const void* h, const void* f, void* y, float* s, int64_t B, int32_t 
             trm_stream stream) {
     const bool wide = in_registers(S, D, aligned(16, h, f, y));
     const auto kernel = wide ? add_rms_norm_positions_fwd_kernel<T> : add_rms_norm_positions_fwd_scalar_kernel<T>;
-    return launch("add_rms_norm_positions", kernel, B * divide_up(D, WARP * (wide ? PACK : 1)), WARP * WARPS, 0, stream,
+    return launch(kernel, B * divide_up(D, WARP * (wide ? PACK : 1)), WARP * WARPS, 0, stream,
                   static_cast<const T*>(h), static_cast<const T*>(f), static_cast<T*>(y), s, S, D, eps);
 }
 
@@ -224,7 +224,7 @@ int backward(const void* dy, const void* y, const float* s, void* dr, int64_t B,
             width = PACK;
         }
     }
-    return launch("add_rms_norm_positions_bwd", kernel, B * divide_up(D, WARP * width), WARP * WARPS, 0, stream,
+    return launch(kernel, B * divide_up(D, WARP * width), WARP * WARPS, 0, stream,
                   static_cast<const T*>(dy), static_cast<const T*>(y), s, static_cast<T*>(dr), S, D);
 }
 
@@ -234,23 +234,14 @@ int backward(const void* dy, const void* y, const float* s, void* dr, int64_t B,
 
 int ops::add_rms_norm_positions(const void* h, const void* f, void* y, float* s, int64_t B, int32_t S, int32_t D,
                                 float eps, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(h != nullptr && f != nullptr && y != nullptr && s != nullptr,
-                "add_rms_norm_positions: h=%p f=%p y=%p s=%p must not be NULL", h, f, y, static_cast<void*>(s));
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "add_rms_norm_positions: B=%lld S=%d D=%d must be positive",
-                static_cast<long long>(B), S, D);
-    TRM_REQUIRE_DTYPE("add_rms_norm_positions", dtype);
+    TRM_CHECK(add_rms_norm_positions);
     return dtype == TRM_F32 ? forward<float>(h, f, y, s, B, S, D, eps, stream)
                             : forward<bf16>(h, f, y, s, B, S, D, eps, stream);
 }
 
 int ops::add_rms_norm_positions_bwd(const void* dy, const void* y, const float* s, void* dr, int64_t B, int32_t S,
                                     int32_t D, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(dy != nullptr && y != nullptr && s != nullptr && dr != nullptr,
-                "add_rms_norm_positions_bwd: dy=%p y=%p s=%p dr=%p must not be NULL", dy, y,
-                static_cast<const void*>(s), dr);
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "add_rms_norm_positions_bwd: B=%lld S=%d D=%d must be positive",
-                static_cast<long long>(B), S, D);
-    TRM_REQUIRE_DTYPE("add_rms_norm_positions_bwd", dtype);
+    TRM_CHECK(add_rms_norm_positions_bwd);
     return dtype == TRM_F32 ? backward<float>(dy, y, s, dr, B, S, D, stream)
                             : backward<bf16>(dy, y, s, dr, B, S, D, stream);
 }

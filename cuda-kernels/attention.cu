@@ -303,7 +303,7 @@ __global__ void __launch_bounds__(THREADS)
 
 template <typename T>
 int forward(const Attention& H, const void* qkv, void* o, float* lse, trm_stream stream) {
-    return launch("attention", attention_fwd_kernel<T>, H.B * H.A * divide_up(H.S, TILE), THREADS, 0, stream, H,
+    return launch(attention_fwd_kernel<T>, H.B * H.A * divide_up(H.S, TILE), THREADS, 0, stream, H,
                   static_cast<const T*>(qkv), static_cast<T*>(o), lse);
 }
 
@@ -311,11 +311,11 @@ template <typename T>
 int backward(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
              trm_stream stream) {
     const int64_t blocks = H.B * H.A * divide_up(H.S, TILE);
-    const int code = launch("attention_bwd", attention_bwd_queries_kernel<T>, blocks, THREADS, 0, stream, H,
+    const int code = launch(attention_bwd_queries_kernel<T>, blocks, THREADS, 0, stream, H,
                             static_cast<const T*>(qkv), static_cast<const T*>(o), lse, static_cast<const T*>(d_o),
                             static_cast<T*>(dqkv));
     if (code != TRM_OK) return code;
-    return launch("attention_bwd", attention_bwd_keys_kernel<T>, blocks, THREADS, 0, stream, H,
+    return launch(attention_bwd_keys_kernel<T>, blocks, THREADS, 0, stream, H,
                   static_cast<const T*>(qkv), static_cast<const T*>(o), lse, static_cast<const T*>(d_o),
                   static_cast<T*>(dqkv));
 }
@@ -340,12 +340,7 @@ bool shared_fits(size_t bytes) {
 
 int ops::attention(const void* qkv, const float* cos, const float* sin, void* o, float* lse, int64_t B, int32_t S,
                    int32_t A, int32_t d, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(qkv != nullptr && o != nullptr, "attention: qkv=%p o=%p must not be NULL", qkv, o);
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0, "attention: B=%lld S=%d A=%d d=%d must be positive",
-                static_cast<long long>(B), S, A, d);
-    TRM_REQUIRE((cos == nullptr) == (sin == nullptr), "attention: only one of cos and sin is given");
-    TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention: d=%d must be even for rotary positions", d);
-    TRM_REQUIRE_DTYPE("attention", dtype);
+    TRM_CHECK(attention);
     const Attention H = call(B, S, A, d, cos, sin);
     if (attention_sm90_fits(H, dtype, qkv, o)) return attention_sm90(H, qkv, o, lse, stream);
     if (attention_mma_fits(H, dtype, qkv, o)) return attention_mma(H, qkv, o, lse, stream);
@@ -356,13 +351,7 @@ int ops::attention(const void* qkv, const float* cos, const float* sin, void* o,
 int ops::attention_bwd(const void* qkv, const float* cos, const float* sin, const void* o, const float* lse,
                        const void* d_o, void* dqkv, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype,
                        trm_stream stream) {
-    TRM_REQUIRE(qkv != nullptr && o != nullptr && lse != nullptr && d_o != nullptr && dqkv != nullptr,
-                "attention_bwd: qkv, o, lse, d_o or dqkv is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0, "attention_bwd: B=%lld S=%d A=%d d=%d must be positive",
-                static_cast<long long>(B), S, A, d);
-    TRM_REQUIRE((cos == nullptr) == (sin == nullptr), "attention_bwd: only one of cos and sin is given");
-    TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention_bwd: d=%d must be even for rotary positions", d);
-    TRM_REQUIRE_DTYPE("attention_bwd", dtype);
+    TRM_CHECK(attention_bwd);
     const Attention H = call(B, S, A, d, cos, sin);
     if (attention_sm90_bwd_fits(H, dtype, qkv, o, d_o, dqkv))
         return attention_sm90_bwd(H, qkv, o, lse, d_o, dqkv, stream);

@@ -234,7 +234,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
 
 template <typename P>
 int run(const Attention& H, const bf16* qkv, bf16* o, float* lse, trm_stream stream) {
-    return launch("attention", attention_mma_fwd_kernel<P>, H.B * H.A * divide_up(H.S, P::QUERIES), P::THREADS,
+    return launch(attention_mma_fwd_kernel<P>, H.B * H.A * divide_up(H.S, P::QUERIES), P::THREADS,
                   P::SHARED, stream, H, qkv, o, lse);
 }
 

@@ -19,7 +19,7 @@ struct Backward {
 
 template <typename P, typename Kernel>
 int run_backward(Kernel* kernel, const Backward& c, int rows) {
-    return launch("attention_bwd", kernel, c.H.B * c.H.A * divide_up(c.H.S, rows), P::THREADS, P::SHARED, c.stream, c.H,
+    return launch(kernel, c.H.B * c.H.A * divide_up(c.H.S, rows), P::THREADS, P::SHARED, c.stream, c.H,
                   c.qkv, c.o, c.lse, c.d_o, c.dqkv);
 }
 

@@ -305,7 +305,7 @@ __global__ void __launch_bounds__(THREADS, 2)
 template <typename T>
 int forward(const Attention& H, const void* qkv, void* o, float* lse, trm_stream stream) {
     const bool wide = H.d % (2 * PACK) == 0 && aligned(16, qkv, H.cos, H.sin);
-    return launch("attention", attention_short_fwd_kernel<T>, H.B * H.A, THREADS, shared_fwd<T>(H), stream, H,
+    return launch(attention_short_fwd_kernel<T>, H.B * H.A, THREADS, shared_fwd<T>(H), stream, H,
                   static_cast<const T*>(qkv), static_cast<T*>(o), lse, wide);
 }
 
@@ -313,7 +313,7 @@ template <typename T>
 int backward(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
              trm_stream stream) {
     const bool wide = H.d % (2 * PACK) == 0 && aligned(16, qkv, d_o, H.cos, H.sin);
-    return launch("attention_bwd", attention_short_bwd_kernel<T>, H.B * H.A, THREADS, shared_bwd<T>(H), stream, H,
+    return launch(attention_short_bwd_kernel<T>, H.B * H.A, THREADS, shared_bwd<T>(H), stream, H,
                   static_cast<const T*>(qkv), static_cast<const T*>(o), lse, static_cast<const T*>(d_o),
                   static_cast<T*>(dqkv), wide);
 }

@@ -146,7 +146,7 @@ int attention_sm90(const Attention& H, const void* qkv, void* o, float* lse, trm
     CUtensorMap map;
     const int code = head_map(&map, qkv, H, H.qkv_stride(), KEYS);
     if (code != TRM_OK) return code;
-    return sm90::launch_clusters("attention", attention_sm90_fwd_kernel, blocks_for(H), THREADS, shared_bytes<KEYS>(), 1, stream,
+    return sm90::launch_clusters(attention_sm90_fwd_kernel, blocks_for(H), THREADS, shared_bytes<KEYS>(), 1, stream,
                                  map, H, static_cast<const bf16*>(qkv), static_cast<bf16*>(o), lse,
                                  static_cast<int>(H.B * H.A));
 }

@@ -44,7 +44,7 @@ constexpr size_t shared_bytes() {
 /** Describes qkv [B, S, 3 A d] or o [B, S, A d], of `row` elements a position, in boxes of `rows` positions of a head. */
 inline int head_map(CUtensorMap* map, const void* address, const Attention& H, int64_t row, uint32_t rows) {
     const uint64_t width = static_cast<uint64_t>(row), S = static_cast<uint64_t>(H.S), B = static_cast<uint64_t>(H.B);
-    return sm90::tensor_map("attention", map, address, {{width, S, B}, {1, width, width * S}, {D, rows, 1}});
+    return sm90::tensor_map(map, address, {{width, S, B}, {1, width, width * S}, {D, rows, 1}});
 }
 
 /** As many blocks as there are heads, or multiprocessors. */

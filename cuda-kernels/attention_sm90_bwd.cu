@@ -284,12 +284,12 @@ int attention_sm90_bwd(const Attention& H, const void* qkv, const void* o, const
     if (code == TRM_OK) code = head_map(&map_d_o, d_o, H, H.o_stride(), QUERIES);
     if (code != TRM_OK) return code;
     const int heads = static_cast<int>(H.B * H.A);
-    code = sm90::launch_clusters("attention_bwd", attention_sm90_bwd_queries_kernel, blocks_for(H), THREADS,
+    code = sm90::launch_clusters(attention_sm90_bwd_queries_kernel, blocks_for(H), THREADS,
                                  shared_bytes<KEYS>(), 1, stream, map_keys, map_queries, map_o, map_d_o, H, static_cast<const bf16*>(qkv),
                                  static_cast<const bf16*>(o), lse, static_cast<const bf16*>(d_o), static_cast<bf16*>(dqkv),
                                  heads);
     if (code != TRM_OK) return code;
-    return sm90::launch_clusters("attention_bwd", attention_sm90_bwd_keys_kernel, blocks_for(H), THREADS,
+    return sm90::launch_clusters(attention_sm90_bwd_keys_kernel, blocks_for(H), THREADS,
                                  shared_bytes<QUERIES>(), 1, stream, map_queries, map_d_o, H, static_cast<const bf16*>(qkv),
                                  static_cast<bf16*>(dqkv), heads);
 }

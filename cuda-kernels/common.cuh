@@ -1,15 +1,14 @@
 // common.cuh: what every kernel file needs: 16-byte loads, sums, launches, argument checks. Nothing about models.
 #pragma once
 
-#include <cstdarg>
 #include <cstdint>
-#include <cstdio>
 #include <type_traits>
 
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
-#include "trm_ops.h"
+#include "trm_checks.h"
+#include "trm_table.h"
 
 namespace trm {
 
@@ -18,22 +17,14 @@ using bf16 = __nv_bfloat16;
 constexpr int WARP = 32;
 constexpr unsigned FULL_MASK = 0xffffffffu;
 
-// ---- status: this thread's error text -----------------------------------------------------------------------------
+// ---- status and arguments -----------------------------------------------------------------------------------------
 
-/** Stores printf-style text as this thread's error and returns `code`. Defined in status.cu. */
-__attribute__((format(printf, 2, 3))) int fail(int code, const char* format, ...);
-const char* last_error();
-
-/** A status of the runtime as TRM_OK, or TRM_EDEVICE with the operation and the runtime's text. */
-int status(const char* op, cudaError_t error);
-
-#define TRM_REQUIRE(condition, ...) \
-    do {                            \
-        if (!(condition)) return trm::fail(TRM_EINVAL, __VA_ARGS__); \
-    } while (0)
-
-#define TRM_REQUIRE_DTYPE(op, dtype)                                                                               \
-    TRM_REQUIRE((dtype) == TRM_F32 || (dtype) == TRM_BF16, op ": dtype=%d is neither TRM_F32 nor TRM_BF16", (dtype))
+/** A status of the runtime as TRM_OK, or TRM_EDEVICE with the runtime's text. */
+inline int status(cudaError_t error) {
+    if (error == cudaSuccess) return TRM_OK;
+    (void)cudaGetLastError();  // the runtime keeps an error of a launch until it is read; a fault of the device stays
+    return device_error("%s (%s)", cudaGetErrorString(error), cudaGetErrorName(error));
+}
 
 /** Whether all the pointers (NULL counts) allow accesses of `bytes` bytes. */
 template <typename... Pointers>
@@ -53,21 +44,21 @@ __host__ __device__ constexpr int64_t divide_up(int64_t a, int64_t b) {
 /** Enqueues a kernel; what a `<<<blocks, threads, shared, stream>>>` does, spelled so that any C++ compiler reads it.
  *  More than 48 KB of dynamic shared memory are asked for here. */
 template <typename... P, typename... A>
-int launch(const char* op, void (*kernel)(P...), int64_t blocks, int threads, size_t shared, trm_stream stream,
+int launch(void (*kernel)(P...), int64_t blocks, int threads, size_t shared, trm_stream stream,
            A... args) {
-    TRM_REQUIRE(blocks <= MAX_BLOCKS, "%s: the shape needs %lld blocks of %d threads, a grid has at most %lld", op,
+    TRM_REQUIRE(blocks <= MAX_BLOCKS, "the shape needs %lld blocks of %d threads, a grid has at most %lld",
                 static_cast<long long>(blocks), threads, static_cast<long long>(MAX_BLOCKS));
     if (shared > 48 * 1024) {
         const cudaError_t error =
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-        if (error != cudaSuccess) return status(op, error);
+        if (error != cudaSuccess) return status(error);
     }
     cudaLaunchConfig_t config = {};
     config.gridDim = dim3(static_cast<unsigned>(blocks));
     config.blockDim = dim3(static_cast<unsigned>(threads));
     config.dynamicSmemBytes = shared;
     config.stream = static_cast<cudaStream_t>(stream);
-    return status(op, cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
+    return status(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
 }
 
 /** The dynamic shared memory of the block, 16-byte aligned. */

@@ -109,7 +109,7 @@ template <typename T>
 int forward(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table, void* x,
             int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, trm_stream stream) {
     const int64_t packs = B * (static_cast<int64_t>(P) + L) * divide_up(D, PACK);
-    return launch("embed", embed_fwd_kernel<T>, divide_up(packs, THREADS), THREADS, 0, stream, tokens, ids,
+    return launch(embed_fwd_kernel<T>, divide_up(packs, THREADS), THREADS, 0, stream, tokens, ids,
                   static_cast<const T*>(embed), static_cast<const T*>(pos), table, static_cast<T*>(x), B, L, P, D, E,
                   sqrtf(static_cast<float>(D)), D % PACK == 0 && aligned(16, embed, pos, x));
 }
@@ -120,32 +120,23 @@ int forward(const int32_t* tokens, const int32_t* ids, const void* embed, const 
 
 int ops::embed(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table,
                void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(tokens != nullptr && embed != nullptr && x != nullptr, "embed: tokens, embed or x is NULL");
-    TRM_REQUIRE(B > 0 && L > 0 && D > 0 && P >= 0, "embed: B=%lld L=%d P=%d D=%d", static_cast<long long>(B), L, P, D);
-    TRM_REQUIRE(table != nullptr || P == 0, "embed: P=%d without a puzzle table", P);
-    TRM_REQUIRE(P == 0 || (ids != nullptr && E > 0 && E <= static_cast<int64_t>(P) * D),
-                "embed: E=%d must fit into P=%d positions of D=%d, and ids be given", E, P, D);
-    TRM_REQUIRE_DTYPE("embed", dtype);
+    TRM_CHECK(embed);
     return dtype == TRM_F32 ? forward<float>(tokens, ids, embed, pos, table, x, B, L, P, D, E, stream)
                             : forward<bf16>(tokens, ids, embed, pos, table, x, B, L, P, D, E, stream);
 }
 
 int ops::embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B,
                    int32_t L, int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream) {
-    TRM_REQUIRE(dx != nullptr && tokens != nullptr && d_embed != nullptr, "embed_bwd: dx, tokens or d_embed is NULL");
-    TRM_REQUIRE(B > 0 && L > 0 && D > 0 && P >= 0 && V > 0, "embed_bwd: B=%lld L=%d P=%d D=%d V=%d",
-                static_cast<long long>(B), L, P, D, V);
-    TRM_REQUIRE(d_rows == nullptr || (E > 0 && E <= static_cast<int64_t>(P) * D),
-                "embed_bwd: E=%d must fit into P=%d positions of D=%d", E, P, D);
+    TRM_CHECK(embed_bwd);
     const int64_t size = (static_cast<int64_t>(P) + L) * D;
     const double factor = sqrt(static_cast<double>(D)) * (d_pos == nullptr ? 1.0 : static_cast<double>(HALF_ROOT));
-    int code = launch("embed_bwd", embed_bwd_tokens_kernel, V * divide_up(D, WARP), WARP * WARPS, 0, stream, dx, tokens,
+    int code = launch(embed_bwd_tokens_kernel, V * divide_up(D, WARP), WARP * WARPS, 0, stream, dx, tokens,
                       d_embed, B, L, P, D, factor);
     if (code == TRM_OK && d_pos != nullptr)
-        code = launch("embed_bwd", embed_bwd_positions_kernel, divide_up(size, THREADS), THREADS, 0, stream, dx, d_pos,
+        code = launch(embed_bwd_positions_kernel, divide_up(size, THREADS), THREADS, 0, stream, dx, d_pos,
                       B, size, factor);
     if (code == TRM_OK && d_rows != nullptr)
-        code = launch("embed_bwd", embed_bwd_rows_kernel, divide_up(B * E, THREADS), THREADS, 0, stream, dx, d_rows, B,
+        code = launch(embed_bwd_rows_kernel, divide_up(B * E, THREADS), THREADS, 0, stream, dx, d_rows, B,
                       size, E, factor);
     return code;
 }

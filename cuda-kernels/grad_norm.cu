@@ -58,22 +58,19 @@ __global__ void __launch_bounds__(THREADS)
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int ops::grad_norm(const float* g, double* partials, double* norm, double* total, int64_t count, trm_stream stream) {
-    TRM_REQUIRE(g != nullptr && partials != nullptr && norm != nullptr, "grad_norm: g, partials or norm is NULL");
-    TRM_REQUIRE(count > 0, "grad_norm: count=%lld must be positive", static_cast<long long>(count));
+    TRM_CHECK(grad_norm);
     const int64_t needed = divide_up(count, THREADS * PACK);
     const int blocks = static_cast<int>(needed < BLOCKS ? needed : BLOCKS);
-    const int code = launch("grad_norm", squares_kernel, blocks, THREADS, 0, stream, g, partials, count, aligned(16, g));
+    const int code = launch(squares_kernel, blocks, THREADS, 0, stream, g, partials, count, aligned(16, g));
     if (code != TRM_OK) return code;
-    return launch("grad_norm", root_kernel, 1, THREADS, 0, stream, partials, blocks, norm, total);
+    return launch(root_kernel, 1, THREADS, 0, stream, partials, blocks, norm, total);
 }
 
 int ops::clip_gradient(float* g, const double* norm, double max, int64_t count, trm_stream stream) {
-    TRM_REQUIRE(g != nullptr && norm != nullptr, "clip_gradient: g or norm is NULL");
-    TRM_REQUIRE(count > 0 && max > 0, "clip_gradient: count=%lld max=%g must be positive", static_cast<long long>(count),
-                max);
+    TRM_CHECK(clip_gradient);
     const int64_t needed = divide_up(count, THREADS * PACK);
     const int blocks = static_cast<int>(needed < CLIP_BLOCKS ? needed : CLIP_BLOCKS);
-    return launch("clip_gradient", clip_kernel, blocks, THREADS, 0, stream, g, norm, max, count, aligned(16, g));
+    return launch(clip_kernel, blocks, THREADS, 0, stream, g, norm, max, count, aligned(16, g));
 }
 
 }  // namespace trm

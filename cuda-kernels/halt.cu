@@ -64,26 +64,16 @@ __global__ void __launch_bounds__(THREADS)
 int ops::halt(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* min_steps, int32_t* steps,
               int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps,
               int32_t rule, double scale, trm_stream stream) {
-    TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && steps != nullptr && halted != nullptr &&
-                    exact != nullptr && halt_loss != nullptr,
-                "halt: q, hits, labelled, steps, halted, exact or halt_loss is NULL");
-    TRM_REQUIRE(B > 0 && max_steps > 0, "halt: B=%lld max_steps=%d must be positive", static_cast<long long>(B),
-                max_steps);
-    TRM_REQUIRE(rule == TRM_HALT_LAST || rule == TRM_HALT_SIGN || rule == TRM_HALT_COMPARE, "halt: rule=%d", rule);
+    TRM_CHECK(halt);
     if (max_steps == 1) rule = TRM_HALT_LAST;
-    TRM_REQUIRE(rule == TRM_HALT_LAST || min_steps != nullptr, "halt: min_steps is NULL in training");
-    return launch("halt", halt_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, hits, labelled, min_steps, steps,
+    return launch(halt_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, hits, labelled, min_steps, steps,
                   halted, exact, halt_loss, dq, B, max_steps, rule, scale);
 }
 
 int ops::continue_loss(const float* q, const float* next_q, const int32_t* steps, double* target, double* loss,
                        float* dq, int64_t B, int32_t max_steps, double scale, trm_stream stream) {
-    TRM_REQUIRE(q != nullptr && next_q != nullptr && steps != nullptr && target != nullptr && loss != nullptr &&
-                    dq != nullptr,
-                "continue_loss: q, next_q, steps, target, loss or dq is NULL");
-    TRM_REQUIRE(B > 0 && max_steps > 0, "continue_loss: B=%lld max_steps=%d must be positive",
-                static_cast<long long>(B), max_steps);
-    return launch("continue_loss", continue_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, next_q, steps, target,
+    TRM_CHECK(continue_loss);
+    return launch(continue_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, next_q, steps, target,
                   loss, dq, B, max_steps, scale);
 }
 

@@ -81,14 +81,14 @@ __global__ void __launch_bounds__(WARP * WARPS)
 template <typename T>
 int forward(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D,
             trm_stream stream) {
-    return launch("halt_head", halt_head_fwd_kernel<T>, divide_up(B, LANES_PER_BLOCK), WARP * LANES_PER_BLOCK, 0, stream,
+    return launch(halt_head_fwd_kernel<T>, divide_up(B, LANES_PER_BLOCK), WARP * LANES_PER_BLOCK, 0, stream,
                   static_cast<const T*>(y), static_cast<const T*>(w), static_cast<const T*>(bias), q, B, S, D);
 }
 
 template <typename T>
 int backward(const float* dq, const void* y, const void* w, void* dy, float* dw, float* d_bias, int64_t B, int32_t S,
              int32_t D, trm_stream stream) {
-    return launch("halt_head_bwd", halt_head_bwd_kernel<T>, divide_up(D, WARP), WARP * WARPS, 0, stream, dq,
+    return launch(halt_head_bwd_kernel<T>, divide_up(D, WARP), WARP * WARPS, 0, stream, dq,
                   static_cast<const T*>(y), static_cast<const T*>(w), static_cast<T*>(dy), dw, d_bias, B, S, D);
 }
 
@@ -98,21 +98,14 @@ int backward(const float* dq, const void* y, const void* w, void* dy, float* dw,
 
 int ops::halt_head(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D,
                    int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(y != nullptr && w != nullptr && bias != nullptr && q != nullptr, "halt_head: y, w, bias or q is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "halt_head: B=%lld S=%d D=%d must be positive", static_cast<long long>(B), S,
-                D);
-    TRM_REQUIRE_DTYPE("halt_head", dtype);
+    TRM_CHECK(halt_head);
     return dtype == TRM_F32 ? forward<float>(y, w, bias, q, B, S, D, stream)
                             : forward<bf16>(y, w, bias, q, B, S, D, stream);
 }
 
 int ops::halt_head_bwd(const float* dq, const void* y, const void* w, void* dy, float* dw, float* d_bias, int64_t B,
                        int32_t S, int32_t D, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(dq != nullptr && y != nullptr && w != nullptr && dy != nullptr && dw != nullptr && d_bias != nullptr,
-                "halt_head_bwd: dq, y, w, dy, dw or d_bias is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "halt_head_bwd: B=%lld S=%d D=%d must be positive", static_cast<long long>(B),
-                S, D);
-    TRM_REQUIRE_DTYPE("halt_head_bwd", dtype);
+    TRM_CHECK(halt_head_bwd);
     return dtype == TRM_F32 ? backward<float>(dq, y, w, dy, dw, d_bias, B, S, D, stream)
                             : backward<bf16>(dq, y, w, dy, dw, d_bias, B, S, D, stream);
 }

@@ -241,26 +241,20 @@ int32_t ops::fuses_linear_add_rms_norm(int32_t N, int32_t K, int32_t dtype) {
 
 int ops::linear_add_rms_norm(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
                              int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream) {
-    const char* const op = "linear_add_rms_norm";
-    TRM_REQUIRE(x != nullptr && w != nullptr && h != nullptr && y != nullptr && s != nullptr,
-                "%s: x=%p w=%p h=%p y=%p s=%p must not be NULL", op, x, w, h, y, static_cast<void*>(s));
-    TRM_REQUIRE(c == nullptr || u != nullptr, "%s: c=%p is given but u is NULL", op, c);
-    TRM_REQUIRE(c == nullptr || u != y, "%s: u and y are the same buffer %p", op, u);
-    TRM_REQUIRE(aligned(16, x, w, h, c, y, u), "%s: an operand is not aligned to 16 bytes", op);
-    TRM_REQUIRE(M > 0 && M <= INT32_MAX, "%s: M=%lld", op, static_cast<long long>(M));
-    TRM_REQUIRE(fuses_linear_add_rms_norm(N, K, dtype),
-                "%s: N=%d K=%d dtype=%d is not a size it is made for, on this device", op, N, K, dtype);
+    TRM_CHECK(linear_add_rms_norm);
+    TRM_REQUIRE(aligned(16, x, w, h, c, y, u), "an operand is not aligned to 16 bytes");
+    TRM_REQUIRE(M <= INT32_MAX, "M=%lld", static_cast<long long>(M));
     const uint64_t rows = static_cast<uint64_t>(M), depth = static_cast<uint64_t>(K), width = WIDTH;
     const sm90::TensorMapShape state = {{width, rows, 1}, {1, width, width * rows}, {64, ROWS, 1}};
     CUtensorMap map_x, map_w, map_h, map_c;
-    int code = sm90::tensor_map(op, &map_x, x, {{depth, rows, 1}, {1, depth, depth * rows}, {STEP, ROWS / 2, 1}});
-    if (code == TRM_OK) code = sm90::tensor_map_of_columns(op, &map_w, w, width, depth);
-    if (code == TRM_OK) code = sm90::tensor_map(op, &map_h, h, state);
-    if (code == TRM_OK) code = sm90::tensor_map(op, &map_c, c == nullptr ? h : c, state);
+    int code = sm90::tensor_map(&map_x, x, {{depth, rows, 1}, {1, depth, depth * rows}, {STEP, ROWS / 2, 1}});
+    if (code == TRM_OK) code = sm90::tensor_map_of_columns(&map_w, w, width, depth);
+    if (code == TRM_OK) code = sm90::tensor_map(&map_h, h, state);
+    if (code == TRM_OK) code = sm90::tensor_map(&map_c, c == nullptr ? h : c, state);
     if (code != TRM_OK) return code;
     const int64_t tiles = divide_up(M, ROWS), most = sm90::multiprocessors() / 2, clusters = tiles < most ? tiles : most;
     const auto kernel = c == nullptr ? linear_add_rms_norm_kernel<false> : linear_add_rms_norm_kernel<true>;
-    return sm90::launch_clusters(op, kernel, static_cast<int>(2 * clusters), THREADS, SHARED, 2, stream, map_x, map_w,
+    return sm90::launch_clusters(kernel, static_cast<int>(2 * clusters), THREADS, SHARED, 2, stream, map_x, map_w,
                                  map_h, map_c, static_cast<bf16*>(y), static_cast<bf16*>(u), s, M, K / STEP, eps);
 }
 

@@ -199,20 +199,17 @@ int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t dtype) {
 
 int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
                        int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(x != nullptr && w_gate_up != nullptr && p != nullptr,
-                "linear_swiglu: x=%p w_gate_up=%p p=%p must not be NULL", x, w_gate_up, p);
-    TRM_REQUIRE(aligned(16, x, w_gate_up, gu, p), "linear_swiglu: an operand is not aligned to 16 bytes");
-    TRM_REQUIRE(M > 0 && M <= INT32_MAX, "linear_swiglu: M=%lld", static_cast<long long>(M));
-    TRM_REQUIRE(fuses_linear_swiglu(I, K, dtype),
-                "linear_swiglu: I=%d K=%d dtype=%d is not a size it is made for, on this device", I, K, dtype);
+    TRM_CHECK(linear_swiglu);
+    TRM_REQUIRE(aligned(16, x, w_gate_up, gu, p), "an operand is not aligned to 16 bytes");
+    TRM_REQUIRE(M <= INT32_MAX, "M=%lld", static_cast<long long>(M));
     CUtensorMap map_x, map_w;
-    int code = sm90::tensor_map("linear_swiglu", &map_x, x, matrix(M, K, ROWS));
+    int code = sm90::tensor_map(&map_x, x, matrix(M, K, ROWS));
     if (code != TRM_OK) return code;
-    code = sm90::tensor_map_of_columns("linear_swiglu", &map_w, w_gate_up, 2 * static_cast<uint64_t>(I),
+    code = sm90::tensor_map_of_columns(&map_w, w_gate_up, 2 * static_cast<uint64_t>(I),
                                        static_cast<uint64_t>(K));
     if (code != TRM_OK) return code;
     const auto kernel = gu == nullptr ? linear_swiglu_kernel<false> : linear_swiglu_kernel<true>;
-    return sm90::launch_clusters("linear_swiglu", kernel, blocks_for(divide_up(M, 2 * ROWS) * (I / COLUMNS), 2), THREADS,
+    return sm90::launch_clusters(kernel, blocks_for(divide_up(M, 2 * ROWS) * (I / COLUMNS), 2), THREADS,
                                  SHARED, 2, stream, map_x, map_w, static_cast<bf16*>(gu), static_cast<bf16*>(p), M, I);
 }
 

@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(THREADS)
 
 template <typename T>
 int permute(const void* x, void* out, int64_t B, int64_t N, int64_t D, trm_stream stream) {
-    return launch("permute_lanes", permute_lanes_kernel<T>, divide_up(N * B * divide_up(D, PACK), THREADS), THREADS, 0,
+    return launch(permute_lanes_kernel<T>, divide_up(N * B * divide_up(D, PACK), THREADS), THREADS, 0,
                   stream, static_cast<const T*>(x), static_cast<T*>(out), B, N, D,
                   D % PACK == 0 && aligned(16, x, out));
 }
@@ -47,33 +47,26 @@ int permute(const void* x, void* out, int64_t B, int64_t N, int64_t D, trm_strea
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int ops::zero(void* p, int64_t bytes, trm_stream stream) {
-    TRM_REQUIRE(bytes >= 0, "zero: bytes=%lld is negative", static_cast<long long>(bytes));
-    TRM_REQUIRE(p != nullptr || bytes == 0, "zero: p is NULL");
+    TRM_CHECK(zero);
     if (bytes == 0) return TRM_OK;
-    return status("zero", cudaMemsetAsync(p, 0, static_cast<size_t>(bytes), static_cast<cudaStream_t>(stream)));
+    return status(cudaMemsetAsync(p, 0, static_cast<size_t>(bytes), static_cast<cudaStream_t>(stream)));
 }
 
 int ops::copy(void* to, const void* from, int64_t bytes, trm_stream stream) {
-    TRM_REQUIRE(bytes >= 0, "copy: bytes=%lld is negative", static_cast<long long>(bytes));
-    TRM_REQUIRE((to != nullptr && from != nullptr) || bytes == 0, "copy: to=%p or from=%p is NULL", to, from);
+    TRM_CHECK(copy);
     if (bytes == 0 || to == from) return TRM_OK;
-    return status("copy", cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice,
+    return status(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice,
                                           static_cast<cudaStream_t>(stream)));
 }
 
 int ops::cast_bf16(const float* from, void* to, int64_t count, trm_stream stream) {
-    TRM_REQUIRE(from != nullptr && to != nullptr, "cast_bf16: from or to is NULL");
-    TRM_REQUIRE(count > 0, "cast_bf16: count=%lld must be positive", static_cast<long long>(count));
-    return launch("cast_bf16", cast_bf16_kernel, divide_up(count, THREADS * PACK), THREADS, 0, stream, from,
+    TRM_CHECK(cast_bf16);
+    return launch(cast_bf16_kernel, divide_up(count, THREADS * PACK), THREADS, 0, stream, from,
                   static_cast<bf16*>(to), count, aligned(16, from, to));
 }
 
 int ops::permute_lanes(const void* x, void* out, int64_t B, int32_t N, int32_t D, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(x != nullptr && out != nullptr && x != out, "permute_lanes: x=%p or out=%p is NULL, or they are the same",
-                x, out);
-    TRM_REQUIRE(B > 0 && N > 0 && D > 0, "permute_lanes: B=%lld N=%d D=%d must be positive", static_cast<long long>(B),
-                N, D);
-    TRM_REQUIRE_DTYPE("permute_lanes", dtype);
+    TRM_CHECK(permute_lanes);
     return dtype == TRM_F32 ? permute<float>(x, out, B, N, D, stream) : permute<bf16>(x, out, B, N, D, stream);
 }
 

@@ -26,7 +26,7 @@ __global__ void __launch_bounds__(THREADS)
             const bool solved = exact[b] != 0;
             values[TRM_METRIC_COUNT][i] = counts ? 1.0 : 0.0;
             values[TRM_METRIC_ACCURACY][i] = counts ? static_cast<double>(hits[b]) / labelled[b] : 0.0;
-            values[TRM_METRIC_EXACT][i] = counts && solved ? 1.0 : 0.0;
+            values[TRM_METRIC_EXACT_ACCURACY][i] = counts && solved ? 1.0 : 0.0;
             values[TRM_METRIC_Q_HALT_ACCURACY][i] = counts && (q[2 * b] >= 0.0f) == solved ? 1.0 : 0.0;
             values[TRM_METRIC_STEPS][i] = counts ? static_cast<double>(steps[b]) : 0.0;
             values[TRM_METRIC_LM_LOSS][i] = lane_loss[b];
@@ -49,11 +49,8 @@ __global__ void __launch_bounds__(THREADS)
 int ops::metrics(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact,
                  const int32_t* steps, const int32_t* halted, const double* lane_loss, const double* halt_loss,
                  const double* continue_loss, double* metrics, int64_t B, trm_stream stream) {
-    TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && exact != nullptr && steps != nullptr &&
-                    halted != nullptr && lane_loss != nullptr && halt_loss != nullptr && metrics != nullptr,
-                "metrics: a pointer is NULL");
-    TRM_REQUIRE(B > 0, "metrics: B=%lld must be positive", static_cast<long long>(B));
-    return launch("metrics", metrics_kernel, 1, THREADS, 0, stream, q, hits, labelled, exact, steps, halted, lane_loss,
+    TRM_CHECK(metrics);
+    return launch(metrics_kernel, 1, THREADS, 0, stream, q, hits, labelled, exact, steps, halted, lane_loss,
                   halt_loss, continue_loss, metrics, B);
 }
 

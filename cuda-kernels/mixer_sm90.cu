@@ -242,51 +242,49 @@ __global__ void __launch_bounds__(256)
 
 }  // namespace
 
-int pack_gate_up(const char* op, const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I, trm_stream stream) {
-    return launch(op, mixer_pack_kernel, divide_up(packed_elements(I), 256), 256, 0, stream, w_gate_up, packed, S, I);
+int pack_gate_up(const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I, trm_stream stream) {
+    return launch(mixer_pack_kernel, divide_up(packed_elements(I), 256), 256, 0, stream, w_gate_up, packed, S, I);
 }
 
-int map_packed(const char* op, CUtensorMap* map, const bf16* packed, int32_t I) {
+int map_packed(CUtensorMap* map, const bf16* packed, int32_t I) {
     const uint64_t rows = static_cast<uint64_t>(2) * static_cast<uint64_t>(I);
-    return sm90::tensor_map(op, map, packed, {{ROWS, rows, 1}, {1, ROWS, rows * ROWS}, {64, 2 * CHUNK, 1}});
+    return sm90::tensor_map(map, packed, {{ROWS, rows, 1}, {1, ROWS, rows * ROWS}, {64, 2 * CHUNK, 1}});
 }
 
-int map_down(const char* op, CUtensorMap* map, const void* w_down, int32_t S, int32_t I) {
+int map_down(CUtensorMap* map, const void* w_down, int32_t S, int32_t I) {
     const uint64_t width = static_cast<uint64_t>(I), rows = static_cast<uint64_t>(S);
-    return sm90::tensor_map(op, map, w_down, {{width, rows, 1}, {1, width, rows * width}, {CHUNK, ROWS / BLOCKS, 1}});
+    return sm90::tensor_map(map, w_down, {{width, rows, 1}, {1, width, rows * width}, {CHUNK, ROWS / BLOCKS, 1}});
 }
 
-int map_state(const char* op, CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t D) {
+int map_state(CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t D) {
     const uint64_t width = static_cast<uint64_t>(D), rows = static_cast<uint64_t>(S);
-    return sm90::tensor_map(op, map, state,
+    return sm90::tensor_map(map, state,
                             {{width, rows, static_cast<uint64_t>(B)}, {1, width, rows * width}, {TILE, ROWS, 1}});
 }
 
 }  // namespace mixer
 
-// ---- C entry point ------------------------------------------------------------------------------------------------
+// ---- C entry points -----------------------------------------------------------------------------------------------
+
+int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
+    return mixer::fits(S, I, D, dtype);
+}
 
 int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work, int64_t B,
                       int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream) {
     using namespace mixer;
-    const char* op = "position_mlp";
-    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp: B=%lld S=%d I=%d D=%d must be positive",
-                static_cast<long long>(B), S, I, D);
-    TRM_REQUIRE(fits(S, I, D, dtype), "position_mlp: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D, dtype);
-    TRM_REQUIRE(h != nullptr && w_gate_up != nullptr && w_down != nullptr && y != nullptr && s != nullptr && work != nullptr,
-                "position_mlp: h=%p w_gate_up=%p w_down=%p y=%p s=%p work=%p must not be NULL", h, w_gate_up, w_down, y,
-                static_cast<void*>(s), work);
+    TRM_CHECK(position_mlp);
     bf16* packed = static_cast<bf16*>(work);
     CUtensorMap h_map, y_map, packed_map, down_map;
-    int result = pack_gate_up(op, static_cast<const bf16*>(w_gate_up), packed, S, I, stream);
-    if (result == TRM_OK) result = map_state(op, &h_map, h, B, S, D);
-    if (result == TRM_OK) result = map_state(op, &y_map, y, B, S, D);
-    if (result == TRM_OK) result = map_packed(op, &packed_map, packed, I);
-    if (result == TRM_OK) result = map_down(op, &down_map, w_down, S, I);
+    int result = pack_gate_up(static_cast<const bf16*>(w_gate_up), packed, S, I, stream);
+    if (result == TRM_OK) result = map_state(&h_map, h, B, S, D);
+    if (result == TRM_OK) result = map_state(&y_map, y, B, S, D);
+    if (result == TRM_OK) result = map_packed(&packed_map, packed, I);
+    if (result == TRM_OK) result = map_down(&down_map, w_down, S, I);
     if (result != TRM_OK) return result;
     const int64_t slabs = B * (D / SLAB);
     const int64_t blocks = std::min<int64_t>(divide_up(slabs, BLOCKS), sm90::multiprocessors() / BLOCKS) * BLOCKS;
-    return sm90::launch_clusters(op, mixer_fwd_kernel, static_cast<int>(blocks), THREADS, SHARED, BLOCKS, stream, h_map,
+    return sm90::launch_clusters(mixer_fwd_kernel, static_cast<int>(blocks), THREADS, SHARED, BLOCKS, stream, h_map,
                                  y_map, packed_map, down_map, s, slabs, S, I, D, eps);
 }
 

@@ -49,12 +49,12 @@ inline int64_t packed_elements(int32_t I) {
 }
 
 /** packed [I / HALF, gate or up, HALF, ROWS] from w_gate_up [2 I, S], zeros past S. */
-int pack_gate_up(const char* op, const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I, trm_stream stream);
+int pack_gate_up(const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I, trm_stream stream);
 
 /** The maps of a stage and of a state [B, S, D]. */
-int map_packed(const char* op, CUtensorMap* map, const bf16* packed, int32_t I);
-int map_down(const char* op, CUtensorMap* map, const void* w_down, int32_t S, int32_t I);
-int map_state(const char* op, CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t D);
+int map_packed(CUtensorMap* map, const bf16* packed, int32_t I);
+int map_down(CUtensorMap* map, const void* w_down, int32_t S, int32_t I);
+int map_state(CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t D);
 
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 

@@ -297,9 +297,9 @@ struct Work {
 };
 
 /** Map of [B, rows, D], a box of CHUNK rows. */
-int map_inner(const char* op, CUtensorMap* map, const void* address, int64_t B, int64_t rows, int32_t D) {
+int map_inner(CUtensorMap* map, const void* address, int64_t B, int64_t rows, int32_t D) {
     const uint64_t width = static_cast<uint64_t>(D), count = static_cast<uint64_t>(rows);
-    return sm90::tensor_map(op, map, address,
+    return sm90::tensor_map(map, address,
                             {{width, count, static_cast<uint64_t>(B)}, {1, width, count * width}, {TILE, CHUNK, 1}});
 }
 
@@ -317,35 +317,25 @@ int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const vo
                           float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
                           int32_t dtype, trm_stream stream) {
     using namespace mixer;
-    const char* op = "position_mlp_bwd";
-    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp_bwd: B=%lld S=%d I=%d D=%d must be positive",
-                static_cast<long long>(B), S, I, D);
-    TRM_REQUIRE(fits(S, I, D, dtype), "position_mlp_bwd: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D,
-                dtype);
-    TRM_REQUIRE(h != nullptr && y != nullptr && s != nullptr && w_gate_up != nullptr && w_down != nullptr && d != nullptr &&
-                    dw_gate_up != nullptr && dw_down != nullptr && work != nullptr,
-                "position_mlp_bwd: h=%p y=%p s=%p w_gate_up=%p w_down=%p d=%p dw_gate_up=%p dw_down=%p work=%p must not be "
-                "NULL",
-                h, y, static_cast<const void*>(s), w_gate_up, w_down, d, static_cast<void*>(dw_gate_up),
-                static_cast<void*>(dw_down), work);
+    TRM_CHECK(position_mlp_bwd);
     const Work at(B, S, I, D, true);
     char* base = static_cast<char*>(work);
     bf16* packed = reinterpret_cast<bf16*>(base + at.packed);
     Maps maps;
-    int result = pack_gate_up(op, static_cast<const bf16*>(w_gate_up), packed, S, I, stream);
-    if (result == TRM_OK) result = map_state(op, &maps.h, h, B, S, D);
-    if (result == TRM_OK) result = map_state(op, &maps.y, y, B, S, D);
-    if (result == TRM_OK) result = map_state(op, &maps.d, d, B, S, D);
-    if (result == TRM_OK) result = map_state(op, &maps.dr, base + at.dr, B, S, D);
-    if (result == TRM_OK) result = map_inner(op, &maps.dgu, base + at.dgu, B, 2 * static_cast<int64_t>(I), D);
-    if (result == TRM_OK) result = map_inner(op, &maps.p, base + at.p, B, I, D);
-    if (result == TRM_OK) result = map_packed(op, &maps.packed, packed, I);
-    if (result == TRM_OK) result = map_down(op, &maps.down, w_down, S, I);
+    int result = pack_gate_up(static_cast<const bf16*>(w_gate_up), packed, S, I, stream);
+    if (result == TRM_OK) result = map_state(&maps.h, h, B, S, D);
+    if (result == TRM_OK) result = map_state(&maps.y, y, B, S, D);
+    if (result == TRM_OK) result = map_state(&maps.d, d, B, S, D);
+    if (result == TRM_OK) result = map_state(&maps.dr, base + at.dr, B, S, D);
+    if (result == TRM_OK) result = map_inner(&maps.dgu, base + at.dgu, B, 2 * static_cast<int64_t>(I), D);
+    if (result == TRM_OK) result = map_inner(&maps.p, base + at.p, B, I, D);
+    if (result == TRM_OK) result = map_packed(&maps.packed, packed, I);
+    if (result == TRM_OK) result = map_down(&maps.down, w_down, S, I);
     if (result != TRM_OK) return result;
     const int multiprocessors = sm90::multiprocessors();
     const int64_t slabs = B * (D / SLAB);
     const int64_t blocks = std::min<int64_t>(divide_up(slabs, BLOCKS), multiprocessors / BLOCKS) * BLOCKS;
-    result = sm90::launch_clusters(op, mixer_bwd_dh_kernel, static_cast<int>(blocks), THREADS, SHARED_DH, BLOCKS, stream,
+    result = sm90::launch_clusters(mixer_bwd_dh_kernel, static_cast<int>(blocks), THREADS, SHARED_DH, BLOCKS, stream,
                                    maps, s, slabs, S, I, D);
     if (result != TRM_OK) return result;
 
@@ -354,10 +344,10 @@ int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const vo
     const int count = static_cast<int>(
         std::max<int64_t>(1, std::min<int64_t>({MOST_PARTS, B, static_cast<int64_t>(multiprocessors / row_blocks)})));
     const DwMaps dw_maps = {maps.dgu, maps.p, maps.h, maps.dr};
-    result = sm90::launch_clusters(op, mixer_bwd_dw_kernel, row_blocks * count, THREADS, SHARED_DW, 1, stream, dw_maps,
+    result = sm90::launch_clusters(mixer_bwd_dw_kernel, row_blocks * count, THREADS, SHARED_DW, 1, stream, dw_maps,
                                    parts, B, I, D, row_blocks);
     if (result != TRM_OK) return result;
-    return launch(op, mixer_bwd_add_kernel, divide_up(3 * static_cast<int64_t>(I) * S, ADD_THREADS), ADD_THREADS, 0,
+    return launch(mixer_bwd_add_kernel, divide_up(3 * static_cast<int64_t>(I) * S, ADD_THREADS), ADD_THREADS, 0,
                   stream, parts, dw_gate_up, dw_down, count, S, I);
 }
 

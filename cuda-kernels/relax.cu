@@ -60,7 +60,7 @@ template <typename T>
 int launch_relax(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane,
                  int64_t seed, int32_t draw, double lambda, double sigma, trm_stream stream) {
     const bool wide = count % PACK == 0 && aligned(16, f, state);
-    return launch("relax", relax_kernel<T>, divide_up(B * divide_up(count, PACK), THREADS), THREADS, 0, stream,
+    return launch(relax_kernel<T>, divide_up(B * divide_up(count, PACK), THREADS), THREADS, 0, stream,
                   static_cast<const T*>(f), static_cast<T*>(state), controls, B, count, first_lane,
                   static_cast<uint64_t>(seed), static_cast<uint32_t>(draw), static_cast<float>(lambda),
                   static_cast<float>(1 - lambda), static_cast<float>(sigma), wide);
@@ -68,7 +68,7 @@ int launch_relax(const void* f, void* state, const double* controls, int64_t B, 
 
 template <typename T>
 int launch_relax_bwd(void* d, void* d_f, int64_t count, double lambda, trm_stream stream) {
-    return launch("relax_bwd", relax_bwd_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream,
+    return launch(relax_bwd_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream,
                   static_cast<T*>(d), static_cast<T*>(d_f), count, static_cast<float>(lambda),
                   static_cast<float>(1 - lambda), aligned(16, d, d_f));
 }
@@ -79,24 +79,13 @@ int launch_relax_bwd(void* d, void* d_f, int64_t count, double lambda, trm_strea
 
 int ops::relax(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane,
                int64_t seed, int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(f != nullptr && state != nullptr, "relax: f=%p state=%p must not be NULL", f, state);
-    TRM_REQUIRE(f != state, "relax: f and state are the same");
-    TRM_REQUIRE(B > 0 && count > 0 && first_lane >= 0, "relax: B=%lld count=%lld first_lane=%lld",
-                static_cast<long long>(B), static_cast<long long>(count), static_cast<long long>(first_lane));
-    TRM_REQUIRE(lambda > 0 && lambda <= 1 && sigma >= 0, "relax: lambda=%g sigma=%g", lambda, sigma);
-    TRM_REQUIRE(sigma == 0 || (controls != nullptr && draw > 0), "relax: draw=%d with controls %s", draw,
-                controls == nullptr ? "NULL" : "given");
-    TRM_REQUIRE_DTYPE("relax", dtype);
+    TRM_CHECK(relax);
     return dtype == TRM_F32 ? launch_relax<float>(f, state, controls, B, count, first_lane, seed, draw, lambda, sigma, stream)
                             : launch_relax<bf16>(f, state, controls, B, count, first_lane, seed, draw, lambda, sigma, stream);
 }
 
 int ops::relax_bwd(void* d, void* d_f, int64_t count, double lambda, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(d != nullptr && d_f != nullptr, "relax_bwd: d=%p d_f=%p must not be NULL", d, d_f);
-    TRM_REQUIRE(d != d_f, "relax_bwd: d and d_f are the same");
-    TRM_REQUIRE(count > 0, "relax_bwd: count=%lld must be positive", static_cast<long long>(count));
-    TRM_REQUIRE(lambda > 0 && lambda <= 1, "relax_bwd: lambda=%g", lambda);
-    TRM_REQUIRE_DTYPE("relax_bwd", dtype);
+    TRM_CHECK(relax_bwd);
     return dtype == TRM_F32 ? launch_relax_bwd<float>(d, d_f, count, lambda, stream)
                             : launch_relax_bwd<bf16>(d, d_f, count, lambda, stream);
 }

@@ -41,11 +41,11 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 template <typename T>
-int rotate(const char* op, const void* from, void* to, const float* cos, const float* sin, int64_t B, int32_t S,
+int rotate(const void* from, void* to, const float* cos, const float* sin, int64_t B, int32_t S,
            int32_t A, int32_t d, int64_t from_parts, int64_t to_parts, float sign, trm_stream stream) {
     const int32_t half = d / 2;
     const int64_t row = static_cast<int64_t>(A) * d, total = B * S * 2 * A * divide_up(half, PACK);
-    return launch(op, rotary_kernel<T>, divide_up(total, THREADS), THREADS, 0, stream, static_cast<const T*>(from),
+    return launch(rotary_kernel<T>, divide_up(total, THREADS), THREADS, 0, stream, static_cast<const T*>(from),
                   static_cast<T*>(to), cos, sin, total, S, 2 * A, half, from_parts * row, to_parts * row, sign,
                   half % PACK == 0 && aligned(16, from, to, cos, sin));
 }
@@ -56,23 +56,16 @@ int rotate(const char* op, const void* from, void* to, const float* cos, const f
 
 int ops::rotary(const void* qkv, const float* cos, const float* sin, void* qk, int64_t B, int32_t S, int32_t A,
                 int32_t d, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(qkv != nullptr && cos != nullptr && sin != nullptr && qk != nullptr,
-                "rotary: qkv, cos, sin or qk is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0 && d % 2 == 0,
-                "rotary: B=%lld S=%d A=%d d=%d must be positive and d even", static_cast<long long>(B), S, A, d);
-    TRM_REQUIRE_DTYPE("rotary", dtype);
-    return dtype == TRM_F32 ? rotate<float>("rotary", qkv, qk, cos, sin, B, S, A, d, 3, 2, 1.0f, stream)
-                            : rotate<bf16>("rotary", qkv, qk, cos, sin, B, S, A, d, 3, 2, 1.0f, stream);
+    TRM_CHECK(rotary);
+    return dtype == TRM_F32 ? rotate<float>(qkv, qk, cos, sin, B, S, A, d, 3, 2, 1.0f, stream)
+                            : rotate<bf16>(qkv, qk, cos, sin, B, S, A, d, 3, 2, 1.0f, stream);
 }
 
 int ops::rotary_bwd(void* dqkv, const float* cos, const float* sin, int64_t B, int32_t S, int32_t A, int32_t d,
                     int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(dqkv != nullptr && cos != nullptr && sin != nullptr, "rotary_bwd: dqkv, cos or sin is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0 && d % 2 == 0,
-                "rotary_bwd: B=%lld S=%d A=%d d=%d must be positive and d even", static_cast<long long>(B), S, A, d);
-    TRM_REQUIRE_DTYPE("rotary_bwd", dtype);
-    return dtype == TRM_F32 ? rotate<float>("rotary_bwd", dqkv, dqkv, cos, sin, B, S, A, d, 3, 3, -1.0f, stream)
-                            : rotate<bf16>("rotary_bwd", dqkv, dqkv, cos, sin, B, S, A, d, 3, 3, -1.0f, stream);
+    TRM_CHECK(rotary_bwd);
+    return dtype == TRM_F32 ? rotate<float>(dqkv, dqkv, cos, sin, B, S, A, d, 3, 3, -1.0f, stream)
+                            : rotate<bf16>(dqkv, dqkv, cos, sin, B, S, A, d, 3, 3, -1.0f, stream);
 }
 
 }  // namespace trm

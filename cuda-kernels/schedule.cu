@@ -37,10 +37,8 @@ __global__ void advance_kernel(double* controls, double lr, double puzzle_lr, in
 
 int ops::advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
                  double beta1, double beta2, trm_stream stream) {
-    TRM_REQUIRE(controls != nullptr, "advance: controls is NULL");
-    TRM_REQUIRE(warmup >= 0 && total >= 0, "advance: warmup=%lld total=%lld must not be negative",
-                static_cast<long long>(warmup), static_cast<long long>(total));
-    return launch("advance", advance_kernel, 1, 1, 0, stream, controls, lr, puzzle_lr, warmup, total, min_ratio, beta1,
+    TRM_CHECK(advance);
+    return launch(advance_kernel, 1, 1, 0, stream, controls, lr, puzzle_lr, warmup, total, min_ratio, beta1,
                   beta2);
 }
 

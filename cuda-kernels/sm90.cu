@@ -7,7 +7,7 @@ namespace sm90 {
 namespace {
 
 /** strides: in elements, of the second dimension and on. */
-int encode(const char* op, CUtensorMap* map, const void* address, int dimensions, const uint64_t* sizes,
+int encode(CUtensorMap* map, const void* address, int dimensions, const uint64_t* sizes,
            const uint64_t* strides, const uint32_t* box) {
     using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*,
                                 const cuuint64_t*, const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave,
@@ -18,9 +18,9 @@ int encode(const char* op, CUtensorMap* map, const void* address, int dimensions
         cudaDriverEntryPointQueryResult found = cudaDriverEntryPointSymbolNotFound;
         const cudaError_t error =
             cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &entry, 12000, cudaEnableDefault, &found);
-        if (error != cudaSuccess) return status(op, error);
+        if (error != cudaSuccess) return status(error);
         if (found != cudaDriverEntryPointSuccess || entry == nullptr)
-            return fail(TRM_EDEVICE, "%s: the driver has no cuTensorMapEncodeTiled", op);
+            return device_error("the driver has no cuTensorMapEncodeTiled");
         driver = reinterpret_cast<Encode>(entry);
     }
     constexpr int MOST = 5;
@@ -37,23 +37,23 @@ int encode(const char* op, CUtensorMap* map, const void* address, int dimensions
                extent, bytes, boxes, steps, CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B,
                CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (result != CUDA_SUCCESS)
-        return fail(TRM_EDEVICE, "%s: cuTensorMapEncodeTiled: error %d for a tensor of %d dimensions, %llu x %llu inside",
-                    op, static_cast<int>(result), dimensions, static_cast<unsigned long long>(sizes[1]),
+        return device_error("cuTensorMapEncodeTiled: error %d for a tensor of %d dimensions, %llu x %llu inside",
+                    static_cast<int>(result), dimensions, static_cast<unsigned long long>(sizes[1]),
                     static_cast<unsigned long long>(sizes[0]));
     return TRM_OK;
 }
 
 }  // namespace
 
-int tensor_map(const char* op, CUtensorMap* map, const void* address, const TensorMapShape& shape) {
-    return encode(op, map, address, 3, shape.sizes, shape.strides + 1, shape.box);
+int tensor_map(CUtensorMap* map, const void* address, const TensorMapShape& shape) {
+    return encode(map, address, 3, shape.sizes, shape.strides + 1, shape.box);
 }
 
-int tensor_map_of_columns(const char* op, CUtensorMap* map, const void* address, uint64_t rows, uint64_t width) {
+int tensor_map_of_columns(CUtensorMap* map, const void* address, uint64_t rows, uint64_t width) {
     const uint64_t sizes[5] = {width, 2, 4, 4, rows / 32};                   // column, e, q, j, a
     const uint64_t strides[4] = {width, 8 * width, 2 * width, 32 * width};
     const uint32_t box[5] = {64, 2, 4, 4, 4};
-    return encode(op, map, address, 5, sizes, strides, box);
+    return encode(map, address, 5, sizes, strides, box);
 }
 
 namespace {

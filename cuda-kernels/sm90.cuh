@@ -29,13 +29,13 @@ struct TensorMapShape {
 };
 
 /** Fills `map`, rows of a box swizzled by 128 bytes (box[0] = 64). TRM_OK, or TRM_EDEVICE with the driver's code. */
-int tensor_map(const char* op, CUtensorMap* map, const void* address, const TensorMapShape& shape);
+int tensor_map(CUtensorMap* map, const void* address, const TensorMapShape& shape);
 
 /** Describes a matrix [rows, width] of bf16, boxes of 64 columns and 128 rows, so that the rows of a box lie in the
  *  order in which a thread of a product has its columns: row 32 a + 8 j + 2 q + e of the box is row 32 a + 8 q + 2 j + e of the
  *  matrix. As an operand B that makes d[4 (4 a + j) + e], j = 0..3, e = 0, 1, eight neighbouring columns of the result.
  *  rows must be a multiple of 32. */
-int tensor_map_of_columns(const char* op, CUtensorMap* map, const void* address, uint64_t rows, uint64_t width);
+int tensor_map_of_columns(CUtensorMap* map, const void* address, uint64_t rows, uint64_t width);
 
 /** Whether the current device runs sm_90a code. */
 bool available();
@@ -53,11 +53,11 @@ constexpr bool registers_fit(int threads, int few, int many) {
 
 /** launch() in clusters of `cluster` blocks. */
 template <typename... P, typename... A>
-int launch_clusters(const char* op, void (*kernel)(P...), int blocks, int threads, size_t shared, int cluster,
+int launch_clusters(void (*kernel)(P...), int blocks, int threads, size_t shared, int cluster,
                     trm_stream stream, const A&... args) {
     const cudaError_t error =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
-    if (error != cudaSuccess) return status(op, error);
+    if (error != cudaSuccess) return status(error);
     cudaLaunchAttribute attribute = {};
     attribute.id = cudaLaunchAttributeClusterDimension;
     attribute.val.clusterDim = {static_cast<unsigned>(cluster), 1, 1};
@@ -68,7 +68,7 @@ int launch_clusters(const char* op, void (*kernel)(P...), int blocks, int thread
     config.stream = static_cast<cudaStream_t>(stream);
     config.attrs = &attribute;
     config.numAttrs = 1;
-    return status(op, cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
+    return status(cudaLaunchKernelEx(&config, kernel, static_cast<P>(args)...));
 }
 
 // ---- device -------------------------------------------------------------------------------------------------------

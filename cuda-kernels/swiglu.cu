@@ -105,14 +105,14 @@ __global__ void __launch_bounds__(THREADS)
 
 template <typename T>
 int forward(const void* gu, void* p, int64_t outer, int64_t inner, trm_stream stream) {
-    return launch("swiglu", swiglu_fwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0,
+    return launch(swiglu_fwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0,
                   stream, static_cast<const T*>(gu), static_cast<T*>(p), outer, inner,
                   inner % PACK == 0 && aligned(16, gu, p));
 }
 
 template <typename T>
 int backward(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, trm_stream stream) {
-    return launch("swiglu_bwd", swiglu_bwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0,
+    return launch(swiglu_bwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0,
                   stream, static_cast<const T*>(gu), static_cast<const T*>(dp), static_cast<T*>(dgu), static_cast<T*>(p),
                   outer, inner, inner % PACK == 0 && aligned(16, gu, dp, dgu, p));
 }
@@ -122,20 +122,13 @@ int backward(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int ops::swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(gu != nullptr && p != nullptr, "swiglu: gu=%p p=%p must not be NULL", gu, p);
-    TRM_REQUIRE(outer > 0 && inner > 0, "swiglu: outer=%lld inner=%lld must be positive",
-                static_cast<long long>(outer), static_cast<long long>(inner));
-    TRM_REQUIRE_DTYPE("swiglu", dtype);
+    TRM_CHECK(swiglu);
     return dtype == TRM_F32 ? forward<float>(gu, p, outer, inner, stream) : forward<bf16>(gu, p, outer, inner, stream);
 }
 
 int ops::swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                     trm_stream stream) {
-    TRM_REQUIRE(gu != nullptr && dp != nullptr && dgu != nullptr, "swiglu_bwd: gu=%p dp=%p dgu=%p must not be NULL", gu,
-                dp, dgu);
-    TRM_REQUIRE(outer > 0 && inner > 0, "swiglu_bwd: outer=%lld inner=%lld must be positive",
-                static_cast<long long>(outer), static_cast<long long>(inner));
-    TRM_REQUIRE_DTYPE("swiglu_bwd", dtype);
+    TRM_CHECK(swiglu_bwd);
     return dtype == TRM_F32 ? backward<float>(gu, dp, dgu, p, outer, inner, stream)
                             : backward<bf16>(gu, dp, dgu, p, outer, inner, stream);
 }

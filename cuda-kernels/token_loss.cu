@@ -154,7 +154,7 @@ int run(const void* logits, const int32_t* labels, int32_t* preds, double* lane_
                                                        : token_loss_kernel<T, TRM_STABLEMAX, WARP>)
                                               : (alone ? token_loss_kernel<T, TRM_SOFTMAX, 1>
                                                        : token_loss_kernel<T, TRM_SOFTMAX, WARP>);
-    return launch("token_loss", kernel, B, THREADS, 0, stream, static_cast<const T*>(logits), labels, preds, lane_loss,
+    return launch(kernel, B, THREADS, 0, stream, static_cast<const T*>(logits), labels, preds, lane_loss,
                   hits, labelled, static_cast<T*>(d_logits), L, P, V, scale);
 }
 
@@ -165,13 +165,7 @@ int run(const void* logits, const int32_t* labels, int32_t* preds, double* lane_
 int ops::token_loss(const void* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits,
                     int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                     double scale, int32_t dtype, trm_stream stream) {
-    TRM_REQUIRE(logits != nullptr && labels != nullptr && preds != nullptr && lane_loss != nullptr && hits != nullptr &&
-                    labelled != nullptr,
-                "token_loss: logits, labels, preds, lane_loss, hits or labelled is NULL");
-    TRM_REQUIRE(B > 0 && L > 0 && P >= 0 && V > 0, "token_loss: B=%lld L=%d P=%d V=%d", static_cast<long long>(B), L, P,
-                V);
-    TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "token_loss: kind=%d", kind);
-    TRM_REQUIRE_DTYPE("token_loss", dtype);
+    TRM_CHECK(token_loss);
     return dtype == TRM_F32 ? run<float>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,
                                          scale, stream)
                             : run<bf16>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,

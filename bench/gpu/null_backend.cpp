@@ -4,15 +4,15 @@
 //
 // First on the class path it stands in the place of libtrm_cpu.so. FUSED = 1 answers as the CUDA backend does on a Hopper
 // GPU for the published sizes in bfloat16, 0 as on any other GPU.
-#include "trm_record.h"
+#include "trm_table.h"
 
 namespace {
 
-template <auto ENTRY>
+template <typename Function>
 struct Nothing;
 
-template <typename R, typename... A, R (*trm_backend::*ENTRY)(A...)>
-struct Nothing<ENTRY> {
+template <typename R, typename... A>
+struct Nothing<R (*)(A...)> {
     static R call(A...) { return R(); }
 };
 
@@ -21,11 +21,8 @@ int32_t fuses_positions(int32_t, int32_t, int32_t, int32_t dtype) { return FUSED
 
 trm_backend build() {
     trm_backend table = {};
-#define NOTHING(name) table.name = Nothing<&trm_backend::name>::call;
-    TRM_OPERATIONS(NOTHING)
-    TRM_PRODUCTS(NOTHING)
-    TRM_FUSED(NOTHING)
-    TRM_QUESTIONS(NOTHING)
+#define NOTHING(name) table.name = Nothing<decltype(trm_backend::name)>::call;
+    TRM_ENTRIES(NOTHING)
 #undef NOTHING
     table.abi_version = TRM_ABI_VERSION;
     table.size = static_cast<int32_t>(sizeof table);
@@ -39,7 +36,7 @@ trm_backend build() {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const trm_backend* trm_backend_table() {
+const trm_backend* trm_backend_table() {
     static const trm_backend table = build();
     return &table;
 }

@@ -97,7 +97,7 @@ def linear(few, more, batch):
 def untold(name, batch, positions, vocabulary):
     """Bytes of operations whose table line has none."""
     state = batch * positions * WIDTH
-    return {"embed": 2 * state, "embed_bwd": 2 * 4 * state, "admit": 2 * 2 * state,
+    return {"embed": 2 * state, "embed_bwd": 2 * 4 * state, "reset_latent": 2 * 2 * state,
             "token_loss": 2 * 2 * batch * positions * vocabulary}.get(name, 0)
 
 

@@ -176,12 +176,13 @@ __global__ void __launch_bounds__(THREADS, 1)
 }  // namespace
 
 int attention_row(const Attention& H, const bf16* qkv, bf16* o, float* lse, trm_stream stream) {
-    TRM_REQUIRE(H.S <= LONGEST && H.d == D, "attention_row: S=%d d=%d", H.S, H.d);
+    begin("attention_row");
+    TRM_REQUIRE(H.S <= LONGEST && H.d == D, "S=%d d=%d", H.S, H.d);
     CUtensorMap map;
     const int code = head_map(&map, qkv, H, H.qkv_stride(), ROWS);
     if (code != TRM_OK) return code;
-    return sm90::launch_clusters("attention_row", attention_row_fwd_kernel, blocks_for(H), THREADS, SHARED, 1, stream, map, H, o,
-                                 lse, static_cast<int>(H.B * H.A));
+    return sm90::launch_clusters(attention_row_fwd_kernel, blocks_for(H), THREADS, SHARED, 1, stream, map, H, o, lse,
+                                 static_cast<int>(H.B * H.A));
 }
 
 }  // namespace trm

@@ -1,4 +1,4 @@
-// cpu.h: what the files of the CPU backend share: the thread pool, argument checks, bf16 conversion.
+// cpu.h: what the files of the CPU backend share: the thread pool, argument checks.
 //
 // Work is cut into tasks whose number depends on the shapes alone, never on the number of threads, and a task writes
 // only its own outputs: results have the same bits for any number of threads.
@@ -7,7 +7,8 @@
 #include <cstdint>
 #include <cstring>
 
-#include "trm_ops.h"
+#include "trm_checks.h"
+#include "trm_table.h"
 
 namespace trm {
 
@@ -23,14 +24,8 @@ inline void parallel_for(int64_t tasks, double cost, F&& f) {
         tasks, cost, [](void* context, int64_t task) { (**static_cast<decltype(&body)>(context))(task); }, &body);
 }
 
-// Sets this thread's error text and returns TRM_EINVAL / TRM_EDEVICE.
-int invalid(const char* format, ...) __attribute__((format(printf, 1, 2)));
-int device_error(const char* format, ...) __attribute__((format(printf, 1, 2)));
-
-#define TRM_REQUIRE(condition, ...) \
-    do {                            \
-        if (!(condition)) return trm::invalid(__VA_ARGS__); \
-    } while (0)
+// Threads that take part in parallel_for, the caller included; n <= 0: TRM_THREADS, else all processors.
+int set_threads(int32_t n);
 
 // Each ISA build of ops/ fills its entries of the table.
 void fill_ops_base(trm_backend* table);

@@ -12,7 +12,7 @@
 #include <mutex>
 #include <thread>
 
-#include "status.h"
+#include "cpu.h"
 
 namespace trm {
 namespace {
@@ -112,14 +112,14 @@ int default_threads() {
 }  // namespace
 
 int set_threads(int32_t n) {
-    TRM_REQUIRE(!inside, "set_threads: called from a task");
+    TRM_REQUIRE(!inside, "called from a task");
     int threads = std::min(n > 0 ? n : default_threads(), kMaxThreads);
     Pool& p = pool();
     std::lock_guard<std::mutex> lock(p.owner);
     try {
         for (; p.started < threads - 1; p.started++) std::thread(work, std::ref(p), p.started + 1).detach();
     } catch (const std::exception& e) {
-        return device_error("set_threads(%d): only %d threads could be started: %s", threads, p.started + 1, e.what());
+        return device_error("only %d of %d threads could be started: %s", p.started + 1, threads, e.what());
     }
     p.threads.store(threads);
     return TRM_OK;

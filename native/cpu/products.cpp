@@ -180,7 +180,6 @@ thread_local Worker worker;
 // C_b (+)= A_b B_b for b = 0 .. batch-1, the matrices of one batch entry `*_step` elements after those of the one
 // before. With c_step = 0 all are added into one C, in the order of b.
 struct Product {
-    const char* name;
     int64_t batch;
     Tile whole;
     const void* a;
@@ -224,8 +223,8 @@ int run(const Product& p) {
     parallel_for(lanes * row_parts * column_parts, double(inner) * (500 + flops / 60), task);
     const int result = status.load();
     if (result == dnnl_success) return TRM_OK;
-    if (!engine().set_threads) return device_error("%s: the OpenMP library of oneDNN has no omp_set_num_threads", p.name);
-    return device_error("%s: oneDNN: %s, for %lld x [%lld, %lld] x [%lld, %lld] in %s%s", p.name,
+    if (!engine().set_threads) return device_error("the OpenMP library of oneDNN has no omp_set_num_threads");
+    return device_error("oneDNN: %s, for %lld x [%lld, %lld] x [%lld, %lld] in %s%s",
                         dnnl_status2str(dnnl_status_t(result)), (long long)p.batch, (long long)whole.m,
                         (long long)whole.k, (long long)whole.k, (long long)whole.n,
                         whole.in == TRM_BF16 ? "bfloat16" : "float32",
@@ -252,72 +251,60 @@ Product cut(Product p) {
     }
 }
 
-int check(const char* name, const void* a, const void* b, const void* c, int64_t M, int64_t N, int64_t K, int64_t D,
-          int32_t dtype) {
-    TRM_REQUIRE(M >= 0 && N > 0 && K > 0 && D > 0, "%s: sizes %lld, %lld, %lld, %lld", name, (long long)M, (long long)N,
-                (long long)K, (long long)D);
-    TRM_REQUIRE(dtype == TRM_F32 || dtype == TRM_BF16, "%s: dtype %d", name, dtype);
-    TRM_REQUIRE(M == 0 || (a && b && c), "%s: a null operand", name);
-    return TRM_OK;
-}
+}  // namespace
 
-#define TRM_CHECK(...)                                          \
-    do {                                                        \
-        int code_ = check(__VA_ARGS__);                         \
-        if (code_ != TRM_OK) return code_;                      \
-    } while (0)
+namespace products {
+
+TRM_PRODUCTS(TRM_DECLARE)
 
 int linear(const void* x, const void* w, void* y, int64_t M, int32_t N, int32_t K, int32_t dtype, trm_stream) {
-    TRM_CHECK("linear", x, w, y, M, N, K, 1, dtype);
+    TRM_CHECK(linear);
     if (M == 0) return TRM_OK;
-    return run(cut({"linear", 1, {M, N, K, K, 1, 1, K, N, dtype, dtype, 0}, x, w, y, 0, 0, 1, 0, 0}));
+    return run(cut({1, {M, N, K, K, 1, 1, K, N, dtype, dtype, 0}, x, w, y, 0, 0, 1, 0, 0}));
 }
 
 int linear_bwd_x(const void* dy, const void* w, void* dx, int64_t M, int32_t N, int32_t K, int32_t accumulate,
                  int32_t dtype, trm_stream) {
-    TRM_CHECK("linear_bwd_x", dy, w, dx, M, N, K, 1, dtype);
+    TRM_CHECK(linear_bwd_x);
     if (M == 0) return TRM_OK;
-    return run(cut({"linear_bwd_x", 1, {M, K, N, N, 1, K, 1, K, dtype, dtype, accumulate != 0}, dy, w, dx, 0, 0, 1, 0, 0}));
+    return run(cut({1, {M, K, N, N, 1, K, 1, K, dtype, dtype, accumulate != 0}, dy, w, dx, 0, 0, 1, 0, 0}));
 }
 
 int linear_bwd_w(const void* dy, const void* x, float* dw, int64_t M, int32_t N, int32_t K, int32_t dtype, trm_stream) {
-    TRM_CHECK("linear_bwd_w", dy, x, dw, M, N, K, 1, dtype);
+    TRM_CHECK(linear_bwd_w);
     if (M == 0) return TRM_OK;
-    return run(cut({"linear_bwd_w", 1, {N, K, M, 1, N, K, 1, K, dtype, TRM_F32, 1}, dy, x, dw, 0, 0, 1, 0, 0}));
+    return run(cut({1, {N, K, M, 1, N, K, 1, K, dtype, TRM_F32, 1}, dy, x, dw, 0, 0, 1, 0, 0}));
 }
 
 int mix(const void* x, const void* w, void* y, int64_t B, int32_t N, int32_t K, int32_t D, int32_t dtype, trm_stream) {
-    TRM_CHECK("mix", x, w, y, B, N, K, D, dtype);
+    TRM_CHECK(mix);
     const int64_t k_d = int64_t(K) * D, n_d = int64_t(N) * D;
     if (B == 0) return TRM_OK;
-    return run(cut({"mix", B, {N, D, K, K, 1, D, 1, D, dtype, dtype, 0}, w, x, y, 0, k_d, n_d, 0, 0}));
+    return run(cut({B, {N, D, K, K, 1, D, 1, D, dtype, dtype, 0}, w, x, y, 0, k_d, n_d, 0, 0}));
 }
 
 int mix_bwd_x(const void* dy, const void* w, void* dx, int64_t B, int32_t N, int32_t K, int32_t D, int32_t accumulate,
               int32_t dtype, trm_stream) {
-    TRM_CHECK("mix_bwd_x", dy, w, dx, B, N, K, D, dtype);
+    TRM_CHECK(mix_bwd_x);
     const int64_t k_d = int64_t(K) * D, n_d = int64_t(N) * D;
     if (B == 0) return TRM_OK;
-    return run(cut({"mix_bwd_x", B, {K, D, N, 1, K, D, 1, D, dtype, dtype, accumulate != 0}, w, dy, dx, 0, n_d, k_d, 0, 0}));
+    return run(cut({B, {K, D, N, 1, K, D, 1, D, dtype, dtype, accumulate != 0}, w, dy, dx, 0, n_d, k_d, 0, 0}));
 }
 
 int mix_bwd_w(const void* dy, const void* x, float* dw, int64_t B, int32_t N, int32_t K, int32_t D, int32_t dtype,
               trm_stream) {
-    TRM_CHECK("mix_bwd_w", dy, x, dw, B, N, K, D, dtype);
+    TRM_CHECK(mix_bwd_w);
     const int64_t k_d = int64_t(K) * D, n_d = int64_t(N) * D;
     if (B == 0) return TRM_OK;
-    return run(cut({"mix_bwd_w", B, {N, K, D, D, 1, 1, D, K, dtype, TRM_F32, 1}, dy, x, dw, n_d, k_d, 0, 0, 0}));
+    return run(cut({B, {N, K, D, D, 1, 1, D, K, dtype, TRM_F32, 1}, dy, x, dw, n_d, k_d, 0, 0, 0}));
 }
 
-}  // namespace
-
-void fill_products(trm_backend* table) {
-    table->linear = linear;
-    table->linear_bwd_x = linear_bwd_x;
-    table->linear_bwd_w = linear_bwd_w;
-    table->mix = mix;
-    table->mix_bwd_x = mix_bwd_x;
-    table->mix_bwd_w = mix_bwd_w;
+static void enter(trm_backend* table) {
+    TRM_PRODUCTS(TRM_ENTER)
 }
+
+}  // namespace products
+
+void fill_products(trm_backend* table) { products::enter(table); }
 
 }  // namespace trm

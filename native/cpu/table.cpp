@@ -7,7 +7,7 @@
 #include <unistd.h>
 #endif
 
-#include "status.h"
+#include "cpu.h"
 
 namespace trm {
 namespace {
@@ -81,6 +81,11 @@ void choose_fusion(trm_backend* table) {
 // a cache.
 int32_t fuses_no_product(int32_t, int32_t, int32_t) { return 0; }
 
+int set_threads_entry(int32_t threads) {
+    begin("set_threads");
+    return set_threads(threads);
+}
+
 trm_backend build() {
     trm_backend table;
     std::memset(&table, 0, sizeof table);
@@ -93,14 +98,14 @@ trm_backend build() {
     table.size = int32_t(sizeof table);
     table.name = "cpu";
     table.last_error = last_error;
-    table.set_threads = set_threads;
+    table.set_threads = set_threads_entry;
     return table;
 }
 
 }  // namespace
 }  // namespace trm
 
-extern "C" __attribute__((visibility("default"))) const trm_backend* trm_backend_table() {
+const trm_backend* trm_backend_table() {
     static const trm_backend table = trm::build();
     return &table;
 }

@@ -29,7 +29,7 @@ inline trm_backend* trm_open_backend(const char* path) {
         strncpy(error, dlerror(), 1023);
         return nullptr;
     }
-    auto table = reinterpret_cast<trm_backend_table_fn>(dlsym(library, "trm_backend_table"));
+    auto table = reinterpret_cast<decltype(&trm_backend_table)>(dlsym(library, "trm_backend_table"));
     if (table == nullptr) {
         strncpy(error, dlerror(), 1023);
         return nullptr;
@@ -42,17 +42,21 @@ inline trm_backend* trm_open_backend(const char* path) {
     return const_cast<trm_backend*>(backend);
 }
 
-/** The name of the first entry that is NULL, or NULL if there is none. `products` = 0 leaves the six products out; what is
- *  fused is left out: fuses_* says whether it is called. */
+/** The name of the first entry that is NULL, or NULL if there is none. `products` = 0 leaves the six products out; of what
+ *  is fused only the answers must be there: fuses_* says whether the rest is called. */
 inline const char* trm_missing_operation(const trm_backend* backend, int products) {
-#define TRM_ENTRY(name) \
+#define TRM_REQUIRED(name) \
     if (backend->name == nullptr) return #name;
-    TRM_QUESTIONS(TRM_ENTRY)
-    TRM_OPERATIONS(TRM_ENTRY)
+#define TRM_ANSWERED(name) \
+    if (!trm_enqueues<decltype(trm_backend::name)>::value && backend->name == nullptr) return #name;
+    TRM_HOST(TRM_REQUIRED)
+    TRM_OPERATIONS(TRM_REQUIRED)
+    TRM_FUSED(TRM_ANSWERED)
     if (products != 0) {
-        TRM_PRODUCTS(TRM_ENTRY)
+        TRM_PRODUCTS(TRM_REQUIRED)
     }
-#undef TRM_ENTRY
+#undef TRM_REQUIRED
+#undef TRM_ANSWERED
     return nullptr;
 }
 

@@ -2,7 +2,7 @@
 //
 //   nvcc -std=c++17 -O3 -I native/include -I cuda-kernels -gencode arch=compute_90a,code=sm_90a -o fused_linear
 //       tests/gpu/fused_linear.cu cuda-kernels/linear_*.cu cuda-kernels/swiglu.cu cuda-kernels/add_rms_norm.cu
-//       cuda-kernels/sm90.cu cuda-kernels/status.cu
+//       cuda-kernels/sm90.cu native/status.cpp
 //   ./fused_linear [check|time]
 //
 // Oracle: products summed in double, one element a thread. Outputs begin as NaN, lie between guard bytes, and are

@@ -1,7 +1,7 @@
 // fused_mixer.cu: the position MLP of cuda-kernels/mixer_sm90*.cu on a Hopper GPU, against plain kernels; then its time.
 //
 //   nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -I native/include -I cuda-kernels tests/gpu/fused_mixer.cu
-//        cuda-kernels/{mixer_sm90,mixer_sm90_bwd,sm90,status}.cu -o fused_mixer && ./fused_mixer
+//        cuda-kernels/{mixer_sm90,mixer_sm90_bwd,sm90}.cu native/status.cpp -o fused_mixer && ./fused_mixer
 //
 // The plain kernels round where the fused ones do and sum in float32, so results differ by the order of sums alone: a
 // bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8.

@@ -119,8 +119,8 @@ mutate recomputed-output-taped $java/model/RecursionStep.java \
 mutate one-noise-for-all-updates $java/model/LatentRecursion.java 's|firstLane, draw + k);|firstLane, draw);|'
 mutate noise-of-the-first-part $java/model/Model.java 's|(long) part \* sizes.lanes()|0|'
 mutate starts-by-lane $java/train/EvaluationLanes.java \
-    's|kernels.lanes().randomStart(lanes, ring.rows(), STARTS);|kernels.lanes().randomStart(lanes, null, STARTS);|'
-mutate two-latents-admitted $java/device/LaneKernels.java 's|i <= last; i += 2|i < 2; i += 2|'
+    's|kernels.lanes().randomStart(lanes, ring.rows(), STARTS, 0);|kernels.lanes().randomStart(lanes, null, STARTS, 0);|'
+mutate two-latents-reset $java/device/LaneKernels.java '/void resetLatents/,/^    }/s|i < inits.size(); i++|i < 2; i++|'
 mutate transformer-halts-by-sign $java/config/Architecture.java \
     '/boolean haltsOnSign/,/}/s|return false;|return noActContinue;|'
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'

@@ -159,7 +159,7 @@ TEST(add_rms_norm) {
     Buffer<float> x("x", 8);
     refused(ops().add_rms_norm(x, x, nullptr, x, nullptr, x, 0, 8, EPS, TRM_F32, nullptr), "rows=0");
     refused(ops().add_rms_norm(x, x, nullptr, x, nullptr, x, 1, 8, EPS, 7, nullptr), "dtype=7");
-    refused(ops().add_rms_norm(x, x, x, x, x, x, 1, 8, EPS, TRM_F32, nullptr), "same buffer");
+    refused(ops().add_rms_norm(x, x, x, x, x, x, 1, 8, EPS, TRM_F32, nullptr), "u and y are the same");
     refused(ops().add_rms_norm_bwd(nullptr, x, x, x, 1, 8, TRM_F32, nullptr), "NULL");
 }
 

@@ -22,8 +22,6 @@
 #include "emulator.h"
 #include "trm_ops.h"
 
-extern "C" const trm_backend* trm_backend_table();
-
 namespace check {
 
 using bf16 = __nv_bfloat16;

@@ -195,7 +195,7 @@ void metrics_match(int64_t B, bool continues) {
             Buffer<int32_t> hits("hits", B), labelled("labelled", B), exact("exact", B), steps("steps", B),
                 halted("halted", B);
             Buffer<double> lane_loss("lane_loss", B), halt_loss("halt_loss", B), continue_loss("continue_loss", B),
-                sums("metrics", TRM_METRIC_SIZE);
+                sums("metrics", TRM_METRICS);
             random.fill(q, 1.0, false);
             q[0] = 0;
             q.freeze();
@@ -210,7 +210,7 @@ void metrics_match(int64_t B, bool continues) {
                 steps[b] = 1 + random.below(16);
                 halted[b] = random.below(3) != 0;
             }
-            std::vector<double> want(sums.data(), sums.data() + TRM_METRIC_SIZE);  // the same order: the same bits
+            std::vector<double> want(sums.data(), sums.data() + TRM_METRICS);  // the same order: the same bits
             for (int64_t b = 0; b < B; b++) {
                 want[TRM_METRIC_LM_LOSS] += lane_loss[b];
                 want[TRM_METRIC_Q_HALT_LOSS] += halt_loss[b];
@@ -218,7 +218,7 @@ void metrics_match(int64_t B, bool continues) {
                 if (!halted[b] || labelled[b] == 0) continue;
                 want[TRM_METRIC_COUNT]++;
                 want[TRM_METRIC_ACCURACY] += static_cast<double>(hits[b]) / labelled[b];
-                want[TRM_METRIC_EXACT] += exact[b];
+                want[TRM_METRIC_EXACT_ACCURACY] += exact[b];
                 want[TRM_METRIC_Q_HALT_ACCURACY] += (q[2 * b] >= 0) == (exact[b] == 1);
                 want[TRM_METRIC_STEPS] += steps[b];
             }

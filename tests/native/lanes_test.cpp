@@ -1,4 +1,5 @@
-// lanes_test.cpp: admission of examples into halted lanes, and the exploration minimum. All results are exact.
+// lanes_test.cpp: admission of examples into halted lanes, their first latents, and the exploration minimum. All results
+// are exact.
 #include "check.h"
 
 using namespace check;
@@ -32,9 +33,8 @@ std::vector<int32_t> augment(const uint8_t* record, int32_t side, const uint8_t*
 }
 
 /** With a side, L = side * side and the examples are made of half as many tasks. */
-template <typename T>
-void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id, int32_t ring = 1, int64_t step = 0,
-                   int32_t side = 0, int32_t vocabulary = 0) {
+void admit_matches(int64_t B, int32_t L, int32_t ignore_id, int32_t ring = 1, int64_t step = 0, int32_t side = 0,
+                   int32_t vocabulary = 0) {
     each_case(
         [=](Random& random) {
             const int32_t examples = 4, tasks = side ? 2 : examples, records = side ? 5 : 1;
@@ -52,12 +52,6 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
             }
             augmentations.freeze();
             origins.freeze();
-            Buffer<float> y_init("y_init", D), z_init("z_init", D);
-            Buffer<T> y("y", B * S * D), z("z", B * S * D);
-            random.fill(y_init);
-            random.fill(z_init);
-            random.fill(y, 1.0, false);
-            random.fill(z, 1.0, false);
             for (int64_t i = 0; i < tasks * L; i++) {
                 data_inputs[i] = static_cast<uint8_t>(random.below(tokens));
                 data_labels[i] = static_cast<uint8_t>(random.below(labels_below));
@@ -70,8 +64,8 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
                 return std::vector<int32_t>(data.data() + example * L, data.data() + (example + 1) * L);
             };
             for (int64_t i = 0; i < B * L; i++) inputs[i] = random.below(9), labels[i] = random.below(9);
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = i == TRM_CTRL_STEP ? static_cast<double>(step) : 7.5;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = i == TRM_CTRL_STEP ? static_cast<double>(step) : 7.5;
             for (int64_t i = 0; i < ring * B; i++) ring_rows[i] = random.below(examples + 1) - 1;
             const int32_t* rows = ring_rows.data() + step % ring * B;
             for (int64_t b = 0; b < B; b++) {
@@ -91,7 +85,6 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
             };
             std::vector<int32_t> want_steps = values(steps), want_inputs = values(inputs), want_labels = values(labels),
                                  want_ids = values(ids);
-            std::vector<T> want_y(y.data(), y.data() + y.count()), want_z(z.data(), z.data() + z.count());
             for (int64_t b = 0; b < B; b++) {
                 if (halted[b] == 0) continue;
                 want_steps[b] = 0;
@@ -104,24 +97,37 @@ void admit_matches(int64_t B, int32_t L, int32_t S, int32_t D, int32_t ignore_id
                     const int32_t label = given[i];
                     want_labels[b * L + i] = label == ignore_id ? TRM_IGNORE : label;
                 }
-                for (int64_t i = 0; i < static_cast<int64_t>(S) * D; i++) {
-                    want_y[b * S * D + i] = narrow<T>(y_init[i % D]);
-                    want_z[b * S * D + i] = narrow<T>(z_init[i % D]);
-                }
             }
             succeeded(ops().admit(ring_rows, ring == 1 ? nullptr : controls.data(), ring, data_inputs, data_labels,
                                   data_ids, side ? origins.data() : nullptr, side ? augmentations.data() : nullptr,
-                                  ignore_id, y_init, z_init, halted, steps, inputs, labels, ids, y, z, B, L, S, D, side,
-                                  vocabulary, Type<T>::CODE, nullptr));
+                                  ignore_id, halted, steps, inputs, labels, ids, B, L, side, vocabulary, nullptr));
             equal(steps, want_steps);
             equal(inputs, want_inputs);
             equal(labels, want_labels);
             equal(ids, want_ids);
-            equal(y, want_y);
-            equal(z, want_z);
         },
-        "%s B=%lld L=%d S=%d D=%d ignore=%d ring=%d step=%lld side=%d V=%d", Type<T>::NAME, static_cast<long long>(B), L,
-        S, D, ignore_id, ring, static_cast<long long>(step), side, vocabulary);
+        "B=%lld L=%d ignore=%d ring=%d step=%lld side=%d V=%d", static_cast<long long>(B), L, ignore_id, ring,
+        static_cast<long long>(step), side, vocabulary);
+}
+
+template <typename T>
+void reset_latent_matches(int64_t B, int32_t S, int32_t D) {
+    each_case(
+        [=](Random& random) {
+            Buffer<int32_t> halted("halted", B);
+            Buffer<float> init("init", D);
+            Buffer<T> z("z", B * S * D);
+            random.fill(init);
+            random.fill(z, 1.0, false);
+            for (int64_t b = 0; b < B; b++) halted[b] = b == 0 ? 1 : random.below(2);
+            halted.freeze();
+            std::vector<T> want(z.data(), z.data() + z.count());
+            for (int64_t i = 0; i < z.count(); i++)
+                if (halted[i / (static_cast<int64_t>(S) * D)] != 0) want[i] = narrow<T>(init[i % D]);
+            succeeded(ops().reset_latent(halted, init, z, B, S, D, Type<T>::CODE, nullptr));
+            equal(z, want);
+        },
+        "%s B=%lld S=%d D=%d", Type<T>::NAME, static_cast<long long>(B), S, D);
 }
 
 // Philox4x32-10 after its paper: counter (lane, step low, step high, 0), key (seed low, seed high).
@@ -138,8 +144,8 @@ void philox(uint32_t c[4], uint64_t seed) {
 void explore_matches(int64_t B, int64_t first, int64_t seed, double step, double p, int32_t max_steps) {
     each_case(
         [=](Random&) {
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = 0;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = 0;
             controls[TRM_CTRL_STEP] = step;
             controls.freeze();
             Buffer<int32_t> min_steps("min_steps", B);
@@ -165,43 +171,54 @@ void explore_matches(int64_t B, int64_t first, int64_t seed, double step, double
 }  // namespace
 
 TEST(admit) {
-    admit_matches<float>(1, 1, 1, 1, -1);
-    admit_matches<bf16>(1, 1, 1, 1, 0);
-    for (const int32_t D : {8, 13, 64, 512}) {
-        admit_matches<float>(5, 7, 9, D, 0);
-        admit_matches<bf16>(5, 300, 301, D, -1);
-    }
-    admit_matches<bf16>(3, 5, 300, 72, 2);
+    admit_matches(1, 1, -1);
+    admit_matches(1, 1, 0);
+    admit_matches(5, 7, 0);
+    admit_matches(5, 300, -1);
+    admit_matches(3, 5, 2);
     for (const int64_t step : {0LL, 1LL, 7LL, 5000000002LL}) {
-        admit_matches<float>(37, 3, 3, 8, -1, 4, step);
-        admit_matches<bf16>(37, 3, 3, 8, -1, 3, step);
+        admit_matches(37, 3, -1, 4, step);
+        admit_matches(37, 3, -1, 3, step);
     }
     for (const int32_t side : {1, 2, 9, 17}) {  // 17: more tokens than threads
-        admit_matches<float>(37, side * side, side * side + 2, 8, 0, 1, 0, side, 11);
-        admit_matches<bf16>(11, side * side, side * side, 13, -1, 3, 4, side, 256);
+        admit_matches(37, side * side, 0, 1, 0, side, 11);
+        admit_matches(11, side * side, -1, 3, 4, side, 256);
     }
     if (product_sizes()) {
-        admit_matches<bf16>(64, 81, 97, 512, 0);
-        admit_matches<bf16>(64, 81, 97, 512, 0, 1, 0, 9, 11);
-        admit_matches<bf16>(64, 900, 916, 512, 0, 1, 0, 30, 12);
+        admit_matches(64, 81, 0);
+        admit_matches(64, 81, 0, 1, 0, 9, 11);
+        admit_matches(64, 900, 0, 1, 0, 30, 12);
     }
     Buffer<int32_t> i("i", 8);
     Buffer<uint8_t> u("u", 8);
-    Buffer<float> x("x", 8);
-    Buffer<double> c("c", TRM_CTRL_COUNT);
+    Buffer<double> c("c", TRM_CONTROLS);
     const auto admit = [&](const double* controls, int32_t ring, const int32_t* ids, const int32_t* origins,
-                           const uint8_t* augmentations, int32_t L, int32_t S, int32_t side, int32_t V) {
-        return ops().admit(i, controls, ring, u, u, ids, origins, augmentations, 0, x, x, i, i, i, i, i, x, x, 1, L, S, 2,
-                           side, V, TRM_F32, nullptr);
+                           const uint8_t* augmentations, int32_t L, int32_t side, int32_t V) {
+        return ops().admit(i, controls, ring, u, u, ids, origins, augmentations, 0, i, i, i, i, i, 1, L, side, V, nullptr);
     };
-    refused(admit(c, 1, i, nullptr, nullptr, 4, 3, 0, 0), "S=3");
-    refused(admit(c, 1, nullptr, nullptr, nullptr, 1, 1, 0, 0), "NULL");
-    refused(admit(c, 0, i, nullptr, nullptr, 1, 1, 0, 0), "ring=0");
-    refused(admit(nullptr, 2, i, nullptr, nullptr, 1, 1, 0, 0), "ring=2 with controls NULL");
-    refused(admit(c, 1, i, i, nullptr, 1, 1, 1, 1), "origins and augmentations, one is NULL");
-    refused(admit(c, 1, i, nullptr, u, 1, 1, 1, 1), "origins and augmentations, one is NULL");
-    refused(admit(c, 1, i, i, u, 5, 5, 2, 1), "L=5 side=2 V=1");
-    refused(admit(c, 1, i, i, u, 4, 4, 2, 0), "L=4 side=2 V=0");
+    refused(admit(c, 1, i, nullptr, nullptr, 0, 0, 0), "admit: B=1 L=0 must be positive");
+    refused(admit(c, 1, nullptr, nullptr, nullptr, 1, 0, 0), "admit: data_ids is NULL");
+    refused(admit(c, 0, i, nullptr, nullptr, 1, 0, 0), "ring=0");
+    refused(admit(nullptr, 2, i, nullptr, nullptr, 1, 0, 0), "ring=2 with controls NULL");
+    refused(admit(c, 1, i, i, nullptr, 1, 1, 1), "origins and augmentations, one is NULL");
+    refused(admit(c, 1, i, nullptr, u, 1, 1, 1), "origins and augmentations, one is NULL");
+    refused(admit(c, 1, i, i, u, 5, 2, 1), "L=5 side=2 V=1");
+    refused(admit(c, 1, i, i, u, 4, 2, 0), "L=4 side=2 V=0");
+}
+
+TEST(reset_latent) {
+    reset_latent_matches<float>(1, 1, 1);
+    for (const int32_t D : {8, 13, 64, 512}) {
+        reset_latent_matches<float>(5, 9, D);
+        reset_latent_matches<bf16>(5, 301, D);
+    }
+    reset_latent_matches<bf16>(3, 700, 72);  // more than a block fills
+    if (product_sizes()) reset_latent_matches<bf16>(64, 97, 512);
+    Buffer<int32_t> i("i", 8);
+    Buffer<float> x("x", 8);
+    refused(ops().reset_latent(i, nullptr, x, 1, 1, 8, TRM_F32, nullptr), "reset_latent: init is NULL");
+    refused(ops().reset_latent(i, x, x, 1, 0, 8, TRM_F32, nullptr), "S=0");
+    refused(ops().reset_latent(i, x, x, 1, 1, 8, 2, nullptr), "dtype=2");
 }
 
 TEST(explore) {

@@ -15,7 +15,7 @@ tree=$work/tree
 mkdir -p "$tree/tests" "$tree/native"
 cp -R "$root/cuda-kernels" "$tree/"
 cp -R "$root/tests/native" "$tree/tests/"
-cp -R "$root/native/include" "$tree/native/"
+cp -R "$root/native/include" "$root/native/status.cpp" "$tree/native/"
 cd "$tree"
 passed=0
 failed=0
@@ -108,14 +108,17 @@ mutate rotary-alone-by-row rotary.cu rotary 's|load_pack(cos + t \* half + i, n,
 mutate embed-lacks-root embedding.cu embed 's|to_float(v.v\[i\]) \* root|to_float(v.v[i]) * (root > 0.0f ? 1.0f : 0.0f)|'
 mutate embed-overwrites-gradient embedding.cu embed_bwd 's|\*to = static_cast<float>(\*to + factor \* sum);|*to = static_cast<float>(factor * sum);|'
 mutate embed-forgets-prefix embedding.cu embed_bwd 's|(static_cast<int64_t>(P) + L) + P + row % L) \* D + d|(static_cast<int64_t>(P) + L) + row % L) * D + d|'
-mutate admit-keeps-steps lanes.cu admit 's|            steps\[b\] = 0;|            steps[b] = steps[b];|'
-mutate admit-all-lanes lanes.cu admit 's|if (halted\[b\] == 0) return;|if (halted[b] < 0) return;|'
+mutate admit-keeps-steps lanes.cu admit 's|        steps\[b\] = 0;|        steps[b] = steps[b];|'
+mutate admit-all-lanes lanes.cu admit '/admit_kernel(/,/^}/s|if (halted\[b\] == 0) return;|if (halted[b] < 0) return;|'
 mutate admit-ring-one-off lanes.cu admit 's|(controls\[TRM_CTRL_STEP\]) % ring|(controls[TRM_CTRL_STEP] + 1) % ring|'
 mutate admit-transposes-none lanes.cu admit 's/return record\[0\] == 0 ? r \* side + c : c \* side + r;/return record[0] <= 1 ? r * side + c : c * side + r;/'
 mutate admit-columns-of-rows lanes.cu admit 's/c = record\[1 + side + i % side\];/c = record[1 + i % side];/'
-mutate admit-labels-not-renamed lanes.cu admit 's/^                label = record\[1 + 2 \* side + label\];//'
+mutate admit-labels-not-renamed lanes.cu admit 's/^            label = record\[1 + 2 \* side + label\];//'
+mutate reset-all-lanes lanes.cu reset_latent '/reset_latent_kernel(/,/^}/s|if (halted\[b\] == 0) return;|if (halted[b] < 0) return;|'
+mutate reset-of-one-block lanes.cu reset_latent '/reset_latent_kernel(/,/^}/s|i < end; i += THREADS|i < end; i += end|'
 mutate explore-from-one lanes.cu explore 's|? 2 + static_cast<int32_t>|? 1 + static_cast<int32_t>|'
 mutate start-all-lanes lanes.cu random_start 's/if (b >= B || halted\[b\] == 0) return;/if (b >= B) return;/'
+mutate start-of-the-first-lanes lanes.cu random_start 's/keys == nullptr ? first_lane + b : keys\[b\]/keys == nullptr ? b : keys[b]/'
 mutate start-not-rescaled random.cuh random_start 's|(1.0f / DEVIATION)|(DEVIATION / DEVIATION)|'
 mutate words-drawn-twice random.cuh relax 's|static_cast<uint32_t>((from + half) / 4)|static_cast<uint32_t>(from / 4)|'
 mutate noise-of-the-first-lanes relax.cu relax 's|words({seed, static_cast<uint32_t>(first_lane + b)|words({seed, static_cast<uint32_t>(b)|'

@@ -15,8 +15,8 @@ namespace {
 void advance_matches(double step, int64_t warmup, int64_t total, double ratio) {
     each_case(
         [=](Random&) {
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = 77;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = 77;
             controls[TRM_CTRL_STEP] = step;
             const double t = step + 1, w = static_cast<double>(warmup);
             double factor = t / std::max(1.0, w);
@@ -38,8 +38,8 @@ void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift) {
             const double beta1 = 0.9, beta2 = 0.95, decay = 0.1, eps = 1e-8, rate = 0.999;
             Buffer<float> p("p", n, shift), g("g", n, shift), m("m", n, shift), v("v", n, shift), ema("ema", n, shift);
             Buffer<bf16> copies("copies", n);
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = NAN;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = NAN;
             controls[TRM_CTRL_LR] = 0.01;
             controls[TRM_CTRL_CORRECTION1] = 1 - std::pow(beta1, 3);
             controls[TRM_CTRL_CORRECTION2] = 1 - std::pow(beta2, 3);
@@ -86,8 +86,8 @@ void sign_sgd_matches(int64_t B, int32_t E, int32_t identifiers) {
             const double lr = 0.25, decay = 0.5;
             Buffer<float> table("table", static_cast<int64_t>(identifiers) * E), d_rows("d_rows", B * E);
             Buffer<int32_t> ids("ids", B);
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = NAN;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = NAN;
             controls[TRM_CTRL_PUZZLE_LR] = lr;
             random.fill(table, 1.0, false);
             for (int64_t i = 0; i < B * E; i++) d_rows[i] = static_cast<float>(random.below(5) - 2);  // sums of 0 occur
@@ -182,8 +182,8 @@ TEST(adam_strides) {
         [](Random& random) {
             const int64_t n = 2048LL * 256 * 8 + 67, period = 64;
             Buffer<float> p("p", n), g("g", n), m("m", n), v("v", n);
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = 0.5;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = 0.5;
             for (int64_t i = 0; i < n; i++) {
                 p[i] = i < period ? narrow<float>(random.normal()) : p[i - period];
                 g[i] = p[i] + 1;

@@ -41,8 +41,8 @@ void relax_matches(int64_t B, int64_t count, int64_t first, double lambda, doubl
                    int shift = 0) {
     each_case(
         [=](Random& random) {
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = 0;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = 0;
             controls[TRM_CTRL_STEP] = step;
             controls.freeze();
             Buffer<T> f("f", B * count, shift), state("state", B * count, shift);
@@ -87,11 +87,11 @@ void relax_bwd_matches(int64_t count, double lambda, int shift = 0) {
 }
 
 template <typename T>
-void random_start_matches(int64_t B, int64_t count, bool keyed, double step, int64_t seed) {
+void random_start_matches(int64_t B, int64_t count, int64_t first, bool keyed, double step, int64_t seed) {
     each_case(
         [=](Random& random) {
-            Buffer<double> controls("controls", TRM_CTRL_COUNT);
-            for (int i = 0; i < TRM_CTRL_COUNT; i++) controls[i] = 0;
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = 0;
             controls[TRM_CTRL_STEP] = step;
             controls.freeze();
             Buffer<int32_t> halted("halted", B), keys("keys", B);
@@ -107,19 +107,19 @@ void random_start_matches(int64_t B, int64_t count, bool keyed, double step, int
             for (int64_t i = 0; i < B * count; i++) {
                 const int64_t b = i / count;
                 if (halted[b] == 0) continue;
-                const double u = uniform(i % count, static_cast<uint32_t>(keyed ? keys[b] : b), static_cast<uint64_t>(step), 5,
-                                         static_cast<uint64_t>(seed));
+                const double u = uniform(i % count, static_cast<uint32_t>(keyed ? keys[b] : first + b),
+                                         static_cast<uint64_t>(step), 5, static_cast<uint64_t>(seed));
                 const double mass = std::erf(std::sqrt(2.0));  // P(|eps| < 2); the deviation of what is left:
                 const double deviation = std::sqrt(1 - 4 * std::exp(-2.0) / std::sqrt(2 * M_PI) / mass);
                 exact[i] = quantile(0.5 + (u - 0.5) * mass) / deviation;
                 slack[i] = 2 * QUANTILE * (1 + std::fabs(exact[i]));
             }
             succeeded(ops().random_start(halted, keyed ? keys.data() : nullptr, step == 0 ? nullptr : controls.data(), z, B,
-                                         count, seed, 5, Type<T>::CODE, nullptr));
+                                         count, first, seed, 5, Type<T>::CODE, nullptr));
             near(z, exact, [&](int64_t i) { return slack[i]; });
         },
-        "%s B=%lld count=%lld keys=%d step=%g seed=%lld", Type<T>::NAME, static_cast<long long>(B),
-        static_cast<long long>(count), keyed, step, static_cast<long long>(seed));
+        "%s B=%lld count=%lld first=%lld keys=%d step=%g seed=%lld", Type<T>::NAME, static_cast<long long>(B),
+        static_cast<long long>(count), static_cast<long long>(first), keyed, step, static_cast<long long>(seed));
 }
 
 }  // namespace
@@ -136,7 +136,7 @@ TEST(relax) {
     relax_matches<bf16>(2, 16, 0, 0.95, 0.01, 1, 0, 2);
     if (product_sizes()) relax_matches<bf16>(4, 97 * 512, 0, 0.95, 0.01, 1, 0);
     Buffer<float> x("x", 8), y("y", 8);
-    Buffer<double> c("c", TRM_CTRL_COUNT);
+    Buffer<double> c("c", TRM_CONTROLS);
     const auto relax = [&](const float* f, const double* controls, int64_t first, int32_t draw, double lambda, double sigma) {
         return ops().relax(f, y, controls, 2, 4, first, 0, draw, lambda, sigma, TRM_F32, nullptr);
     };
@@ -164,13 +164,15 @@ TEST(relax_bwd) {
 
 TEST(random_start) {
     for (const int64_t count : {1, 7, 8, 9, 2050}) {
-        random_start_matches<float>(4, count, false, 1, 0);
-        random_start_matches<bf16>(5, count, true, 0, -3);
-        random_start_matches<float>(5, count, true, 5e9, 0x123456789abcdef);
+        random_start_matches<float>(4, count, 0, false, 1, 0);
+        random_start_matches<bf16>(4, count, 0xfffffffe, false, 2, 7);
+        random_start_matches<bf16>(5, count, 0, true, 0, -3);
+        random_start_matches<float>(5, count, 11, true, 5e9, 0x123456789abcdef);
     }
-    if (product_sizes()) random_start_matches<bf16>(4, 97 * 512, false, 1, 0);
+    if (product_sizes()) random_start_matches<bf16>(4, 97 * 512, 0, false, 1, 0);
     Buffer<int32_t> i("i", 8);
     Buffer<float> x("x", 8);
-    refused(ops().random_start(i, nullptr, nullptr, x, 1, 8, 0, 0, TRM_F32, nullptr), "draw=0");
-    refused(ops().random_start(nullptr, nullptr, nullptr, x, 1, 8, 0, 1, TRM_F32, nullptr), "NULL");
+    refused(ops().random_start(i, nullptr, nullptr, x, 1, 8, 0, 0, 0, TRM_F32, nullptr), "draw=0");
+    refused(ops().random_start(i, nullptr, nullptr, x, 1, 8, -1, 0, 1, TRM_F32, nullptr), "first_lane=-1");
+    refused(ops().random_start(nullptr, nullptr, nullptr, x, 1, 8, 0, 0, 1, TRM_F32, nullptr), "halted is NULL");
 }

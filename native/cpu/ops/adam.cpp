@@ -16,10 +16,7 @@ namespace TRM_ISA {
 
 int adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls, int64_t count,
          double beta1, double beta2, double weight_decay, double eps, double ema_rate, int32_t kind, trm_stream) {
-    TRM_REQUIRE(p != nullptr && g != nullptr && m != nullptr && v != nullptr && controls != nullptr,
-                "adam: p, g, m, v or controls is NULL");
-    TRM_REQUIRE(count > 0, "adam: count=%lld must be positive", (long long) count);
-    TRM_REQUIRE(kind == TRM_ADAM_ATAN2 || kind == TRM_ADAMW, "adam: kind=%d", kind);
+    TRM_CHECK(adam);
     const double lr = controls[TRM_CTRL_LR];
     const float keep = (float) (1 - lr * weight_decay), step = (float) (lr / controls[TRM_CTRL_CORRECTION1]);
     const float widen_v = (float) (1 / ::sqrt(controls[TRM_CTRL_CORRECTION2]));

@@ -30,9 +30,7 @@ static void add_into_all(const T* a, float* sum, int64_t count) {
 }
 
 int add(const void* a, const void* b, void* out, int64_t count, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(a != nullptr && b != nullptr && out != nullptr, "add: a, b or out is NULL");
-    TRM_REQUIRE(count > 0, "add: count=%lld must be positive", (long long) count);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(add);
     if (dtype == TRM_F32)
         add_all((const float*) a, (const float*) b, (float*) out, count);
     else
@@ -41,9 +39,7 @@ int add(const void* a, const void* b, void* out, int64_t count, int32_t dtype, t
 }
 
 int add_into(const void* a, float* sum, int64_t count, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(a != nullptr && sum != nullptr, "add_into: a or sum is NULL");
-    TRM_REQUIRE(count > 0, "add_into: count=%lld must be positive", (long long) count);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(add_into);
     if (dtype == TRM_F32)
         add_into_all((const float*) a, sum, count);
     else

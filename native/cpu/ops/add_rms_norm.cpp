@@ -115,10 +115,7 @@ static void backward_positions(const T* dy, const T* y, const float* s, T* dr, i
 
 int add_rms_norm(const void* h, const void* f, const void* c, void* y, void* u, float* s, int64_t rows, int32_t D,
                  float eps, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(h != nullptr && f != nullptr && y != nullptr && s != nullptr, "add_rms_norm: h, f, y or s is NULL");
-    TRM_REQUIRE(c == nullptr || u != nullptr, "add_rms_norm: c is given but u is NULL");
-    TRM_REQUIRE(rows > 0 && D > 0, "add_rms_norm: rows=%lld D=%d must be positive", (long long) rows, D);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(add_rms_norm);
     if (dtype == TRM_F32)
         forward((const float*) h, (const float*) f, (const float*) c, (float*) y, (float*) u, s, rows, D, eps);
     else
@@ -128,10 +125,7 @@ int add_rms_norm(const void* h, const void* f, const void* c, void* y, void* u, 
 
 int add_rms_norm_bwd(const void* dy, const void* y, const float* s, void* dr, int64_t rows, int32_t D, int32_t dtype,
                      trm_stream) {
-    TRM_REQUIRE(dy != nullptr && y != nullptr && s != nullptr && dr != nullptr,
-                "add_rms_norm_bwd: dy, y, s or dr is NULL");
-    TRM_REQUIRE(rows > 0 && D > 0, "add_rms_norm_bwd: rows=%lld D=%d must be positive", (long long) rows, D);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(add_rms_norm_bwd);
     if (dtype == TRM_F32)
         backward((const float*) dy, (const float*) y, s, (float*) dr, rows, D);
     else
@@ -141,11 +135,7 @@ int add_rms_norm_bwd(const void* dy, const void* y, const float* s, void* dr, in
 
 int add_rms_norm_positions(const void* h, const void* f, void* y, float* s, int64_t B, int32_t S, int32_t D, float eps,
                            int32_t dtype, trm_stream) {
-    TRM_REQUIRE(h != nullptr && f != nullptr && y != nullptr && s != nullptr,
-                "add_rms_norm_positions: h, f, y or s is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "add_rms_norm_positions: B=%lld S=%d D=%d must be positive", (long long) B, S,
-                D);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(add_rms_norm_positions);
     if (dtype == TRM_F32)
         forward_positions((const float*) h, (const float*) f, (float*) y, s, B, S, D, eps);
     else
@@ -155,11 +145,7 @@ int add_rms_norm_positions(const void* h, const void* f, void* y, float* s, int6
 
 int add_rms_norm_positions_bwd(const void* dy, const void* y, const float* s, void* dr, int64_t B, int32_t S, int32_t D,
                                int32_t dtype, trm_stream) {
-    TRM_REQUIRE(dy != nullptr && y != nullptr && s != nullptr && dr != nullptr,
-                "add_rms_norm_positions_bwd: dy, y, s or dr is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "add_rms_norm_positions_bwd: B=%lld S=%d D=%d must be positive", (long long) B,
-                S, D);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(add_rms_norm_positions_bwd);
     if (dtype == TRM_F32)
         backward_positions((const float*) dy, (const float*) y, s, (float*) dr, B, S, D);
     else

@@ -246,33 +246,22 @@ static bool backward_all(const T* qkv, const T* o, const float* lse, const T* d_
 
 int attention(const void* qkv, const float* cos, const float* sin, void* o, float* lse, int64_t B, int32_t S, int32_t A,
               int32_t d, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(qkv != nullptr && o != nullptr, "attention: qkv or o is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0, "attention: B=%lld S=%d A=%d d=%d must be positive", (long long) B, S,
-                A, d);
-    TRM_REQUIRE((cos == nullptr) == (sin == nullptr), "attention: only one of cos and sin is given");
-    TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention: d=%d must be even for rotary positions", d);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(attention);
     const Head H = head_of(S, A, d, cos, sin);
     const bool done = dtype == TRM_F32 ? forward_all((const float*) qkv, (float*) o, lse, B, A, H)
                                        : forward_all((const bf16*) qkv, (bf16*) o, lse, B, A, H);
-    return done ? TRM_OK : device_error("attention: no memory for scratch, S=%d d=%d", S, d);
+    return done ? TRM_OK : device_error("no memory for scratch, S=%d d=%d", S, d);
 }
 
 int attention_bwd(const void* qkv, const float* cos, const float* sin, const void* o, const float* lse, const void* d_o,
                   void* dqkv, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(qkv != nullptr && o != nullptr && lse != nullptr && d_o != nullptr && dqkv != nullptr,
-                "attention_bwd: qkv, o, lse, d_o or dqkv is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0, "attention_bwd: B=%lld S=%d A=%d d=%d must be positive",
-                (long long) B, S, A, d);
-    TRM_REQUIRE((cos == nullptr) == (sin == nullptr), "attention_bwd: only one of cos and sin is given");
-    TRM_REQUIRE(cos == nullptr || d % 2 == 0, "attention_bwd: d=%d must be even for rotary positions", d);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(attention_bwd);
     const Head H = head_of(S, A, d, cos, sin);
     const bool done =
         dtype == TRM_F32
             ? backward_all((const float*) qkv, (const float*) o, lse, (const float*) d_o, (float*) dqkv, B, A, H)
             : backward_all((const bf16*) qkv, (const bf16*) o, lse, (const bf16*) d_o, (bf16*) dqkv, B, A, H);
-    return done ? TRM_OK : device_error("attention_bwd: no memory for scratch, S=%d d=%d", S, d);
+    return done ? TRM_OK : device_error("no memory for scratch, S=%d d=%d", S, d);
 }
 
 }  // namespace TRM_ISA

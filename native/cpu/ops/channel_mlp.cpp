@@ -26,24 +26,11 @@ int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype) {
 
 // ---- forward --------------------------------------------------------------------------------------------------------
 
-int channel_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, const void* c_, void* kept_, void* y_,
-                void* u_, float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(h_ && w_gate_up_ && w_down_ && y_ && s, "channel_mlp: h, w_gate_up, w_down, y or s is NULL");
-    TRM_REQUIRE(c_ == nullptr || u_ != nullptr, "channel_mlp: c is given but u is NULL");
-    TRM_REQUIRE(rows > 0 && I > 0 && D > 0, "channel_mlp: rows=%lld I=%d D=%d must be positive", (long long) rows, I, D);
-    TRM_REQUIRE(fuses_channel_mlp(I, D, dtype), "channel_mlp: I=%d D=%d dtype=%d is not a size it is made for", I, D,
-                dtype);
-#if defined(__AVX512BF16__)
-    if (dtype == TRM_BF16)
-        return channel_mlp_bf16((const bf16*) h_, (const bf16*) w_gate_up_, (const bf16*) w_down_, (const bf16*) c_,
-                                (bf16*) kept_, (bf16*) y_, (bf16*) u_, s, rows, I, D, eps);
-#endif
-    const float *h = (const float*) h_, *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
-    const float* c = (const float*) c_;
-    float *kept = (float*) kept_, *y = (float*) y_, *u = (float*) u_;
+static int channel_mlp_f32(const float* h, const float* w_gate_up, const float* w_down, const float* c, float* kept,
+                           float* y, float* u, float* s, int64_t rows, int32_t I, int32_t D, float eps) {
     const int64_t J = 2 * int64_t(I) + 16;                         // rows of 2 I, apart in the sets of the cache
     float* w_t = (float*) scratch((D * J + I * int64_t(D)) * 4);   // gate and up [D, 2 I], then down [I, D]
-    if (w_t == nullptr) return device_error("channel_mlp: no memory for I=%d D=%d", I, D);
+    if (w_t == nullptr) return device_error("no memory for I=%d D=%d", I, D);
     float* down_t = w_t + D * J;
     parallel_for(divide_up(J, 64), 64.0 * D * 0.5, [=](int64_t task) { transpose_rows(w_gate_up, w_t, 2 * int64_t(I), D, J, task * 64, 64); });
     parallel_for(divide_up(D, 16), 16.0 * I * 0.5, [=](int64_t task) { transpose_rows(w_down, down_t, D, I, D, task * 16, 16); });
@@ -81,6 +68,18 @@ int channel_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, con
     return TRM_OK;
 }
 
+int channel_mlp(const void* h, const void* w_gate_up, const void* w_down, const void* c, void* kept, void* y, void* u,
+                float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
+    TRM_CHECK(channel_mlp);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return channel_mlp_bf16((const bf16*) h, (const bf16*) w_gate_up, (const bf16*) w_down, (const bf16*) c,
+                                (bf16*) kept, (bf16*) y, (bf16*) u, s, rows, I, D, eps);
+#endif
+    return channel_mlp_f32((const float*) h, (const float*) w_gate_up, (const float*) w_down, (const float*) c,
+                           (float*) kept, (float*) y, (float*) u, s, rows, I, D, eps);
+}
+
 // ---- backward -------------------------------------------------------------------------------------------------------
 
 // From dp = d down and what `gate_up` kept: p, dg and du, two vectors of columns. d [M, K], down [K, .].
@@ -107,28 +106,15 @@ static __attribute__((noinline)) void swiglu_bwd_kept(Left d, Right down, const 
     });
 }
 
-int channel_mlp_bwd(const void* h_, const void* kept_, const void* y_, const float* s, const void* w_gate_up_, const void* w_down_,
-                    void* d_, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I, int32_t D, int32_t dtype,
-                    trm_stream) {
-    TRM_REQUIRE(h_ && kept_ && y_ && s && w_gate_up_ && w_down_ && d_ && dw_gate_up && dw_down, "channel_mlp_bwd: a null operand");
-    TRM_REQUIRE(rows > 0 && I > 0 && D > 0, "channel_mlp_bwd: rows=%lld I=%d D=%d must be positive", (long long) rows, I,
-                D);
-    TRM_REQUIRE(fuses_channel_mlp(I, D, dtype), "channel_mlp_bwd: I=%d D=%d dtype=%d is not a size it is made for", I, D,
-                dtype);
-#if defined(__AVX512BF16__)
-    if (dtype == TRM_BF16)
-        return channel_mlp_bwd_bf16((const bf16*) h_, (const bf16*) kept_, (const bf16*) y_, s, (const bf16*) w_gate_up_,
-                                    (const bf16*) w_down_, (bf16*) d_, dw_gate_up, dw_down, rows, I, D);
-#endif
-    const float *h = (const float*) h_, *kept = (const float*) kept_, *y = (const float*) y_;
-    const float *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
-    float* d = (float*) d_;
+static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y, const float* s, const float* w_gate_up,
+                               const float* w_down, float* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I,
+                               int32_t D) {
     const int64_t count = divide_up(rows, GROUPS), groups = divide_up(rows, count);
     const int64_t down_sum = D * int64_t(I), gate_up_sum = 2 * int64_t(I) * D;
     // of each group: the two sums, then dr [count, D], p [count, INNER_BWD], dgu [count, 2 INNER_BWD]
     const int64_t stride = down_sum + gate_up_sum + count * (D + 3 * INNER_BWD);
     float* sums_of = (float*) scratch(groups * stride * 4);
-    if (sums_of == nullptr) return device_error("channel_mlp_bwd: no memory for rows=%lld I=%d D=%d", (long long) rows, I, D);
+    if (sums_of == nullptr) return device_error("no memory for rows=%lld I=%d D=%d", (long long) rows, I, D);
     parallel_for(groups, 0.2 * (double) count * I * D, [=](int64_t group) {
         const int64_t first = group * count, own = least(count, rows - first);
         float* down = sums_of + group * stride;
@@ -178,6 +164,19 @@ int channel_mlp_bwd(const void* h_, const void* kept_, const void* y_, const flo
         }
     });
     return TRM_OK;
+}
+
+int channel_mlp_bwd(const void* h, const void* kept, const void* y, const float* s, const void* w_gate_up,
+                    const void* w_down, void* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I, int32_t D,
+                    int32_t dtype, trm_stream) {
+    TRM_CHECK(channel_mlp_bwd);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return channel_mlp_bwd_bf16((const bf16*) h, (const bf16*) kept, (const bf16*) y, s, (const bf16*) w_gate_up,
+                                    (const bf16*) w_down, (bf16*) d, dw_gate_up, dw_down, rows, I, D);
+#endif
+    return channel_mlp_bwd_f32((const float*) h, (const float*) kept, (const float*) y, s, (const float*) w_gate_up,
+                               (const float*) w_down, (float*) d, dw_gate_up, dw_down, rows, I, D);
 }
 
 }  // namespace TRM_ISA

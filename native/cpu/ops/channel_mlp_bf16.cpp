@@ -38,7 +38,7 @@ static float norm_row(const bf16* h, const float* f, const bf16* c, bf16* y, bf1
 int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, const bf16* c, bf16* kept, bf16* y, bf16* u,
                      float* s, int64_t rows, int64_t I, int64_t D, float eps) {
     bf16* w = (bf16*) scratch(3 * I * D * 2);   // of each block of units: Right16 [D, GATE_UP], Right16 [UNITS, D]
-    if (w == nullptr) return device_error("channel_mlp: no memory for I=%lld D=%lld", (long long) I, (long long) D);
+    if (w == nullptr) return device_error("no memory for I=%lld D=%lld", (long long) I, (long long) D);
     const int64_t size = SUMS * D;
     parallel_for(I / UNITS, 0.2 * (double) size, [=](int64_t k) {
         const int64_t i = k * UNITS;
@@ -117,7 +117,7 @@ int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const f
     const int64_t stride = blocks * weights * 4 + Rows::bytes(D);
     char* memory = (char*) scratch(blocks * weights * 2 + groups * stride);
     if (memory == nullptr)
-        return device_error("channel_mlp_bwd: no memory for rows=%lld I=%lld D=%lld", (long long) rows, (long long) I,
+        return device_error("no memory for rows=%lld I=%lld D=%lld", (long long) rows, (long long) I,
                             (long long) D);
     bf16* w = (bf16*) memory;                       // of each block of units: Right16 [D, UNITS], Right16 [GATE_UP, D]
     char* all = memory + blocks * weights * 2;      // of each group: its sums, blocks of [D, SUMS], and its rows

@@ -46,12 +46,7 @@ static constexpr int64_t CHANNELS = 64;
 
 int embed(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table, void* x,
           int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(tokens != nullptr && embed != nullptr && x != nullptr, "embed: tokens, embed or x is NULL");
-    TRM_REQUIRE(B > 0 && L > 0 && D > 0 && P >= 0, "embed: B=%lld L=%d P=%d D=%d", (long long) B, L, P, D);
-    TRM_REQUIRE(table != nullptr || P == 0, "embed: P=%d without a puzzle table", P);
-    TRM_REQUIRE(P == 0 || (ids != nullptr && E > 0 && E <= (int64_t) P * D),
-                "embed: E=%d must fit into P=%d positions of D=%d, and ids be given", E, P, D);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(embed);
     if (dtype == TRM_F32)
         forward(tokens, ids, (const float*) embed, (const float*) pos, table, (float*) x, B, L, P, D, E);
     else
@@ -61,11 +56,7 @@ int embed(const int32_t* tokens, const int32_t* ids, const void* embed, const vo
 
 int embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B, int32_t L,
               int32_t P, int32_t D, int32_t E, int32_t V, trm_stream) {
-    TRM_REQUIRE(dx != nullptr && tokens != nullptr && d_embed != nullptr, "embed_bwd: dx, tokens or d_embed is NULL");
-    TRM_REQUIRE(B > 0 && L > 0 && D > 0 && P >= 0 && V > 0, "embed_bwd: B=%lld L=%d P=%d D=%d V=%d", (long long) B, L,
-                P, D, V);
-    TRM_REQUIRE(d_rows == nullptr || (E > 0 && E <= (int64_t) P * D),
-                "embed_bwd: E=%d must fit into P=%d positions of D=%d", E, P, D);
+    TRM_CHECK(embed_bwd);
     const int64_t S = (int64_t) P + L;
     const double factor = __builtin_sqrt((double) D) * (d_pos == nullptr ? 1.0 : (double) HALF_ROOT);
     bool short_of_memory = false;
@@ -97,7 +88,7 @@ int embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_p
             for (int64_t i = 0; i < width; i++) to[i] = (float) (to[i] + factor * sums[c * CHANNELS + i]);
         }
     });
-    if (short_of_memory) return device_error("embed_bwd: no memory for scratch, V=%d", V);
+    if (short_of_memory) return device_error("no memory for scratch, V=%d", V);
     if (d_rows == nullptr) return TRM_OK;
     parallel_for(B, 0.5 * E, [=](int64_t b) {
         const float* from = dx + b * S * D;

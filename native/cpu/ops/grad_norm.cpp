@@ -13,8 +13,7 @@ namespace trm {
 namespace TRM_ISA {
 
 int grad_norm(const float* g, double* partials, double* norm, double* total, int64_t count, trm_stream) {
-    TRM_REQUIRE(g != nullptr && partials != nullptr && norm != nullptr, "grad_norm: g, partials or norm is NULL");
-    TRM_REQUIRE(count > 0, "grad_norm: count=%lld must be positive", (long long) count);
+    TRM_CHECK(grad_norm);
     int64_t share = divide_up(count, TRM_NORM_PARTIALS);
     if (share < CHUNK) share = CHUNK;
     const int64_t tasks = divide_up(count, share);
@@ -38,8 +37,7 @@ int grad_norm(const float* g, double* partials, double* norm, double* total, int
 }
 
 int clip_gradient(float* g, const double* norm, double max, int64_t count, trm_stream) {
-    TRM_REQUIRE(g != nullptr && norm != nullptr, "clip_gradient: g or norm is NULL");
-    TRM_REQUIRE(count > 0 && max > 0, "clip_gradient: count=%lld max=%g must be positive", (long long) count, max);
+    TRM_CHECK(clip_gradient);
     const double c = max / (*norm + 1e-6);
     if (!(c < 1)) return TRM_OK;
     const float factor = (float) c;

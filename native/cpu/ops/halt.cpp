@@ -69,9 +69,7 @@ static void head_backward(const float* dq, const T* y, const T* w, T* dy, float*
 
 int halt_head(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D, int32_t dtype,
               trm_stream) {
-    TRM_REQUIRE(y != nullptr && w != nullptr && bias != nullptr && q != nullptr, "halt_head: y, w, bias or q is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "halt_head: B=%lld S=%d D=%d must be positive", (long long) B, S, D);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(halt_head);
     if (dtype == TRM_F32)
         head_forward((const float*) y, (const float*) w, (const float*) bias, q, B, S, D);
     else
@@ -81,10 +79,7 @@ int halt_head(const void* y, const void* w, const void* bias, float* q, int64_t 
 
 int halt_head_bwd(const float* dq, const void* y, const void* w, void* dy, float* dw, float* d_bias, int64_t B,
                   int32_t S, int32_t D, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(dq != nullptr && y != nullptr && w != nullptr && dy != nullptr && dw != nullptr && d_bias != nullptr,
-                "halt_head_bwd: dq, y, w, dy, dw or d_bias is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && D > 0, "halt_head_bwd: B=%lld S=%d D=%d must be positive", (long long) B, S, D);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(halt_head_bwd);
     if (dtype == TRM_F32)
         head_backward(dq, (const float*) y, (const float*) w, (float*) dy, dw, d_bias, B, S, D);
     else
@@ -105,13 +100,8 @@ static Logistic logistic(double q, double target) {
 int halt(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* min_steps, int32_t* steps,
          int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps, int32_t rule,
          double scale, trm_stream) {
-    TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && steps != nullptr && halted != nullptr
-                    && exact != nullptr && halt_loss != nullptr,
-                "halt: q, hits, labelled, steps, halted, exact or halt_loss is NULL");
-    TRM_REQUIRE(B > 0 && max_steps > 0, "halt: B=%lld max_steps=%d must be positive", (long long) B, max_steps);
-    TRM_REQUIRE(rule == TRM_HALT_LAST || rule == TRM_HALT_SIGN || rule == TRM_HALT_COMPARE, "halt: rule=%d", rule);
+    TRM_CHECK(halt);
     const bool early = rule != TRM_HALT_LAST && max_steps > 1;
-    TRM_REQUIRE(!early || min_steps != nullptr, "halt: min_steps is NULL in training");
     for (int64_t b = 0; b < B; b++) {
         const float bar = rule == TRM_HALT_COMPARE ? q[2 * b + 1] : 0;
         const int32_t solved = hits[b] == labelled[b], step = steps[b] + 1;
@@ -130,10 +120,7 @@ int halt(const float* q, const int32_t* hits, const int32_t* labelled, const int
 
 int continue_loss(const float* q, const float* next_q, const int32_t* steps, double* target, double* loss, float* dq,
                   int64_t B, int32_t max_steps, double scale, trm_stream) {
-    TRM_REQUIRE(q != nullptr && next_q != nullptr && steps != nullptr && target != nullptr && loss != nullptr
-                    && dq != nullptr,
-                "continue_loss: q, next_q, steps, target, loss or dq is NULL");
-    TRM_REQUIRE(B > 0 && max_steps > 0, "continue_loss: B=%lld max_steps=%d must be positive", (long long) B, max_steps);
+    TRM_CHECK(continue_loss);
     for (int64_t b = 0; b < B; b++) {
         const float halts = next_q[2 * b], goes_on = next_q[2 * b + 1];
         const float better = halts > goes_on ? halts : goes_on;
@@ -148,10 +135,7 @@ int continue_loss(const float* q, const float* next_q, const int32_t* steps, dou
 int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact, const int32_t* steps,
             const int32_t* halted, const double* lane_loss, const double* halt_loss, const double* continue_loss,
             double* metrics, int64_t B, trm_stream) {
-    TRM_REQUIRE(q != nullptr && hits != nullptr && labelled != nullptr && exact != nullptr && steps != nullptr
-                    && halted != nullptr && lane_loss != nullptr && halt_loss != nullptr && metrics != nullptr,
-                "metrics: a pointer is NULL");
-    TRM_REQUIRE(B > 0, "metrics: B=%lld must be positive", (long long) B);
+    TRM_CHECK(metrics);
     for (int64_t b = 0; b < B; b++) {
         metrics[TRM_METRIC_LM_LOSS] += lane_loss[b];
         metrics[TRM_METRIC_Q_HALT_LOSS] += halt_loss[b];
@@ -159,7 +143,7 @@ int metrics(const float* q, const int32_t* hits, const int32_t* labelled, const 
         if (halted[b] == 0 || labelled[b] <= 0) continue;
         metrics[TRM_METRIC_COUNT] += 1;
         metrics[TRM_METRIC_ACCURACY] += (double) hits[b] / labelled[b];
-        metrics[TRM_METRIC_EXACT] += exact[b] != 0;
+        metrics[TRM_METRIC_EXACT_ACCURACY] += exact[b] != 0;
         metrics[TRM_METRIC_Q_HALT_ACCURACY] += (q[2 * b] >= 0) == (exact[b] != 0);
         metrics[TRM_METRIC_STEPS] += steps[b];
     }

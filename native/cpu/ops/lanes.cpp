@@ -1,27 +1,22 @@
-// lanes.cpp: admission of new examples into halted lanes, their random first latents, and the draw of the exploration
-// minimum.
+// lanes.cpp: admission of new examples into halted lanes, their first latents, and the draw of the exploration minimum.
 //
-//   admit    halted lanes: sample rows[step % ring, b], y = y_init, z = z_init at every position, steps = 0; the
-//            others are not touched. A sample is a row of the data set, or a symmetry of one, formed as it is read:
-//            out[r][c] = tokens[in[rows[r]][columns[c]]], with the flag tokens[in[columns[c]][rows[r]]]
+//   admit    halted lanes: sample rows[step % ring, b], steps = 0; the others are not touched. A sample is a row of the
+//            data set, or a symmetry of one, formed as it is read: out[r][c] = tokens[in[rows[r]][columns[c]]], with the
+//            flag tokens[in[columns[c]][rows[r]]]
+//   reset_latent  halted lanes: z = init at every position
 //   random_start  halted lanes: z normal, cut to +-2, of deviation 1, each element a draw of its own (random.h)
 //   explore  m_b = 2 + floor(w2 (max_steps - 1) / 2^32) if (w0, w1) as a deviate < p, else 0; w = philox(lane, step)
 //
 // Lanes are numbered globally and the step comes from controls, so a draw depends neither on the device nor on how
 // lanes are spread over devices; and the place in the ring needs no host that says it.
 //
-// cost  admit: 2 S D stores a halted lane, a lane a task; random_start: some 10 ns an element; explore: nothing
+// cost  admit: L look-ups a halted lane; reset_latent: S D stores a halted lane, a lane a task; random_start: some 10 ns
+//       an element; explore: nothing
 #include "random.h"
 #include "ops.h"
 
 namespace trm {
 namespace TRM_ISA {
-
-template <class T>
-static void repeat(const float* row, T* to, int32_t S, int32_t D) {
-    for (int64_t t = 0; t < S; t++)
-        vectors(D, [=](int64_t i, int k) TRM_LAMBDA { store(to + t * D + i, load(row + i, k), k); });
-}
 
 // Token i of a board is that at this place of its task. A record: flag, rows [side], columns [side], tokens [V].
 static int64_t place_in_task(const uint8_t* record, int64_t side, int64_t i) {
@@ -31,23 +26,11 @@ static int64_t place_in_task(const uint8_t* record, int64_t side, int64_t i) {
 
 int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
           const uint8_t* data_labels, const int32_t* data_ids, const int32_t* origins, const uint8_t* augmentations,
-          int32_t ignore_id, const float* y_init, const float* z_init, const int32_t* halted, int32_t* steps,
-          int32_t* inputs, int32_t* labels, int32_t* ids, void* y, void* z, int64_t B, int32_t L, int32_t S, int32_t D,
-          int32_t side, int32_t V, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(rows != nullptr && data_inputs != nullptr && data_labels != nullptr && data_ids != nullptr,
-                "admit: rows, data_inputs, data_labels or data_ids is NULL");
-    TRM_REQUIRE(y_init != nullptr && z_init != nullptr && halted != nullptr && steps != nullptr && inputs != nullptr
-                    && labels != nullptr && ids != nullptr && y != nullptr && z != nullptr,
-                "admit: y_init, z_init, halted, steps, inputs, labels, ids, y or z is NULL");
-    TRM_REQUIRE(B > 0 && L > 0 && S >= L && D > 0, "admit: B=%lld L=%d S=%d D=%d", (long long) B, L, S, D);
-    TRM_REQUIRE((origins == nullptr) == (augmentations == nullptr), "admit: origins and augmentations, one is NULL");
-    TRM_REQUIRE(origins == nullptr || (side > 0 && (int64_t) side * side == L && V > 0), "admit: L=%d side=%d V=%d", L,
-                side, V);
-    TRM_REQUIRE(ring == 1 || (ring > 1 && controls != nullptr), "admit: ring=%d with controls %s", ring,
-                controls == nullptr ? "NULL" : "given");
-    TRM_REQUIRE_DTYPE(dtype);
+          int32_t ignore_id, const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels, int32_t* ids,
+          int64_t B, int32_t L, int32_t side, int32_t V, trm_stream) {
+    TRM_CHECK(admit);
     const int32_t* offered = ring == 1 ? rows : rows + (int64_t) controls[TRM_CTRL_STEP] % ring * B;
-    parallel_for(B, 0.5 * S * D, [=](int64_t b) {
+    parallel_for(B, 2.0 * L, [=](int64_t b) {
         if (halted[b] == 0) return;
         const int64_t row = offered[b];
         const bool augmented = origins != nullptr && row >= 0;
@@ -70,23 +53,33 @@ int admit(const int32_t* rows, const double* controls, int32_t ring, const uint8
         }
         ids[b] = row < 0 ? 0 : data_ids[row];
         steps[b] = 0;
+    });
+    return TRM_OK;
+}
+
+template <class T>
+static void repeat(const float* row, T* to, int32_t S, int32_t D) {
+    for (int64_t t = 0; t < S; t++)
+        vectors(D, [=](int64_t i, int k) TRM_LAMBDA { store(to + t * D + i, load(row + i, k), k); });
+}
+
+int reset_latent(const int32_t* halted, const float* init, void* z, int64_t B, int32_t S, int32_t D, int32_t dtype,
+                 trm_stream) {
+    TRM_CHECK(reset_latent);
+    parallel_for(B, 0.25 * S * D, [=](int64_t b) {
+        if (halted[b] == 0) return;
         const int64_t at = b * S * D;
-        if (dtype == TRM_F32) {
-            repeat(y_init, (float*) y + at, S, D);
-            repeat(z_init, (float*) z + at, S, D);
-        } else {
-            repeat(y_init, (bf16*) y + at, S, D);
-            repeat(z_init, (bf16*) z + at, S, D);
-        }
+        if (dtype == TRM_F32)
+            repeat(init, (float*) z + at, S, D);
+        else
+            repeat(init, (bf16*) z + at, S, D);
     });
     return TRM_OK;
 }
 
 int explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
             int32_t max_steps, trm_stream) {
-    TRM_REQUIRE(controls != nullptr && min_steps != nullptr, "explore: controls or min_steps is NULL");
-    TRM_REQUIRE(B > 0 && max_steps > 0 && first_lane >= 0, "explore: B=%lld max_steps=%d first_lane=%lld",
-                (long long) B, max_steps, (long long) first_lane);
+    TRM_CHECK(explore);
     const uint64_t step = (uint64_t) (int64_t) controls[TRM_CTRL_STEP], key = (uint64_t) seed;
     for (int64_t b = 0; b < B; b++) {
         uint32_t w[4] = {(uint32_t) (first_lane + b), (uint32_t) step, (uint32_t) (step >> 32), 0};
@@ -109,15 +102,13 @@ static void start_lane(const Draw& draw, T* z, int64_t count) {
 }
 
 int random_start(const int32_t* halted, const int32_t* keys, const double* controls, void* z, int64_t B, int64_t count,
-                 int64_t seed, int32_t draw, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(halted != nullptr && z != nullptr, "random_start: halted or z is NULL");
-    TRM_REQUIRE(B > 0 && count > 0 && draw > 0, "random_start: B=%lld count=%lld draw=%d must be positive", (long long) B,
-                (long long) count, draw);
-    TRM_REQUIRE_DTYPE(dtype);
+                 int64_t first_lane, int64_t seed, int32_t draw, int32_t dtype, trm_stream) {
+    TRM_CHECK(random_start);
     const uint32_t step = controls == nullptr ? 0 : (uint32_t) (int64_t) controls[TRM_CTRL_STEP];
     parallel_for(B, 10.0 * (double) count, [=](int64_t b) {
         if (halted[b] == 0) return;
-        const Draw own = {(uint64_t) seed, (uint32_t) (keys == nullptr ? b : keys[b]), step, (uint32_t) draw};
+        const uint32_t lane = keys == nullptr ? (uint32_t) (first_lane + b) : (uint32_t) keys[b];
+        const Draw own = {(uint64_t) seed, lane, step, (uint32_t) draw};
         if (dtype == TRM_F32)
             start_lane(own, (float*) z + b * count, count);
         else

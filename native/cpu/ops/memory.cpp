@@ -12,8 +12,7 @@ namespace TRM_ISA {
 static constexpr int64_t BLOCK = 1 << 18;
 
 int zero(void* p, int64_t bytes, trm_stream) {
-    TRM_REQUIRE(bytes >= 0, "zero: bytes=%lld is negative", (long long) bytes);
-    TRM_REQUIRE(p != nullptr || bytes == 0, "zero: p is NULL");
+    TRM_CHECK(zero);
     parallel_for(divide_up(bytes, BLOCK), 2e4, [=](int64_t task) {
         const int64_t at = task * BLOCK;
         memset((char*) p + at, 0, (size_t) least(BLOCK, bytes - at));
@@ -22,8 +21,7 @@ int zero(void* p, int64_t bytes, trm_stream) {
 }
 
 int copy(void* to, const void* from, int64_t bytes, trm_stream) {
-    TRM_REQUIRE(bytes >= 0, "copy: bytes=%lld is negative", (long long) bytes);
-    TRM_REQUIRE((to != nullptr && from != nullptr) || bytes == 0, "copy: to or from is NULL");
+    TRM_CHECK(copy);
     if (to == from) return TRM_OK;
     parallel_for(divide_up(bytes, BLOCK), 3e4, [=](int64_t task) {
         const int64_t at = task * BLOCK;
@@ -33,8 +31,7 @@ int copy(void* to, const void* from, int64_t bytes, trm_stream) {
 }
 
 int cast_bf16(const float* from, void* to, int64_t count, trm_stream) {
-    TRM_REQUIRE(from != nullptr && to != nullptr, "cast_bf16: from or to is NULL");
-    TRM_REQUIRE(count > 0, "cast_bf16: count=%lld must be positive", (long long) count);
+    TRM_CHECK(cast_bf16);
     parallel_for(divide_up(count, CHUNK), 3e3, [=](int64_t task) {
         const float* x = from + task * CHUNK;
         bf16* y = (bf16*) to + task * CHUNK;
@@ -48,9 +45,7 @@ int cast_bf16(const float* from, void* to, int64_t count, trm_stream) {
 }
 
 int permute_lanes(const void* x, void* out, int64_t B, int32_t N, int32_t D, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(x != nullptr && out != nullptr && x != out, "permute_lanes: x or out is NULL, or they are the same");
-    TRM_REQUIRE(B > 0 && N > 0 && D > 0, "permute_lanes: B=%lld N=%d D=%d must be positive", (long long) B, N, D);
-    TRM_REQUIRE(dtype == TRM_F32 || dtype == TRM_BF16, "permute_lanes: dtype %d is unknown", dtype);
+    TRM_CHECK(permute_lanes);
     const int64_t row = int64_t(D) * (dtype == TRM_BF16 ? 2 : 4);  // bytes
     parallel_for(B, 0.1 * double(N) * double(row), [=](int64_t b) {
         for (int64_t n = 0; n < N; n++)

@@ -57,20 +57,8 @@ static void forward_channels(const float* h, const float* w_gate_up, const float
 
 int64_t position_mlp_work(int64_t, int32_t, int32_t, int32_t, int32_t, int32_t) { return 0; }
 
-int position_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, void* y_, float* s, void*, int64_t B,
-                 int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(h_ && w_gate_up_ && w_down_ && y_ && s, "position_mlp: h, w_gate_up, w_down, y or s is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp: B=%lld S=%d I=%d D=%d must be positive", (long long) B,
-                S, I, D);
-    TRM_REQUIRE(fuses_position_mlp(S, I, D, dtype), "position_mlp: S=%d I=%d D=%d dtype=%d is not a size it is made for",
-                S, I, D, dtype);
-#if defined(__AVX512BF16__)
-    if (dtype == TRM_BF16)
-        return position_mlp_bf16((const bf16*) h_, (const bf16*) w_gate_up_, (const bf16*) w_down_, (bf16*) y_, s, B, S, I,
-                                 D, eps);
-#endif
-    const float *h = (const float*) h_, *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
-    float* y = (float*) y_;
+static int position_mlp_f32(const float* h, const float* w_gate_up, const float* w_down, float* y, float* s, int64_t B,
+                            int32_t S, int32_t I, int32_t D, float eps) {
     constexpr int64_t width = 2 * W;
     const int64_t parts = divide_up(D, width);
     parallel_for(B * parts, 0.08 * S * I * width, [=](int64_t task) {
@@ -81,6 +69,18 @@ int position_mlp(const void* h_, const void* w_gate_up_, const void* w_down_, vo
             forward_channels<1>(h + at, w_gate_up, w_down, y + at, s + b * D + c, S, I, D, eps);
     });
     return TRM_OK;
+}
+
+int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work, int64_t B,
+                 int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
+    TRM_CHECK(position_mlp);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return position_mlp_bf16((const bf16*) h, (const bf16*) w_gate_up, (const bf16*) w_down, (bf16*) y, s, B, S, I, D,
+                                 eps);
+#endif
+    return position_mlp_f32((const float*) h, (const float*) w_gate_up, (const float*) w_down, (float*) y, s, B, S, I, D,
+                            eps);
 }
 
 // ---- backward -------------------------------------------------------------------------------------------------------
@@ -126,30 +126,16 @@ static void norm_bwd(const float* y, const float* s, float* d, float* dr, int32_
     }
 }
 
-int position_mlp_bwd(const void* h_, const void* y_, const float* s, const void* w_gate_up_, const void* w_down_,
-                     void* d_, float* dw_gate_up, float* dw_down, void*, int64_t B, int32_t S, int32_t I, int32_t D,
-                     int32_t dtype, trm_stream) {
-    TRM_REQUIRE(h_ && y_ && s && w_gate_up_ && w_down_ && d_ && dw_gate_up && dw_down,
-                "position_mlp_bwd: a null operand");
-    TRM_REQUIRE(B > 0 && S > 0 && I > 0 && D > 0, "position_mlp_bwd: B=%lld S=%d I=%d D=%d must be positive",
-                (long long) B, S, I, D);
-    TRM_REQUIRE(fuses_position_mlp(S, I, D, dtype),
-                "position_mlp_bwd: S=%d I=%d D=%d dtype=%d is not a size it is made for", S, I, D, dtype);
-#if defined(__AVX512BF16__)
-    if (dtype == TRM_BF16)
-        return position_mlp_bwd_bf16((const bf16*) h_, (const bf16*) y_, s, (const bf16*) w_gate_up_,
-                                     (const bf16*) w_down_, (bf16*) d_, dw_gate_up, dw_down, B, S, I, D);
-#endif
-    const float *h = (const float*) h_, *y = (const float*) y_;
-    const float *w_gate_up = (const float*) w_gate_up_, *w_down = (const float*) w_down_;
-    float* d = (float*) d_;
+static int position_mlp_bwd_f32(const float* h, const float* y, const float* s, const float* w_gate_up,
+                                const float* w_down, float* d, float* dw_gate_up, float* dw_down, int64_t B, int32_t S,
+                                int32_t I, int32_t D) {
     const int64_t lanes = divide_up(B, GROUPS), groups = divide_up(B, lanes);
     const int64_t J = 2 * int64_t(I) + 16, K = I + 16;      // rows of 2 I and of I, apart in the sets of the cache
     const int64_t down_sum = S * K, gate_up_sum = S * J;
     // of each group: the two sums, then dr [S, D], p [D, INNER_BWD], dgu [D, 2 I]
     const int64_t stride = down_sum + gate_up_sum + S * int64_t(D) + D * INNER_BWD + D * J;
     float* memory = (float*) scratch((gate_up_sum + groups * stride) * 4);
-    if (memory == nullptr) return device_error("position_mlp_bwd: no memory for B=%lld S=%d I=%d D=%d", (long long) B, S, I, D);
+    if (memory == nullptr) return device_error("no memory for B=%lld S=%d I=%d D=%d", (long long) B, S, I, D);
     float* w_t = memory;                                    // the weights of gate and up [S, 2 I]
     float* sums_of = memory + gate_up_sum;
     parallel_for(divide_up(2 * int64_t(I), 64), 64.0 * S, [=](int64_t task) {
@@ -189,6 +175,19 @@ int position_mlp_bwd(const void* h_, const void* y_, const float* s, const void*
         }
     });
     return TRM_OK;
+}
+
+int position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
+                     float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
+                     int32_t dtype, trm_stream) {
+    TRM_CHECK(position_mlp_bwd);
+#if defined(__AVX512BF16__)
+    if (dtype == TRM_BF16)
+        return position_mlp_bwd_bf16((const bf16*) h, (const bf16*) y, s, (const bf16*) w_gate_up, (const bf16*) w_down,
+                                     (bf16*) d, dw_gate_up, dw_down, B, S, I, D);
+#endif
+    return position_mlp_bwd_f32((const float*) h, (const float*) y, s, (const float*) w_gate_up, (const float*) w_down,
+                                (float*) d, dw_gate_up, dw_down, B, S, I, D);
 }
 
 }  // namespace TRM_ISA

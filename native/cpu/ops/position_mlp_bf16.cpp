@@ -73,7 +73,7 @@ int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, 
                       int64_t I, int64_t D, float eps) {
     const int64_t padded = round_up(S, 32);
     bf16* w = (bf16*) scratch(3 * I * padded * 2);
-    if (w == nullptr) return device_error("position_mlp: no memory for S=%lld I=%lld", (long long) S, (long long) I);
+    if (w == nullptr) return device_error("no memory for S=%lld I=%lld", (long long) S, (long long) I);
     parallel_for(I / UNITS, 10.0 * GATE_UP, [=](int64_t block) {
         for (int64_t n = 0; n < GATE_UP; n++) {
             bf16* to = w + (block * GATE_UP + n) * padded;
@@ -232,7 +232,7 @@ int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf
     const int64_t stride = round_up(blocks * sums_of * 4 + Lane::bytes(S, D), 64);
     char* memory = (char*) scratch(blocks * weights + groups * stride);
     if (memory == nullptr)
-        return device_error("position_mlp_bwd: no memory for B=%lld S=%lld I=%lld D=%lld", (long long) B, (long long) S,
+        return device_error("no memory for B=%lld S=%lld I=%lld D=%lld", (long long) B, (long long) S,
                             (long long) I, (long long) D);
     char* all = memory + blocks * weights;      // of each group: its sums, blocks of [padded, SUMS], and its lane
     parallel_for(blocks, 3.0 * (double) (GATE_UP * S), [=](int64_t k) {

@@ -51,14 +51,7 @@ static void relax_backward(T* d, T* d_f, int64_t count, float lambda, float keep
 
 int relax(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane, int64_t seed,
           int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(f != nullptr && state != nullptr, "relax: f or state is NULL");
-    TRM_REQUIRE(f != state, "relax: f and state are the same");
-    TRM_REQUIRE(B > 0 && count > 0 && first_lane >= 0, "relax: B=%lld count=%lld first_lane=%lld", (long long) B,
-                (long long) count, (long long) first_lane);
-    TRM_REQUIRE(lambda > 0 && lambda <= 1 && sigma >= 0, "relax: lambda=%g sigma=%g", lambda, sigma);
-    TRM_REQUIRE(sigma == 0 || (controls != nullptr && draw > 0), "relax: draw=%d with controls %s", draw,
-                controls == nullptr ? "NULL" : "given");
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(relax);
     const Draw first = {(uint64_t) seed, (uint32_t) first_lane,
                         sigma == 0 ? 0 : (uint32_t) (int64_t) controls[TRM_CTRL_STEP], (uint32_t) draw};
     const float keep = (float) (1 - lambda);
@@ -70,11 +63,7 @@ int relax(const void* f, void* state, const double* controls, int64_t B, int64_t
 }
 
 int relax_bwd(void* d, void* d_f, int64_t count, double lambda, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(d != nullptr && d_f != nullptr, "relax_bwd: d or d_f is NULL");
-    TRM_REQUIRE(d != d_f, "relax_bwd: d and d_f are the same");
-    TRM_REQUIRE(count > 0, "relax_bwd: count=%lld must be positive", (long long) count);
-    TRM_REQUIRE(lambda > 0 && lambda <= 1, "relax_bwd: lambda=%g", lambda);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(relax_bwd);
     const float keep = (float) (1 - lambda);
     if (dtype == TRM_F32)
         relax_backward((float*) d, (float*) d_f, count, (float) lambda, keep);

@@ -34,11 +34,7 @@ static void rotate(const T* from, T* to, const float* cos, const float* sin, int
 
 int rotary(const void* qkv, const float* cos, const float* sin, void* qk, int64_t B, int32_t S, int32_t A, int32_t d,
            int32_t dtype, trm_stream) {
-    TRM_REQUIRE(qkv != nullptr && cos != nullptr && sin != nullptr && qk != nullptr,
-                "rotary: qkv, cos, sin or qk is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0 && d % 2 == 0,
-                "rotary: B=%lld S=%d A=%d d=%d must be positive and d even", (long long) B, S, A, d);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(rotary);
     if (dtype == TRM_F32)
         rotate((const float*) qkv, (float*) qk, cos, sin, B, S, A, d, 3, 2, 1.0f);
     else
@@ -48,10 +44,7 @@ int rotary(const void* qkv, const float* cos, const float* sin, void* qk, int64_
 
 int rotary_bwd(void* dqkv, const float* cos, const float* sin, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype,
                trm_stream) {
-    TRM_REQUIRE(dqkv != nullptr && cos != nullptr && sin != nullptr, "rotary_bwd: dqkv, cos or sin is NULL");
-    TRM_REQUIRE(B > 0 && S > 0 && A > 0 && d > 0 && d % 2 == 0,
-                "rotary_bwd: B=%lld S=%d A=%d d=%d must be positive and d even", (long long) B, S, A, d);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(rotary_bwd);
     if (dtype == TRM_F32)
         rotate((const float*) dqkv, (float*) dqkv, cos, sin, B, S, A, d, 3, 3, -1.0f);
     else

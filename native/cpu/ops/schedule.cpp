@@ -13,9 +13,7 @@ namespace TRM_ISA {
 
 int advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
             double beta1, double beta2, trm_stream) {
-    TRM_REQUIRE(controls != nullptr, "advance: controls is NULL");
-    TRM_REQUIRE(warmup >= 0 && total >= 0, "advance: warmup=%lld total=%lld must not be negative", (long long) warmup,
-                (long long) total);
+    TRM_CHECK(advance);
     const double t = controls[TRM_CTRL_STEP] + 1, w = (double) warmup;
     double factor;
     if (t < w) {

@@ -21,9 +21,7 @@ static bool held_before(const int32_t* ids, int64_t b) {
 
 int sign_sgd(float* table, const int32_t* ids, const float* d_rows, const double* controls, int64_t B, int32_t E,
              double weight_decay, trm_stream) {
-    TRM_REQUIRE(table != nullptr && ids != nullptr && d_rows != nullptr && controls != nullptr,
-                "sign_sgd: table, ids, d_rows or controls is NULL");
-    TRM_REQUIRE(B > 0 && E > 0, "sign_sgd: B=%lld E=%d must be positive", (long long) B, E);
+    TRM_CHECK(sign_sgd);
     const double lr = controls[TRM_CTRL_PUZZLE_LR];
     const float keep = (float) (1 - lr * weight_decay), step = (float) lr;
     parallel_for(divide_up(B, LANES), LANES * (0.2 * (double) B * (double) divide_up(E, CHANNELS) + E),

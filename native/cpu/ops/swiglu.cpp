@@ -61,10 +61,7 @@ static void backward(const T* gu, const T* dp, T* dgu, T* p, int64_t outer, int6
 }
 
 int swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(gu != nullptr && p != nullptr, "swiglu: gu or p is NULL");
-    TRM_REQUIRE(outer > 0 && inner > 0, "swiglu: outer=%lld inner=%lld must be positive", (long long) outer,
-                (long long) inner);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(swiglu);
     if (dtype == TRM_F32)
         forward((const float*) gu, (float*) p, outer, inner);
     else
@@ -74,10 +71,7 @@ int swiglu(const void* gu, void* p, int64_t outer, int64_t inner, int32_t dtype,
 
 int swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                trm_stream) {
-    TRM_REQUIRE(gu != nullptr && dp != nullptr && dgu != nullptr, "swiglu_bwd: gu, dp or dgu is NULL");
-    TRM_REQUIRE(outer > 0 && inner > 0, "swiglu_bwd: outer=%lld inner=%lld must be positive", (long long) outer,
-                (long long) inner);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(swiglu_bwd);
     if (dtype == TRM_F32)
         backward((const float*) gu, (const float*) dp, (float*) dgu, (float*) p, outer, inner);
     else

@@ -98,12 +98,7 @@ static void lanes(const T* logits, const int32_t* labels, int32_t* preds, double
 int token_loss(const void* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits,
                int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                double scale, int32_t dtype, trm_stream) {
-    TRM_REQUIRE(logits != nullptr && labels != nullptr && preds != nullptr && lane_loss != nullptr && hits != nullptr
-                    && labelled != nullptr,
-                "token_loss: logits, labels, preds, lane_loss, hits or labelled is NULL");
-    TRM_REQUIRE(B > 0 && L > 0 && P >= 0 && V > 0, "token_loss: B=%lld L=%d P=%d V=%d", (long long) B, L, P, V);
-    TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "token_loss: kind=%d", kind);
-    TRM_REQUIRE_DTYPE(dtype);
+    TRM_CHECK(token_loss);
 #define TRM_LANES(T, KIND)                                                                                          \
     lanes<T, KIND>((const T*) logits, labels, preds, lane_loss, hits, labelled, (T*) d_logits, B, L, P, V, scale)
     if (dtype == TRM_F32)

@@ -284,7 +284,3 @@ TRM_INLINE int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 }  // namespace TRM_ISA
 }  // namespace trm
-
-#define TRM_REQUIRE_DTYPE(dtype)                                                     \
-    TRM_REQUIRE((dtype) == TRM_F32 || (dtype) == TRM_BF16, \
-                "dtype=%d is neither TRM_F32 nor TRM_BF16", (int) (dtype))

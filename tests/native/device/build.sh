@@ -15,7 +15,7 @@ mkdir -p "$folder"
 # What CMake gives the library (native/CMakeLists.txt), for one target, with line numbers for compute-sanitizer.
 export COMPILE="$nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_$arch,code=sm_$arch \
 -I $root/tests/native -I $root/native/include -I $root/cuda-kernels"
-sources=("$root"/tests/native/{*_test,check,device/*}.cpp)
+sources=("$root"/native/status.cpp "$root"/tests/native/{*_test,check,device/*}.cpp)
 if [ -n "${OBJECTS:-}" ]; then # not what an older source has left there
     for source in "$root"/cuda-kernels/*.cu; do cp "$OBJECTS/$(basename "$source" .cu).o" "$folder"; done
 else sources+=("$root"/cuda-kernels/*.cu)

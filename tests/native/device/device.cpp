@@ -17,7 +17,7 @@
 #include <cuda_runtime.h>
 
 #include "check.h"
-#include "trm_record.h"
+#include "trm_table.h"
 
 namespace {
 
@@ -121,22 +121,25 @@ private:
 template <auto ENTRY, typename Function>
 struct Entry;
 
-template <auto ENTRY, typename... P>
-struct Entry<ENTRY, int (*)(P...)> {
-    static int call(P... arguments) {
-        Twins twins;
-        return twins.done((trm_backend_table()->*ENTRY)(twins.of(arguments)...));
+template <auto ENTRY, typename R, typename... P>
+struct Entry<ENTRY, R (*)(P...)> {
+    static R call(P... arguments) {
+        const auto function = trm_backend_table()->*ENTRY;
+        if constexpr (trm_enqueues<R (*)(P...)>::value) {
+            Twins twins;
+            return twins.done(function(twins.of(arguments)...));
+        } else {
+            return function(arguments...);
+        }
     }
 };
 
 trm_backend device_table() {
     const trm_backend& own = *trm_backend_table();
-    trm_backend table = own;  // questions are answered by the host
+    trm_backend table = own;
 #define ON_DEVICE(name) \
     if (own.name != nullptr) table.name = Entry<&trm_backend::name, decltype(trm_backend::name)>::call;
-    TRM_OPERATIONS(ON_DEVICE)
-    TRM_PRODUCTS(ON_DEVICE)
-    TRM_FUSED(ON_DEVICE)
+    TRM_ENTRIES(ON_DEVICE)
 #undef ON_DEVICE
     return table;
 }

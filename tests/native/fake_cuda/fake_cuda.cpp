@@ -292,13 +292,13 @@ struct Stream {
 
 }  // namespace
 
-EXPORT const trm_backend* trm_backend_table() {
+const trm_backend* trm_backend_table() {
     void* library = dlopen("libtrm_fake_kernels.so", RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
         std::fprintf(stderr, "%s\n", dlerror());
         std::abort();
     }
-    const auto cpu = reinterpret_cast<trm_backend_table_fn>(dlsym(library, "trm_backend_table"));
+    const auto cpu = reinterpret_cast<decltype(&trm_backend_table)>(dlsym(library, "trm_backend_table"));
     return trm_recorder<Stream>::over(cpu());
 }
 #endif

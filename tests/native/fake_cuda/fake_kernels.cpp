@@ -60,7 +60,7 @@ trm_backend build() {
         std::fprintf(stderr, "fake_kernels: FAKE_CUDA_OPERATIONS: %s\n", path == nullptr ? "not set" : dlerror());
         std::exit(1);
     }
-    cpu = reinterpret_cast<const trm_backend* (*)()>(table)();
+    cpu = reinterpret_cast<decltype(&trm_backend_table)>(table)();
     trm_backend all = *cpu;
     all.last_error = last_error;
     all.fuses_linear_swiglu = all.fuses_linear_add_rms_norm = fuses;
@@ -71,7 +71,7 @@ trm_backend build() {
 
 }  // namespace
 
-extern "C" __attribute__((visibility("default"))) const trm_backend* trm_backend_table() {
+const trm_backend* trm_backend_table() {
     static const trm_backend table = build();
     return &table;
 }

@@ -15,22 +15,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** {@code admit explore}. All values are equal, none within a bound. */
+/** {@code admit reset_latent explore}. All values are equal, none within a bound. */
 class LanesTest extends KernelTest {
     private static final int IGNORED = -100;
 
     /** Whatever the ring and the step, the samples of one slot are admitted; the others offer one that no lane is to take. */
-    @ParameterizedTest(name = "{0} L={1} S={2} D={3} ring={4} step={5}")
-    @CsvSource({
-        "F32,1,1,1,1,0",
-        "F32,5,7,17,1,7",
-        "F32,3,3,33,4,0",
-        "F32,3,3,33,4,5",
-        "BF16,1,1,1,1,0",
-        "BF16,5,7,17,3,5000000000",
-        "BF16,3,3,33,2,1"
-    })
-    void admit(Dtype dtype, int length, int positions, int d, int ring, long step) {
+    @ParameterizedTest(name = "L={0} ring={1} step={2}")
+    @CsvSource({"1,1,0", "5,1,7", "3,4,0", "3,4,5", "5,3,5000000000", "3,2,1"})
+    void admit(int length, int ring, long step) {
         int lanes = 6;
         int examples = 4;
         int ignore = 9;
@@ -44,10 +36,6 @@ class LanesTest extends KernelTest {
         int[] inputs = random.ints(lanes * length, 20, 30).toArray();
         int[] labels = random.ints(lanes * length, 20, 30).toArray();
         int[] ids = {40, 41, 42, 43, 44, 45};
-        double[] y = values(dtype, lanes * positions * d, 1);
-        double[] z = values(dtype, lanes * positions * d, 1);
-        double[] yInit = values(Dtype.F32, d, 1);
-        double[] zInit = values(Dtype.F32, d, 1);
         Tensor tinputs = tensor("data.inputs", Dtype.U8, examples, length);
         Tensor tlabels = tensor("data.labels", Dtype.U8, examples, length);
         HostCopy.put(backend, tinputs, dataInputs);
@@ -58,19 +46,17 @@ class LanesTest extends KernelTest {
                 ints("inputs", inputs, lanes, length),
                 ints("labels", labels, lanes, length),
                 ints("ids", ids, lanes),
-                List.of(put("y", dtype, y, lanes, positions, d), put("z", dtype, z, lanes, positions, d)));
+                List.of());
         int[] ringRows = new int[ring * lanes];
         Arrays.fill(ringRows, 2);
         System.arraycopy(rows, 0, ringRows, (int) (step % ring) * lanes, lanes);
         double[] controls = new double[OptimizerKernels.CONTROLS];
-        controls[0] = step;
-        kernels.lanes()
-                .admit(
-                        ints("rows", ringRows, ring, lanes),
-                        ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
-                        new LaneKernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
-                        List.of(put("y_init", Dtype.F32, yInit, d), put("z_init", Dtype.F32, zInit, d)),
-                        t);
+        controls[Control.STEP.ordinal()] = step;
+        kernels.lanes().admit(
+                ints("rows", ringRows, ring, lanes),
+                ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
+                new LaneKernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
+                t);
         for (int b = 0; b < lanes; b++) {
             if (halted[b] == 0) {
                 continue;
@@ -82,27 +68,19 @@ class LanesTest extends KernelTest {
                 inputs[b * length + i] = rows[b] < 0 ? 0 : dataInputs[rows[b] * length + i];
                 labels[b * length + i] = label == ignore ? IGNORED : label;
             }
-            for (int i = 0; i < positions * d; i++) {
-                y[b * positions * d + i] = round(dtype, yInit[i % d]);
-                z[b * positions * d + i] = round(dtype, zInit[i % d]);
-            }
         }
         assertArrayEquals(halted, HostCopy.ints(backend, t.halted()));
         assertArrayEquals(steps, HostCopy.ints(backend, t.steps()));
         assertArrayEquals(inputs, HostCopy.ints(backend, t.inputs()));
         assertArrayEquals(labels, HostCopy.ints(backend, t.labels()));
         assertArrayEquals(ids, HostCopy.ints(backend, t.ids()));
-        assertArrayEquals(y, read(t.y()));
-        assertArrayEquals(z, read(t.latents().get(1)));
     }
 
-    /** A system's latents, one or more than the operation takes at once, each begin with their own. */
-    @ParameterizedTest(name = "{0} {1} latents")
-    @CsvSource({"F32,1", "F32,3", "F32,7", "BF16,1", "BF16,4"})
-    void admitAnyNumberOfLatents(Dtype dtype, int count) {
+    /** A system's latents each begin with their own, at every position, in halted lanes only. */
+    @ParameterizedTest(name = "{0} {1} latents S={2} D={3}")
+    @CsvSource({"F32,1,1,1", "F32,3,5,19", "F32,7,7,17", "BF16,1,3,33", "BF16,4,5,19"})
+    void resetLatents(Dtype dtype, int count, int positions, int d) {
         int lanes = 3;
-        int positions = 5;
-        int d = 19;
         int[] halted = {1, 0, 1};
         List<Tensor> latents = new ArrayList<>();
         List<Tensor> inits = new ArrayList<>();
@@ -118,30 +96,12 @@ class LanesTest extends KernelTest {
                 }
             }
         }
-        Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
-        HostCopy.put(backend, bytes, new int[] {7});
-        Tensor ids = ints("ids", new int[] {9}, 1);
-        LaneKernels.Lanes t = new LaneKernels.Lanes(
-                ints("halted", halted, lanes),
-                ints("steps", new int[] {4, 4, 4}, lanes),
-                ints("inputs", new int[] {1, 2, 3}, lanes, 1),
-                ints("labels", new int[] {1, 2, 3}, lanes, 1),
-                ints("ids", new int[] {4, 5, 6}, lanes),
-                latents);
-        kernels.lanes()
-                .admit(
-                        ints("rows", new int[lanes], 1, lanes),
-                        null,
-                        new LaneKernels.Examples(bytes, bytes, ids, -1),
-                        inits,
-                        t);
+        LaneKernels.Lanes t = new LaneKernels.Lanes(ints("halted", halted, lanes), null, null, null, null, latents);
+        kernels.lanes().resetLatents(inits, t);
         for (int i = 0; i < count; i++) {
             assertArrayEquals(expected[i], read(latents.get(i)), "latent " + i);
         }
         assertArrayEquals(halted, HostCopy.ints(backend, t.halted()));
-        assertArrayEquals(new int[] {0, 4, 0}, HostCopy.ints(backend, t.steps()));
-        assertArrayEquals(new int[] {7, 2, 7}, HostCopy.ints(backend, t.inputs()));
-        assertArrayEquals(new int[] {9, 5, 9}, HostCopy.ints(backend, t.ids()));
     }
 
     private int[] permutation(int count) {
@@ -183,22 +143,18 @@ class LanesTest extends KernelTest {
                 ints("inputs", new int[lanes * length], lanes, length),
                 ints("labels", new int[lanes * length], lanes, length),
                 ints("ids", new int[lanes], lanes),
-                List.of(
-                        put("y", Dtype.F32, new double[lanes * length], lanes, length, 1),
-                        put("z", Dtype.F32, new double[lanes * length], lanes, length, 1)));
-        kernels.lanes()
-                .admit(
-                        ints("rows", rows, 1, lanes),
-                        null,
-                        new LaneKernels.Examples(
-                                bytes("data.inputs", inputs, tasks, length),
-                                bytes("data.labels", labels, tasks, length),
-                                ints("data.ids", new int[] {7, 8, 9}, 3),
-                                ignore,
-                                ints("data.origins", origins, 3, 2),
-                                bytes("data.augmentations", table, records, width)),
-                        List.of(put("y_init", Dtype.F32, new double[1], 1), put("z_init", Dtype.F32, new double[1], 1)),
-                        t);
+                List.of());
+        kernels.lanes().admit(
+                ints("rows", rows, 1, lanes),
+                null,
+                new LaneKernels.Examples(
+                        bytes("data.inputs", inputs, tasks, length),
+                        bytes("data.labels", labels, tasks, length),
+                        ints("data.ids", new int[] {7, 8, 9}, 3),
+                        ignore,
+                        ints("data.origins", origins, 3, 2),
+                        bytes("data.augmentations", table, records, width)),
+                t);
         int[] wantInputs = new int[lanes * length];
         int[] wantLabels = new int[lanes * length];
         for (int b = 0; b < lanes; b++) {
@@ -235,27 +191,18 @@ class LanesTest extends KernelTest {
     void augmentedBoardsAreSquare() {
         Tensor i = ints("i", new int[5], 1, 5);
         Tensor one = i.view(0, 1);
-        Tensor x = put("x", Dtype.F32, new double[5], 1, 5, 1);
         Tensor board = tensor("board", Dtype.U8, 1, 5);
         Tensor record = tensor("record", Dtype.U8, 1, 8);
-        Tensor init = x.view(0, 1);
-        LaneKernels.Lanes lanes = new LaneKernels.Lanes(one, one, i, i, one, List.of(x, x));
-        assertRefused("admit: L=5 side=2 V=3", one, board, i.view(0, 1, 2), record, init, lanes);
-        assertRefused("admit: origins and augmentations, one is NULL", one, board, null, record, init, lanes);
-        assertRefused("admit: origins is", one, board, one, record, init, lanes);
+        LaneKernels.Lanes lanes = new LaneKernels.Lanes(one, one, i, i, one, List.of());
+        assertRefused("admit: L=5 side=2 V=3", one, board, i.view(0, 1, 2), record, lanes);
+        assertRefused("admit: origins and augmentations, one is NULL", one, board, null, record, lanes);
+        assertRefused("admit: origins is", one, board, one, record, lanes);
     }
 
     private void assertRefused(
-            String part,
-            Tensor one,
-            Tensor board,
-            Tensor origins,
-            Tensor record,
-            Tensor init,
-            LaneKernels.Lanes lanes) {
+            String part, Tensor one, Tensor board, Tensor origins, Tensor record, LaneKernels.Lanes lanes) {
         LaneKernels.Examples data = new LaneKernels.Examples(board, board, one, -1, origins, record);
-        String message = assertThrows(DeviceException.class, () -> kernels.lanes()
-                        .admit(one.view(0, 1, 1), null, data, List.of(init, init), lanes))
+        String message = assertThrows(DeviceException.class, () -> kernels.lanes().admit(one.view(0, 1, 1), null, data, lanes))
                 .getMessage();
         assertTrue(message.contains(part), message);
     }
@@ -263,12 +210,12 @@ class LanesTest extends KernelTest {
     @Test
     void aRingNeedsAStep() {
         Tensor i = ints("i", new int[] {0, 0}, 2, 1);
-        Tensor x = put("x", Dtype.F32, new double[1], 1, 1, 1);
         Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
         Tensor one = i.view(0, 1);
-        LaneKernels.Lanes lanes = new LaneKernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, List.of(x));
-        String message = assertThrows(DeviceException.class, () -> kernels.lanes()
-                        .admit(i, null, new LaneKernels.Examples(bytes, bytes, one, -1), List.of(x), lanes))
+        LaneKernels.Lanes lanes = new LaneKernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, List.of());
+        String message = assertThrows(
+                        DeviceException.class,
+                        () -> kernels.lanes().admit(i, null, new LaneKernels.Examples(bytes, bytes, one, -1), lanes))
                 .getMessage();
         assertTrue(message.contains("admit: ring=2 with controls NULL"), message);
     }
@@ -296,10 +243,9 @@ class LanesTest extends KernelTest {
 
     private int[] draw(long step, long firstLane, long seed, double p, int maxSteps, int lanes) {
         double[] controls = new double[OptimizerKernels.CONTROLS];
-        controls[0] = step;
+        controls[Control.STEP.ordinal()] = step;
         Tensor least = tensor("min_steps", Dtype.I32, lanes);
-        kernels.lanes()
-                .explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
+        kernels.lanes().explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
         return HostCopy.ints(backend, least);
     }
 

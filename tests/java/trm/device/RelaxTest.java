@@ -23,7 +23,7 @@ class RelaxTest extends KernelTest {
 
     private Tensor controls(long step) {
         double[] controls = new double[OptimizerKernels.CONTROLS];
-        controls[0] = step;
+        controls[Control.STEP.ordinal()] = step;
         return put("controls", Dtype.F64, controls, controls.length);
     }
 
@@ -136,15 +136,15 @@ class RelaxTest extends KernelTest {
     }
 
     /** Halted lanes, and only they, start anew; by their number and the step, or by keys. Latents are different draws. */
-    @ParameterizedTest(name = "{0} positions={1} D={2} keys={3} step={4}")
+    @ParameterizedTest(name = "{0} positions={1} D={2} keys={3} step={4} first={5}")
     @CsvSource({
-        "F32,1,1,false,1",
-        "F32,3,19,true,0",
-        "F32,40,64,false,5000000001",
-        "BF16,7,24,true,3",
-        "BF16,5,5,false,2"
+        "F32,1,1,false,1,0",
+        "F32,3,19,true,0,0",
+        "F32,40,64,false,5000000001,3",
+        "BF16,7,24,true,3,8",
+        "BF16,5,5,false,2,1000"
     })
-    void randomStart(Dtype dtype, int positions, int d, boolean keyed, long step) {
+    void randomStart(Dtype dtype, int positions, int d, boolean keyed, long step, int first) {
         int[] halted = {1, 0, 1, 1};
         int[] keys = {70, 3, -1, 2};
         int count = positions * d;
@@ -159,7 +159,7 @@ class RelaxTest extends KernelTest {
                 int lane = i / count;
                 after.set(i, before[i], 0);
                 if (halted[lane] != 0) {
-                    double u = uniform(i % count, keyed ? keys[lane] : lane, step, 1 + latent, seed);
+                    double u = uniform(i % count, keyed ? keys[lane] : first + lane, step, 1 + latent, seed);
                     double value = TruncatedNormal.quantile(u);
                     double error = 2 * QUANTILE * (1 + Math.abs(value)); // the law's scale is within 2
                     after.set(i, value, error + unit(dtype) * (Math.abs(value) + error));
@@ -167,11 +167,11 @@ class RelaxTest extends KernelTest {
             }
             expected.add(after);
         }
-        kernels.lanes()
-                .randomStart(
-                        lanes(halted, latents),
-                        keyed ? ints("keys", keys, keys.length) : null,
-                        new LaneKernels.Draws(step == 0 ? null : controls(step), seed));
+        kernels.lanes().randomStart(
+                lanes(halted, latents),
+                keyed ? ints("keys", keys, keys.length) : null,
+                new LaneKernels.Draws(step == 0 ? null : controls(step), seed),
+                first);
         for (int latent = 0; latent < latents.size(); latent++) {
             check("latent " + latent, expected.get(latent), latents.get(latent));
         }
@@ -182,7 +182,7 @@ class RelaxTest extends KernelTest {
     void randomStartsHaveTheirLaw() {
         int count = 40000;
         Tensor z = tensor("z", Dtype.F32, 1, 1, count);
-        kernels.lanes().randomStart(lanes(new int[] {1}, List.of(z)), null, new LaneKernels.Draws(null, 3));
+        kernels.lanes().randomStart(lanes(new int[] {1}, List.of(z)), null, new LaneKernels.Draws(null, 3), 0);
         double[] values = read(z);
         double bound = 5 / Math.sqrt(count);
         assertEquals(0, Arrays.stream(values).average().orElseThrow(), bound);
@@ -229,6 +229,10 @@ class RelaxTest extends KernelTest {
         refused("the same", () -> kernels.lanes().relax(x, x, 0.5, 0, draws, 0, 1));
         refused("lambda=1.5", () -> kernels.lanes().relaxBwd(x, y, 1.5));
         refused("the same", () -> kernels.lanes().relaxBwd(x, x, 0.5));
+        Tensor z = put("z", Dtype.F32, new double[2], 1, 1, 2);
+        refused(
+                "random_start: first_lane=-1",
+                () -> kernels.lanes().randomStart(lanes(new int[] {1}, List.of(z)), null, draws, -1));
         Tensor three = put("three", Dtype.F32, new double[3], 3);
         refused("relax: f is three:F32[3]", () -> kernels.lanes().relax(three, y, 0.5, 0, draws, 0, 1));
     }

@@ -4,13 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
-import java.util.List;
-import java.util.regex.Matcher;
-import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import trm.device.cpu.CpuBackend;
 
@@ -69,23 +62,5 @@ class StickyErrorTest {
 
     private static String fails(Runnable call) {
         return assertThrows(DeviceException.class, call::run).getMessage();
-    }
-
-    /** The lists by which {@code trm_missing_operation} asks and calls are recorded have every entry of the table, once. */
-    @Test
-    void everyOperationIsListed() throws IOException {
-        List<String> entries = names("trm_ops.h", "\\n    (?:int|int32_t|int64_t|const char\\*) \\(\\*(\\w+)\\)\\(");
-        List<String> listed = names("trm_record.h", "\\bX\\((\\w+)\\)");
-        assertTrue(entries.size() > 30, entries.toString());
-        assertEquals(
-                entries.stream().sorted().toList(), listed.stream().sorted().toList());
-    }
-
-    private static List<String> names(String header, String pattern) throws IOException {
-        Matcher matcher = Pattern.compile(pattern).matcher(Files.readString(Path.of("native/include", header)));
-        return Stream.iterate(matcher, m -> m)
-                .takeWhile(Matcher::find)
-                .map(m -> m.group(1))
-                .toList();
     }
 }

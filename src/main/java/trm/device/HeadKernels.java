@@ -7,7 +7,7 @@ import trm.device.LaneKernels.Lanes;
 /** Halting head, token loss, halting rule with its loss, continue loss, and the sums of what they say. */
 public final class HeadKernels {
     /** Number of float64 sums that {@link #metrics} adds to; indices are {@link Metric}'s ordinals. */
-    public static final int METRICS = 9;
+    public static final int METRICS = Operations.METRICS;
 
     /**
      * What the token loss says of each lane.
@@ -123,7 +123,7 @@ public final class HeadKernels {
                 length,
                 prefix,
                 vocabulary,
-                softmax ? 1 : 0,
+                softmax ? Operations.SOFTMAX : Operations.STABLEMAX,
                 scale,
                 t.code(),
                 stream));

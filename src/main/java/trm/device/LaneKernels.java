@@ -9,7 +9,7 @@ import java.util.List;
  * for exploration, and random parts of the latents.
  */
 public final class LaneKernels {
-    private static final int CONTROLS = OptimizerKernels.CONTROLS;
+    private static final int CONTROLS = Operations.CONTROLS;
 
     private final Operations operations;
     private final Launcher launcher;
@@ -63,34 +63,20 @@ public final class LaneKernels {
     public record Draws(Tensor controls, long seed) {}
 
     /**
-     * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one), its first latents and steps = 0;
-     * the others keep theirs. The operation takes two latents; where there are more it runs again, with the same effect on
-     * the rest, and a single one is given as both.
+     * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one) and steps = 0; the others keep
+     * theirs. Its latents stay: {@link #resetLatents}.
      *
      * @param rows in, [ring, B] int32
      * @param controls in, [CONTROLS] float64, whose step it is; may be null for a ring of one
-     * @param inits in, [D] float32 each, a lane's first latents at every position
-     * @param lanes halted in, all else in and out
+     * @param lanes halted in, all but the latents in and out
      */
-    public void admit(Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes) {
-        int last = inits.size() - 1;
-        for (int i = 0; i <= last; i += 2) {
-            admit(rows, controls, data, inits, lanes, i, Math.min(i + 1, last));
-        }
-    }
-
-    private void admit(
-            Tensor rows, Tensor controls, Examples data, List<Tensor> inits, Lanes lanes, int first, int second) {
-        Tensor y = lanes.latents().get(first);
-        Tensor z = lanes.latents().get(second);
-        long n = y.shape().dim(0);
+    public void admit(Tensor rows, Tensor controls, Examples data, Lanes lanes) {
+        long n = lanes.halted().count();
         int ring = rows.size(0);
         int length = lanes.inputs().size(1);
-        int positions = y.size(1);
-        int width = y.size(2);
-        Tensor records = data.augmentations();
-        int side = records == null ? 0 : (int) Math.sqrt(length);
-        int vocabulary = records == null ? 0 : records.size(1) - 1 - 2 * side;
+        Tensor augmentations = data.augmentations();
+        int side = augmentations == null ? 0 : (int) Math.sqrt(length);
+        int vocabulary = augmentations == null ? 0 : augmentations.size(1) - 1 - 2 * side;
         launcher.operation("admit")
                 .operand("rows", rows, Dtype.I32, ring, n)
                 .optional("controls", controls, Dtype.F64, CONTROLS)
@@ -98,16 +84,12 @@ public final class LaneKernels {
                 .operand(data.labels())
                 .operand(data.ids())
                 .optional("origins", data.origins(), Dtype.I32, data.ids().count(), 2)
-                .operand(records)
-                .operand("y_init", inits.get(first), Dtype.F32, width)
-                .operand("z_init", inits.get(second), Dtype.F32, width)
+                .operand(augmentations)
                 .operand("halted", lanes.halted(), Dtype.I32, n)
                 .operand("steps", lanes.steps(), Dtype.I32, n)
                 .operand("inputs", lanes.inputs(), Dtype.I32, n, length)
                 .operand("labels", lanes.labels(), Dtype.I32, n, length)
                 .operand("ids", lanes.ids(), Dtype.I32, n)
-                .operand(y)
-                .operand("z", z, y.dtype(), y.count())
                 .begin();
         launcher.end(operations.admit(
                 at(rows),
@@ -117,25 +99,46 @@ public final class LaneKernels {
                 at(data.labels()),
                 at(data.ids()),
                 at(data.origins()),
-                at(records),
+                at(augmentations),
                 data.ignoreLabel(),
-                at(inits.get(first)),
-                at(inits.get(second)),
                 at(lanes.halted()),
                 at(lanes.steps()),
                 at(lanes.inputs()),
                 at(lanes.labels()),
                 at(lanes.ids()),
-                at(y),
-                at(z),
                 n,
                 length,
-                positions,
-                width,
                 side,
                 vocabulary,
-                y.dtype().code(),
                 stream));
+    }
+
+    /**
+     * Gives the latents of halted lanes their initial values, after {@link #admit}.
+     *
+     * @param inits in, [D] float32 each, a latent's value at every position
+     * @param lanes halted in, latents out where a lane is halted
+     */
+    public void resetLatents(List<Tensor> inits, Lanes lanes) {
+        for (int i = 0; i < inits.size(); i++) {
+            Tensor z = lanes.latents().get(i);
+            long n = z.shape().dim(0);
+            int width = z.size(2);
+            launcher.operation("reset_latent")
+                    .operand("halted", lanes.halted(), Dtype.I32, n)
+                    .operand("init", inits.get(i), Dtype.F32, width)
+                    .operand(z)
+                    .begin();
+            launcher.end(operations.reset_latent(
+                    at(lanes.halted()),
+                    at(inits.get(i)),
+                    at(z),
+                    n,
+                    z.size(1),
+                    width,
+                    z.dtype().code(),
+                    stream));
+        }
     }
 
     /**
@@ -203,13 +206,14 @@ public final class LaneKernels {
     }
 
     /**
-     * Random latents for halted lanes, after {@link #admit} gave them the initial ones: normal, cut to two deviations, of
-     * deviation 1. Draws 1, 2, ... are those of the first, second, ... latent.
+     * Random latents for halted lanes, in place of {@link #resetLatents}: normal, cut to two deviations, of deviation 1.
+     * Draws 1, 2, ... are those of the first, second, ... latent.
      *
      * @param lanes halted in, latents out where a lane is halted
-     * @param keys in, [B] int32, what stands for a lane in its draws; null for its number
+     * @param keys in, [B] int32, what stands for a lane in its draws; null for its number in the whole batch
+     * @param firstLane number of the first of these lanes in the whole batch
      */
-    public void randomStart(Lanes lanes, Tensor keys, Draws draws) {
+    public void randomStart(Lanes lanes, Tensor keys, Draws draws, long firstLane) {
         for (int i = 0; i < lanes.latents().size(); i++) {
             Tensor z = lanes.latents().get(i);
             long n = z.shape().dim(0);
@@ -226,6 +230,7 @@ public final class LaneKernels {
                     at(z),
                     n,
                     z.count() / n,
+                    firstLane,
                     draws.seed(),
                     1 + i,
                     z.dtype().code(),

@@ -17,7 +17,6 @@ import java.util.List;
  * captured. Used by one thread.
  */
 final class Launcher {
-    private static final int EDEVICE = 2; // TRM_EDEVICE
     private static final int MOST_OPERANDS = 20;
 
     private final NativeOps.Table table;
@@ -149,7 +148,7 @@ final class Launcher {
         }
         String text = operation + ": " + error + operands();
         // a call that cannot be captured leaves the device as it was
-        boolean broken = device.stickyError() != null && !recording.active() && (status == 0 || status == EDEVICE);
+        boolean broken = device.stickyError() != null && !recording.active() && (status == 0 || status == Operations.EDEVICE);
         throw broken ? device.stickyError().raise(text) : new DeviceException(text);
     }
 

@@ -5,10 +5,10 @@ import static trm.device.Launcher.at;
 /** Rates by the step, norm and limit of the gradient, both optimizers, and the moving average within the dense one. */
 public final class OptimizerKernels {
     /** Number of float64 scalars that {@link #advance} writes. */
-    public static final int CONTROLS = 8;
+    public static final int CONTROLS = Operations.CONTROLS;
 
     /** Room of float64 that {@link #gradNorm} needs. */
-    public static final int NORM_PARTIALS = 512;
+    public static final int NORM_PARTIALS = Operations.NORM_PARTIALS;
 
     /** Learning-rate schedule (docs/specification.md#71-learning-rate-schedule). */
     public record Schedule(double lr, double puzzleLr, long warmup, long total, double minRatio) {}
@@ -105,7 +105,7 @@ public final class OptimizerKernels {
                 c.weightDecay(),
                 c.eps(),
                 c.emaRate(),
-                c.atan2() ? 0 : 1,
+                c.atan2() ? Operations.ADAM_ATAN2 : Operations.ADAMW,
                 stream));
     }
 

@@ -1,6 +1,7 @@
 package trm.train;
 
 import trm.config.TrainConfig;
+import trm.device.Control;
 import trm.device.OptimizerKernels;
 
 /**
@@ -14,15 +15,20 @@ final class Controls {
      */
     private static final double ROUNDING = 0x1p-49;
 
-    private static final String[] NAMES = {
-        "number of the step", "learning rate", "learning rate of the puzzle table", "1 - beta1^step", "1 - beta2^step"
-    };
-
     private Controls() {}
 
     /** What element {@code i} of [CONTROLS] is. */
     static String name(int i) {
-        return i < NAMES.length ? NAMES[i] : "not used";
+        if (i >= Control.values().length) {
+            return "not used";
+        }
+        return switch (Control.values()[i]) {
+            case STEP -> "number of the step";
+            case LR -> "learning rate";
+            case PUZZLE_LR -> "learning rate of the puzzle table";
+            case CORRECTION1 -> "1 - beta1^step";
+            case CORRECTION2 -> "1 - beta2^step";
+        };
     }
 
     /** [CONTROLS] after a step of a run with so many in all. */
@@ -41,25 +47,21 @@ final class Controls {
             double phi = (t - warmup) / Math.max(1, totalSteps - warmup);
             factor = ratio + Math.max(0, (1 - ratio) * 0.5 * (1 + Math.cos(Math.PI * phi)));
         }
-        controls[0] = t;
-        controls[1] = config.learningRate().base() * factor;
-        controls[2] = config.learningRate().puzzleBase() * factor;
-        controls[3] = 1 - Math.pow(config.optimizer().beta1(), t);
-        controls[4] = 1 - Math.pow(config.optimizer().beta2(), t);
+        controls[Control.STEP.ordinal()] = t;
+        controls[Control.LR.ordinal()] = config.learningRate().base() * factor;
+        controls[Control.PUZZLE_LR.ordinal()] = config.learningRate().puzzleBase() * factor;
+        controls[Control.CORRECTION1.ordinal()] = 1 - Math.pow(config.optimizer().beta1(), t);
+        controls[Control.CORRECTION2.ordinal()] = 1 - Math.pow(config.optimizer().beta2(), t);
         return controls;
     }
 
     /** How far each of [CONTROLS] may be from {@link #after}. */
     static double[] bounds(TrainConfig config) {
-        return new double[] {
-            0,
-            config.learningRate().base() * ROUNDING,
-            config.learningRate().puzzleBase() * ROUNDING,
-            ROUNDING,
-            ROUNDING,
-            0,
-            0,
-            0
-        };
+        double[] bounds = new double[OptimizerKernels.CONTROLS];
+        bounds[Control.LR.ordinal()] = config.learningRate().base() * ROUNDING;
+        bounds[Control.PUZZLE_LR.ordinal()] = config.learningRate().puzzleBase() * ROUNDING;
+        bounds[Control.CORRECTION1.ordinal()] = ROUNDING;
+        bounds[Control.CORRECTION2.ordinal()] = ROUNDING;
+        return bounds;
     }
 }

@@ -4,6 +4,7 @@ import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Control;
 import trm.device.Dtype;
 import trm.device.ElementwiseKernels;
 import trm.device.HaltRule;
@@ -155,7 +156,7 @@ public final class DeepSupervision implements AutoCloseable {
     /** The samples that halted lanes take in the step after the one last offered to; part of {@link #step}. */
     public void offer(int[] exampleRows) {
         if (offered < 0) {
-            offered = (long) HostCopy.doubles(backend, controls)[0];
+            offered = (long) HostCopy.doubles(backend, controls)[Control.STEP.ordinal()];
         }
         kernels.phase("admit, embed");
         ring.offer(++offered, exampleRows);
@@ -178,9 +179,11 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
-        kernels.lanes().admit(ring.rows(), controls, data, parameters.latentInits(), lanes);
+        kernels.lanes().admit(ring.rows(), controls, data, lanes);
         if (config.arch().equilibrium().randomStart()) {
-            kernels.lanes().randomStart(lanes, null, draws);
+            kernels.lanes().randomStart(lanes, null, draws, 0);
+        } else {
+            kernels.lanes().resetLatents(parameters.latentInits(), lanes);
         }
         for (int i = 0; i < parts.length; i++) {
             forwardBackward(parts[i], i);

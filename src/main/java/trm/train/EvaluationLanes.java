@@ -119,9 +119,11 @@ final class EvaluationLanes implements AutoCloseable {
 
     /** A random start is that of the sample, whatever lane takes it. */
     private void takeSamples() {
-        kernels.lanes().admit(ring.rows(), null, data, parameters.latentInits(), lanes);
+        kernels.lanes().admit(ring.rows(), null, data, lanes);
         if (randomStart) {
-            kernels.lanes().randomStart(lanes, ring.rows(), STARTS);
+            kernels.lanes().randomStart(lanes, ring.rows(), STARTS, 0);
+        } else {
+            kernels.lanes().resetLatents(parameters.latentInits(), lanes);
         }
     }
 

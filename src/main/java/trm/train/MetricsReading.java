@@ -2,6 +2,8 @@ package trm.train;
 
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Control;
+import trm.device.Control;
 import trm.device.Dtype;
 import trm.device.Event;
 import trm.device.HeadKernels;
@@ -63,7 +65,7 @@ public final class MetricsReading implements AutoCloseable {
 
     /** The learning rate of the step after which the sums were taken; it has arrived. */
     public double learningRate() {
-        return host.bytes().getDouble(DOUBLE * (HeadKernels.METRICS + 1));
+        return host.bytes().getDouble(DOUBLE * (HeadKernels.METRICS + Control.LR.ordinal()));
     }
 
     @Override

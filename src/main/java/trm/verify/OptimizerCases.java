@@ -3,6 +3,7 @@ package trm.verify;
 import com.fasterxml.jackson.databind.JsonNode;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Control;
 import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
@@ -33,9 +34,13 @@ final class OptimizerCases {
     }
 
     private void setControls(Tensor controls, int step, double lr, double puzzleLr, double beta1, double beta2) {
-        HostCopy.put(backend, controls, new double[] {
-            step, lr, puzzleLr, 1 - Math.pow(beta1, step), 1 - Math.pow(beta2, step), 0, 0, 0
-        });
+        double[] values = new double[OptimizerKernels.CONTROLS];
+        values[Control.STEP.ordinal()] = step;
+        values[Control.LR.ordinal()] = lr;
+        values[Control.PUZZLE_LR.ordinal()] = puzzleLr;
+        values[Control.CORRECTION1.ordinal()] = 1 - Math.pow(beta1, step);
+        values[Control.CORRECTION2.ordinal()] = 1 - Math.pow(beta2, step);
+        HostCopy.put(backend, controls, values);
     }
 
     void adam(GoldenCase c, Arena arena) {
