@@ -13,20 +13,21 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.function.Executable;
+import trm.input.DataException;
 
 /** Recorded values of the published pipeline, and the assertions that several tests share. */
-final class Golden {
+public final class Golden {
     private Golden() {}
 
-    static Path path(String relative) {
+    public static Path path(String relative) {
         return Path.of(System.getProperty("user.dir"), "tests", "golden").resolve(relative);
     }
 
-    static JsonNode json(String relative) throws IOException {
+    public static JsonNode json(String relative) throws IOException {
         return new ObjectMapper().readTree(path(relative).toFile());
     }
 
-    static int[] ints(JsonNode list) {
+    public static int[] ints(JsonNode list) {
         int[] values = new int[list.size()];
         for (int i = 0; i < values.length; i++) {
             values[i] = list.get(i).intValue();
@@ -34,7 +35,7 @@ final class Golden {
         return values;
     }
 
-    static List<Path> files(Path folder) throws IOException {
+    public static List<Path> files(Path folder) throws IOException {
         try (Stream<Path> walk = Files.walk(folder)) {
             return walk.filter(Files::isRegularFile)
                     .map(folder::relativize)
@@ -43,7 +44,7 @@ final class Golden {
         }
     }
 
-    static void assertSameFolder(Path expected, Path actual) throws IOException {
+    public static void assertSameFolder(Path expected, Path actual) throws IOException {
         assertEquals(files(expected), files(actual));
         for (Path file : files(expected)) {
             assertArrayEquals(
@@ -53,7 +54,7 @@ final class Golden {
         }
     }
 
-    static void copy(Path from, Path to) throws IOException {
+    public static void copy(Path from, Path to) throws IOException {
         for (Path file : files(from)) {
             Files.createDirectories(to.resolve(file).getParent());
             Files.write(to.resolve(file), Files.readAllBytes(from.resolve(file)));
@@ -61,7 +62,7 @@ final class Golden {
     }
 
     /** The action must fail with a DataException whose message holds every part. */
-    static void assertFails(Executable action, String... parts) {
+    public static void assertFails(Executable action, String... parts) {
         String message = assertThrows(DataException.class, action).getMessage();
         for (String part : parts) {
             assertTrue(message.contains(part), () -> "'" + message + "' lacks '" + part + "'");

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.random.LegacyRandom;
 
 /** Oracle: batches recorded from the published loader, with a SHA-256 of their contents. Bound: equal bits. */
 class LoaderTest {

@@ -21,6 +21,12 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.format.DatasetInfo;
+import trm.data.format.Identifiers;
+import trm.data.format.Npy;
+import trm.data.puzzle.Augmentation;
+import trm.data.random.LegacyRandom;
+import trm.evaluation.ArcVotes;
 
 /**
  * Several folders, several sets, a puzzle without examples. Oracle: batches recorded from the published loader by

@@ -22,13 +22,13 @@ import trm.device.Dtype;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Tensor;
+import trm.evaluation.Evaluator;
 import trm.io.TorchFile;
 import trm.model.Model;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 import trm.train.Checkpoint;
 import trm.train.DeepSupervision;
-import trm.train.Evaluator;
 
 /** Cases of the whole model: training steps, evaluation, and what a published checkpoint answers. */
 final class ModelCases {
