@@ -8,8 +8,14 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.function.Executable;
@@ -67,5 +73,31 @@ public final class Golden {
         for (String part : parts) {
             assertTrue(message.contains(part), () -> "'" + message + "' lacks '" + part + "'");
         }
+    }
+
+    /** Identifiers of a batch; padding has the blank one. */
+    public static int[] identifiers(Dataset data, int[] rows) {
+        return Arrays.stream(rows)
+                .map(r -> r < 0 ? data.info().blankIdentifierId() : data.identifierOf(r))
+                .toArray();
+    }
+
+    /** SHA-256 of a batch as it was published: inputs, labels, identifiers, i4 each; negative rows are padding. */
+    public static String digest(Dataset data, int[] rows) throws NoSuchAlgorithmException {
+        MessageDigest digest = MessageDigest.getInstance("SHA-256");
+        int[] padded = new int[data.seqLen()];
+        int[] ignored = new int[data.seqLen()];
+        Arrays.fill(padded, data.info().padId());
+        Arrays.fill(ignored, Dataset.IGNORED);
+        Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? padded : data.inputRow(r)));
+        Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? ignored : data.labelRow(r)));
+        update(digest, identifiers(data, rows));
+        return HexFormat.of().formatHex(digest.digest());
+    }
+
+    private static void update(MessageDigest digest, int[] values) {
+        ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
+        bytes.asIntBuffer().put(values);
+        digest.update(bytes.array());
     }
 }

@@ -34,7 +34,7 @@ public final class AdaptiveEvaluator implements Evaluation {
         this(backend, arena, sizes, parameters, weights, maxSteps, RepeatedStep.graphs());
     }
 
-    /** @param graphs whether steps are recorded and replayed; the results are the same bits */
+    /** @param graphs whether steps are captured and replayed; the results are the same bits */
     AdaptiveEvaluator(
             Backend backend,
             Arena arena,
@@ -106,7 +106,7 @@ public final class AdaptiveEvaluator implements Evaluation {
         return count;
     }
 
-    /** Whether steps are replays of a record. */
+    /** Whether steps are replays of a captured graph. */
     public boolean recorded() {
         return evaluation.recorded();
     }

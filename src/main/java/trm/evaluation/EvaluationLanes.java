@@ -16,7 +16,7 @@ import trm.model.Parameters;
 
 /**
  * B lanes that a model only runs forward on, and their supervision step: halted lanes take the samples on offer, one
- * forward pass, token loss, halting. The first step runs as it is, then it is recorded and replayed. What the evaluators
+ * forward pass, token loss, halting. The first step runs as it is, then it is captured and replayed. What the evaluators
  * have in common.
  */
 final class EvaluationLanes implements AutoCloseable {
@@ -53,7 +53,7 @@ final class EvaluationLanes implements AutoCloseable {
 
     /**
      * @param maxSteps after which a lane halts whatever the rule says
-     * @param graphs whether steps are recorded and replayed; the results are the same bits
+     * @param graphs whether steps are captured and replayed; the results are the same bits
      */
     EvaluationLanes(
             Backend backend,
@@ -155,7 +155,7 @@ final class EvaluationLanes implements AutoCloseable {
         return (int) allHalted.count();
     }
 
-    /** Whether steps are replays of a record. */
+    /** Whether steps are replays of a captured graph. */
     boolean recorded() {
         return repeated.recorded();
     }

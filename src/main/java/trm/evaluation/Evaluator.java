@@ -39,7 +39,7 @@ public final class Evaluator implements Evaluation {
         this(backend, arena, sizes, parameters, weights, steps, RepeatedStep.graphs());
     }
 
-    /** @param graphs whether steps are recorded and replayed; the results are the same bits */
+    /** @param graphs whether steps are captured and replayed; the results are the same bits */
     public Evaluator(
             Backend backend,
             Arena arena,
@@ -131,7 +131,7 @@ public final class Evaluator implements Evaluation {
         return evaluation.read();
     }
 
-    /** Whether steps are replays of a record. */
+    /** Whether steps are replays of a captured graph. */
     public boolean recorded() {
         return evaluation.recorded();
     }

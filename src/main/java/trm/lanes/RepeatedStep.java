@@ -6,23 +6,23 @@ import trm.device.StepGraph;
 
 /**
  * A step that a device does again and again. It runs once as it is, which chooses algorithms and makes workspaces; then
- * it is recorded, and the record is replayed. Under a profile, which times each operation, it runs as it is.
+ * it is captured, and the graph is replayed. Under a profile, which times each operation, it runs as it is.
  */
 public final class RepeatedStep implements AutoCloseable {
     private final Backend backend;
     private final Runnable step;
     private final boolean graphs;
-    private StepGraph graph; // null until recorded
+    private StepGraph graph; // null until captured
     private boolean ran;
 
-    /** @param graphs false: never recorded */
+    /** @param graphs false: never captured */
     public RepeatedStep(Backend backend, boolean graphs, Runnable step) {
         this.backend = backend;
         this.graphs = graphs;
         this.step = step;
     }
 
-    /** Whether steps are recorded: not with {@code TRM_GRAPH=0} or {@code TRM_DEBUG=sync}. */
+    /** Whether steps are captured: not with {@code TRM_GRAPH=0} or {@code TRM_DEBUG=sync}. */
     public static boolean graphs() {
         return graphs(System.getenv("TRM_GRAPH"), System.getenv("TRM_DEBUG"));
     }
@@ -46,12 +46,12 @@ public final class RepeatedStep implements AutoCloseable {
         graph.launch();
     }
 
-    /** Whether {@link #run} replays a record. */
+    /** Whether {@link #run} replays a captured graph. */
     public boolean recorded() {
         return graph != null;
     }
 
-    /** Drops the record, after a change of what the step works on; the next run is a first one. */
+    /** Drops the graph, after a change of what the step works on; the next run is a first one. */
     public void forget() {
         close();
         ran = false;

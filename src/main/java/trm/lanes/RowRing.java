@@ -10,7 +10,7 @@ import trm.device.Tensor;
 
 /**
  * Numbers of samples on their way to the device: those of step t lie in slot t % slots of a ring there, where
- * {@code admit} finds them by the device's own count of steps. So a recorded step is the same every time, and the host may
+ * {@code admit} finds them by the device's own count of steps. So a captured step is the same every time, and the host may
  * be as many steps ahead of the device as there are slots: it waits when the upload from a slot's staging memory is not
  * over. On the device an upload comes after the steps that read the slot before, by the order of its work.
  */

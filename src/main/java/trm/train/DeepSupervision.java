@@ -260,7 +260,7 @@ public final class DeepSupervision implements AutoCloseable {
                 adam);
     }
 
-    /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */
+    /** Moves the step counter and rates on; part of {@link #step}, apart for replays of captured steps. */
     public void advance() {
         kernels.advance(controls, schedule, config.beta1(), config.beta2());
     }

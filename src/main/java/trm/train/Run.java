@@ -25,6 +25,7 @@ import trm.evaluation.ArcVotes;
 import trm.evaluation.ArcVoting;
 import trm.evaluation.Evaluator;
 import trm.evaluation.Score;
+import trm.input.Shown;
 import trm.io.CheckpointStore;
 import trm.io.EventFile;
 import trm.io.FormatException;
@@ -187,6 +188,9 @@ public final class Run {
         try (Arena arena = plan.allocate(backend);
                 RunTensors tensors = RunTensors.allocate(backend, arena, plan.settled(), sizes, total);
                 MetricsCsv csv = new MetricsCsv(held.file(RunFolder.METRICS), MetricsRow.titles())) {
+            csv.torn()
+                    .ifPresent(row -> warn(held.file(RunFolder.METRICS) + ": dropped a row that a crash has torn: "
+                            + Shown.quoted(row)));
             DeviceExamples.upload(backend, data.train(), tensors.trainExamples());
             if (data.test() != null) {
                 DeviceExamples.upload(backend, data.test(), tensors.testExamples());

@@ -28,7 +28,7 @@ import trm.evaluation.ArcVotes;
 
 /**
  * Oracles: folders of the published builder, byte for byte; for grids, the transforms' definitions composed from two of
- * them, and a search over all rectangles. Votes have recorded cases in {@code trm verify}.
+ * them, and a search over all rectangles. Votes have golden cases in {@code trm verify}.
  */
 class ArcTest {
     @TempDir
