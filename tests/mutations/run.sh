@@ -118,7 +118,7 @@ mutate recomputed-output-taped $java/model/RecursionStep.java \
     's|return !gradients.isEmpty() \&\& !recomputesBlocks();|return !gradients.isEmpty();|'
 mutate one-noise-for-all-updates $java/model/LatentRecursion.java 's|firstLane, draw + k);|firstLane, draw);|'
 mutate noise-of-the-first-part $java/model/Model.java 's|(long) part \* sizes.lanes()|0|'
-mutate starts-by-lane $java/train/EvaluationLanes.java \
+mutate starts-by-lane $java/evaluation/EvaluationLanes.java \
     's|kernels.lanes().randomStart(lanes, ring.rows(), STARTS, 0);|kernels.lanes().randomStart(lanes, null, STARTS, 0);|'
 mutate two-latents-reset $java/device/LaneKernels.java '/void resetLatents/,/^    }/s|i < inits.size(); i++|i < 2; i++|'
 mutate transformer-halts-by-sign $java/config/Architecture.java \
@@ -186,7 +186,7 @@ mutate ring-slot-of-next-step $ops/lanes.cpp 's|(int64_t) controls\[TRM_CTRL_STE
 mutate augmentation-not-transposed $ops/lanes.cpp 's/return record\[0\] == 0 ? r \* side + c : c \* side + r;/return record[0] <= 1 ? r * side + c : c * side + r;/'
 mutate ring-slot-from-host $java/train/DeepSupervision.java 's|admit(ring.rows(), controls,|admit(ring.rows().view(offered % RING * lanes.ids().count(), 1, lanes.ids().count()), null,|'
 mutate record-may-wait $java/device/cpu/CpuBackend.java 's|kernels.recording().refuse("synchronize");||'
-mutate record-of-other-examples $java/train/EvaluationLanes.java 's|repeated.forget();||'
+mutate record-of-other-examples $java/evaluation/EvaluationLanes.java 's|repeated.forget();||'
 mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate kept-share-squared $ops/relax.cpp 's|store(d + at + i, keep \* g, k);|store(d + at + i, keep * keep * g, k);|'

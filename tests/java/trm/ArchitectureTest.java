@@ -24,11 +24,36 @@ class ArchitectureTest {
     static final ArchRule TRAIN = layer(
             "trm.train..",
             "trm.train..",
+            "trm.evaluation",
+            "trm.lanes",
             "trm.model..",
             "trm.ops..",
             "trm.device",
             "trm.data..",
             "trm.io..",
+            "trm.config..",
+            "trm.input");
+
+    @ArchTest
+    static final ArchRule EVALUATION = layer(
+            "trm.evaluation",
+            "trm.evaluation",
+            "trm.lanes",
+            "trm.model..",
+            "trm.ops..",
+            "trm.device",
+            "trm.data..",
+            "trm.config..",
+            "trm.input");
+
+    @ArchTest
+    static final ArchRule LANES = layer(
+            "trm.lanes",
+            "trm.lanes",
+            "trm.model..",
+            "trm.ops..",
+            "trm.device",
+            "trm.data..",
             "trm.config..",
             "trm.input");
 
@@ -57,6 +82,27 @@ class ArchitectureTest {
 
     @ArchTest
     static final ArchRule DATA = layer("trm.data..", "trm.data..", "trm.input");
+
+    @ArchTest
+    static final ArchRule RANDOM = layer("trm.data.random", "trm.data.random", "trm.input");
+
+    @ArchTest
+    static final ArchRule TABLE = layer("trm.data.table", "trm.data.table", "trm.input");
+
+    @ArchTest
+    static final ArchRule PUZZLE = layer("trm.data.puzzle", "trm.data.puzzle", "trm.input");
+
+    @ArchTest
+    static final ArchRule FORMAT = layer("trm.data.format", "trm.data.format", "trm.data.puzzle", "trm.input");
+
+    @ArchTest
+    static final ArchRule SUDOKU = kind("trm.data.sudoku");
+
+    @ArchTest
+    static final ArchRule MAZE = kind("trm.data.maze");
+
+    @ArchTest
+    static final ArchRule ARC = kind("trm.data.arc");
 
     @ArchTest
     static final ArchRule IO = layer("trm.io..", "trm.io..", "trm.input");
@@ -106,15 +152,29 @@ class ArchitectureTest {
                     "trm.verify..",
                     "trm.reproduce..",
                     "trm.train..",
+                    "trm.evaluation",
+                    "trm.lanes",
                     "trm.model..",
                     "trm.ops..",
                     "trm.device",
                     "trm.device.cpu..",
                     "trm.device.cuda..",
-                    "trm.data..",
+                    "trm.data",
+                    "trm.data.arc",
+                    "trm.data.format",
+                    "trm.data.maze",
+                    "trm.data.puzzle",
+                    "trm.data.random",
+                    "trm.data.sudoku",
+                    "trm.data.table",
                     "trm.io..",
                     "trm.config..",
                     "trm.input");
+
+    /** A kind of puzzle knows no other kind. */
+    private static ArchRule kind(String of) {
+        return layer(of, of, "trm.data.format", "trm.data.table", "trm.data.puzzle", "trm.data.random", "trm.input");
+    }
 
     /** Of this project, the classes of {@code of} use the packages {@code allowed} only; Devices has its own rule. */
     private static ArchRule layer(String of, String... allowed) {

@@ -14,8 +14,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import trm.data.MiniSudokuBuilder;
-import trm.data.Npy;
+import trm.data.format.Npy;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.io.CheckpointStore;
 
 /**

@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import org.junit.jupiter.api.Test;
-import trm.data.Boards;
+import trm.data.sudoku.Boards;
 
 class BoardPrinterTest {
     private static SolveTrace.Solution solution(int[] answer) {

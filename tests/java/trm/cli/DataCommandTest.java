@@ -14,10 +14,10 @@ import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
-import trm.data.ArcVotes;
 import trm.data.DataFolders;
 import trm.data.Dataset;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
+import trm.evaluation.ArcVotes;
 
 /** The commands that make data sets and look into them; what they write has tests beside the builders. */
 class DataCommandTest {

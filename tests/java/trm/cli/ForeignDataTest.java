@@ -13,8 +13,8 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.data.Dataset;
-import trm.data.MiniSudokuBuilder;
-import trm.data.Npy;
+import trm.data.format.Npy;
+import trm.data.sudoku.MiniSudokuBuilder;
 
 /** Data of other programs, several folders, and puzzles that a model has not seen, as a user meets them. */
 class ForeignDataTest {

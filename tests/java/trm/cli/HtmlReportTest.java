@@ -13,7 +13,7 @@ import java.util.Map;
 import java.util.TreeMap;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
-import trm.data.Boards;
+import trm.data.sudoku.Boards;
 
 class HtmlReportTest {
     private static final String PUZZLE = "1..4.2....3.3..2";

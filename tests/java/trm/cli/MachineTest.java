@@ -31,7 +31,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 
 /**
  * Whole processes on machines that are not as usual: no locale, a folder that runs no code, users without a name, damaged

@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 import picocli.CommandLine;
 import trm.cli.Trm.Result;
 import trm.data.Dataset;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.CudaInstallation;
 import trm.train.Devices;
 import trm.train.RunFolder;

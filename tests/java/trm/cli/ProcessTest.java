@@ -26,7 +26,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.io.CheckpointStore;
 import trm.train.RunFolder;
 
@@ -76,12 +76,8 @@ class ProcessTest {
         straight = shared.resolve("straight");
         Ended ended = end(start("", "train", config, "--run", straight, "--device", "cpu"));
         assertEquals(0, ended.code, ended.text());
-        assertTrue(Files.exists(checkpoint(straight, STEPS)), ended.text());
-        assertTrue(Files.size(checkpoint(straight, STEPS)) > 2L * FILE_KIB * 1024);
-    }
-
-    private static Path checkpoint(Path run, long step) {
-        return new CheckpointStore(run.resolve("checkpoints"), 1).path(step);
+        assertTrue(Files.exists(Trm.checkpoint(straight, STEPS)), ended.text());
+        assertTrue(Files.size(Trm.checkpoint(straight, STEPS)) > 2L * FILE_KIB * 1024);
     }
 
     /**
@@ -155,15 +151,7 @@ class ProcessTest {
     private static void assertResumesToTheSameEnd(Path run) throws Exception {
         Ended resumed = end(start("", "train", "--resume", run, "--device", "cpu"));
         assertEquals(0, resumed.code, resumed.text());
-        assertArrayEquals(Files.readAllBytes(checkpoint(straight, STEPS)), Files.readAllBytes(checkpoint(run, STEPS)));
-        assertEquals(metrics(straight), metrics(run));
-    }
-
-    /** Rows of metrics.csv without the two columns of the clock at their end. */
-    private static List<String> metrics(Path run) throws IOException {
-        return Files.readAllLines(run.resolve("metrics.csv")).stream()
-                .map(line -> line.substring(0, line.lastIndexOf(',', line.lastIndexOf(',') - 1)))
-                .toList();
+        Trm.assertSameEnd(straight, run, STEPS);
     }
 
     private static long newest(Path run) {
@@ -216,17 +204,6 @@ class ProcessTest {
         assertResumesToTheSameEnd(run);
     }
 
-    /** A copy of the straight run as if it had ended after one of its checkpoints. */
-    private Path endedAfter(long step) throws IOException {
-        Path run = Trm.copy(straight, temp.resolve("run"));
-        for (Path file : new CheckpointStore(run.resolve("checkpoints"), 1).list()) {
-            if (CheckpointStore.stepOf(file).orElseThrow() > step) {
-                Files.delete(file);
-            }
-        }
-        return run;
-    }
-
     private static Map<String, byte[]> checkpoints(Path run) throws IOException {
         Map<String, byte[]> all = new TreeMap<>();
         for (Path file : new CheckpointStore(run.resolve("checkpoints"), 1).list()) {
@@ -238,13 +215,13 @@ class ProcessTest {
     /** Writing fails in the middle of the file, as on a full disk: here the limit is that of a file's size. */
     @Test
     void aFullDiskLeavesThePreviousCheckpointValid() throws Exception {
-        Path run = endedAfter(50);
+        Path run = Trm.killedAfter(50, straight, temp.resolve("run"));
         Map<String, byte[]> before = checkpoints(run);
         Ended ended = end(start("ulimit -f " + FILE_KIB + ";", "train", "--resume", run, "--device", "cpu"));
         assertEquals(1, ended.code, ended.text());
         String message = ended.lines.get(ended.lines.size() - 1);
         assertTrue(
-                message.startsWith("trm: " + checkpoint(run, 75) + ": checkpoint of step 75 cannot be written: "),
+                message.startsWith("trm: " + Trm.checkpoint(run, 75) + ": checkpoint of step 75 cannot be written: "),
                 ended.text());
         assertTrue(
                 message.endsWith("earlier checkpoints in " + run.resolve("checkpoints") + " are untouched"), message);

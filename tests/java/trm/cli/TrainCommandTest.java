@@ -11,6 +11,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -23,7 +24,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.io.CheckpointStore;
 import trm.io.RunLock;
 
@@ -63,33 +64,6 @@ class TrainCommandTest {
     private static Trm.Result resume(Object... arguments) {
         return Trm.execute(Stream.concat(Stream.of("train", "--device", "cpu", "--resume"), Stream.of(arguments))
                 .toArray());
-    }
-
-    private static Path checkpoint(Path run, long step) {
-        return new CheckpointStore(run.resolve("checkpoints"), 1).path(step);
-    }
-
-    /** The straight run as if it had been killed after one of its checkpoints. */
-    private Path killedAfter(long step) throws IOException {
-        Path run = Trm.copy(straight, temp.resolve("run"));
-        for (Path file : new CheckpointStore(run.resolve("checkpoints"), 1).list()) {
-            if (CheckpointStore.stepOf(file).orElseThrow() > step) {
-                Files.delete(file);
-            }
-        }
-        return run;
-    }
-
-    private static void assertSameEnd(Path run) throws IOException {
-        assertArrayEquals(Files.readAllBytes(checkpoint(straight, STEPS)), Files.readAllBytes(checkpoint(run, STEPS)));
-        assertEquals(metrics(straight), metrics(run));
-    }
-
-    /** Rows of metrics.csv without the two columns of the clock at their end. */
-    private static List<String> metrics(Path run) throws IOException {
-        return Files.readAllLines(run.resolve("metrics.csv")).stream()
-                .map(line -> line.substring(0, line.lastIndexOf(',', line.lastIndexOf(',') - 1)))
-                .toList();
     }
 
     // ---- where a run begins -----------------------------------------------------------------------------------------
@@ -133,7 +107,7 @@ class TrainCommandTest {
             } else {
                 (how.equals("auto") ? train("--run", run, "--resume", "auto") : train("--run", run)).assertDone();
             }
-            assertSameEnd(run);
+            Trm.assertSameEnd(straight, run, STEPS);
         }
     }
 
@@ -141,10 +115,10 @@ class TrainCommandTest {
     void autoBeginsThenContinuesThenIsFinished() throws IOException {
         Path run = temp.resolve("run");
         train("--run", run, "--resume", "auto").assertDone();
-        assertSameEnd(run);
-        Files.delete(checkpoint(run, 20));
+        Trm.assertSameEnd(straight, run, STEPS);
+        Files.delete(Trm.checkpoint(run, 20));
         assertTrue(train("--run", run, "--resume", "auto").assertDone().err().contains("at step 18 of 20"));
-        assertSameEnd(run);
+        Trm.assertSameEnd(straight, run, STEPS);
         assertTrue(train("--run", run, "--resume", "auto").assertDone().err().contains("is finished: step 20 of 20"));
         train("--run", run, "--resume", "auto", "lr=2e-3").assertFails(2, "lr is 0.002, but the run has 0.001");
         train("--run", run).assertFails(1, run + ": already holds a run; use --resume " + run);
@@ -158,7 +132,7 @@ class TrainCommandTest {
 
     @Test
     void aRunFolderHasOneWriter() throws IOException {
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         try (RunLock other = RunLock.take(run)) {
             assertTrue(other.previous().isEmpty());
             resume(run)
@@ -169,7 +143,7 @@ class TrainCommandTest {
             train("--run", run, "--resume", "auto").assertFails(1, "one writer at a time");
         }
         resume(run).assertDone();
-        assertSameEnd(run);
+        Trm.assertSameEnd(straight, run, STEPS);
     }
 
     // ---- data -------------------------------------------------------------------------------------------------------
@@ -180,12 +154,12 @@ class TrainCommandTest {
         Path run = temp.resolve("run");
         String path = "data_paths=['" + data + "']";
         train(path, "--run", run).assertDone();
-        Files.delete(checkpoint(run, 20));
+        Files.delete(Trm.checkpoint(run, 20));
         Path moved = Files.move(data, temp.resolve("moved"));
         resume(run).assertFails(1, run + ": its data are no longer in " + data, "--data DIR says where to");
         resume(run, "--data", moved).assertDone();
-        assertEquals(metrics(straight), metrics(run));
-        Files.delete(checkpoint(run, 20));
+        assertEquals(Trm.metrics(straight), Trm.metrics(run));
+        Files.delete(Trm.checkpoint(run, 20));
         resume(run).assertDone(); // the run knows where they are now
     }
 
@@ -195,7 +169,7 @@ class TrainCommandTest {
         Path data = Trm.copy(shared.resolve("data"), temp.resolve("data"));
         Path run = temp.resolve("run");
         train("data_paths=['" + data + "']", "--run", run).assertDone();
-        Files.delete(checkpoint(run, 20));
+        Files.delete(Trm.checkpoint(run, 20));
         Path file = data.resolve(split).resolve("all__" + array + ".npy");
         byte[] bytes = Files.readAllBytes(file);
         byte[] row = Arrays.copyOfRange(bytes, bytes.length - 32, bytes.length); // the last two rows, exchanged
@@ -213,7 +187,7 @@ class TrainCommandTest {
     @Test
     void otherPathsAreCheckedToo() throws IOException {
         MiniSudokuBuilder.build(temp.resolve("other"), 4, 80, 20, 2, 8);
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         resume(run, "data_paths=['" + temp.resolve("other") + "']")
                 .assertFails(1, "are not those that the run began with");
         train("data_paths=['" + temp.resolve("other") + "']", "--run", run, "--resume", "auto")
@@ -252,7 +226,7 @@ class TrainCommandTest {
 
     @Test
     void whatChangesNoResultMayChange() throws IOException {
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         resume(
                         run,
                         "checkpoint_every_steps=4",
@@ -264,10 +238,11 @@ class TrainCommandTest {
                         "eval_batch_size=7",
                         "on_nan=warn")
                 .assertDone();
-        assertEquals(metrics(straight), metrics(run));
+        assertEquals(Trm.metrics(straight), Trm.metrics(run));
         assertTrue(Files.readString(run.resolve("config.yaml")).contains("checkpoint_every_steps: 4\n"));
         assertArrayEquals(
-                weights(checkpoint(straight, STEPS)), weights(checkpoint(run, STEPS))); // metadata hold the settings
+                weights(Trm.checkpoint(straight, STEPS)),
+                weights(Trm.checkpoint(run, STEPS))); // metadata hold the settings
     }
 
     private static byte[] weights(Path checkpoint) throws IOException {
@@ -279,14 +254,15 @@ class TrainCommandTest {
     /** Passes stay as they were drawn: an evaluation may follow every second one. */
     @Test
     void evaluationsMayBecomeRarer() throws IOException {
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         resume(run, "eval_interval=2", "eval_puzzles=5").assertDone();
-        List<String> training =
-                metrics(straight).stream().filter(row -> row.endsWith(",,,")).toList();
+        List<String> training = Trm.metrics(straight).stream()
+                .filter(row -> row.endsWith(",,,"))
+                .toList();
         assertEquals(
                 training,
-                metrics(run).stream().filter(row -> row.endsWith(",,,")).toList());
-        List<String> evaluations = metrics(run).stream()
+                Trm.metrics(run).stream().filter(row -> row.endsWith(",,,")).toList());
+        List<String> evaluations = Trm.metrics(run).stream()
                 .skip(1)
                 .filter(row -> !row.endsWith(",,,"))
                 .map(row -> row.split(",")[0])
@@ -296,31 +272,33 @@ class TrainCommandTest {
     }
 
     private static Path killedAgain(Path run) throws IOException {
-        Files.delete(checkpoint(run, 20));
+        Files.delete(Trm.checkpoint(run, 20));
         return run;
     }
 
     @Test
     void aRunMayBecomeLongerOrShorter() throws IOException {
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         resume(run, "max_steps=9").assertDone();
         assertEquals("9", last(run).split(",")[0]);
         resume(run, "max_steps=0").assertDone();
         assertEquals(
-                metrics(straight).stream().filter(row -> row.endsWith(",,,")).toList(),
-                metrics(run).stream().filter(row -> row.endsWith(",,,")).toList());
+                Trm.metrics(straight).stream()
+                        .filter(row -> row.endsWith(",,,"))
+                        .toList(),
+                Trm.metrics(run).stream().filter(row -> row.endsWith(",,,")).toList());
         resume(run, "epochs=5").assertDone();
         assertEquals("25", last(run).split(",")[0]);
     }
 
     private static String last(Path run) throws IOException {
-        List<String> rows = metrics(run);
+        List<String> rows = Trm.metrics(run);
         return rows.get(rows.size() - 1);
     }
 
     @Test
     void whatStandsAgainstAChangeIsNamed() throws IOException {
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         resume(run, "global_batch_size=8")
                 .assertFails(2, "global_batch_size is 8, but the run has 16: it changes what");
         resume(run, "arch.hidden_size=64").assertFails(2, "arch.hidden_size is 64, but the run has 32");
@@ -337,7 +315,7 @@ class TrainCommandTest {
     /** An edited config.yaml is a wish like any other. */
     @Test
     void editedSettings() throws IOException {
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         Path file = run.resolve("config.yaml");
         String text = Files.readString(file);
         Files.writeString(file, text.replace("global_batch_size: 16", "global_batch_size: 8"));
@@ -352,7 +330,7 @@ class TrainCommandTest {
     @ParameterizedTest
     @ValueSource(doubles = {-1, 0, 0.1, 0.5, 0.9, 0.999})
     void tornSettingsAreMended(double share) throws IOException {
-        Path run = killedAfter(6);
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
         Path file = run.resolve("config.yaml");
         byte[] text = Files.readAllBytes(file);
         if (share < 0) {
@@ -361,8 +339,19 @@ class TrainCommandTest {
             Files.write(file, Arrays.copyOf(text, (int) (share * text.length)));
         }
         assertTrue(resume(run).assertDone().err().contains("the settings are taken from the newest checkpoint"));
-        assertSameEnd(run);
+        Trm.assertSameEnd(straight, run, STEPS);
         assertArrayEquals(text, Files.readAllBytes(file));
+    }
+
+    @Test
+    void aTornRowOfMetricsIsNamed() throws IOException {
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run"));
+        Path metrics = run.resolve("metrics.csv");
+        Files.writeString(metrics, "21,0.", StandardOpenOption.APPEND);
+        resume(run).assertDone();
+        String said = metrics + ": dropped a row that a crash has torn: '21,0.'";
+        assertTrue(Files.readString(run.resolve("log.txt")).contains(said));
+        Trm.assertSameEnd(straight, run, STEPS);
     }
 
     // ---- TensorBoard ------------------------------------------------------------------------------------------------
@@ -370,7 +359,7 @@ class TrainCommandTest {
     /** As TensorBoard reads the files: a session that starts at a step drops what is there of that step and later. */
     @Test
     void eventsAreThereOnce() throws IOException {
-        Path run = killedAfter(6); // rows up to step 20, events too
+        Path run = Trm.killedAfter(6, straight, temp.resolve("run")); // rows up to step 20, events too
         Files.writeString(run.resolve("nothing.txt"), "of the user");
         resume(run).assertDone();
         Path evaluated = temp.resolve("evaluated");
@@ -436,7 +425,7 @@ class TrainCommandTest {
         Path run = temp.resolve("run");
         Trm.Result result = train(diverging("--run", run));
         result.assertFails(1, run + ": step 2: lm_loss is ", "the first tensor that is not finite is ");
-        Path finite = checkpoint(run, 1);
+        Path finite = Trm.checkpoint(run, 1);
         assertTrue(result.err().contains("the newest checkpoint before it is " + finite), result.err());
         assertEquals(List.of(finite), new CheckpointStore(run.resolve("checkpoints"), 1).list());
         resume(run).assertFails(1, run + ": step 2: lm_loss is ");
@@ -461,7 +450,7 @@ class TrainCommandTest {
                         .filter(line -> line.contains("going on, as on_nan is warn"))
                         .count());
         assertEquals(
-                List.of(checkpoint(run, 1), checkpoint(run, 19), checkpoint(run, 20)),
+                List.of(Trm.checkpoint(run, 1), Trm.checkpoint(run, 19), Trm.checkpoint(run, 20)),
                 new CheckpointStore(run.resolve("checkpoints"), 1).list());
     }
 }

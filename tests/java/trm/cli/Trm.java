@@ -1,5 +1,6 @@
 package trm.cli;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -15,6 +16,7 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.function.IntSupplier;
 import java.util.stream.Stream;
+import trm.io.CheckpointStore;
 
 /** The command line as tests call it, in this process, and files that many of them need. */
 final class Trm {
@@ -104,5 +106,33 @@ final class Trm {
             }
         }
         return to;
+    }
+
+    static Path checkpoint(Path run, long step) {
+        return new CheckpointStore(run.resolve("checkpoints"), 1).path(step);
+    }
+
+    /** A copy of a run that ended, as if it had been killed after one of its checkpoints. */
+    static Path killedAfter(long step, Path run, Path to) throws IOException {
+        copy(run, to);
+        for (Path file : new CheckpointStore(to.resolve("checkpoints"), 1).list()) {
+            if (CheckpointStore.stepOf(file).orElseThrow() > step) {
+                Files.delete(file);
+            }
+        }
+        return to;
+    }
+
+    /** Rows of metrics.csv without the two columns of the clock at their end. */
+    static List<String> metrics(Path run) throws IOException {
+        return Files.readAllLines(run.resolve("metrics.csv")).stream()
+                .map(line -> line.substring(0, line.lastIndexOf(',', line.lastIndexOf(',') - 1)))
+                .toList();
+    }
+
+    /** The same weights, state and metrics at a step, byte for byte. */
+    static void assertSameEnd(Path expected, Path run, long step) throws IOException {
+        assertArrayEquals(Files.readAllBytes(checkpoint(expected, step)), Files.readAllBytes(checkpoint(run, step)));
+        assertEquals(metrics(expected), metrics(run));
     }
 }

@@ -15,6 +15,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
+import trm.data.format.Npy;
+import trm.data.sudoku.SudokuBuilder;
 
 /** The compact form. Oracle: the folders of the published builders, byte for byte. */
 class CompactTest {

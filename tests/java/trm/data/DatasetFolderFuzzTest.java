@@ -12,6 +12,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.Fuzz;
+import trm.data.format.Identifiers;
+import trm.data.maze.MazeBuilder;
+import trm.data.random.LegacyRandom;
+import trm.data.sudoku.MiniSudokuBuilder;
 
 /**
  * Folders in which one file is any bytes: dataset.json, identifiers.json, an array of either form. What opens can be trained

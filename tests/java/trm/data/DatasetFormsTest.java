@@ -18,6 +18,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
+import trm.data.format.Npy;
+import trm.input.DataException;
 
 /** Folders of other builders. Oracle: the golden folder that a form is made of, element by element. */
 class DatasetFormsTest {

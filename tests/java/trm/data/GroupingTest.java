@@ -12,6 +12,10 @@ import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.arc.ArcBuilder;
+import trm.data.arc.ArcFiles;
+import trm.data.arc.ArcTask;
+import trm.data.maze.MazeBuilder;
 
 /** What puzzles are sorted by in tables, and the file of ours that says where they come from. */
 class GroupingTest {

@@ -16,6 +16,16 @@ import java.util.Random;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.arc.ArcPuzzle;
+import trm.data.format.Npy;
+import trm.data.maze.MazeBuilder;
+import trm.data.maze.MazePuzzle;
+import trm.data.puzzle.OtherPuzzle;
+import trm.data.puzzle.Puzzle;
+import trm.data.sudoku.Boards;
+import trm.data.sudoku.MiniSudokuBuilder;
+import trm.data.sudoku.SudokuForm;
+import trm.data.sudoku.SudokuPuzzle;
 
 /**
  * Oracles: there are 288 Sudokus of 4 x 4, of which 2 are essentially different, and 49 such of 6 x 6 (Felgenhauer and
@@ -96,9 +106,9 @@ class InspectionTest {
     }
 
     /** All examples of a group are symmetric to its first; different groups are not (two pairs of an ARC task may be). */
-    private static void assertGroups(String name, Symmetry kind) {
+    private static void assertGroups(String name, Puzzle kind) {
         Dataset data = Dataset.open(Golden.path("datasets/" + name + "/expected"), "train");
-        assertEquals(kind, Symmetry.of(data));
+        assertEquals(kind, Puzzles.of(data));
         Set<String> forms = new HashSet<>();
         int[] groups = data.groupIndices();
         for (int g = 0; g + 1 < groups.length; g++) {
@@ -113,23 +123,23 @@ class InspectionTest {
                     assertEquals(form, kind.canonical(data.inputRow(row), data.labelRow(row)));
                     assertEquals(kind.sketch(input, label), kind.sketch(data.inputRow(row), data.labelRow(row)));
                 }
-                assertTrue(forms.add(form) || kind == Symmetry.ARC, name + " group " + g + " pair " + p);
+                assertTrue(forms.add(form) || kind == ArcPuzzle.INSTANCE, name + " group " + g + " pair " + p);
             }
         }
     }
 
     @Test
     void copiesAreSymmetricToTheirOriginal() {
-        assertGroups("sudoku_tiny", Symmetry.SUDOKU);
-        assertGroups("maze_tiny", Symmetry.MAZE);
-        assertGroups("maze_small", Symmetry.MAZE);
-        assertGroups("arc_tiny", Symmetry.ARC);
+        assertGroups("sudoku_tiny", SudokuPuzzle.INSTANCE);
+        assertGroups("maze_tiny", MazePuzzle.INSTANCE);
+        assertGroups("maze_small", MazePuzzle.INSTANCE);
+        assertGroups("arc_tiny", ArcPuzzle.INSTANCE);
     }
 
     @Test
     void countsOfARecordedFolder() {
         Inspection found = Inspection.of(Golden.path("datasets/sudoku_tiny/expected"));
-        assertEquals(Symmetry.SUDOKU, found.kind());
+        assertEquals(SudokuPuzzle.INSTANCE, found.kind());
         assertEquals(2, found.splits().size());
         Inspection.Split train = found.splits().get(0);
         assertEquals("train", train.name());
@@ -143,7 +153,7 @@ class InspectionTest {
         assertEquals(0, train.labelTokens()[1]); // no blank in an answer
         assertEquals(60 * 9, train.labelTokens()[2]);
         assertEquals(train.inputTokens()[1], Math.round(train.changed().mean() * 60)); // blanks are what changes
-        assertEquals(0, train.repeated());
+        assertEquals(0, train.repeats().repeated());
         assertEquals(8, found.originals());
         assertEquals(0, found.leakedOriginals());
         assertEquals(0, found.leakedInputs());
@@ -176,8 +186,8 @@ class InspectionTest {
         System.arraycopy(turned, 0, turned, 64, 64);
         Npy.write(dir.resolve("test/all__inputs.npy"), new int[] {mazes, 64}, turned);
         Inspection.Split twice = Inspection.of(dir).splits().get(1);
-        assertEquals(1, twice.repeated());
-        assertEquals(1, twice.contradictions());
+        assertEquals(1, twice.repeats().repeated());
+        assertEquals(1, twice.repeats().contradictions());
     }
 
     @Test
@@ -208,13 +218,13 @@ class InspectionTest {
     void otherFolders() {
         Golden.assertFails(() -> Inspection.of(dir), "found neither train nor test, expected a dataset folder");
         MiniSudokuBuilder.build(dir, 4, 20, 10, 1, 8);
-        assertEquals(Symmetry.SUDOKU, Inspection.of(dir).kind());
-        assertEquals('1', Symmetry.SUDOKU.glyph(2));
-        assertEquals(' ', Symmetry.SUDOKU.glyph(Dataset.IGNORED));
-        assertEquals('G', Symmetry.MAZE.glyph(4));
-        assertEquals('9', Symmetry.ARC.glyph(11));
-        assertEquals('?', Symmetry.ARC.glyph(12));
-        assertEquals('0', Symmetry.NONE.glyph(1));
+        assertEquals(SudokuPuzzle.INSTANCE, Inspection.of(dir).kind());
+        assertEquals('1', SudokuPuzzle.INSTANCE.glyph(2));
+        assertEquals(' ', SudokuPuzzle.INSTANCE.glyph(Dataset.IGNORED));
+        assertEquals('G', MazePuzzle.INSTANCE.glyph(4));
+        assertEquals('9', ArcPuzzle.INSTANCE.glyph(11));
+        assertEquals('?', ArcPuzzle.INSTANCE.glyph(12));
+        assertEquals('0', OtherPuzzle.INSTANCE.glyph(1));
     }
 
     /** The first label shows that these are Sudokus; others that are none have no symmetries, and are counted all the same. */
@@ -228,7 +238,9 @@ class InspectionTest {
                 byte[] changed = good.clone();
                 changed[128 + cell] = token;
                 Files.write(file, changed);
-                assertEquals(Symmetry.SUDOKU, Inspection.of(dir.resolve("mini")).kind());
+                assertEquals(
+                        SudokuPuzzle.INSTANCE,
+                        Inspection.of(dir.resolve("mini")).kind());
             }
         }
     }

@@ -6,18 +6,14 @@ import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
 import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.List;
-import java.util.stream.IntStream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.random.LegacyRandom;
 
 /** Oracle: batches recorded from the published loader, with a SHA-256 of their contents. Bound: equal bits. */
 class LoaderTest {
@@ -79,18 +75,7 @@ class LoaderTest {
     }
 
     private static void assertBatch(JsonNode expected, Dataset data, int[] rows) throws NoSuchAlgorithmException {
-        MessageDigest digest = MessageDigest.getInstance("SHA-256");
-        int pad = data.info().padId();
-        int[] padded = IntStream.generate(() -> pad).limit(data.seqLen()).toArray();
-        int[] ignored =
-                IntStream.generate(() -> Dataset.IGNORED).limit(data.seqLen()).toArray();
-        Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? padded : data.inputRow(r)));
-        Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? ignored : data.labelRow(r)));
-        int[] identifiers = Arrays.stream(rows)
-                .map(r -> r < 0 ? data.info().blankIdentifierId() : data.identifierOf(r))
-                .toArray();
-        update(digest, identifiers);
-        assertArrayEquals(Golden.ints(expected.get("puzzle_identifiers")), identifiers);
+        assertArrayEquals(Golden.ints(expected.get("puzzle_identifiers")), Golden.identifiers(data, rows));
         assertEquals(expected.get("rows").size(), rows.length);
         for (int i = 0; i < rows.length; i++) {
             JsonNode row = expected.get("rows").get(i);
@@ -98,13 +83,7 @@ class LoaderTest {
             int[] allowed = row.isArray() ? Golden.ints(row) : new int[] {row.intValue()};
             assertTrue(Arrays.stream(allowed).anyMatch(r -> r == found), row + " but drew " + found);
         }
-        assertEquals(expected.get("sha256").textValue(), HexFormat.of().formatHex(digest.digest()));
-    }
-
-    private static void update(MessageDigest digest, int[] values) {
-        ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asIntBuffer().put(values);
-        digest.update(bytes.array());
+        assertEquals(expected.get("sha256").textValue(), Golden.digest(data, rows));
     }
 
     private static Dataset open(String name, String split) {

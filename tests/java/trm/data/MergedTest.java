@@ -10,17 +10,19 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.io.IOException;
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.security.MessageDigest;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.format.DatasetInfo;
+import trm.data.format.Identifiers;
+import trm.data.format.Npy;
+import trm.data.puzzle.Augmentation;
+import trm.data.random.LegacyRandom;
+import trm.evaluation.ArcVotes;
 
 /**
  * Several folders, several sets, a puzzle without examples. Oracle: batches recorded from the published loader by
@@ -145,7 +147,9 @@ class MergedTest {
             loader.startPass();
             for (JsonNode batch : pass) {
                 assertEquals(
-                        batch.get("sha256").textValue(), digest(data, loader.nextBatch()), record.get("name") + "");
+                        batch.get("sha256").textValue(),
+                        Golden.digest(data, loader.nextBatch()),
+                        record.get("name") + "");
             }
             assertNull(loader.nextBatch());
         }
@@ -165,29 +169,9 @@ class MergedTest {
                 rows[i] = i < batch.get("rows").intValue() ? at++ : TestBatches.PADDING;
             }
             assertTrue(rows[size - 1] >= 0 || starts.contains(at));
-            assertEquals(batch.get("sha256").textValue(), digest(data, rows), record.get("name") + "");
+            assertEquals(batch.get("sha256").textValue(), Golden.digest(data, rows), record.get("name") + "");
         }
         assertEquals(data.examples(), at);
-    }
-
-    private static String digest(Dataset data, int[] rows) throws Exception {
-        MessageDigest digest = MessageDigest.getInstance("SHA-256");
-        int[] pad = new int[data.seqLen()];
-        int[] ignored = new int[data.seqLen()];
-        Arrays.fill(pad, data.info().padId());
-        Arrays.fill(ignored, Dataset.IGNORED);
-        Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? pad : data.inputRow(r)));
-        Arrays.stream(rows).forEach(r -> update(digest, r < 0 ? ignored : data.labelRow(r)));
-        update(
-                digest,
-                Arrays.stream(rows).map(r -> r < 0 ? 0 : data.identifierOf(r)).toArray());
-        return HexFormat.of().formatHex(digest.digest());
-    }
-
-    private static void update(MessageDigest digest, int[] values) {
-        ByteBuffer bytes = ByteBuffer.allocate(4 * values.length).order(ByteOrder.LITTLE_ENDIAN);
-        bytes.asIntBuffer().put(values);
-        digest.update(bytes.array());
     }
 
     /** A position says which part it lies in: from each of two passes over two folders the rest is the same. */

@@ -15,6 +15,7 @@ import java.util.zip.GZIPOutputStream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.data.sudoku.SudokuBuilder;
 
 /** Oracles: tokens written out by hand; for Sudoku, the folder of its own builder. */
 class OwnPuzzlesTest {

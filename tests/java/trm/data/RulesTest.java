@@ -15,6 +15,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
+import trm.data.arc.ArcPuzzle;
+import trm.data.maze.MazeBuilder;
+import trm.data.maze.MazePuzzle;
+import trm.data.puzzle.Augmentation;
+import trm.data.puzzle.OtherPuzzle;
+import trm.data.sudoku.Boards;
+import trm.data.sudoku.SudokuPuzzle;
+import trm.input.DataException;
 
 /** Answers that keep the rules, and symmetries that keep them too. */
 class RulesTest {
@@ -26,7 +34,7 @@ class RulesTest {
     }
 
     private static boolean joins(String question, String answer) {
-        return Symmetry.MAZE.solves(maze(question), maze(answer));
+        return MazePuzzle.INSTANCE.solves(maze(question), maze(answer));
     }
 
     /** 3 x 3, '.' free. */
@@ -71,25 +79,26 @@ class RulesTest {
     void labelsKeepTheRules() {
         Dataset mazes = Dataset.open(Path.of("tests/golden/datasets/maze_small/expected"), "test");
         for (int i = 0; i < mazes.examples(); i++) {
-            assertTrue(Symmetry.of(mazes).solves(mazes.inputRow(i), mazes.labelRow(i)), "maze " + i);
-            assertFalse(Symmetry.of(mazes).solves(mazes.inputRow(i), mazes.inputRow(i)), "maze " + i);
+            assertTrue(Puzzles.of(mazes).solves(mazes.inputRow(i), mazes.labelRow(i)), "maze " + i);
+            assertFalse(Puzzles.of(mazes).solves(mazes.inputRow(i), mazes.inputRow(i)), "maze " + i);
         }
-        assertTrue(Symmetry.MAZE.hasRules() && !Symmetry.ARC.hasRules() && !Symmetry.NONE.hasRules());
+        assertTrue(
+                MazePuzzle.INSTANCE.hasRules() && !ArcPuzzle.INSTANCE.hasRules() && !OtherPuzzle.INSTANCE.hasRules());
     }
 
     @Test
     void sudokus() {
         int[] puzzle = Boards.tokens(Boards.parse("1..4.2....3.3..2"));
         int[] solved = Boards.tokens(Boards.parse("1324421324313142"));
-        assertTrue(Symmetry.SUDOKU.solves(puzzle, solved));
+        assertTrue(SudokuPuzzle.INSTANCE.solves(puzzle, solved));
         int[] other = Boards.tokens(Boards.parse("2134341243211243"));
-        assertFalse(Symmetry.SUDOKU.solves(puzzle, other), "legal, but the givens are others");
+        assertFalse(SudokuPuzzle.INSTANCE.solves(puzzle, other), "legal, but the givens are others");
         for (int cell = 0; cell < 16; cell++) {
             int[] wrong = solved.clone();
             wrong[cell] = wrong[cell] == 2 ? 3 : 2;
-            assertFalse(Symmetry.SUDOKU.solves(puzzle, wrong), "cell " + cell);
+            assertFalse(SudokuPuzzle.INSTANCE.solves(puzzle, wrong), "cell " + cell);
             wrong[cell] = 0; // padding
-            assertFalse(Symmetry.SUDOKU.solves(puzzle, wrong), "cell " + cell);
+            assertFalse(SudokuPuzzle.INSTANCE.solves(puzzle, wrong), "cell " + cell);
         }
     }
 
@@ -103,13 +112,13 @@ class RulesTest {
             })
     void symmetriesOfSudoku(String digits) {
         int[] board = Boards.tokens(Boards.parse(digits));
-        List<Augmentation> symmetries = Symmetry.SUDOKU.symmetries(30, board.length, 5);
+        List<Augmentation> symmetries = SudokuPuzzle.INSTANCE.symmetries(30, board.length, 5);
         assertArrayEquals(board, symmetries.get(0).apply(board));
         Set<String> seen = new HashSet<>();
         boolean transposed = false;
         for (Augmentation symmetry : symmetries) {
             int[] changed = symmetry.apply(board);
-            assertTrue(Symmetry.SUDOKU.solves(changed, changed), symmetry.toString());
+            assertTrue(SudokuPuzzle.INSTANCE.solves(changed, changed), symmetry.toString());
             assertArrayEquals(board, symmetry.undo(changed));
             assertEquals(0, symmetry.tokens()[0]);
             assertEquals(1, symmetry.tokens()[1]);
@@ -124,17 +133,17 @@ class RulesTest {
     void symmetriesOfMazes() {
         int[] question = maze("S..##...G");
         int[] answer = maze("Soo##o..G");
-        List<Augmentation> all = Symmetry.MAZE.symmetries(8, 9, 0);
+        List<Augmentation> all = MazePuzzle.INSTANCE.symmetries(8, 9, 0);
         Set<String> seen = new HashSet<>();
         for (Augmentation symmetry : all) {
-            assertTrue(Symmetry.MAZE.solves(symmetry.apply(question), symmetry.apply(answer)));
+            assertTrue(MazePuzzle.INSTANCE.solves(symmetry.apply(question), symmetry.apply(answer)));
             assertArrayEquals(answer, symmetry.undo(symmetry.apply(answer)));
             seen.add(Arrays.toString(symmetry.apply(answer)));
         }
         assertEquals(8, seen.size());
         assertEquals(
                 "mazes have 8 symmetries, not 9",
-                assertThrows(DataException.class, () -> Symmetry.MAZE.symmetries(9, 9, 0))
+                assertThrows(DataException.class, () -> MazePuzzle.INSTANCE.symmetries(9, 9, 0))
                         .getMessage());
     }
 }

@@ -15,6 +15,9 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.Fuzz;
+import trm.data.maze.MazeBuilder;
+import trm.data.sudoku.SudokuCsv;
+import trm.data.table.ColumnNames;
 import trm.input.InputException;
 
 /** Any file as a table of Sudokus, of mazes and of other puzzles. */

@@ -8,8 +8,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -63,12 +65,20 @@ class MetricsCsvTest {
         Path file = Files.writeString(dir.resolve("m.csv"), "step,loss,count\n1,0.5,\n1,,4\n2,0.2\n3,0.5,7\n");
         try (MetricsCsv csv = new MetricsCsv(file, COLUMNS)) {
             assertEquals("step,loss,count\n1,0.5,\n1,,4\n3,0.5,7\n", Files.readString(file));
+            assertEquals(Optional.of("2,0.2"), csv.torn());
             assertTrue(csv.dropRows(1, 2));
             assertFalse(csv.dropRows(1, 2));
             csv.append(4, 0.1, null);
             csv.force();
         }
         assertEquals("step,loss,count\n1,0.5,\n3,0.5,7\n4,0.1,\n", Files.readString(file));
+        try (MetricsCsv csv = new MetricsCsv(file, COLUMNS)) {
+            assertEquals(Optional.empty(), csv.torn());
+        }
+        Files.writeString(file, "5,0.", StandardOpenOption.APPEND);
+        try (MetricsCsv csv = new MetricsCsv(file, COLUMNS)) {
+            assertEquals(Optional.of("5,0."), csv.torn());
+        }
         assertEquals(List.of("m.csv"), List.of(dir.toFile().list()));
     }
 

@@ -102,7 +102,7 @@ class PickleFuzzTest {
         List<byte[]> pickles = new ArrayList<>();
         for (byte[] file : files()) {
             Path written = Files.write(temp.resolve("seed"), file);
-            if (FileKind.of(written) == FileKind.TORCH_ZIP) {
+            if (WeightsKind.of(written) == WeightsKind.TORCH_ZIP) {
                 try (ZipFile zip = new ZipFile(written.toFile())) {
                     for (ZipEntry entry : java.util.Collections.list(zip.entries())) {
                         if (entry.getName().endsWith("data.pkl")) {

@@ -19,12 +19,13 @@ import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
-import trm.data.LegacyRandom;
-import trm.data.MiniSudokuBuilder;
 import trm.data.TrainLoader;
+import trm.data.random.LegacyRandom;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.cpu.CpuBackend;
+import trm.lanes.DeviceExamples;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 

@@ -12,7 +12,7 @@ import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.config.ConfigLoader;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Backend;
 import trm.device.cpu.CpuBackend;
 import trm.io.CheckpointStore;

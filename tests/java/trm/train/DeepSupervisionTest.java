@@ -23,13 +23,14 @@ import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Metric;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
+import trm.lanes.DeviceExamples;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 

@@ -32,7 +32,7 @@ import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.DeviceException;
@@ -50,6 +50,9 @@ import trm.device.Purpose;
 import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.TestDevice;
+import trm.evaluation.Evaluator;
+import trm.lanes.DeviceExamples;
+import trm.lanes.RepeatedStep;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 

@@ -20,7 +20,7 @@ import trm.config.ConfigLoader;
 import trm.config.Recompute;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Backend;
 import trm.device.DeviceException;
 import trm.device.cpu.CpuBackend;

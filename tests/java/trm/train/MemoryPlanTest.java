@@ -37,6 +37,7 @@ import trm.device.Purpose;
 import trm.device.StepGraph;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
+import trm.lanes.DeviceExamples;
 
 /**
  * Plans of memory. Oracles: sums by hand over the shapes, for the published settings; the bytes that a backend is asked

@@ -24,9 +24,9 @@ import trm.config.ConfigLoader;
 import trm.config.Recompute;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
-import trm.data.LegacyRandom;
-import trm.data.MiniSudokuBuilder;
 import trm.data.TrainLoader;
+import trm.data.random.LegacyRandom;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
@@ -34,6 +34,7 @@ import trm.device.HostCopy;
 import trm.device.LaneKernels;
 import trm.device.Tensor;
 import trm.device.TestDevice;
+import trm.lanes.DeviceExamples;
 import trm.model.Parameters;
 
 /**

@@ -22,11 +22,11 @@ import trm.device.HostCopy;
 import trm.device.LaneKernels;
 import trm.device.Profile;
 import trm.device.Staging;
+import trm.evaluation.Evaluator;
+import trm.lanes.DeviceExamples;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 import trm.train.DeepSupervision;
-import trm.train.DeviceExamples;
-import trm.train.Evaluator;
 import trm.train.MemoryPlan;
 import trm.train.RunTensors;
 

@@ -2,7 +2,7 @@ package trm.cli;
 
 import java.util.ArrayList;
 import java.util.List;
-import trm.data.Boards;
+import trm.data.sudoku.Boards;
 
 /** Draws boards side by side as text: changed cells carry a star, or on a terminal the colours of {@link #COLOURS}. */
 final class BoardPrinter {
@@ -70,7 +70,7 @@ final class BoardPrinter {
 
     /** Columns of a board: two for each cell, two for each line between boxes. */
     private static int boardWidth(int side) {
-        return Math.max(10, 2 * side + 2 * (side / Boards.boxColumns(side) - 1));
+        return Math.max(10, 2 * side + 2 * (side / SolveTrace.KIND.blockColumns(side) - 1));
     }
 
     private List<String> panel(
@@ -84,7 +84,7 @@ final class BoardPrinter {
             StringBuilder line = new StringBuilder();
             StringBuilder rule = new StringBuilder();
             for (int c = 0; c < side; c++) {
-                if (c > 0 && c % Boards.boxColumns(side) == 0) {
+                if (c > 0 && c % SolveTrace.KIND.blockColumns(side) == 0) {
                     line.append("| ");
                     rule.append("+-");
                 }
@@ -92,7 +92,7 @@ final class BoardPrinter {
                 line.append(cell(board[i], givens[i] != 0, changed[i], wrong[i]));
                 rule.append("--");
             }
-            if (r > 0 && r % Boards.boxRows(side) == 0) {
+            if (r > 0 && r % SolveTrace.KIND.blockRows(side) == 0) {
                 lines.add(pad(rule.toString(), rule.length(), columns));
             }
             lines.add(pad(line.toString(), rule.length(), columns));
@@ -106,7 +106,7 @@ final class BoardPrinter {
 
     /** Two columns. */
     private String cell(int digit, boolean given, boolean changed, boolean wrong) {
-        String text = digit == 0 ? "." : Integer.toString(digit);
+        String text = String.valueOf(SolveTrace.KIND.glyph(digit + 1));
         if (!colour) {
             return text + (wrong ? "!" : changed ? "*" : " ");
         }

@@ -4,8 +4,8 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import trm.train.Breakdown;
-import trm.train.Score;
+import trm.evaluation.Breakdown;
+import trm.evaluation.Score;
 
 /**
  * The tables of an evaluation, for people and as JSON.

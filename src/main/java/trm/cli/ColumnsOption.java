@@ -1,7 +1,7 @@
 package trm.cli;
 
 import picocli.CommandLine.Option;
-import trm.data.ColumnNames;
+import trm.data.table.ColumnNames;
 
 /** Names of the columns that hold the puzzles. */
 final class ColumnsOption {

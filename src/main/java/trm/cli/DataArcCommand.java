@@ -10,8 +10,8 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
-import trm.data.ArcBuilder;
 import trm.data.Sources;
+import trm.data.arc.ArcBuilder;
 
 /** {@code trm data arc}. */
 @Command(

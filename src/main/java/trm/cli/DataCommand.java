@@ -11,12 +11,12 @@ import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.MemorySize;
-import trm.data.ColumnNames;
 import trm.data.CompactBuilder;
-import trm.data.MiniSudokuBuilder;
 import trm.data.Sources;
-import trm.data.SudokuBuilder;
-import trm.data.SudokuCsv;
+import trm.data.sudoku.MiniSudokuBuilder;
+import trm.data.sudoku.SudokuBuilder;
+import trm.data.sudoku.SudokuCsv;
+import trm.data.table.ColumnNames;
 
 /** Makes data-set folders. */
 @Command(

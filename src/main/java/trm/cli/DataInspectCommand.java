@@ -14,7 +14,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 import trm.data.Dataset;
 import trm.data.Inspection;
-import trm.data.Symmetry;
+import trm.data.puzzle.Puzzle;
 
 /** {@code trm data inspect}. */
 @Command(
@@ -47,7 +47,7 @@ final class DataInspectCommand implements Callable<Integer> {
                     "test examples whose question is also trained on: %d%n"
                             + "test examples, copies apart, that are also trained on up to %s: %d of %d%n%n",
                     found.leakedInputs(),
-                    found.kind().description(),
+                    found.kind().symmetriesInWords(),
                     found.leakedOriginals(),
                     found.originals());
         }
@@ -58,7 +58,7 @@ final class DataInspectCommand implements Callable<Integer> {
         return 0;
     }
 
-    private static String describe(Inspection.Split s, Symmetry kind) {
+    private static String describe(Inspection.Split s, Puzzle kind) {
         List<String> lines = new ArrayList<>();
         lines.add(s.name() + ": " + s.examples() + " examples, " + s.puzzles() + " puzzles (copies included) in "
                 + s.groups() + " groups, puzzle identifiers: " + s.usedIdentifiers() + " of "
@@ -67,7 +67,8 @@ final class DataInspectCommand implements Callable<Integer> {
         lines.add("  cells of a question      " + range(s.cells()) + ", in rows of "
                 + s.info().seqLen() + " tokens");
         lines.add("  cells the answer changes " + range(s.changed()));
-        lines.add("  repeated questions       " + s.repeated() + ", with another answer " + s.contradictions());
+        lines.add("  repeated questions       " + s.repeats().repeated() + ", with another answer "
+                + s.repeats().contradictions());
         lines.add("  tokens, % of questions and of answers:");
         double inputs = Math.max(1, sum(s.inputTokens()));
         double labels = Math.max(1, sum(s.labelTokens()));
@@ -92,7 +93,7 @@ final class DataInspectCommand implements Callable<Integer> {
     }
 
     /** A drawn example, question and answer side by side where they are squares. */
-    private void sample(String split, Symmetry kind) {
+    private void sample(String split, Puzzle kind) {
         Dataset data = Dataset.open(folder, split);
         int row = new Random(seed).nextInt(data.examples());
         int side = (int) Math.round(Math.sqrt(data.seqLen()));
@@ -116,7 +117,7 @@ final class DataInspectCommand implements Callable<Integer> {
 
     private static Map<String, Object> result(Inspection found) {
         Map<String, Object> result = new LinkedHashMap<>();
-        result.put("kind", found.kind().name().toLowerCase(Locale.ROOT));
+        result.put("kind", found.kind().key());
         for (Inspection.Split split : found.splits()) {
             result.put(split.name(), new ObjectMapper().convertValue(split, Map.class));
         }

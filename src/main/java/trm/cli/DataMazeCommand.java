@@ -9,8 +9,8 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
-import trm.data.MazeBuilder;
 import trm.data.Sources;
+import trm.data.maze.MazeBuilder;
 
 /** {@code trm data maze}. */
 @Command(

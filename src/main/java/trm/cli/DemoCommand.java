@@ -22,14 +22,15 @@ import trm.config.ArchConfig;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
+import trm.data.sudoku.SudokuPuzzle;
 import trm.device.Backend;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
 import trm.io.RunLog;
 import trm.io.SafeTensors;
+import trm.lanes.DeviceExamples;
 import trm.train.Checkpoint;
-import trm.train.DeviceExamples;
 import trm.train.MetricsRow;
 import trm.train.MetricsRow.Column;
 import trm.train.Run;
@@ -208,8 +209,8 @@ final class DemoCommand implements Callable<Integer> {
         List<int[]> puzzles = new ArrayList<>();
         List<int[]> answers = new ArrayList<>();
         for (int row : rows) {
-            puzzles.add(SolveTrace.digits(test.inputRow(row)));
-            answers.add(SolveTrace.digits(test.labelRow(row)));
+            puzzles.add(SudokuPuzzle.digits(test.inputRow(row)));
+            answers.add(SudokuPuzzle.digits(test.labelRow(row)));
         }
         try (LoadedModel model =
                 LoadedModel.load(backend, checkpoint, config, LoadedModel.shapeOf(test), rows.length)) {

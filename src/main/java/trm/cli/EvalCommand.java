@@ -20,27 +20,27 @@ import trm.config.DataShape;
 import trm.config.HaltingConfig;
 import trm.config.ScheduleConfig;
 import trm.config.TrainConfig;
-import trm.data.ArcVotes;
-import trm.data.Augmentation;
-import trm.data.DataException;
 import trm.data.DataFolders;
 import trm.data.Dataset;
 import trm.data.Grouping;
-import trm.data.Symmetry;
+import trm.data.Puzzles;
+import trm.data.puzzle.Augmentation;
 import trm.device.Backend;
 import trm.device.LaneKernels;
+import trm.evaluation.AdaptiveEvaluator;
+import trm.evaluation.ArcVotes;
+import trm.evaluation.ArcVoting;
+import trm.evaluation.BreadthEvaluator;
+import trm.evaluation.Breakdown;
+import trm.evaluation.Evaluation;
+import trm.evaluation.Evaluator;
+import trm.evaluation.Score;
+import trm.evaluation.Validity;
+import trm.input.DataException;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
-import trm.train.AdaptiveEvaluator;
-import trm.train.ArcVoting;
-import trm.train.BreadthEvaluator;
-import trm.train.Breakdown;
-import trm.train.DeviceExamples;
-import trm.train.Evaluation;
-import trm.train.Evaluator;
+import trm.lanes.DeviceExamples;
 import trm.train.RunData;
-import trm.train.Score;
-import trm.train.Validity;
 
 /** Evaluates a checkpoint. */
 @Command(
@@ -190,7 +190,7 @@ final class EvalCommand implements Callable<Integer> {
             return List.of();
         }
         try {
-            return Symmetry.of(dataset).symmetries(vote, dataset.seqLen(), tries.seed());
+            return Puzzles.of(dataset).symmetries(vote, dataset.seqLen(), tries.seed());
         } catch (DataException e) {
             throw new ParameterException(
                     spec.commandLine(), "--vote " + vote + ": " + folders + ": " + e.getMessage(), e);

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import trm.data.Boards;
+import trm.data.sudoku.Boards;
 
 /** The report of a run as one HTML page: styles and drawings are inside it, nothing is loaded from elsewhere. */
 final class HtmlReport {
@@ -178,8 +178,8 @@ final class HtmlReport {
                 add(classes, givens[i] != 0, "given");
                 add(classes, changed[i], "changed");
                 add(classes, wrong[i], "wrong");
-                add(classes, c + 1 < side && (c + 1) % Boards.boxColumns(side) == 0, "r");
-                add(classes, r + 1 < side && (r + 1) % Boards.boxRows(side) == 0, "b");
+                add(classes, c + 1 < side && (c + 1) % SolveTrace.KIND.blockColumns(side) == 0, "r");
+                add(classes, r + 1 < side && (r + 1) % SolveTrace.KIND.blockRows(side) == 0, "b");
                 out.append(classes.isEmpty() ? "<td>" : "<td class=\"" + String.join(" ", classes) + "\">");
                 out.append(board[i] == 0 ? "" : board[i]).append("</td>");
             }

@@ -21,7 +21,7 @@ import trm.data.Dataset;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
 import trm.device.PlanningBackend;
-import trm.train.DeviceExamples;
+import trm.lanes.DeviceExamples;
 import trm.train.Devices;
 import trm.train.MemoryPlan;
 import trm.train.RunTensors;

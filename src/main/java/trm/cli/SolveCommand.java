@@ -16,8 +16,7 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
-import trm.data.Boards;
-import trm.data.DataException;
+import trm.data.sudoku.Boards;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
@@ -25,6 +24,7 @@ import trm.device.HostCopy;
 import trm.device.LaneKernels;
 import trm.device.Purpose;
 import trm.device.Tensor;
+import trm.input.DataException;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
 

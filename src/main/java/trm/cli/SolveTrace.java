@@ -3,16 +3,22 @@ package trm.cli;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import trm.data.puzzle.Puzzle;
+import trm.data.sudoku.Boards;
+import trm.data.sudoku.SudokuPuzzle;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.LaneKernels;
-import trm.train.BreadthEvaluator;
-import trm.train.BreadthEvaluator.Tries;
-import trm.train.Evaluator;
+import trm.evaluation.BreadthEvaluator;
+import trm.evaluation.BreadthEvaluator.Tries;
+import trm.evaluation.Evaluator;
 
 /** Watches a model solve boards: its answer and halt probability after each supervision step. */
 final class SolveTrace {
+    /** What the boards are. */
+    static final Puzzle KIND = SudokuPuzzle.INSTANCE;
+
     /**
      * One board being solved. Boards are row major, 0 for blank; the model's token of a cell is its value + 1.
      *
@@ -69,7 +75,7 @@ final class SolveTrace {
             for (int i = 0; i < wrong.length; i++) {
                 wrong[i] &= puzzle[i] != 0;
             }
-            for (int cell : trm.data.Boards.conflicts(board)) {
+            for (int cell : Boards.conflicts(board)) {
                 wrong[cell] = true;
             }
             return wrong;
@@ -142,14 +148,9 @@ final class SolveTrace {
         float[] logits = HostCopy.floats(backend, evaluator.model().q());
         int length = tokens.length / solutions.size();
         for (int b = 0; b < solutions.size(); b++) {
-            int[] board = digits(Arrays.copyOfRange(tokens, b * length, (b + 1) * length));
+            int[] board = SudokuPuzzle.digits(Arrays.copyOfRange(tokens, b * length, (b + 1) * length));
             solutions.get(b).boards.add(board);
             solutions.get(b).haltProbabilities[step - 1] = 1 / (1 + Math.exp(-logits[2 * b]));
         }
-    }
-
-    /** Board of a row of tokens; padding reads as blank. */
-    static int[] digits(int[] tokens) {
-        return Arrays.stream(tokens).map(t -> Math.max(0, t - 1)).toArray();
     }
 }

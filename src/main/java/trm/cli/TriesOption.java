@@ -5,9 +5,9 @@ import java.util.Locale;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
-import trm.data.Augmentation;
-import trm.train.BreadthEvaluator.Tries;
-import trm.train.Choice;
+import trm.data.puzzle.Augmentation;
+import trm.evaluation.BreadthEvaluator.Tries;
+import trm.evaluation.Choice;
 
 /** The options of {@code eval} and {@code solve} that try a puzzle several times and choose an answer. */
 final class TriesOption {

@@ -5,7 +5,9 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import trm.data.ColumnNames.Role;
+import trm.data.table.ColumnNames.Role;
+import trm.data.table.PuzzleRow;
+import trm.input.DataException;
 import trm.input.Shown;
 
 /** The different values of cells, characters or numbers, numbered as they are met, and where each was met first. */

@@ -8,6 +8,9 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntFunction;
+import trm.data.format.Npy;
+import trm.data.puzzle.Augmentation;
+import trm.input.DataException;
 
 /**
  * Rewrites an expanded dataset folder in the compact form (docs/data.md) where examples are symmetries of the square of

@@ -7,6 +7,8 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import trm.data.format.Identifiers;
+import trm.input.DataException;
 import trm.input.Shown;
 
 /**

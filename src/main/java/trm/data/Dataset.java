@@ -10,6 +10,11 @@ import java.util.List;
 import java.util.Objects;
 import java.util.function.Function;
 import java.util.function.ToIntFunction;
+import trm.data.format.DatasetInfo;
+import trm.data.format.DatasetPart;
+import trm.data.format.TokenRows;
+import trm.data.puzzle.Augmentation;
+import trm.input.DataException;
 
 /**
  * One split of a dataset folder, or of several that are merged, checked in full. A group is one task with all of its augmented

@@ -40,12 +40,13 @@ public record Grouping(String by, List<String> names, int[] of) {
                 all.add(ratings(rows.stream().map(Sources.Row::rating).toList()));
             }
         }
-        if (Symmetry.of(data) == Symmetry.MAZE) {
-            int[] moves = IntStream.range(0, groups)
-                    .map(g -> MazePath.moves(data.labelRow(firstExample(data, g))))
+        Puzzles.of(data).measure().ifPresent(measure -> {
+            int[] values = IntStream.range(0, groups)
+                    .map(g -> measure.of().applyAsInt(data.labelRow(firstExample(data, g))))
                     .toArray();
-            all.add(bands("path_length", moves, m -> m - m % 10, least -> least + 9, " to "));
-        }
+            int band = measure.band();
+            all.add(bands(measure.name(), values, m -> m - m % band, least -> least + band - 1, " to "));
+        });
         return all;
     }
 

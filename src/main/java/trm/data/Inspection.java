@@ -1,5 +1,6 @@
 package trm.data;
 
+import com.fasterxml.jackson.annotation.JsonUnwrapped;
 import java.nio.ByteBuffer;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -11,6 +12,10 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import trm.data.format.DatasetInfo;
+import trm.data.puzzle.Grid;
+import trm.data.puzzle.Puzzle;
+import trm.input.DataException;
 
 /**
  * What there is in a dataset folder, and what should not be there: examples that occur twice, test examples that were
@@ -22,7 +27,7 @@ import java.util.Set;
  * @param originals test examples of the first puzzle of each group
  * @param leakedOriginals those of them that are, but for the kind's symmetries, among the same of the training split
  */
-public record Inspection(Symmetry kind, List<Split> splits, long leakedInputs, long originals, long leakedOriginals) {
+public record Inspection(Puzzle kind, List<Split> splits, long leakedInputs, long originals, long leakedOriginals) {
     /**
      * One split. Counts of tokens are [vocabulary].
      *
@@ -30,8 +35,6 @@ public record Inspection(Symmetry kind, List<Split> splits, long leakedInputs, l
      * @param examplesPerPuzzle fewest and most
      * @param cells tokens of an input that are not padding
      * @param changed tokens of an answer that differ from the input, ignored ones apart
-     * @param repeated examples whose input is that of an earlier one
-     * @param contradictions those of them whose label is another one
      */
     public record Split(
             String name,
@@ -45,8 +48,15 @@ public record Inspection(Symmetry kind, List<Split> splits, long leakedInputs, l
             Range changed,
             long[] inputTokens,
             long[] labelTokens,
-            long repeated,
-            long contradictions) {}
+            @JsonUnwrapped Repeats repeats) {}
+
+    /**
+     * Questions that occur again.
+     *
+     * @param repeated examples whose input is that of an earlier one
+     * @param contradictions those of them whose label is another one
+     */
+    public record Repeats(long repeated, long contradictions) {}
 
     /** Least, mean and greatest of some counts. */
     public record Range(int least, double mean, int most) {
@@ -72,7 +82,7 @@ public record Inspection(Symmetry kind, List<Split> splits, long leakedInputs, l
         if (train == null && test == null) {
             throw new DataException(folder + ": found neither train nor test, expected a dataset folder");
         }
-        Symmetry kind = Symmetry.of(train != null ? train : test);
+        Puzzle kind = Puzzles.of(train != null ? train : test);
         List<Split> splits = new ArrayList<>();
         Map<Key, Key> trainRows = new HashMap<>();
         if (train != null) {
@@ -136,8 +146,7 @@ public record Inspection(Symmetry kind, List<Split> splits, long leakedInputs, l
                 Range.of(changed),
                 inputTokens,
                 labelTokens,
-                repeated,
-                contradictions);
+                new Repeats(repeated, contradictions));
     }
 
     private static Key key(int[] row) {
@@ -161,7 +170,7 @@ public record Inspection(Symmetry kind, List<Split> splits, long leakedInputs, l
     }
 
     /** Only test examples whose sketch is that of a training example are compared in full, and only with those. */
-    private static long leakedOriginals(Symmetry kind, Dataset train, Dataset test) {
+    private static long leakedOriginals(Puzzle kind, Dataset train, Dataset test) {
         Map<String, List<Integer>> tested = new HashMap<>();
         for (int r : originals(test)) {
             tested.computeIfAbsent(kind.sketch(test.inputRow(r), test.labelRow(r)), s -> new ArrayList<>())

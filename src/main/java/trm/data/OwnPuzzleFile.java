@@ -4,7 +4,10 @@ import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Optional;
-import trm.data.ColumnNames.Role;
+import trm.data.format.SingleExampleWriter;
+import trm.data.table.ColumnNames.Role;
+import trm.data.table.PuzzleRow;
+import trm.input.DataException;
 
 /** The puzzles of one file in memory, a byte a cell: the number of its value ({@link CellValues}). */
 final class OwnPuzzleFile {

@@ -7,7 +7,11 @@ import java.util.List;
 import java.util.function.Consumer;
 import java.util.stream.Collectors;
 import java.util.stream.IntStream;
-import trm.data.ColumnNames.Role;
+import trm.data.format.SingleExampleWriter;
+import trm.data.table.ColumnNames;
+import trm.data.table.ColumnNames.Role;
+import trm.data.table.PuzzleTable;
+import trm.input.DataException;
 import trm.input.Shown;
 
 /**

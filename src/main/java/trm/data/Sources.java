@@ -6,7 +6,15 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.EnumSet;
 import java.util.List;
-import trm.data.ColumnNames.Role;
+import trm.data.arc.ArcBuilder;
+import trm.data.format.SingleExampleWriter;
+import trm.data.maze.MazeBuilder;
+import trm.data.sudoku.SudokuBuilder;
+import trm.data.sudoku.SudokuCsv;
+import trm.data.table.ColumnNames;
+import trm.data.table.ColumnNames.Role;
+import trm.data.table.PuzzleTable;
+import trm.input.DataException;
 import trm.input.Shown;
 
 /**
@@ -15,7 +23,7 @@ import trm.input.Shown;
  * group; the rating, a number, is empty where there is none. A folder of whose puzzles nothing is known has no such file.
  */
 public final class Sources {
-    static final String FILE = "all__sources.csv";
+    static final String FILE = SingleExampleWriter.SOURCES;
     private static final String HEADER = "source,rating";
 
     /** Of a group. @param rating null for none */

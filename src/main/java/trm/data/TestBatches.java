@@ -2,6 +2,7 @@ package trm.data;
 
 import java.util.Iterator;
 import java.util.NoSuchElementException;
+import trm.input.DataException;
 
 /**
  * Batches of evaluation: all rows in order, each batch of the same size, the last one padded with {@link #PADDING}. A

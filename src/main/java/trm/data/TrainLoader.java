@@ -1,6 +1,9 @@
 package trm.data;
 
 import java.util.Arrays;
+import trm.data.random.LegacyRandom;
+import trm.data.random.PhiloxRandom;
+import trm.input.DataException;
 
 /**
  * The order of training examples, as in the published loader. A pass visits {@code epochsPerIter} permutations of the

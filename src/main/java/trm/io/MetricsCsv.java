@@ -12,6 +12,7 @@ import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.stream.Collectors;
 
@@ -25,6 +26,7 @@ public final class MetricsCsv implements AutoCloseable {
     private final List<String> columns;
     private final String header;
     private FileChannel out;
+    private String torn; // a row that was dropped, null if none
 
     /**
      * Opens a table, or begins one. Rows already there are kept; an unfinished last row, left by a crash, is dropped.
@@ -46,6 +48,11 @@ public final class MetricsCsv implements AutoCloseable {
         this.columns = List.copyOf(columns);
         this.header = String.join(",", columns);
         truncateAfter(Long.MAX_VALUE);
+    }
+
+    /** A row that was there in part and was dropped: a crash has torn it. */
+    public Optional<String> torn() {
+        return Optional.ofNullable(torn);
     }
 
     /**
@@ -193,6 +200,7 @@ public final class MetricsCsv implements AutoCloseable {
             }
             return header + "\n";
         }
+        torn = end < text.length() ? text.substring(end) : torn;
         List<String> lines = text.substring(0, end).lines().toList();
         if (!lines.get(0).equals(header)) {
             lines = widened(lines);
@@ -202,6 +210,7 @@ public final class MetricsCsv implements AutoCloseable {
             String first = lines.get(i).split(",", 2)[0];
             try {
                 boolean whole = lines.get(i).split(",", -1).length == columns.size(); // else torn by a crash
+                torn = whole ? torn : lines.get(i);
                 if (Long.parseLong(first) <= step && whole) {
                     kept.append(lines.get(i)).append('\n');
                 }

@@ -115,7 +115,7 @@ final class ShardIndex {
             throw new FormatException(index + ": its part " + Shown.quoted(name) + ", with " + tensors + " of "
                     + map.size() + " tensors, is missing; expected it beside the index");
         }
-        return switch (FileKind.of(file)) {
+        return switch (WeightsKind.of(file)) {
             case SAFETENSORS -> SafeTensors.open(file);
             case INDEX -> throw new FormatException(index + ": its part " + Shown.quoted(name) + " is itself an index");
             default -> TorchFile.read(file, true);

@@ -31,37 +31,6 @@ final class TensorUnpickler {
 
     private static final int MOST_STACK = 1_000_000;
     private static final int LONGEST_TEXT = 4096;
-    private static final int MOST_AXES = 64;
-
-    private static final Map<String, String> STORAGES = Map.ofEntries(
-            Map.entry("torch.DoubleStorage", "F64"),
-            Map.entry("torch.FloatStorage", "F32"),
-            Map.entry("torch.HalfStorage", "F16"),
-            Map.entry("torch.BFloat16Storage", "BF16"),
-            Map.entry("torch.LongStorage", "I64"),
-            Map.entry("torch.IntStorage", "I32"),
-            Map.entry("torch.ShortStorage", "I16"),
-            Map.entry("torch.CharStorage", "I8"),
-            Map.entry("torch.ByteStorage", "U8"),
-            Map.entry("torch.BoolStorage", "BOOL"),
-            Map.entry("torch.ComplexFloatStorage", "C64"),
-            Map.entry("torch.ComplexDoubleStorage", "C128"),
-            Map.entry("torch.QInt8Storage", "QINT8"),
-            Map.entry("torch.QUInt8Storage", "QUINT8"),
-            Map.entry("torch.QInt32Storage", "QINT32"),
-            Map.entry("torch.storage.UntypedStorage", "U8"));
-
-    /** Types of tensors without a storage type of their own. */
-    private static final Map<String, String> DTYPES = Map.of(
-            "torch.float64", "F64",
-            "torch.float32", "F32",
-            "torch.float16", "F16",
-            "torch.bfloat16", "BF16",
-            "torch.float8_e4m3fn", "F8_E4M3",
-            "torch.float8_e5m2", "F8_E5M2",
-            "torch.uint16", "U16",
-            "torch.uint32", "U32",
-            "torch.uint64", "U64");
 
     private final String where;
     private final PickleInput in;
@@ -109,6 +78,7 @@ final class TensorUnpickler {
         }
     }
 
+    /** Marks, numbers, texts and bytes; the others by {@link #compound}. */
     private void step(int instruction) {
         switch (instruction) {
             case 0x80 -> {
@@ -157,6 +127,13 @@ final class TensorUnpickler {
             case 0x84 -> bytes(4);
             case 0x97 -> stack.add(PickleValues.BYTES); // NEXT_BUFFER
             case 0x98 -> peek(); // READONLY_BUFFER
+            default -> compound(instruction);
+        }
+    }
+
+    /** Lists, tables, references to earlier values, names and calls. */
+    private void compound(int instruction) {
+        switch (instruction) {
             case ')' -> stack.add(items(List.of()));
             case 't' -> stack.add(items(popMark()));
             case 0x85 -> stack.add(items(pop(1)));
@@ -388,20 +365,13 @@ final class TensorUnpickler {
     }
 
     private Object object(Object type) {
-        return type instanceof Global global && isDict(global.name()) ? dict() : table("an object", type);
-    }
-
-    private static boolean isDict(String name) {
-        return switch (name) {
-            case "collections.OrderedDict", "collections.defaultdict", "builtins.dict", "__builtin__.dict" -> true;
-            default -> false;
-        };
+        return type instanceof Global global && TorchNames.isDict(global.name()) ? dict() : table("an object", type);
     }
 
     /** @param outer whether the function may be one that calls another, as that for subclasses of tensors */
     private Object call(Object callable, List<Object> arguments, boolean outer) {
         String name = callable instanceof Global global ? global.name() : "";
-        if (isDict(name)) {
+        if (TorchNames.isDict(name)) {
             Table table = dict();
             List<Object> pairs = arguments.isEmpty() ? List.of() : list(arguments.get(0));
             count(pairs.size());
@@ -416,7 +386,11 @@ final class TensorUnpickler {
             case "torch._utils._rebuild_tensor",
                     "torch._utils._rebuild_tensor_v2",
                     "torch._utils._rebuild_tensor_v3" -> {
-                return made(view(name, arguments));
+                Object made = TorchNames.tensor(name, arguments);
+                if (made instanceof View view) {
+                    count((view.sizes().length + view.strides().length) / 4);
+                }
+                return made(made);
             }
             case "torch._utils._rebuild_parameter", "torch._utils._rebuild_parameter_with_state" -> {
                 return arguments.isEmpty() ? PickleValues.NONE : arguments.get(0);
@@ -436,50 +410,20 @@ final class TensorUnpickler {
         return table("a call", callable);
     }
 
-    /** (storage, offset, sizes, strides, ...), in version 3 with the type as the last. */
-    private Object view(String function, List<Object> arguments) {
-        String dtype = null;
-        if (arguments.size() >= 4 && arguments.get(0) instanceof Storage storage) {
-            dtype = !function.endsWith("3")
-                    ? storage.dtype()
-                    : arguments.size() >= 7 && arguments.get(6) instanceof Global type
-                            ? DTYPES.getOrDefault(type.name(), type.name())
-                            : null;
-        }
-        if (dtype == null || !(arguments.get(1) instanceof Long offset)) {
-            return new Inert("a call of '" + function + "' that makes no tensor");
-        }
-        List<Object> sizes = list(arguments.get(2));
-        List<Object> strides = list(arguments.get(3));
-        if (sizes.size() > MOST_AXES || strides.size() > MOST_AXES) {
-            return new Inert("a tensor of " + Math.max(sizes.size(), strides.size()) + " axes, more than " + MOST_AXES);
-        }
-        if (!sizes.stream().allMatch(Long.class::isInstance)
-                || !strides.stream().allMatch(Long.class::isInstance)) {
-            return new Inert("a call of '" + function + "' that makes no tensor");
-        }
-        count((sizes.size() + strides.size()) / 4);
-        return new View((Storage) arguments.get(0), dtype, offset, longs(sizes), longs(strides));
-    }
-
-    private static long[] longs(List<Object> values) {
-        return values.stream().mapToLong(value -> (Long) value).toArray();
-    }
-
     /** A reference to something outside the pickle: ("storage", type, key, device, elements), and None before 1.6. */
     private Object reference(Object id) {
         List<Object> parts = list(id);
         if (parts.size() >= 5
                 && "storage".equals(parts.get(0))
                 && parts.get(1) instanceof Global type
-                && STORAGES.containsKey(type.name())
+                && TorchNames.STORAGES.containsKey(type.name())
                 && parts.get(2) instanceof String key
                 && parts.get(4) instanceof Long elements
                 && elements >= 0
                 && elements <= Long.MAX_VALUE / 16
                 && (parts.size() == 5 || parts.get(5) == PickleValues.NONE)) {
             count(3);
-            Storage storage = new Storage(key, STORAGES.get(type.name()), elements);
+            Storage storage = new Storage(key, TorchNames.STORAGES.get(type.name()), elements);
             storages.putIfAbsent(key, storage);
             return storage;
         }

@@ -55,7 +55,7 @@ public final class TorchFile {
 
     /** @param part whether the file is one of several: all its tensors, under their own names */
     static SafeTensors read(Path file, boolean part) {
-        return switch (FileKind.of(file)) {
+        return switch (WeightsKind.of(file)) {
             case TORCH_ZIP -> TorchZip.read(file, part);
             case TORCH_LEGACY -> TorchLegacy.read(file, part);
             default -> throw new FormatException(file + ": is not a file of torch.save");

@@ -67,7 +67,7 @@ final class TorchZip implements TorchFile.Storages {
                 .filter(name -> name.endsWith("/data.pkl") && name.indexOf('/') == name.lastIndexOf('/'))
                 .findFirst()
                 .orElseThrow(() -> new FormatException(
-                        file + ": a zip archive without a record data.pkl; " + FileKind.insteadOfZip(names)));
+                        file + ": a zip archive without a record data.pkl; " + WeightsKind.insteadOfZip(names)));
         folder = pickle.substring(0, pickle.length() - "data.pkl".length());
         ZipEntry order = zip.getEntry(folder + "byteorder");
         if (order != null) {

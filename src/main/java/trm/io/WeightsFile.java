@@ -14,7 +14,7 @@ import trm.io.WeightNames.Found;
 import trm.io.WeightNames.Place;
 
 /**
- * Opens a file of weights, of this program or others, of any kind that {@link FileKind} knows. Whatever it is, its weights
+ * Opens a file of weights, of this program or others, of any kind that {@link WeightsKind} knows. Whatever it is, its weights
  * have the names that {@link WeightNames} gives them.
  */
 public final class WeightsFile {
@@ -26,7 +26,7 @@ public final class WeightsFile {
         if (index.isPresent()) {
             return ShardIndex.open(index.get());
         }
-        return switch (FileKind.of(file)) {
+        return switch (WeightsKind.of(file)) {
             case SAFETENSORS -> named(SafeTensors.open(file));
             case INDEX -> ShardIndex.open(file);
             default -> TorchFile.read(file);
@@ -35,7 +35,7 @@ public final class WeightsFile {
 
     /** What a folder that is no run has in it, as the end of a message. */
     public static String inFolder(Path folder) {
-        return FileKind.inFolder(folder);
+        return WeightsKind.inFolder(folder);
     }
 
     /** The same tensors, the weights under their names here, caches left out. */

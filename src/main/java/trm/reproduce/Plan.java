@@ -7,8 +7,8 @@ import java.util.List;
 import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
-import trm.data.DataException;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
+import trm.input.DataException;
 
 /**
  * Which settings the runs of a reproduction have, and where they lie.

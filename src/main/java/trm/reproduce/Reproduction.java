@@ -7,8 +7,8 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
 import trm.config.TrainConfig;
-import trm.data.DataException;
 import trm.device.DeviceException;
+import trm.input.DataException;
 import trm.io.FormatException;
 import trm.train.Run;
 

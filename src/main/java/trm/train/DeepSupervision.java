@@ -16,6 +16,9 @@ import trm.device.Lifetime;
 import trm.device.OptimizerKernels;
 import trm.device.Purpose;
 import trm.device.Tensor;
+import trm.lanes.LaneTensors;
+import trm.lanes.RepeatedStep;
+import trm.lanes.RowRing;
 import trm.model.Model;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -280,7 +283,7 @@ public final class DeepSupervision implements AutoCloseable {
                 adam);
     }
 
-    /** Moves the step counter and rates on; part of {@link #step}, apart for replays of recorded steps. */
+    /** Moves the step counter and rates on; part of {@link #step}, apart for replays of captured steps. */
     public void advance() {
         kernels.optimizers().advance(controls, schedule, config.optimizer().beta1(), config.optimizer().beta2());
     }

@@ -13,6 +13,7 @@ import trm.device.Backend;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
 import trm.io.RunLog;
+import trm.lanes.DeviceExamples;
 
 /**
  * One training run and its folder: {@code config.yaml}, {@code metrics.csv}, {@code log.txt}, TensorBoard events,

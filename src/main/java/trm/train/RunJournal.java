@@ -3,6 +3,7 @@ package trm.train;
 import java.nio.file.Path;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import trm.input.Shown;
 import trm.io.EventFile;
 import trm.io.MetricsCsv;
 import trm.train.MetricsRow.Column;
@@ -27,6 +28,7 @@ final class RunJournal implements AutoCloseable {
         this.csv = new MetricsCsv(metrics, MetricsRow.titles());
         this.listener = listener;
         this.totalSteps = totalSteps;
+        csv.torn().ifPresent(row -> warn(metrics + ": dropped a row that a crash has torn: " + Shown.quoted(row)));
     }
 
     /** Drops what was written after the step that a run goes on from, and that step's evaluation if it is due again. */

@@ -4,7 +4,7 @@ import java.nio.file.Path;
 import java.util.Optional;
 import trm.config.OnNan;
 import trm.config.TrainConfig;
-import trm.data.LegacyRandom;
+import trm.data.random.LegacyRandom;
 import trm.data.TrainLoader;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;

@@ -7,6 +7,8 @@ import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.LaneKernels;
 import trm.device.Staging;
+import trm.evaluation.Evaluator;
+import trm.lanes.DeviceExamples;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 

@@ -17,14 +17,14 @@ import java.util.List;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
-import trm.data.ArcBuilder;
 import trm.data.Dataset;
-import trm.data.LegacyRandom;
-import trm.data.MazeBuilder;
-import trm.data.PhiloxRandom;
-import trm.data.SudokuBuilder;
 import trm.data.TestBatches;
 import trm.data.TrainLoader;
+import trm.data.arc.ArcBuilder;
+import trm.data.maze.MazeBuilder;
+import trm.data.random.LegacyRandom;
+import trm.data.random.PhiloxRandom;
+import trm.data.sudoku.SudokuBuilder;
 
 /** Cases without a model: built data sets, the order of training examples, random numbers. All must be equal. */
 final class DataCases {

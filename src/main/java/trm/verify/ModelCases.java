@@ -16,13 +16,13 @@ import trm.device.LaneKernels;
 import trm.device.Metric;
 import trm.device.Purpose;
 import trm.device.Tensor;
+import trm.evaluation.Evaluator;
 import trm.io.TorchFile;
 import trm.model.Model;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
 import trm.train.Checkpoint;
 import trm.train.DeepSupervision;
-import trm.train.Evaluator;
 
 /** Cases of the whole model: training steps, evaluation, and what a published checkpoint answers. */
 final class ModelCases {

@@ -11,9 +11,9 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.StreamSupport;
-import trm.data.ArcVotes;
 import trm.data.DataFolders;
-import trm.data.Npy;
+import trm.data.format.Npy;
+import trm.evaluation.ArcVotes;
 
 /** Recorded predictions for augmented ARC puzzles, and what the published evaluation makes of them. */
 final class VotingCases {

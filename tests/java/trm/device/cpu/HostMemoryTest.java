@@ -4,24 +4,12 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import org.junit.jupiter.api.Test;
-import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What the system's files say is left. */
-class HostMemoryTest {
-    @TempDir
-    private Path root;
-
-    private void write(String file, String text) throws IOException {
-        Path path = root.resolve(file);
-        Files.createDirectories(path.getParent());
-        Files.writeString(path, text);
-    }
-
+class HostMemoryTest extends MadeSystem {
     @Test
     void theSmallerOfMachineAndContainer() throws IOException {
         assertEquals(Long.MAX_VALUE, HostMemory.availableBytes(root), "nothing tells");

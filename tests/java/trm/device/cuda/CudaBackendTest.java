@@ -24,7 +24,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import trm.cli.Main;
-import trm.data.MiniSudokuBuilder;
+import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.CudaInstallation;
 import trm.device.DeviceException;

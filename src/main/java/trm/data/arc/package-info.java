@@ -1,0 +1,2 @@
+/** ARC: tasks, their augmented copies and the builder. */
+package trm.data.arc;

@@ -1,0 +1,2 @@
+/** Mazes: rules, symmetries, generator and builder. */
+package trm.data.maze;

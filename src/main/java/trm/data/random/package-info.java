@@ -1,0 +1,2 @@
+/** NumPy's random generators, reproduced bit for bit. */
+package trm.data.random;

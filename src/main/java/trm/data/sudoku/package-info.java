@@ -1,0 +1,2 @@
+/** Sudokus: rules, symmetries, solver and builders. */
+package trm.data.sudoku;

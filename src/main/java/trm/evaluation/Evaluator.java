@@ -1,0 +1,166 @@
+package trm.evaluation;
+
+import java.util.Optional;
+import java.util.function.BooleanSupplier;
+import java.util.stream.IntStream;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.HaltRule;
+import trm.device.HeadKernels;
+import trm.device.HostCopy;
+import trm.device.LaneKernels;
+import trm.device.Metric;
+import trm.device.Tensor;
+import trm.lanes.RepeatedStep;
+import trm.model.Model;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+
+/**
+ * Runs every sample for a fixed number of supervision steps, forward only
+ * (docs/specification.md#6-deep-supervision-and-halting).
+ */
+public final class Evaluator implements Evaluation {
+    /** Sees the lanes beside each supervision step of a batch, counted from 1. */
+    @FunctionalInterface
+    public interface StepListener {
+        void step(int step);
+    }
+
+    private final Backend backend;
+    private final EvaluationLanes evaluation;
+    private final int steps;
+
+    /** @param steps supervision steps of every sample */
+    public Evaluator(
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            Parameters parameters,
+            Parameters.WeightSet weights,
+            int steps) {
+        this(backend, arena, sizes, parameters, weights, steps, RepeatedStep.graphs());
+    }
+
+    /** @param graphs whether steps are captured and replayed; the results are the same bits */
+    public Evaluator(
+            Backend backend,
+            Arena arena,
+            ModelSizes sizes,
+            Parameters parameters,
+            Parameters.WeightSet weights,
+            int steps,
+            boolean graphs) {
+        this.backend = backend;
+        this.steps = steps;
+        evaluation = new EvaluationLanes(backend, arena, sizes, parameters, weights, steps, HaltRule.LAST, graphs);
+    }
+
+    /** All of {@code examples}, or the first {@code limit}; a remainder fills its batch with empty lanes. */
+    public Score evaluate(LaneKernels.Examples examples, long limit) {
+        return evaluate(examples, limit, () -> false, null).orElseThrow();
+    }
+
+    /** Asks {@code stop} before each batch; {@code answers} sees a batch after its last supervision step. */
+    @Override
+    public Optional<Score> evaluate(
+            LaneKernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
+        int count = (int) Math.min(limit, examples.ids().count());
+        return evaluate(examples, IntStream.range(0, count).toArray(), stop, answers);
+    }
+
+    /** As above, of these examples, in this order. */
+    public Optional<Score> evaluate(
+            LaneKernels.Examples examples, int[] exampleRows, BooleanSupplier stop, AnswerListener answers) {
+        int count = exampleRows.length;
+        int batch = evaluation.count();
+        backend.kernels().elementwise().zero(metrics());
+        int[] hostRows = new int[batch];
+        for (int from = 0; from < count; from += batch) {
+            if (stop.getAsBoolean()) {
+                return Optional.empty();
+            }
+            for (int b = 0; b < batch; b++) {
+                hostRows[b] = from < count - b ? exampleRows[from + b] : -1;
+            }
+            run(examples, hostRows, step -> {});
+            if (answers != null) {
+                EvaluationLanes.Reading reading = evaluation.read();
+                answers.answered(hostRows, reading.predictions(), reading.qHalt());
+            }
+        }
+        double[] m = HostCopy.doubles(backend, metrics());
+        double n = Math.max(1, m[Metric.COUNT.ordinal()]);
+        return Optional.of(new Score(
+                (long) m[Metric.COUNT.ordinal()],
+                m[Metric.ACCURACY.ordinal()] / n,
+                m[Metric.EXACT_ACCURACY.ordinal()] / n,
+                m[Metric.Q_HALT_ACCURACY.ordinal()] / n,
+                m[Metric.LM_LOSS.ordinal()] / n,
+                m[Metric.STEPS.ordinal()] / n));
+    }
+
+    /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */
+    public void run(LaneKernels.Examples examples, int[] exampleRows, StepListener after) {
+        run(examples, exampleRows, null, after);
+    }
+
+    /**
+     * As above.
+     *
+     * @param before may change the latents before each step, the first included; null for nobody
+     */
+    void run(LaneKernels.Examples examples, int[] exampleRows, StepListener before, StepListener after) {
+        evaluation.offer(exampleRows);
+        evaluation.restart(examples);
+        if (before != null) {
+            evaluation.admit();
+        }
+        for (int step = 1; step <= steps; step++) {
+            if (before != null) {
+                before.step(step);
+            }
+            evaluation.step();
+            if (step == steps) {
+                evaluation.addMetrics();
+            }
+            after.step(step);
+        }
+    }
+
+    /** What the last step has left behind; waits for it. */
+    EvaluationLanes.Reading read() {
+        return evaluation.read();
+    }
+
+    /** Whether steps are replays of a captured graph. */
+    public boolean recorded() {
+        return evaluation.recorded();
+    }
+
+    public Model model() {
+        return evaluation.model();
+    }
+
+    public LaneKernels.Lanes lanes() {
+        return evaluation.lanes();
+    }
+
+    public HeadKernels.TokenResults tokens() {
+        return evaluation.tokens();
+    }
+
+    public HeadKernels.HaltResults halts() {
+        return evaluation.halts();
+    }
+
+    public Tensor metrics() {
+        return evaluation.metrics();
+    }
+
+    /** Gives back what is not the arena's; before the arena is closed. */
+    @Override
+    public void close() {
+        evaluation.close();
+    }
+}

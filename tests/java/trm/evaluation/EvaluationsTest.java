@@ -1,0 +1,399 @@
+package trm.evaluation;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import org.junit.jupiter.api.AfterAll;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.EnumSource;
+import trm.config.ConfigLoader;
+import trm.config.DataShape;
+import trm.data.Dataset;
+import trm.data.puzzle.Augmentation;
+import trm.data.sudoku.MiniSudokuBuilder;
+import trm.data.sudoku.SudokuPuzzle;
+import trm.device.Arena;
+import trm.device.Backend;
+import trm.device.HaltRule;
+import trm.device.HostCopy;
+import trm.device.LaneKernels;
+import trm.device.Tensor;
+import trm.device.TestDevice;
+import trm.lanes.DeviceExamples;
+import trm.model.ModelSizes;
+import trm.model.Parameters;
+import trm.model.TruncatedNormal;
+
+/**
+ * Evaluations beyond the papers. Oracle: the evaluation of fixed steps, read after every step, and what a rule makes of
+ * that when it is spelt out here. Bound: none.
+ */
+public class EvaluationsTest {
+    private static final int STEPS = 5;
+    private static final int PUZZLES = 23;
+
+    @TempDir
+    private static Path temp;
+
+    private static Backend backend;
+    private static Dataset data;
+
+    private Arena arena;
+    private ModelSizes sizes;
+    private Parameters parameters;
+    private LaneKernels.Examples examples;
+
+    /** A puzzle's answer, its halting logit, and when it was given. */
+    private record Answer(List<Integer> tokens, float qHalt, int steps) {}
+
+    @BeforeAll
+    static void open() {
+        MiniSudokuBuilder.build(temp, 4, PUZZLES, 10, 1, 8);
+        data = Dataset.open(temp, "train");
+        backend = TestDevice.open();
+    }
+
+    @AfterAll
+    static void close() {
+        backend.close();
+    }
+
+    @BeforeEach
+    void begin() {
+        arena = new Arena(backend);
+    }
+
+    @AfterEach
+    void end() {
+        arena.close();
+    }
+
+    /** A model whose halt head is as often right as wrong. */
+    private void model(boolean noContinue) {
+        String yaml = String.join(
+                "\n",
+                "data_paths: ['" + temp + "']",
+                "arch:",
+                "  hidden_size: 32",
+                "  num_heads: 4",
+                "  mlp_t: true",
+                "  pos_encodings: none",
+                "  H_cycles: 1",
+                "  L_cycles: 2",
+                "  L_layers: 1",
+                "  puzzle_emb_ndim: 0",
+                "  no_ACT_continue: " + noContinue,
+                "  forward_dtype: float32",
+                "global_batch_size: 4",
+                "");
+        DataShape shape = new DataShape(
+                data.seqLen(), data.info().vocabSize(), data.info().numPuzzleIdentifiers());
+        sizes = new ModelSizes(ConfigLoader.parse(yaml, "test", List.of()).arch(), shape, 1);
+        parameters = new Parameters(backend, arena, sizes, false);
+        parameters.initialize(7);
+        float[] q = new float[2 * sizes.width()]; // begin as 0, and all lanes would halt alike
+        for (int i = 0; i < q.length; i++) {
+            q[i] = 0.1f * (i % 7 - 3);
+        }
+        HostCopy.put(backend, parameters.masterOf("q_head.weight"), q);
+        HostCopy.put(backend, parameters.masterOf("q_head.bias"), new float[] {-0.3f, 0});
+        parameters.refreshWorking();
+        examples = DeviceExamples.upload(backend, arena, data);
+    }
+
+    private static List<Integer> row(int[] predictions, int b) {
+        int length = data.seqLen();
+        return Arrays.stream(predictions, b * length, (b + 1) * length).boxed().toList();
+    }
+
+    /** The answers that an evaluation tells its listener, by puzzle; none is told twice. */
+    private static AnswerListener into(Map<Integer, Answer> found) {
+        return (rows, predictions, qHalt) -> {
+            for (int b = 0; b < rows.length; b++) {
+                if (rows[b] >= 0) {
+                    assertEquals(null, found.put(rows[b], new Answer(row(predictions, b), qHalt[b], 0)));
+                }
+            }
+        };
+    }
+
+    /** Each puzzle after each of {@link #STEPS} fixed steps, each in a batch of its own. */
+    private List<List<Answer>> fixed(boolean untilContinue) {
+        List<List<Answer>> all = new ArrayList<>();
+        try (Arena own = new Arena(backend);
+                Evaluator one = new Evaluator(backend, own, sizes, parameters, parameters.weights(), STEPS)) {
+            for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+                List<Answer> steps = new ArrayList<>();
+                one.run(examples, new int[] {puzzle}, step -> {
+                    float[] q = HostCopy.floats(backend, one.model().q());
+                    float excess = q[0] - (untilContinue ? q[1] : 0);
+                    int halted = excess > 0 || step == STEPS ? step : 0;
+                    steps.add(new Answer(row(HostCopy.ints(backend, one.tokens().preds()), 0), q[0], halted));
+                });
+                all.add(steps);
+            }
+        }
+        return all;
+    }
+
+    private static double share(int puzzle, List<Integer> tokens) {
+        int[] label = data.labelRow(puzzle);
+        int hits = 0;
+        for (int i = 0; i < label.length; i++) {
+            hits += label[i] == tokens.get(i) ? 1 : 0;
+        }
+        return (double) hits / label.length;
+    }
+
+    /** A lane halts at the first step at which the halt head says so, and not before. */
+    @ParameterizedTest(name = "no continue loss {0}, {1} lanes, graphs {2}")
+    @CsvSource({"true, 1, true", "true, 5, true", "true, 5, false", "true, 40, true", "false, 5, true"})
+    void adaptive(boolean noContinue, int lanes, boolean graphs) {
+        model(noContinue);
+        double accuracy = 0;
+        double steps = 0;
+        Set<Integer> lengths = new TreeSet<>();
+        Map<Integer, Answer> expected = new HashMap<>();
+        for (List<Answer> own : fixed(!noContinue)) {
+            Answer last = own.stream().filter(a -> a.steps() > 0).findFirst().orElseThrow();
+            accuracy += share(expected.size(), last.tokens());
+            steps += last.steps();
+            lengths.add(last.steps());
+            expected.put(expected.size(), new Answer(last.tokens(), last.qHalt(), 0));
+        }
+        assertTrue(lengths.size() >= 3, "halts are of too few kinds to tell: " + lengths);
+        Map<Integer, Answer> found = new HashMap<>();
+        try (AdaptiveEvaluator evaluator = new AdaptiveEvaluator(
+                backend, arena, sizes.withLanes(lanes), parameters, parameters.weights(), STEPS, graphs)) {
+            Score score = evaluator
+                    .evaluate(examples, Long.MAX_VALUE, () -> false, into(found))
+                    .orElseThrow();
+            assertEquals(expected, found);
+            assertEquals(PUZZLES, score.puzzles());
+            assertEquals(accuracy / PUZZLES, score.accuracy());
+            assertEquals(steps / PUZZLES, score.steps());
+            assertEquals(graphs, evaluator.recorded());
+            assertTrue(evaluator.evaluate(examples, 9, () -> true, null).isEmpty());
+            assertEquals(
+                    9,
+                    evaluator
+                            .evaluate(examples, 9, () -> false, null)
+                            .orElseThrow()
+                            .puzzles());
+        }
+    }
+
+    private Score breadth(
+            BreadthEvaluator.Tries tries, int lanes, LaneKernels.Examples from, Map<Integer, Answer> found) {
+        try (Arena own = new Arena(backend);
+                BreadthEvaluator evaluator = new BreadthEvaluator(
+                        backend, own, sizes.withLanes(lanes), parameters, parameters.weights(), STEPS, tries)) {
+            return evaluator
+                    .evaluate(from, Long.MAX_VALUE, () -> false, into(found))
+                    .orElseThrow();
+        }
+    }
+
+    /** One try is the fixed evaluation, its score included, which the device sums up there. */
+    @ParameterizedTest
+    @EnumSource(Choice.class)
+    void oneTry(Choice choice) {
+        model(true);
+        Map<Integer, Answer> expected = new HashMap<>();
+        Map<Integer, Answer> found = new HashMap<>();
+        try (Arena own = new Arena(backend);
+                Evaluator evaluator =
+                        new Evaluator(backend, own, sizes.withLanes(5), parameters, parameters.weights(), STEPS)) {
+            Score score = evaluator
+                    .evaluate(examples, Long.MAX_VALUE, () -> false, into(expected))
+                    .orElseThrow();
+            assertEquals(score, breadth(new BreadthEvaluator.Tries(1, List.of(), choice, 0, 3), 5, examples, found));
+        }
+        assertEquals(expected, found);
+    }
+
+    /** The latents of a try: from random numbers of its own, run here by the model's own operations. */
+    private Answer tried(long seed, int puzzle, int number, double noise) {
+        try (Arena own = new Arena(backend);
+                EvaluationLanes one = new EvaluationLanes(
+                        backend, own, sizes, parameters, parameters.weights(), STEPS, HaltRule.LAST, false)) {
+            one.offer(new int[] {puzzle});
+            one.restart(examples);
+            one.admit();
+            List<Tensor> latents = one.lanes().latents();
+            for (int i = 0; i < latents.size() && number > 0 && noise == 0; i++) {
+                int count = (int) latents.get(i).count();
+                float[] start = TruncatedNormal.at(seed, puzzle, number, 0, i).sample(count, 1);
+                HostCopy.put(backend, latents.get(i), start);
+            }
+            for (int step = 1; step <= STEPS; step++) {
+                float[] z = HostCopy.floats(backend, latents.get(1));
+                float[] eps = TruncatedNormal.at(seed, puzzle, number, step, 1).sampleWhole(z.length, noise);
+                for (int i = 0; i < z.length; i++) {
+                    z[i] += eps[i];
+                }
+                HostCopy.put(backend, latents.get(1), z);
+                one.step();
+            }
+            EvaluationLanes.Reading reading = one.read();
+            return new Answer(row(reading.predictions(), 0), reading.qHalt()[0], STEPS);
+        }
+    }
+
+    /** Of four tries the one of highest q_halt, in batches of any size. */
+    @ParameterizedTest(name = "{0} lanes, noise {1}")
+    @CsvSource({"1, 0", "3, 0", "7, 0", "200, 0", "7, 0.5"})
+    void breadthByHaltHead(int lanes, double noise) {
+        model(true);
+        Map<Integer, Answer> expected = new HashMap<>();
+        Set<Integer> chosen = new HashSet<>();
+        for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+            Answer best = null;
+            int of = 0;
+            for (int number = 0; number < 4; number++) {
+                Answer own = tried(9, puzzle, number, noise);
+                if (best == null || own.qHalt() > best.qHalt()) {
+                    best = own;
+                    of = number;
+                }
+            }
+            chosen.add(of);
+            expected.put(puzzle, new Answer(best.tokens(), best.qHalt(), 0));
+        }
+        assertTrue(chosen.size() > 1, "only tries " + chosen + " are ever best");
+        Map<Integer, Answer> found = new HashMap<>();
+        Score score = breadth(new BreadthEvaluator.Tries(4, List.of(), Choice.HALT, noise, 9), lanes, examples, found);
+        assertEquals(expected, found);
+        double accuracy = 0;
+        for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+            accuracy += share(puzzle, found.get(puzzle).tokens());
+        }
+        assertEquals(accuracy / PUZZLES, score.accuracy());
+    }
+
+    /** The other rules choose alike in batches of any size, and another seed draws other tries. */
+    @ParameterizedTest
+    @EnumSource(Choice.class)
+    void breadthOfAnyBatch(Choice choice) {
+        model(true);
+        List<Map<Integer, Answer>> all = new ArrayList<>();
+        for (int lanes : new int[] {3, 7, 64}) {
+            Map<Integer, Answer> found = new HashMap<>();
+            breadth(new BreadthEvaluator.Tries(5, List.of(), choice, 0.1, 9), lanes, examples, found);
+            all.add(found);
+        }
+        assertEquals(all.get(0), all.get(1));
+        assertEquals(all.get(0), all.get(2));
+        Map<Integer, Answer> other = new HashMap<>();
+        breadth(new BreadthEvaluator.Tries(5, List.of(), choice, 0.1, 10), 7, examples, other);
+        assertNotEquals(all.get(0), other);
+    }
+
+    /** Least change: the states before and after the last step, which fixed evaluations of 4 and 5 steps end in. */
+    @Test
+    void leastChange() {
+        model(true);
+        List<Augmentation> symmetries = SudokuPuzzle.INSTANCE.symmetries(3, data.seqLen(), 1);
+        LaneKernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
+        Map<Integer, Answer> found = new HashMap<>();
+        breadth(new BreadthEvaluator.Tries(1, symmetries, Choice.CHANGE, 0, 0), 7, copies, found);
+        try (Arena own = new Arena(backend);
+                Evaluator one = new Evaluator(backend, own, sizes, parameters, parameters.weights(), STEPS)) {
+            for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+                double least = Double.MAX_VALUE;
+                float q = 0;
+                for (int k = 0; k < 3; k++) {
+                    List<float[]> y = new ArrayList<>();
+                    one.run(
+                            copies,
+                            new int[] {3 * puzzle + k},
+                            step -> y.add(HostCopy.floats(backend, one.lanes().y())));
+                    double sum = 0;
+                    for (int i = 0; i < y.get(0).length; i++) {
+                        sum += Math.pow((double) y.get(STEPS - 1)[i] - y.get(STEPS - 2)[i], 2);
+                    }
+                    if (sum < least) {
+                        least = sum;
+                        q = HostCopy.floats(backend, one.model().q())[0];
+                    }
+                }
+                assertEquals(q, found.get(puzzle).qHalt(), "puzzle " + puzzle);
+            }
+        }
+    }
+
+    /** Votes of symmetric copies: each is the fixed evaluation of a puzzle changed here, its answer changed back. */
+    @Test
+    void vote() {
+        model(true);
+        List<Augmentation> symmetries = SudokuPuzzle.INSTANCE.symmetries(5, data.seqLen(), 4);
+        LaneKernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
+        assertArrayEquals(
+                new long[] {PUZZLES, data.seqLen()}, copies.inputs().shape().dims());
+        Map<Integer, Answer> found = new HashMap<>();
+        breadth(new BreadthEvaluator.Tries(1, symmetries, Choice.MAJORITY, 0, 0), 7, copies, found);
+        int turned = 0;
+        try (Arena own = new Arena(backend);
+                Evaluator one = new Evaluator(backend, own, sizes, parameters, parameters.weights(), STEPS)) {
+            for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+                Map<List<Integer>, Integer> votes = new HashMap<>();
+                Map<List<Integer>, Float> surest = new HashMap<>();
+                for (Augmentation symmetry : symmetries) {
+                    int[] changed = symmetry.apply(data.inputRow(puzzle));
+                    HostCopy.put(backend, examples.inputs().view(0, changed.length), changed);
+                    one.run(examples, new int[] {0}, step -> {});
+                    int[] answer = HostCopy.ints(backend, one.tokens().preds());
+                    List<Integer> back = back(symmetry, answer);
+                    votes.merge(back, 1, Integer::sum);
+                    surest.merge(back, HostCopy.floats(backend, one.model().q())[0], Math::max);
+                }
+                int most = votes.values().stream().max(Integer::compare).orElseThrow();
+                List<Integer> winner = votes.keySet().stream()
+                        .filter(a -> votes.get(a) == most)
+                        .max((a, b) -> Float.compare(surest.get(a), surest.get(b)))
+                        .orElseThrow();
+                assertEquals(winner, found.get(puzzle).tokens(), "puzzle " + puzzle);
+                turned += winner.equals(found.get(puzzle).tokens()) && votes.size() > 1 ? 1 : 0;
+            }
+        }
+        assertTrue(turned > 0, "all copies give the same answer");
+    }
+
+    /** The board that a symmetry makes this one of: each cell looked for. */
+    private static List<Integer> back(Augmentation symmetry, int[] changed) {
+        int side = symmetry.rows().length;
+        int[] places = new int[changed.length];
+        for (int i = 0; i < places.length; i++) {
+            places[i] = i;
+        }
+        int[] names = new int[changed.length];
+        Arrays.setAll(names, i -> i);
+        int[] moved = new Augmentation(symmetry.transpose(), symmetry.rows(), symmetry.columns(), names).apply(places);
+        Integer[] board = new Integer[side * side];
+        for (int i = 0; i < moved.length; i++) {
+            for (int token = 0; token < symmetry.tokens().length; token++) {
+                if (symmetry.tokens()[token] == changed[i]) {
+                    board[moved[i]] = token;
+                }
+            }
+        }
+        return List.of(board);
+    }
+}
