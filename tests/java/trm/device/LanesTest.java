@@ -52,11 +52,12 @@ class LanesTest extends KernelTest {
         System.arraycopy(rows, 0, ringRows, (int) (step % ring) * lanes, lanes);
         double[] controls = new double[OptimizerKernels.CONTROLS];
         controls[Control.STEP.ordinal()] = step;
-        kernels.lanes().admit(
-                ints("rows", ringRows, ring, lanes),
-                ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
-                new LaneKernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
-                t);
+        kernels.lanes()
+                .admit(
+                        ints("rows", ringRows, ring, lanes),
+                        ring == 1 ? null : put("controls", Dtype.F64, controls, controls.length),
+                        new LaneKernels.Examples(tinputs, tlabels, ints("data.ids", dataIds, examples), ignore),
+                        t);
         for (int b = 0; b < lanes; b++) {
             if (halted[b] == 0) {
                 continue;
@@ -144,17 +145,18 @@ class LanesTest extends KernelTest {
                 ints("labels", new int[lanes * length], lanes, length),
                 ints("ids", new int[lanes], lanes),
                 List.of());
-        kernels.lanes().admit(
-                ints("rows", rows, 1, lanes),
-                null,
-                new LaneKernels.Examples(
-                        bytes("data.inputs", inputs, tasks, length),
-                        bytes("data.labels", labels, tasks, length),
-                        ints("data.ids", new int[] {7, 8, 9}, 3),
-                        ignore,
-                        ints("data.origins", origins, 3, 2),
-                        bytes("data.augmentations", table, records, width)),
-                t);
+        kernels.lanes()
+                .admit(
+                        ints("rows", rows, 1, lanes),
+                        null,
+                        new LaneKernels.Examples(
+                                bytes("data.inputs", inputs, tasks, length),
+                                bytes("data.labels", labels, tasks, length),
+                                ints("data.ids", new int[] {7, 8, 9}, 3),
+                                ignore,
+                                ints("data.origins", origins, 3, 2),
+                                bytes("data.augmentations", table, records, width)),
+                        t);
         int[] wantInputs = new int[lanes * length];
         int[] wantLabels = new int[lanes * length];
         for (int b = 0; b < lanes; b++) {
@@ -202,7 +204,8 @@ class LanesTest extends KernelTest {
     private void assertRefused(
             String part, Tensor one, Tensor board, Tensor origins, Tensor record, LaneKernels.Lanes lanes) {
         LaneKernels.Examples data = new LaneKernels.Examples(board, board, one, -1, origins, record);
-        String message = assertThrows(DeviceException.class, () -> kernels.lanes().admit(one.view(0, 1, 1), null, data, lanes))
+        String message = assertThrows(
+                        DeviceException.class, () -> kernels.lanes().admit(one.view(0, 1, 1), null, data, lanes))
                 .getMessage();
         assertTrue(message.contains(part), message);
     }
@@ -213,9 +216,8 @@ class LanesTest extends KernelTest {
         Tensor bytes = tensor("bytes", Dtype.U8, 1, 1);
         Tensor one = i.view(0, 1);
         LaneKernels.Lanes lanes = new LaneKernels.Lanes(one, one, i.view(0, 1, 1), i.view(0, 1, 1), one, List.of());
-        String message = assertThrows(
-                        DeviceException.class,
-                        () -> kernels.lanes().admit(i, null, new LaneKernels.Examples(bytes, bytes, one, -1), lanes))
+        String message = assertThrows(DeviceException.class, () -> kernels.lanes()
+                        .admit(i, null, new LaneKernels.Examples(bytes, bytes, one, -1), lanes))
                 .getMessage();
         assertTrue(message.contains("admit: ring=2 with controls NULL"), message);
     }
@@ -245,7 +247,8 @@ class LanesTest extends KernelTest {
         double[] controls = new double[OptimizerKernels.CONTROLS];
         controls[Control.STEP.ordinal()] = step;
         Tensor least = tensor("min_steps", Dtype.I32, lanes);
-        kernels.lanes().explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
+        kernels.lanes()
+                .explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
         return HostCopy.ints(backend, least);
     }
 

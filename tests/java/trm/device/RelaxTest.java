@@ -167,11 +167,12 @@ class RelaxTest extends KernelTest {
             }
             expected.add(after);
         }
-        kernels.lanes().randomStart(
-                lanes(halted, latents),
-                keyed ? ints("keys", keys, keys.length) : null,
-                new LaneKernels.Draws(step == 0 ? null : controls(step), seed),
-                first);
+        kernels.lanes()
+                .randomStart(
+                        lanes(halted, latents),
+                        keyed ? ints("keys", keys, keys.length) : null,
+                        new LaneKernels.Draws(step == 0 ? null : controls(step), seed),
+                        first);
         for (int latent = 0; latent < latents.size(); latent++) {
             check("latent " + latent, expected.get(latent), latents.get(latent));
         }
@@ -230,9 +231,8 @@ class RelaxTest extends KernelTest {
         refused("lambda=1.5", () -> kernels.lanes().relaxBwd(x, y, 1.5));
         refused("the same", () -> kernels.lanes().relaxBwd(x, x, 0.5));
         Tensor z = put("z", Dtype.F32, new double[2], 1, 1, 2);
-        refused(
-                "random_start: first_lane=-1",
-                () -> kernels.lanes().randomStart(lanes(new int[] {1}, List.of(z)), null, draws, -1));
+        refused("random_start: first_lane=-1", () -> kernels.lanes()
+                .randomStart(lanes(new int[] {1}, List.of(z)), null, draws, -1));
         Tensor three = put("three", Dtype.F32, new double[3], 3);
         refused("relax: f is three:F32[3]", () -> kernels.lanes().relax(three, y, 0.5, 0, draws, 0, 1));
     }

@@ -31,8 +31,8 @@ import trm.device.Kernels;
 import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
-import trm.ops.Scratch;
 import trm.ops.RotaryTable;
+import trm.ops.Scratch;
 
 /**
  * Any schedule of updates, forward and backward. Oracle: {@link RecursionOracle} in double, whose own gradients are held to
@@ -236,13 +236,7 @@ class LatentRecursionTest {
             Scratch scratch = Scratch.allocate(
                     backend.capabilities(), arena, sizes.block(), true, true, recompute == Recompute.GATE_UP);
             RecursionStep step = new RecursionStep(
-                    kernels,
-                    sizes,
-                    parameters.weights(),
-                    parameters.gradients(),
-                    RotaryTable.NONE,
-                    scratch,
-                    recompute);
+                    kernels, sizes, parameters.weights(), parameters.gradients(), RotaryTable.NONE, scratch, recompute);
             RecursionSchedule schedule = new RecursionSchedule(c.cycle, c.cycles, c.differentiated, lambda != 1);
             LatentRecursion recursion = new LatentRecursion(kernels, arena, sizes, schedule, step, true, null);
             Tensor x = state(arena, x());

@@ -227,8 +227,9 @@ final class RecursionOracle {
                 double e = x.at[from + i * stride];
                 squares = round(squares + round(e * e));
             }
-            scale[v] = round(
-                    1 / Math.sqrt(round(squares / length) + (float) sizes.arch().block().rmsNormEps()));
+            scale[v] = round(1
+                    / Math.sqrt(round(squares / length)
+                            + (float) sizes.arch().block().rmsNormEps()));
             for (int i = 0; i < length; i++) {
                 at[from + i * stride] = round(x.at[from + i * stride] * scale[v]);
             }

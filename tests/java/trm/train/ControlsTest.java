@@ -53,8 +53,8 @@ class ControlsTest {
                 "puzzle_emb_lr=0.7",
                 "beta1=0.93",
                 "beta2=0.999");
-        OptimizerKernels.Schedule schedule =
-                new OptimizerKernels.Schedule(config.learningRate().base(), config.learningRate().puzzleBase(), warmup, total, ratio);
+        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(
+                config.learningRate().base(), config.learningRate().puzzleBase(), warmup, total, ratio);
         double[] bounds = Controls.bounds(config);
         try (Arena arena = new Arena(backend)) {
             Tensor controls = arena.tensor(Purpose.LANES, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
@@ -64,7 +64,13 @@ class ControlsTest {
                 for (int i = 0; i < left.length; i++) {
                     assertEquals(left[i], formed[i], bounds[i], Controls.name(i) + " after step " + step);
                 }
-                backend.kernels().optimizers().advance(controls, schedule, config.optimizer().beta1(), config.optimizer().beta2());
+                backend.kernels()
+                        .optimizers()
+                        .advance(
+                                controls,
+                                schedule,
+                                config.optimizer().beta1(),
+                                config.optimizer().beta2());
             }
         }
     }

@@ -148,7 +148,8 @@ final class Launcher {
         }
         String text = operation + ": " + error + operands();
         // a call that cannot be captured leaves the device as it was
-        boolean broken = device.stickyError() != null && !recording.active() && (status == 0 || status == Operations.EDEVICE);
+        boolean broken =
+                device.stickyError() != null && !recording.active() && (status == 0 || status == Operations.EDEVICE);
         throw broken ? device.stickyError().raise(text) : new DeviceException(text);
     }
 

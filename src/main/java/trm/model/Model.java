@@ -101,7 +101,12 @@ public final class Model {
         qBias = weights.get("q_head.bias");
         boolean gateUp = !training || recompute == Recompute.GATE_UP;
         Scratch scratch = Scratch.allocate(
-                backend.capabilities(), arena, sizes.block(), sizes.arch().block().mlpT(), training, gateUp);
+                backend.capabilities(),
+                arena,
+                sizes.block(),
+                sizes.arch().block().mlpT(),
+                training,
+                gateUp);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,

@@ -50,8 +50,10 @@ final class Controls {
         controls[Control.STEP.ordinal()] = t;
         controls[Control.LR.ordinal()] = config.learningRate().base() * factor;
         controls[Control.PUZZLE_LR.ordinal()] = config.learningRate().puzzleBase() * factor;
-        controls[Control.CORRECTION1.ordinal()] = 1 - Math.pow(config.optimizer().beta1(), t);
-        controls[Control.CORRECTION2.ordinal()] = 1 - Math.pow(config.optimizer().beta2(), t);
+        controls[Control.CORRECTION1.ordinal()] =
+                1 - Math.pow(config.optimizer().beta1(), t);
+        controls[Control.CORRECTION2.ordinal()] =
+                1 - Math.pow(config.optimizer().beta2(), t);
         return controls;
     }
 

@@ -139,7 +139,11 @@ public final class DeepSupervision implements AutoCloseable {
         reading = new MetricsReading(backend, arena);
         repeated = new RepeatedStep(backend, graphs, this::enqueue);
         schedule = new OptimizerKernels.Schedule(
-                config.learningRate().base(), config.learningRate().puzzleBase(), config.learningRate().warmupSteps(), totalSteps, config.learningRate().minRatio());
+                config.learningRate().base(),
+                config.learningRate().puzzleBase(),
+                config.learningRate().warmupSteps(),
+                totalSteps,
+                config.learningRate().minRatio());
         adam = new OptimizerKernels.Adam(
                 config.optimizer().beta1(),
                 config.optimizer().beta2(),
@@ -269,7 +273,9 @@ public final class DeepSupervision implements AutoCloseable {
 
     private void updateWeights() {
         if (config.optimizer().maxGradNorm() > 0) {
-            kernels.optimizers().clipGradient(parameters.gradient(), gradNorm, config.optimizer().maxGradNorm());
+            kernels.optimizers()
+                    .clipGradient(
+                            parameters.gradient(), gradNorm, config.optimizer().maxGradNorm());
         }
         OptimizerKernels optimizers = kernels.optimizers();
         optimizers.adam(
@@ -285,7 +291,12 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Moves the step counter and rates on; part of {@link #step}, apart for replays of captured steps. */
     public void advance() {
-        kernels.optimizers().advance(controls, schedule, config.optimizer().beta1(), config.optimizer().beta2());
+        kernels.optimizers()
+                .advance(
+                        controls,
+                        schedule,
+                        config.optimizer().beta1(),
+                        config.optimizer().beta2());
     }
 
     public Model model() {

@@ -3,7 +3,6 @@ package trm.train;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Control;
-import trm.device.Control;
 import trm.device.Dtype;
 import trm.device.Event;
 import trm.device.HeadKernels;

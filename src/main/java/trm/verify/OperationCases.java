@@ -8,9 +8,7 @@ import trm.config.DataShape;
 import trm.config.Recompute;
 import trm.device.Arena;
 import trm.device.Backend;
-import trm.device.Control;
 import trm.device.Dtype;
-import trm.device.HaltRule;
 import trm.device.HostCopy;
 import trm.device.Kernels;
 import trm.device.Purpose;
@@ -261,8 +259,9 @@ final class OperationCases {
                 gradients.put("L_level.layers.0." + name, floats(arena, "d_" + name, c.shape(name)));
             }
         }
-        RotaryTable rotary =
-                mlpT ? RotaryTable.NONE : RotaryTable.make(backend, arena, positions, arch.block().headWidth(), theta);
+        RotaryTable rotary = mlpT
+                ? RotaryTable.NONE
+                : RotaryTable.make(backend, arena, positions, arch.block().headWidth(), theta);
         Scratch scratch = Scratch.allocate(backend.capabilities(), arena, sizes.block(), mlpT, true, false);
         RecursionStep f =
                 new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch, Recompute.NONE);
