@@ -12,7 +12,7 @@ ARG RUNTIME_BASE=debian:12
 FROM ${BUILD_BASE} AS build
 WORKDIR /src
 COPY . .
-RUN bash .ci/run
+RUN bash trm test
 
 # ---- runtime: a JRE, the jar and its libraries ---------------------------------------------------------------------
 FROM ${RUNTIME_BASE}

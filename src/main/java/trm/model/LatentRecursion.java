@@ -141,7 +141,10 @@ public final class LatentRecursion {
         sum(terms, slot(k).u());
     }
 
-    /** What update u injects, from the values before update k: one of the tensors there are, or a sum, formed again only when a term has changed. */
+    /**
+     * What update u injects, from the values before update k. A single term is returned as it is; a sum stays until one of
+     * its terms changes.
+     */
     private Tensor injection(int k, Update u, Tensor x, List<Tensor> latents) {
         if (injected != null && injected.injectsSameAs(u)) {
             return injection;

@@ -7,8 +7,8 @@ import trm.device.Dtype;
  *
  * <p>Our matrices are row-major. A row-major [r, c] matrix is, in the same memory, the column-major c x r matrix that is
  * its transpose; so a row-major Y = P Q is asked for as Y^T = Q^T P^T, with the operands exchanged. op(A) is m x k,
- * op(B) k x n, C m x n; {@code lda}, {@code ldb}, {@code ldc} are the distances between columns in elements. The
- * matrices of a batch lie {@code strideA}, {@code strideB}, {@code strideC} elements apart, 0 for one that all share.
+ * op(B) k x n, C m x n, each without gaps between its columns. The matrices of a batch lie {@code strideA} and {@code
+ * strideB} elements apart, 0 for one that all share; those of C follow one another.
  *
  * @param operation entry of {@code trm_ops.h}, for messages
  * @param input type of A and B
@@ -23,13 +23,9 @@ record Gemm(
         long m,
         long n,
         long k,
-        long lda,
-        long ldb,
-        long ldc,
         long batch,
         long strideA,
         long strideB,
-        long strideC,
         boolean accumulate) {
 
     Gemm {
@@ -58,11 +54,7 @@ record Gemm(
                 m,
                 n,
                 k,
-                transA ? k : m,
-                transB ? n : k,
-                m,
                 1,
-                0,
                 0,
                 0,
                 accumulate);
@@ -85,12 +77,12 @@ record Gemm(
 
     /** y_b [N, D] = w [N, K] x_b [K, D]: A = x, B = w, C = y. */
     static Gemm mix(long lanes, long n, long k, long d, Dtype dtype) {
-        return new Gemm("mix", dtype, dtype, false, false, d, n, k, d, k, d, lanes, k * d, 0, n * d, false);
+        return new Gemm("mix", dtype, dtype, false, false, d, n, k, lanes, k * d, 0, false);
     }
 
     /** dx_b [K, D] = w^T dy_b, w [N, K], dy_b [N, D]: A = dy, B = w, C = dx. */
     static Gemm mixBwdX(long lanes, long n, long k, long d, boolean accumulate, Dtype dtype) {
-        return new Gemm("mix_bwd_x", dtype, dtype, false, true, d, k, n, d, k, d, lanes, n * d, 0, k * d, accumulate);
+        return new Gemm("mix_bwd_x", dtype, dtype, false, true, d, k, n, lanes, n * d, 0, accumulate);
     }
 
     /** dw [N, K] += dy x^T, dy [N, J], x [K, J] where J = lanes x D, lanes permuted inwards: A = x, B = dy, C = dw. */
@@ -116,22 +108,40 @@ record Gemm(
         return transB ? k : n;
     }
 
+    /** Elements between columns of A as stored, and of B and C below. */
+    long lda() {
+        return rowsA();
+    }
+
+    long ldb() {
+        return rowsB();
+    }
+
+    long ldc() {
+        return m;
+    }
+
+    /** Elements between the matrices C of a batch. */
+    long strideC() {
+        return m * n;
+    }
+
     /** Bytes from the first element of C to its last. */
     long outputBytes() {
-        return ((batch - 1) * strideC + ldc * n) * output.bytes();
+        return ((batch - 1) * strideC() + ldc() * n) * output.bytes();
     }
 
     /** Bytes that every column of every A is aligned to when its address is to {@code pointers}, a power of two. */
     int alignmentA(int pointers) {
-        return alignment(pointers, lda, strideA, input);
+        return alignment(pointers, lda(), strideA, input);
     }
 
     int alignmentB(int pointers) {
-        return alignment(pointers, ldb, strideB, input);
+        return alignment(pointers, ldb(), strideB, input);
     }
 
     int alignmentC(int pointers) {
-        return alignment(pointers, ldc, strideC, output);
+        return alignment(pointers, ldc(), strideC(), output);
     }
 
     private static int alignment(int pointers, long ld, long stride, Dtype type) {
@@ -140,9 +150,8 @@ record Gemm(
 
     /** All that decides the choice of an algorithm, in one word. */
     String key() {
-        return (transA ? "T" : "N") + (transB ? "T" : "N") + "_m" + m + "_n" + n + "_k" + k + "_lda" + lda + "_ldb"
-                + ldb
-                + "_ldc" + ldc + (batch == 1 ? "" : "_b" + batch + "_" + strideA + "_" + strideB + "_" + strideC) + "_"
+        return (transA ? "T" : "N") + (transB ? "T" : "N") + "_m" + m + "_n" + n + "_k" + k + "_lda" + lda() + "_ldb"
+                + ldb() + "_ldc" + ldc() + (batch == 1 ? "" : "_b" + batch + "_" + strideA + "_" + strideB + "_" + strideC()) + "_"
                 + input + "_" + output + (accumulate ? "_add" : "");
     }
 
