@@ -55,9 +55,8 @@ class ConfigFuzzTest {
     void anything() throws IOException {
         List<byte[]> seeds = new ArrayList<>();
         try (Stream<Path> files = Files.list(Path.of("configs"))) {
-            for (Path file : files.filter(f -> f.toString().endsWith(".yaml"))
-                    .sorted()
-                    .toList()) {
+            for (Path file :
+                    files.filter(f -> f.toString().endsWith(".yaml")).sorted().toList()) {
                 byte[] text = Files.readAllBytes(file);
                 if (!new String(text, StandardCharsets.UTF_8).contains("base:")) {
                     seeds.add(text); // whole: text that is no file has no base
