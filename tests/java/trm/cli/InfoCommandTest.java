@@ -9,6 +9,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Stream;
+import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -53,6 +54,24 @@ class InfoCommandTest {
                 json.get("device").asText().equals("cpu"),
                 json.get("cuda_obstacles").size() > 0,
                 json.toString());
+    }
+
+    /** The documentation of keys is what the command prints. */
+    @Test
+    void keysOfConfigurations() throws IOException {
+        String page = Trm.execute("info", "--keys").assertDone().out();
+        assertEquals(Files.readString(Path.of("docs/configuration.md")), page);
+        JsonNode keys =
+                Trm.execute("info", "--keys", "--json").assertDone().json().get("keys");
+        JsonNode dtype = StreamSupport.stream(keys.spliterator(), false)
+                .filter(key -> key.get("name").asText().equals("arch.forward_dtype"))
+                .findFirst()
+                .orElseThrow();
+        assertEquals("bfloat16", dtype.get("default").asText());
+        assertEquals("dtype", dtype.get("aliases").get(0).asText());
+        assertEquals("no", dtype.get("may_change_on_resume").asText());
+        Trm.execute("info", "configs/demo.yaml", "--keys")
+                .assertFails(2, "--keys: expected no configuration and no --groups with it");
     }
 
     /** Counts by hand: see the sums. */

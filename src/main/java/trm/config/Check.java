@@ -43,10 +43,6 @@ final class Check {
         that(value >= 0 && value < 1, key, value, "must be at least 0 and below 1");
     }
 
-    static void present(String key, Object value) {
-        that(value != null, key, null, "must be given");
-    }
-
     static void oneOf(String key, String value, List<String> allowed) {
         that(value != null && allowed.contains(value), key, value, "must be one of " + String.join(", ", allowed));
     }

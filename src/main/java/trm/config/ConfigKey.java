@@ -41,8 +41,8 @@ public final class ConfigKey<R extends Record, T> implements ConfigSection.Row<R
     private final Function<R, T> accessor;
     private final String unit;
     private final String sentence;
-    private List<String> aliases = List.of();
-    private OnResume onResume = OnResume.FIXED;
+    private final List<String> aliases;
+    private final OnResume onResume;
 
     private ConfigKey(
             String name,
@@ -50,13 +50,17 @@ public final class ConfigKey<R extends Record, T> implements ConfigSection.Row<R
             Function<ConfigReader, T> absent,
             Function<R, T> accessor,
             String unit,
-            String sentence) {
+            String sentence,
+            List<String> aliases,
+            OnResume onResume) {
         this.name = name;
         this.type = type;
         this.absent = absent;
         this.accessor = accessor;
         this.unit = unit;
         this.sentence = sentence;
+        this.aliases = aliases;
+        this.onResume = onResume;
     }
 
     /**
@@ -68,7 +72,7 @@ public final class ConfigKey<R extends Record, T> implements ConfigSection.Row<R
      */
     static <R extends Record, T> ConfigKey<R, T> key(
             String name, ValueType<T> type, T absent, Function<R, T> accessor, String unit, String sentence) {
-        return new ConfigKey<>(name, type, in -> absent, accessor, unit, sentence);
+        return dependent(name, type, in -> absent, accessor, unit, sentence);
     }
 
     /** As {@link #key}, where the value of an absent key follows from other keys. */
@@ -79,18 +83,17 @@ public final class ConfigKey<R extends Record, T> implements ConfigSection.Row<R
             Function<R, T> accessor,
             String unit,
             String sentence) {
-        return new ConfigKey<>(name, type, absent, accessor, unit, sentence);
+        return new ConfigKey<>(name, type, absent, accessor, unit, sentence, List.of(), OnResume.FIXED);
     }
 
     /** Its other names, in the published code or in ours. One that is the name of a table stands for a plain value only. */
     ConfigKey<R, T> alias(String... names) {
-        aliases = List.of(names);
-        return this;
+        return new ConfigKey<>(name, type, absent, accessor, unit, sentence, List.of(names), onResume);
     }
 
+    /** With another rule than that it is fixed. */
     ConfigKey<R, T> onResume(OnResume rule) {
-        onResume = rule;
-        return this;
+        return new ConfigKey<>(name, type, absent, accessor, unit, sentence, aliases, rule);
     }
 
     /** The value in a configuration, or what it is where that does not have the key. */
