@@ -165,6 +165,9 @@ __attribute__((format(printf, 1, 2))) void fail(const char* format, ...);
 /** Whether outputs are to be compared: true in one of the runs of a case. */
 bool comparing();
 
+/** Whether the operations under test are the CPU's: where they are less exact, a tolerance allows for it. */
+bool on_cpu();
+
 /** Whether to run sizes of the trainer too: on a GPU, where they take no time. */
 bool product_sizes();
 

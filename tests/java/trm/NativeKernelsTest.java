@@ -15,13 +15,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
+import org.bytedeco.javacpp.Loader;
 import org.junit.jupiter.api.DynamicTest;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.TestFactory;
 
 /**
- * The CUDA kernels under emulation: runs {@code tests/native} once and reports each of its operations as a test. What runs
- * the same tests on a GPU is built too.
+ * The CUDA kernels under emulation: runs {@code tests/native} once and reports each of its operations as a test. The CPU's
+ * operations run the same tests, and what runs them on a GPU is built.
  */
 class NativeKernelsTest {
     private static final Path PROGRAM = Path.of("target", "kernel_tests", "kernel_tests");
@@ -67,6 +68,23 @@ class NativeKernelsTest {
                         dynamicTest("every kernel ran", () -> assertEquals(List.of(), missing)),
                         dynamicTest("exit status", () -> assertEquals(0, status, tail(output))),
                         dynamicTest("there are operations", () -> assertFalse(expected.isEmpty()))));
+    }
+
+    /** The CPU's operations pass the same tests. */
+    @Test
+    void operationsOfTheCpu() throws IOException, InterruptedException {
+        ProcessBuilder builder = new ProcessBuilder(PROGRAM.toString()).redirectErrorStream(true);
+        builder.environment().put("KERNEL_TESTS_LIBRARY", "target/native/libtrm_cpu.so");
+        builder.environment()
+                .put("LD_LIBRARY_PATH", "target/dnnl/org/bytedeco/dnnl/" + Loader.getPlatform());
+        Process process = builder.start();
+        List<String> output = lines(process);
+        assertEquals(0, process.waitFor(), tail(output));
+        List<String> passed = output.stream()
+                .filter(line -> line.startsWith("passed "))
+                .map(line -> new Outcome(line, List.of()).name())
+                .toList();
+        assertEquals(lines(run("--list")), passed);
     }
 
     /** The program for a GPU links, and has the same tests but that of the emulator. */

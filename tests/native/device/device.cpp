@@ -154,6 +154,7 @@ const trm_backend& ops() {
 }
 
 bool product_sizes() { return mode().empty(); }
+bool on_cpu() { return false; }
 
 }  // namespace check
 
