@@ -45,19 +45,7 @@ record Gemm(
             long n,
             long k,
             boolean accumulate) {
-        return new Gemm(
-                operation,
-                input,
-                output,
-                transA,
-                transB,
-                m,
-                n,
-                k,
-                1,
-                0,
-                0,
-                accumulate);
+        return new Gemm(operation, input, output, transA, transB, m, n, k, 1, 0, 0, accumulate);
     }
 
     /** y [M, N] = x [M, K] w^T, w [N, K]: A = w, B = x, C = y. */
@@ -151,7 +139,8 @@ record Gemm(
     /** All that decides the choice of an algorithm, in one word. */
     String key() {
         return (transA ? "T" : "N") + (transB ? "T" : "N") + "_m" + m + "_n" + n + "_k" + k + "_lda" + lda() + "_ldb"
-                + ldb() + "_ldc" + ldc() + (batch == 1 ? "" : "_b" + batch + "_" + strideA + "_" + strideB + "_" + strideC()) + "_"
+                + ldb() + "_ldc" + ldc()
+                + (batch == 1 ? "" : "_b" + batch + "_" + strideA + "_" + strideB + "_" + strideC()) + "_"
                 + input + "_" + output + (accumulate ? "_add" : "");
     }
 
