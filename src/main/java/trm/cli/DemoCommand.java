@@ -298,7 +298,38 @@ final class DemoCommand implements Callable<Integer> {
                 new HtmlReport.Figure(
                         format("%.1f", speed / config.schedule().globalBatchSize()), "steps per second (median)"),
                 new HtmlReport.Figure(format("%.0f", speed), "samples per second (median)"));
-        List<HtmlReport.Chart> charts = List.of(
+        List<HtmlReport.Story> stories = new ArrayList<>();
+        for (Before b : solutions) {
+            int number = stories.size() / 2 + 1;
+            long blank =
+                    IntStream.of(b.last().puzzle()).filter(digit -> digit == 0).count();
+            stories.add(new HtmlReport.Story(
+                    format(
+                            "Puzzle %d, %d blanks, after %d training steps: %s",
+                            number, blank, b.step(), verdict(b.early())),
+                    b.early().untilSettled()));
+            stories.add(new HtmlReport.Story(
+                    format("Puzzle %d after %.0f: %s", number, rows.last(Column.STEP), verdict(b.last())),
+                    b.last().untilSettled()));
+        }
+        return new HtmlReport(
+                "A tiny recursive model learns " + SIDE + " \u00d7 " + SIDE + " Sudoku",
+                format(
+                        "Trained on %d puzzles, evaluated on %d others whose solutions were never seen in training. "
+                                + "On average %.1f of the %d cells are blank.",
+                        train.examples(), test.examples(), meanBlanks, SIDE * SIDE),
+                figures,
+                charts(rows),
+                "Three unseen puzzles, early in training and at its end. At each supervision step the model "
+                        + "revises its whole answer; halt is the probability it gives to the answer being right. "
+                        + "Steps that change nothing more are left out.",
+                stories,
+                settings(config, train, test),
+                machine(backend));
+    }
+
+    private static List<HtmlReport.Chart> charts(Rows rows) {
+        return List.of(
                 new HtmlReport.Chart(
                         "Loss in training",
                         "loss per sample",
@@ -326,34 +357,6 @@ final class DemoCommand implements Callable<Integer> {
                                         HtmlReport.ORANGE,
                                         false,
                                         rows.points(Column.EVAL_EXACT_ACCURACY)))));
-        List<HtmlReport.Story> stories = new ArrayList<>();
-        for (Before b : solutions) {
-            int number = stories.size() / 2 + 1;
-            long blank =
-                    IntStream.of(b.last().puzzle()).filter(digit -> digit == 0).count();
-            stories.add(new HtmlReport.Story(
-                    format(
-                            "Puzzle %d, %d blanks, after %d training steps: %s",
-                            number, blank, b.step(), verdict(b.early())),
-                    b.early().untilSettled()));
-            stories.add(new HtmlReport.Story(
-                    format("Puzzle %d after %.0f: %s", number, rows.last(Column.STEP), verdict(b.last())),
-                    b.last().untilSettled()));
-        }
-        return new HtmlReport(
-                "A tiny recursive model learns " + SIDE + " \u00d7 " + SIDE + " Sudoku",
-                format(
-                        "Trained on %d puzzles, evaluated on %d others whose solutions were never seen in training. "
-                                + "On average %.1f of the %d cells are blank.",
-                        train.examples(), test.examples(), meanBlanks, SIDE * SIDE),
-                figures,
-                charts,
-                "Three unseen puzzles, early in training and at its end. At each supervision step the model "
-                        + "revises its whole answer; halt is the probability it gives to the answer being right. "
-                        + "Steps that change nothing more are left out.",
-                stories,
-                settings(config, train, test),
-                machine(backend));
     }
 
     /** How it ended, and what the steps that are not shown did. */
