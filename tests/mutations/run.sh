@@ -132,7 +132,7 @@ mutate mixer-gate-and-up-not-formed-again $java/ops/PositionMlp.java \
 mutate parts-are-all-the-first $java/device/Tensor.java \
     's|view(index \* (count() / parts), dims)|view(0 * index * (count() / parts), dims)|'
 mutate continue-loss-by-sign-rule $java/train/DeepSupervision.java \
-    's|Kernels.HaltRule.SIGN : Kernels.HaltRule.COMPARE|Kernels.HaltRule.SIGN : Kernels.HaltRule.SIGN|'
+    's|HaltRule.SIGN : HaltRule.COMPARE|HaltRule.SIGN : HaltRule.SIGN|'
 
 mutate norm-over-wrong-axis $ops/add_rms_norm.cpp 's|sqrt_v(sum / (float) S + eps)|sqrt_v(sum / (float) D + eps)|'
 mutate norm-backward-lacks-mean $ops/add_rms_norm.cpp \

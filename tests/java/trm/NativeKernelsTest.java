@@ -75,8 +75,7 @@ class NativeKernelsTest {
     void operationsOfTheCpu() throws IOException, InterruptedException {
         ProcessBuilder builder = new ProcessBuilder(PROGRAM.toString()).redirectErrorStream(true);
         builder.environment().put("KERNEL_TESTS_LIBRARY", "target/native/libtrm_cpu.so");
-        builder.environment()
-                .put("LD_LIBRARY_PATH", "target/dnnl/org/bytedeco/dnnl/" + Loader.getPlatform());
+        builder.environment().put("LD_LIBRARY_PATH", "target/dnnl/org/bytedeco/dnnl/" + Loader.getPlatform());
         Process process = builder.start();
         List<String> output = lines(process);
         assertEquals(0, process.waitFor(), tail(output));
