@@ -153,7 +153,7 @@ typedef struct trm_backend {
 #define TRM_CHECK_rotary_bwd \
     TRM_GIVEN(dqkv, cos, sin) TRM_POSITIVE(B, S, A, d) TRM_ROTATION(cos, sin, d) TRM_DTYPE(dtype)
 
-    /* ---- halves of a block in one pass --------------------------------------------------------------------------- */
+    /* ---- residual sublayers in one pass --------------------------------------------------------------------------- */
     /** What the fused halves below compute is what the operations above compose: products, swiglu, add_rms_norm. They
      *  exist for sizes whose weights stay in a cache; fuses_* is 1 for sizes that the backend takes, else 0. */
     int32_t (*fuses_position_mlp)(int32_t S, int32_t I, int32_t D, int32_t dtype);

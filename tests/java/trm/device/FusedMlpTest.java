@@ -15,7 +15,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import trm.device.cpu.CpuBackend;
 
 /**
- * The fused halves of a block against loops in double precision.
+ * The fused residual sublayers against loops in double precision.
  *
  * <p>float32: a sum of k products is off by at most k 2^-24 of its terms' magnitudes, and k is below 1200 in all of
  * them; errors of random signs stay far below 5e-6 of the largest value, and a wrong term is far above.

@@ -17,7 +17,7 @@ import trm.device.cpu.CpuBackend;
 
 /**
  * Tests under choices that the native library makes once, when it is loaded, so that each needs a Java process of its
- * own: narrower instruction sets, and no fused halves of a block.
+ * own: narrower instruction sets, and no fused residual sublayers.
  */
 class InstructionSetsTest {
     private static final int LACKING = 3;

@@ -57,7 +57,7 @@ import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * A recorded step is the step. Oracle: the same steps, not recorded. Bound: none. Runs on the CPU, and through
+ * A captured step is the step. Oracle: the same steps, not captured. Bound: none. Runs on the CPU, and through
  * {@link TestDevice} on the stand-in for a GPU and on a GPU.
  */
 public class GraphTest {
@@ -392,7 +392,7 @@ public class GraphTest {
                                 }),
                                 what)
                         .getMessage();
-                String expected = what.strip() + " within a recorded step, after 1 operations: ";
+                String expected = what.strip() + " within a captured step, after 1 operations: ";
                 assertTrue(message.startsWith(expected), message);
                 assertArrayEquals(new float[] {1, 2, 3}, HostCopy.floats(backend, x));
             });

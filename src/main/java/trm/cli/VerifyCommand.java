@@ -24,12 +24,12 @@ import trm.device.MatmulPrecision;
 import trm.verify.CaseResult;
 import trm.verify.Verifier;
 
-/** {@code trm verify}: recorded cases against this machine. */
+/** {@code trm verify}: golden cases against this machine. */
 @Command(
         name = "verify",
         mixinStandardHelpOptions = true,
         description = {
-            "Replay recorded cases on a device and compare every value with its tolerance.",
+            "Replays golden cases on a device and compares every value with its tolerance.",
             "Exit status 1 if a case fails; cases this version does not support are counted apart."
         },
         footer = {"", "Example: trm verify tests/golden --json"})
@@ -58,7 +58,7 @@ final class VerifyCommand implements Callable<Integer> {
     public Integer call() throws JsonProcessingException {
         PrintWriter out = spec.commandLine().getOut();
         if (!Files.isDirectory(folder)) {
-            return refuse(folder + ": no such folder; expected one with recorded cases");
+            return refuse(folder + ": no such folder; expected one with golden cases");
         }
         Dtype compute;
         try {
@@ -76,7 +76,7 @@ final class VerifyCommand implements Callable<Integer> {
             return refuse(folder + ": cannot be read: " + e.getCause().getMessage());
         }
         if (results.isEmpty()) {
-            return refuse(folder + ": no recorded cases");
+            return refuse(folder + ": no golden cases");
         }
         long failed = count(results, CaseResult.FAILED);
         out.printf(

@@ -38,7 +38,7 @@ public final class Recording {
     /** As {@link #refuse(String)}; the text begins with {@code what} and {@code subject}. */
     public void refuse(String what, Object subject) {
         if (calls != null) {
-            throw new DeviceException(what + subject + " within a recorded step, after " + calls.size()
+            throw new DeviceException(what + subject + " within a captured step, after " + calls.size()
                     + " operations: a record repeats operations with the addresses and scalars they had; it cannot"
                     + " allocate, wait, or copy from or to the host");
         }

@@ -1,7 +1,7 @@
 package trm.verify;
 
 /**
- * What became of one recorded case.
+ * What became of one golden case.
  *
  * @param status {@code passed}, {@code failed} or {@code unsupported}
  * @param tensor the one with the largest error in units of its tolerance; null when nothing was compared

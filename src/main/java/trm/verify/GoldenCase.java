@@ -18,7 +18,7 @@ import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
 
-/** One recorded case: its manifest, its tensors, and the comparison of what a replay finds. */
+/** One golden case: its manifest, its tensors, and the comparison of what a replay finds. */
 final class GoldenCase {
     private final JsonNode head;
     private final SafeTensors tensors;

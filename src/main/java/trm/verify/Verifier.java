@@ -17,7 +17,7 @@ import trm.device.Backend;
 import trm.device.Dtype;
 
 /**
- * Replays the recorded cases of a folder on a backend. In float32 every value that a case expects is compared with
+ * Replays the golden cases of a folder on a backend. In float32 every value that a case expects is compared with
  * |deviation| &le; tolerance of its manifest; a value that was not compared fails its case, and so does a NaN. In
  * bfloat16 the first step of each model is compared tensor by tensor (docs/specification.md#12-bfloat16): the Frobenius
  * norm of the deviation may be twice that of a plain bfloat16 evaluation, which the folder's {@value #NORMS} records; a

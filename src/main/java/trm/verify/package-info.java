@@ -1,2 +1,2 @@
-/** Replays recorded cases (tensors and a manifest that says what they are) on a backend and compares the results. */
+/** Replays golden cases (tensors and a manifest that says what they are) on a backend and compares the results. */
 package trm.verify;

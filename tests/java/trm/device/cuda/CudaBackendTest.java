@@ -306,7 +306,7 @@ class CudaBackendTest {
         }
     }
 
-    /** cuDNN is not there at all, and nothing needs it. Every recorded case passes, as on the CPU. */
+    /** cuDNN is not there at all, and nothing needs it. Every golden case passes, as on the CPU. */
     @Test
     void autoTakesTheGpuAndRecordedCasesPass() throws IOException, InterruptedException {
         FakeGpu.Result result = gpu.java(Map.of(), Main.class.getName(), "verify", "tests/golden")
