@@ -184,12 +184,12 @@ class CheckpointStoreTest {
         CheckpointStore store = new CheckpointStore(dir, 5);
         byte[] before = Files.readAllBytes(store.save(1, content(3)));
         assertThrows(
-                UnsupportedOperationException.class,
+                IllegalStateException.class,
                 () -> store.save(
                         2,
                         out -> out.add("t", "F32", new long[] {2}, 8L, sink -> {
                             sink.take(ByteBuffer.allocate(4));
-                            throw new UnsupportedOperationException();
+                            throw new IllegalStateException("the device is lost");
                         })));
         try (Stream<Path> files = Files.list(dir)) {
             assertEquals(List.of(store.path(1)), files.toList());
