@@ -1,4 +1,4 @@
-/* trm_open.h: how Java opens a backend library, and records calls of the CPU's. Compiled into the JNI library only. */
+/* trm_open.h: how Java opens a backend library, and captures calls of the CPU's. Compiled into the JNI library only. */
 #ifndef TRM_OPEN_H
 #define TRM_OPEN_H
 
@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "trm_ops.h"
-#include "trm_record.h"
+#include "trm_capture.h"
 
 /** The text of the last failed trm_open_backend of this thread. */
 inline char* trm_open_error() {
@@ -60,14 +60,14 @@ inline const char* trm_missing_operation(const trm_backend* backend, int product
     return nullptr;
 }
 
-/** Calls in the order in which they were made. */
-struct trm_record {
+/** A captured graph: calls in the order in which they were made. */
+struct trm_graph {
     std::vector<trm_call> calls;
 
     /** What this thread's calls are added to, or NULL: then they are made. */
-    static trm_record*& current() {
-        static thread_local trm_record* record = nullptr;
-        return record;
+    static trm_graph*& current() {
+        static thread_local trm_graph* graph = nullptr;
+        return graph;
     }
     static bool active() { return current() != nullptr; }
     static int put(trm_call call) {
@@ -76,33 +76,33 @@ struct trm_record {
     }
 };
 
-/** A table over that of the CPU backend whose calls can be recorded. */
-inline trm_backend* trm_recordable(const trm_backend* backend) {
-    return trm_recorder<trm_record>::over(backend);
+/** A table over that of the CPU backend whose calls can be captured. */
+inline trm_backend* trm_capturable(const trm_backend* backend) {
+    return trm_capturing<trm_graph>::over(backend);
 }
 
-/** From now on this thread's calls of the recordable table are not made but added to a new record. */
-inline long long trm_record_begin() {
-    trm_record::current() = new trm_record;
-    return reinterpret_cast<long long>(trm_record::current());
+/** From now on this thread's calls of the capturable table are not made but added to a new graph. */
+inline long long trm_capture_begin() {
+    trm_graph::current() = new trm_graph;
+    return reinterpret_cast<long long>(trm_graph::current());
 }
 
 /** From now on they are made again. */
-inline void trm_record_end() {
-    trm_record::current() = nullptr;
+inline void trm_capture_end() {
+    trm_graph::current() = nullptr;
 }
 
-/** Makes the calls of a record. Returns the number of the first that fails, from 0; those after it are not made. -1 if
+/** Makes the calls of a graph. Returns the number of the first that fails, from 0; those after it are not made. -1 if
  *  all succeed. */
-inline int trm_record_replay(long long record) {
-    const std::vector<trm_call>& calls = reinterpret_cast<const trm_record*>(record)->calls;
+inline int trm_graph_replay(long long graph) {
+    const std::vector<trm_call>& calls = reinterpret_cast<const trm_graph*>(graph)->calls;
     for (size_t i = 0; i < calls.size(); i++)
         if (calls[i]() != TRM_OK) return static_cast<int>(i);
     return -1;
 }
 
-inline void trm_record_free(long long record) {
-    delete reinterpret_cast<trm_record*>(record);
+inline void trm_graph_free(long long graph) {
+    delete reinterpret_cast<trm_graph*>(graph);
 }
 
 /** Zeroed host memory aligned to 64 bytes, or 0. */

@@ -393,7 +393,7 @@ typedef struct trm_backend {
 #define TRM_CHECK_sign_sgd TRM_GIVEN(table, ids, d_rows, controls) TRM_POSITIVE(B, E)
 } trm_backend;
 
-/* The entries by who has them. Lists declare and fill the tables of both backends, the recorder, the null backend. */
+/* The entries by who has them. Lists declare and fill the tables of both backends, of captures, of the null backend. */
 #define TRM_HOST(X) X(last_error) X(set_threads)
 #define TRM_OPERATIONS(X)                                                                                             \
     X(zero) X(copy) X(cast_bf16) X(permute_lanes) X(add) X(add_into) X(add_rms_norm) X(add_rms_norm_bwd)              \

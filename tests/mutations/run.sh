@@ -3,7 +3,7 @@
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
 # the copy `mvn verify` rebuilds what changed and runs the numerical tests: the golden cases, every operation alone, any schedule,
-# deep supervision, recomputation, recorded steps, relaxed updates. Left out are the other tests, the repetition under other instruction
+# deep supervision, recomputation, captured graphs, relaxed updates. Left out are the other tests, the repetition under other instruction
 # sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
 # finish is an error, never a catch. Exit status 1 unless all are caught.
 set -euo pipefail
@@ -185,8 +185,8 @@ mutate continue-gradient-of-exact $ops/halt.cpp \
 mutate ring-slot-of-next-step $ops/lanes.cpp 's|(int64_t) controls\[TRM_CTRL_STEP\] % ring|((int64_t) controls[TRM_CTRL_STEP] + 1) % ring|'
 mutate augmentation-not-transposed $ops/lanes.cpp 's/return record\[0\] == 0 ? r \* side + c : c \* side + r;/return record[0] <= 1 ? r * side + c : c * side + r;/'
 mutate ring-slot-from-host $java/train/DeepSupervision.java 's|admit(ring.rows(), controls,|admit(ring.rows().view(offered % RING * lanes.ids().count(), 1, lanes.ids().count()), null,|'
-mutate record-may-wait $java/device/cpu/CpuBackend.java 's|kernels.recording().refuse("synchronize");||'
-mutate record-of-other-examples $java/evaluation/EvaluationLanes.java 's|repeated.forget();||'
+mutate capture-may-wait $java/device/cpu/CpuBackend.java 's|kernels.capture().refuse("synchronize");||'
+mutate graph-of-other-examples $java/evaluation/EvaluationLanes.java 's|repeated.forget();||'
 mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate kept-share-squared $ops/relax.cpp 's|store(d + at + i, keep \* g, k);|store(d + at + i, keep * keep * g, k);|'

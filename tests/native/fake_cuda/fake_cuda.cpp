@@ -274,7 +274,7 @@ EXPORT int cudaEventDestroy(void* event) {
 #ifdef FAKE_KERNELS
 #include <dlfcn.h>
 
-#include "trm_record.h"
+#include "trm_capture.h"
 
 namespace {
 
@@ -299,7 +299,7 @@ const trm_backend* trm_backend_table() {
         std::abort();
     }
     const auto cpu = reinterpret_cast<decltype(&trm_backend_table)>(dlsym(library, "trm_backend_table"));
-    return trm_recorder<Stream>::over(cpu());
+    return trm_capturing<Stream>::over(cpu());
 }
 #endif
 

@@ -39,7 +39,7 @@ enum Kind {
 constexpr int FLOAT = 0, BFLOAT16 = 9;
 constexpr int TYPE_DESCRIPTOR = 15, MODE_A = 3, NOTE_RUNTIME = 0, NOTE_GRAPH = 3;
 constexpr int64_t WORKSPACE = 4096;
-constexpr int64_t PROPOSALS = 4, FAILS = 0, GOOD = 1, SLOW = 2, NOT_RECORDABLE = 3;
+constexpr int64_t PROPOSALS = 4, FAILS = 0, GOOD = 1, SLOW = 2, NOT_CAPTURABLE = 3;
 
 struct Descriptor;
 
@@ -399,7 +399,7 @@ EXPORT int cudnnBackendGetAttribute(Descriptor* d, int name, int, int64_t wanted
     if (d->kind == ENGINE && name == 1305 && wanted >= 2) {
         static_cast<int32_t*>(to)[0] = NOTE_RUNTIME;
         static_cast<int32_t*>(to)[1] = NOTE_GRAPH;
-        *count = d->number == NOT_RECORDABLE ? 1 : 2;
+        *count = d->number == NOT_CAPTURABLE ? 1 : 2;
         return OK;
     }
     if (d->kind == PLAN && name == 402 && d->finished) {

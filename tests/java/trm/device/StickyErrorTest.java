@@ -57,7 +57,7 @@ class StickyErrorTest {
 
     private static Kernels kernels(
             NativeOps.Table table, StickyError sticky, DeviceStream.Barrier barrier, boolean waiting) {
-        return new NativeKernels(table, table, new DeviceStream(0, sticky, barrier, waiting, new Recording()));
+        return new NativeKernels(table, table, new DeviceStream(0, sticky, barrier, waiting, new Capture()));
     }
 
     private static String fails(Runnable call) {

@@ -14,7 +14,7 @@ import org.junit.platform.launcher.listeners.TestExecutionSummary;
 import trm.device.cpu.CpuBackend;
 import trm.device.cuda.CudaBackend;
 
-/** The device that the tests of the operations and of records run on: the CPU, or GPU 0 where {@code -Dtrm.test.device=cuda:0}. */
+/** The device that the tests of the operations and of captured graphs run on: the CPU, or GPU 0 where {@code -Dtrm.test.device=cuda:0}. */
 public final class TestDevice {
     /** Classes with the tests of the operations. */
     public static final List<String> OPERATIONS = Stream.of(

@@ -189,7 +189,7 @@ public class EvaluationsTest {
             assertEquals(PUZZLES, score.puzzles());
             assertEquals(accuracy / PUZZLES, score.accuracy());
             assertEquals(steps / PUZZLES, score.steps());
-            assertEquals(graphs, evaluator.recorded());
+            assertEquals(graphs, evaluator.captured());
             assertTrue(evaluator.evaluate(examples, 9, () -> true, null).isEmpty());
             assertEquals(
                     9,

@@ -30,7 +30,7 @@ import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * After the first steps a training step, which by then is a record replayed, allocates nothing on the Java heap and leaves
+ * After the first steps a training step, which by then is a replayed graph, allocates nothing on the Java heap and leaves
  * nothing behind on the native one. Oracles: the virtual machine's own count of this thread's bytes, which must not move
  * at all, and malloc's count of the bytes in use. What a step takes shows in every window of steps; what the virtual
  * machine takes now and then does not, so the window with the least counts.
@@ -110,7 +110,7 @@ class AllocationTest {
         long thread = Thread.currentThread().getId();
         try (Training training = new Training(temp, mlp, dtype)) {
             training.steps(STEPS);
-            assertTrue(training.supervision.recorded());
+            assertTrue(training.supervision.captured());
             threads.getThreadAllocatedBytes(thread); // its own first call allocates
             long least = Long.MAX_VALUE;
             for (int window = 0; window < WINDOWS; window++) {

@@ -183,7 +183,7 @@ public class GraphTest {
                     }
                 }
                 read(reading, metrics);
-                assertEquals(graphs, supervision.recorded());
+                assertEquals(graphs, supervision.captured());
                 double halted = metrics.stream().mapToDouble(m -> m[0]).sum();
                 assertTrue(halted > STEPS * LANES / 4.0 && halted < 0.9 * STEPS * LANES, halted + " halts");
                 ByteBuffer read = ByteBuffer.allocate(8 * 9 * metrics.size());
@@ -309,7 +309,7 @@ public class GraphTest {
         return HostCopy.floats(backend, x);
     }
 
-    /** The comparison above tells: a learning rate that the host passes stays what it was when the step was recorded. */
+    /** The comparison above tells: a learning rate that the host passes stays what it was when the step was captured. */
     @Test
     void aScalarOfTheHostIsFrozen() {
         Tensor controls = arena.tensor(Purpose.CASE, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
@@ -342,9 +342,9 @@ public class GraphTest {
         assertArrayEquals(new float[] {32, 33, 34}, repeat(true, 4, x, i -> slot[0] = i - 1, body));
     }
 
-    /** A record is made without running anything, runs as often as it is launched, and others with it. */
+    /** A graph is captured without running anything, runs as often as it is launched, and others with it. */
     @Test
-    void aRecordRunsWhenItIsLaunched() {
+    void aGraphRunsWhenItIsLaunched() {
         Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
         Tensor one = arena.tensor(Purpose.CASE, "one", Dtype.F32, 3);
         HostCopy.put(backend, one, new float[] {1, 1, 1});
@@ -360,7 +360,7 @@ public class GraphTest {
         }
     }
 
-    /** Everything that a record could not repeat is refused, says so, and leaves the device as it was. */
+    /** Everything that a graph could not repeat is refused, says so, and leaves the device as it was. */
     @Test
     void whatCannotBeRepeatedIsRefused() {
         Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
@@ -379,8 +379,8 @@ public class GraphTest {
             refused.put("an event", event::set);
             refused.put("a question for an event", event::reached);
             refused.put("a wait for an event", event::await);
-            refused.put("a record", () -> backend.capture(() -> {}));
-            refused.put("launch of another record", other::launch);
+            refused.put("a capture", () -> backend.capture(() -> {}));
+            refused.put("launch of another graph", other::launch);
             refused.put("set_threads", () -> ((NativeKernels) kernels).setThreads(1));
             refused.forEach((what, call) -> {
                 HostCopy.put(backend, x, new float[] {1, 2, 3});
@@ -401,7 +401,7 @@ public class GraphTest {
         }
     }
 
-    /** An argument that the library refuses: on a GPU while the step is recorded, on the CPU when it is replayed. */
+    /** An argument that the library refuses: on a GPU while the step is captured, on the CPU when it is replayed. */
     @Test
     void aBadCallIsNamed() {
         assumeFalse(backend.target().startsWith("Fake GPU"), "the stand-in's operations check when they run");
@@ -420,7 +420,7 @@ public class GraphTest {
     }
 
     @Test
-    void aProfileIsNotRecorded() {
+    void aProfileIsNotCaptured() {
         Tensor x = arena.tensor(Purpose.CASE, "x", Dtype.F32, 3);
         kernels.profile(new Profile());
         try {

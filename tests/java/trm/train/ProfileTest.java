@@ -89,7 +89,7 @@ class ProfileTest {
                 int[] rows = {0, 1, 2};
                 supervision.step(rows);
                 supervision.step(rows);
-                assertTrue(supervision.recorded());
+                assertTrue(supervision.captured());
                 backend.kernels().profile(profile);
                 for (int i = 0; i < STEPS; i++) {
                     supervision.step(rows);

@@ -28,7 +28,7 @@ import trm.device.Dtype;
 import trm.device.cpu.CpuBackend;
 import trm.io.SafeTensors;
 
-/** Oracle: float64 values of the reference implementation. Bound: the tolerances recorded with them. */
+/** Oracle: float64 values of the reference implementation. Bound: the tolerances stored with them. */
 class VerifyTest {
     private static final Path GOLDEN = Path.of("tests/golden");
     private static final Path STEPS = GOLDEN.resolve("trm_mlp_t.json");

@@ -98,8 +98,8 @@ final class BenchCommand implements Callable<Integer> {
     private interface Work {
         void run();
 
-        /** Whether it replays a record. */
-        boolean recorded();
+        /** Whether it replays a captured graph. */
+        boolean captured();
     }
 
     private void timeTraining(TrainConfig config, Backend backend, ModelSizes sizes) {
@@ -122,8 +122,8 @@ final class BenchCommand implements Callable<Integer> {
                 }
 
                 @Override
-                public boolean recorded() {
-                    return supervision.recorded();
+                public boolean captured() {
+                    return supervision.captured();
                 }
             };
             Times times = measure(backend, step);
@@ -156,8 +156,8 @@ final class BenchCommand implements Callable<Integer> {
                     }
 
                     @Override
-                    public boolean recorded() {
-                        return evaluator.recorded();
+                    public boolean captured() {
+                        return evaluator.captured();
                     }
                 };
                 Times times = measure(backend, batch);
@@ -196,7 +196,7 @@ final class BenchCommand implements Callable<Integer> {
      * @param ms of each, by the device's clock, one right after the other; sorted
      * @param busy share of the device's time within the work, not between two of them
      * @param hostMicros what the host takes to enqueue one to an idle device; on the CPU, that is the work
-     * @param graph whether they were replays of a record
+     * @param graph whether they were replays of a captured graph
      */
     private record Times(double[] ms, double busy, double hostMicros, boolean graph) {
         double median() {
@@ -236,7 +236,7 @@ final class BenchCommand implements Callable<Integer> {
             Arrays.sort(measured);
             int hostSteps =
                     (int) Math.max(1, Math.min(HOST_STEPS, 1000 * seconds / measured[n / 2])); // as long again at most
-            return new Times(measured, busy, hostMicros(backend, work, hostSteps), work.recorded());
+            return new Times(measured, busy, hostMicros(backend, work, hostSteps), work.captured());
         } finally {
             close(begins);
             close(ends);

@@ -61,7 +61,7 @@ final class BenchProfile {
     private final double outside;
 
     /**
-     * @param steps that were recorded
+     * @param steps that were profiled
      * @param wallNanos their time by the clock, the host's share included
      */
     BenchProfile(Profile profile, int steps, long wallNanos) {
@@ -100,7 +100,7 @@ final class BenchProfile {
                 withBytes ? tally.bytes() / nanos : 0);
     }
 
-    /** Steps recorded. */
+    /** Steps profiled. */
     int steps() {
         return steps;
     }

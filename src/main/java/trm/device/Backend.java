@@ -3,8 +3,8 @@ package trm.device;
 import java.nio.ByteBuffer;
 
 /**
- * A device: memory, the operations of {@link Kernels}, copies to and from the host, and records of what it does again
- * and again. The model is written once over this interface. Used by one thread; closed by whoever opened it, after every
+ * A device: memory, the operations of {@link Kernels}, copies to and from the host, and captured graphs of what it does
+ * again and again. The model is written once over this interface. Used by one thread; closed by whoever opened it, after every
  * {@link Arena} on it.
  */
 public interface Backend extends Allocator, AutoCloseable {
@@ -47,11 +47,11 @@ public interface Backend extends Allocator, AutoCloseable {
     Event event();
 
     /**
-     * Records the operations that {@code step} calls, without running them. A record repeats them with the addresses and
+     * Captures the operations that {@code step} calls, without running them. The graph repeats them with the addresses and
      * scalars they have now, so {@code step} must have run once as it is, and allocate, copy from or to the host and wait
      * for nothing: this throws.
      *
-     * @throws DeviceException if something in {@code step} cannot be recorded; nothing is left behind then
+     * @throws DeviceException if something in {@code step} cannot be captured; nothing is left behind then
      */
     StepGraph capture(Runnable step);
 

@@ -8,10 +8,10 @@ package trm.device;
  * @param barrier waits for the device; null where calls finish before they return
  * @param waiting whether to wait after each call: slow, but an error then names its operation and operands. A profile
  *     waits too
- * @param recording what the backend's other calls look at too
+ * @param capture what the backend's other calls look at too
  */
 public record DeviceStream(
-        long handle, StickyError stickyError, Barrier barrier, boolean waiting, Recording recording) {
+        long handle, StickyError stickyError, Barrier barrier, boolean waiting, Capture capture) {
     /** Waits for a device. */
     @FunctionalInterface
     public interface Barrier {
@@ -21,6 +21,6 @@ public record DeviceStream(
 
     /** Of a backend whose calls finish before they return. */
     public static DeviceStream synchronous() {
-        return new DeviceStream(0, null, null, false, new Recording());
+        return new DeviceStream(0, null, null, false, new Capture());
     }
 }

@@ -24,7 +24,7 @@ public final class ElementwiseKernels {
      * @param to out, from its first byte on; at least as many bytes, of any type
      */
     public void copyFromHost(Tensor to, ByteBuffer from) {
-        launcher.recording().refuse("upload to ", to);
+        launcher.capture().refuse("upload to ", to);
         long bytes = from.remaining();
         launcher.operation("copy").operand(to).beginMoving(2 * bytes);
         launcher.end(table.copy(at(to), from, bytes, stream));
@@ -32,7 +32,7 @@ public final class ElementwiseKernels {
 
     /** As {@link #copyFromHost(Tensor, ByteBuffer)}, all of {@code to} from an address. */
     public void copyFromHost(Tensor to, long from) {
-        launcher.recording().refuse("upload to ", to);
+        launcher.capture().refuse("upload to ", to);
         launcher.operation("copy").operand(to).beginMoving(2 * to.bytes());
         launcher.end(operations.copy(at(to), from, to.bytes(), stream));
     }
@@ -43,14 +43,14 @@ public final class ElementwiseKernels {
      * @param from in, all of it, of any type
      */
     public void copyToHost(Tensor from, ByteBuffer to) {
-        launcher.recording().refuse("download of ", from);
+        launcher.capture().refuse("download of ", from);
         launcher.operation("copy").operand(from).beginMoving(2 * from.bytes());
         launcher.end(table.copy(to, at(from), from.bytes(), stream));
     }
 
     /** As {@link #copyToHost(Tensor, ByteBuffer)}, to an address. */
     public void copyToHost(Tensor from, long to) {
-        launcher.recording().refuse("download of ", from);
+        launcher.capture().refuse("download of ", from);
         launcher.operation("copy").operand(from).beginMoving(2 * from.bytes());
         launcher.end(operations.copy(to, at(from), from.bytes(), stream));
     }

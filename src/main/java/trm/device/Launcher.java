@@ -139,17 +139,17 @@ final class Launcher {
         if (profile != null) {
             profile.end(operation, batch, m, n, k, 2 * batch * m * n * k, bytes);
         }
-        Recording recording = device.recording();
+        Capture capture = device.capture();
         if (error == null) {
-            if (recording.active()) {
-                recording.add(operation + operands());
+            if (capture.active()) {
+                capture.add(operation + operands());
             }
             return;
         }
         String text = operation + ": " + error + operands();
         // a call that cannot be captured leaves the device as it was
         boolean broken =
-                device.stickyError() != null && !recording.active() && (status == 0 || status == Operations.EDEVICE);
+                device.stickyError() != null && !capture.active() && (status == 0 || status == Operations.EDEVICE);
         throw broken ? device.stickyError().raise(text) : new DeviceException(text);
     }
 
@@ -181,16 +181,16 @@ final class Launcher {
     }
 
     /** Whether a step is being captured, and what then is refused. */
-    Recording recording() {
-        return device.recording();
+    Capture capture() {
+        return device.capture();
     }
 
     /** Runs a step whose calls its backend captures; what they were, in order. */
-    List<String> record(Runnable step) {
+    List<String> capture(Runnable step) {
         if (device.waiting() || profile != null) {
-            throw new DeviceException("a step cannot be recorded while "
+            throw new DeviceException("a step cannot be captured while "
                     + (device.waiting() ? "TRM_DEBUG=sync" : "a profile") + " waits for each operation");
         }
-        return device.recording().of(step);
+        return device.capture().of(step);
     }
 }

@@ -36,19 +36,19 @@ public final class NativeKernels implements Kernels {
 
     /** @param threads worker threads of a CPU backend, the caller included; at least 1 */
     public void setThreads(int threads) {
-        launcher.recording().refuse("set_threads");
+        launcher.capture().refuse("set_threads");
         launcher.operation("set_threads").begin();
         launcher.end(table.set_threads(threads));
     }
 
     /** Whether a step is being captured, and what then is refused. */
-    public Recording recording() {
-        return launcher.recording();
+    public Capture capture() {
+        return launcher.capture();
     }
 
     /** Runs a step whose calls its backend captures; what they were, in order. */
-    public List<String> record(Runnable step) {
-        return launcher.record(step);
+    public List<String> capture(Runnable step) {
+        return launcher.capture(step);
     }
 
     @Override

@@ -11,7 +11,7 @@ import org.bytedeco.javacpp.annotation.Opaque;
 import org.bytedeco.javacpp.annotation.Platform;
 
 /**
- * The native code: backend libraries and their tables, records of calls, host memory. {@link Operations} has the
+ * The native code: backend libraries and their tables, captured graphs of calls, host memory. {@link Operations} has the
  * operations of a table, generated from {@code native/include/trm_ops.h}. Pointers are raw addresses: calls allocate
  * nothing. Use {@link Kernels}, which checks shapes and turns a status into an exception.
  */
@@ -37,19 +37,19 @@ public final class NativeOps {
     /** The first entry of a table that is NULL, or null; {@code products} 0 leaves the six products out. */
     public static native String trm_missing_operation(@Cast("const trm_backend*") Table table, int products);
 
-    /** A table over that of the CPU backend whose calls can be recorded. */
-    public static native Table trm_recordable(@Cast("const trm_backend*") Table table);
+    /** A table over that of the CPU backend whose calls can be captured. */
+    public static native Table trm_capturable(@Cast("const trm_backend*") Table table);
 
-    /** From now on this thread's calls of the recordable table are added to a new record instead of made. */
-    public static native @Cast("long long") long trm_record_begin();
+    /** From now on this thread's calls of the capturable table are added to a new graph instead of made. */
+    public static native @Cast("long long") long trm_capture_begin();
 
     /** From now on they are made again. */
-    public static native void trm_record_end();
+    public static native void trm_capture_end();
 
-    /** Makes the calls of a record; the number of the first that fails, or -1. */
-    public static native int trm_record_replay(@Cast("long long") long record);
+    /** Makes the calls of a graph; the number of the first that fails, or -1. */
+    public static native int trm_graph_replay(@Cast("long long") long graph);
 
-    public static native void trm_record_free(@Cast("long long") long record);
+    public static native void trm_graph_free(@Cast("long long") long graph);
 
     /** Zeroed host memory, 4096-byte aligned, or 0 when there is none. */
     public static native @Cast("long long") long trm_host_allocate(@Cast("long long") long bytes);

@@ -9,7 +9,7 @@
  *       others takes the place of some by decorating them ({@link trm.device.ForwardingOperations}).
  *   <li>Operations over tensors: {@link trm.device.Kernels}, by theme, each call through one {@code Launcher} that checks
  *       operands, keeps the first error from which a device cannot recover ({@link trm.device.StickyError}), times
- *       ({@link trm.device.Profile}) and notes what a captured step calls ({@link trm.device.Recording}).
+ *       ({@link trm.device.Profile}) and notes what a captured step calls ({@link trm.device.Capture}).
  *   <li>Memory: a {@link trm.device.Tensor} is a view of a {@link trm.device.DeviceBuffer}; an {@link trm.device.Arena}
  *       owns buffers and gives each tensor its place by {@link trm.device.Purpose} and {@link trm.device.Lifetime}. All that
  *       it needs is an {@link trm.device.Allocator}.

@@ -108,8 +108,8 @@ public final class AdaptiveEvaluator implements Evaluation {
     }
 
     /** Whether steps are replays of a captured graph. */
-    public boolean recorded() {
-        return evaluation.recorded();
+    public boolean captured() {
+        return evaluation.captured();
     }
 
     /** Gives back what is not the arena's; before the arena is closed. */

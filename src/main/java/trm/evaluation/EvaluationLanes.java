@@ -162,8 +162,8 @@ final class EvaluationLanes implements AutoCloseable {
     }
 
     /** Whether steps are replays of a captured graph. */
-    boolean recorded() {
-        return repeated.recorded();
+    boolean captured() {
+        return repeated.captured();
     }
 
     Model model() {

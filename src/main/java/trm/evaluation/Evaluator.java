@@ -134,8 +134,8 @@ public final class Evaluator implements Evaluation {
     }
 
     /** Whether steps are replays of a captured graph. */
-    public boolean recorded() {
-        return evaluation.recorded();
+    public boolean captured() {
+        return evaluation.captured();
     }
 
     public Model model() {

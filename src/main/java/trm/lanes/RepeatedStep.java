@@ -47,7 +47,7 @@ public final class RepeatedStep implements AutoCloseable {
     }
 
     /** Whether {@link #run} replays a captured graph. */
-    public boolean recorded() {
+    public boolean captured() {
         return graph != null;
     }
 

@@ -62,10 +62,10 @@ public final class ChannelMlp {
      * @param c in, as h, or null
      * @param out out, as h; may alias it
      * @param u out, as h: out + c unless c is null; may alias h
-     * @param record whether a backward pass follows
+     * @param taped whether a backward pass follows
      */
-    public void forward(Tensor h, Saved saved, Tensor c, Tensor out, Tensor u, boolean record) {
-        Tensor kept = record && !recompute ? saved.gateUp() : null;
+    public void forward(Tensor h, Saved saved, Tensor c, Tensor out, Tensor u, boolean taped) {
+        Tensor kept = taped && !recompute ? saved.gateUp() : null;
         if (fused) {
             kernels.mlps().channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), sizes.eps());
             return;

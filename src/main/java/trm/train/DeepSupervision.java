@@ -30,7 +30,7 @@ import trm.model.Parameters;
  * Forward to backward may go part by part ({@link MicroBatch}).
  *
  * <p>All state lives on the device, the step number and what follows from it too: every step is the same sequence of
- * operations. The first runs as it is, then the sequence is recorded and replayed. Only the numbers of the new samples
+ * operations. The first runs as it is, then the sequence is captured and replayed. Only the numbers of the new samples
  * come from the host, which is up to {@value #RING} steps ahead.
  */
 public final class DeepSupervision implements AutoCloseable {
@@ -93,7 +93,7 @@ public final class DeepSupervision implements AutoCloseable {
         this(backend, arena, sizes, parameters, config, totalSteps, data, RepeatedStep.graphs());
     }
 
-    /** @param graphs whether steps are recorded and replayed; the results are the same bits */
+    /** @param graphs whether steps are captured and replayed; the results are the same bits */
     DeepSupervision(
             Backend backend,
             Arena arena,
@@ -325,9 +325,9 @@ public final class DeepSupervision implements AutoCloseable {
         return next == null ? null : next.model().q();
     }
 
-    /** Whether steps are replays of a record by now. */
-    public boolean recorded() {
-        return repeated.recorded();
+    /** Whether steps are replays of a captured graph by now. */
+    public boolean captured() {
+        return repeated.captured();
     }
 
     /** Takes the sums of {@link #metrics()} and sets them to zero; they can be read from what this returns. */

@@ -5,7 +5,7 @@ package trm.verify;
  *
  * @param status {@code passed}, {@code failed} or {@code unsupported}
  * @param tensor the one with the largest error in units of its tolerance; null when nothing was compared
- * @param error its largest deviation from the recorded values, NaN when a value is not a number
+ * @param error its largest deviation from the golden values, NaN when a value is not a number
  * @param tolerance what the manifest allows, 0 for equality
  * @param note why it failed or is unsupported, or what to know about how it was compared; empty for nothing
  */

@@ -67,7 +67,7 @@ final class ModelCases {
         p.refreshWorking();
     }
 
-    /** A recorded batch as a data set of as many examples; {@link #fill} gives it its values. */
+    /** A golden batch as a data set of as many examples; {@link #fill} gives it its values. */
     private static LaneKernels.Examples examples(Arena arena, ModelSizes s) {
         return new LaneKernels.Examples(
                 arena.tensor(Purpose.DATA, "batch.inputs", Dtype.U8, s.lanes(), s.tokens()),
@@ -92,7 +92,7 @@ final class ModelCases {
         return rows;
     }
 
-    /** Training steps from a recorded carry, each step's results and updates. */
+    /** Training steps from a golden carry, each step's results and updates. */
     void trajectory(GoldenCase c) {
         JsonNode head = c.head();
         int lanes = (int) c.shape("carry0.steps")[0];

@@ -15,7 +15,7 @@ import trm.data.DataFolders;
 import trm.data.format.Npy;
 import trm.evaluation.ArcVotes;
 
-/** Recorded predictions for augmented ARC puzzles, and what the published evaluation makes of them. */
+/** Golden predictions for augmented ARC puzzles, and what the published evaluation makes of them. */
 final class VotingCases {
     private static final ObjectMapper JSON = new ObjectMapper();
 

@@ -71,12 +71,12 @@ class CudaBackendTest {
     }
 
     /**
-     * The tests of records, at once and with the device some launches behind the host, which then must not touch what a
+     * The tests of captured graphs, at once and with the device some launches behind the host, which then must not touch what a
      * copy has not read yet. Whatever is refused, no graph and no executable is left.
      */
     @ParameterizedTest(name = "{0} launches behind")
     @ValueSource(ints = {0, 30})
-    void recordsPassTheirTests(int lag) throws IOException, InterruptedException {
+    void graphsPassTheirTests(int lag) throws IOException, InterruptedException {
         FakeGpu.Result result = gpu.java(
                         Map.of(
                                 "-Dtrm.test.device",
@@ -85,7 +85,7 @@ class CudaBackendTest {
                                 Integer.toString(lag),
                                 "FAKE_CUDA_TRACE",
                                 "1"),
-                        Records.class.getName())
+                        Graphs.class.getName())
                 .done();
         assertTrue(result.out().contains(" 0 failed, "), result.out());
         for (String what : List.of("graph", "executable")) {
@@ -122,9 +122,9 @@ class CudaBackendTest {
         return result.out().lines().filter(line::equals).count();
     }
 
-    /** Main class of {@link #recordsPassTheirTests}. */
-    static final class Records {
-        private Records() {}
+    /** Main class of {@link #graphsPassTheirTests}. */
+    static final class Graphs {
+        private Graphs() {}
 
         public static void main(String[] args) {
             System.exit(TestDevice.run(List.of(GraphTest.class.getName())) ? 0 : 1);
@@ -133,7 +133,7 @@ class CudaBackendTest {
 
     /**
      * A run whose steps are replayed by a device some launches behind, and whose metrics come late, is the run without
-     * records: the same files but for the clock.
+     * captured graphs: the same files but for the clock.
      */
     @Test
     void aReplayedRunIsTheRun() throws IOException, InterruptedException {
@@ -308,7 +308,7 @@ class CudaBackendTest {
 
     /** cuDNN is not there at all, and nothing needs it. Every golden case passes, as on the CPU. */
     @Test
-    void autoTakesTheGpuAndRecordedCasesPass() throws IOException, InterruptedException {
+    void autoTakesTheGpuAndGoldenCasesPass() throws IOException, InterruptedException {
         FakeGpu.Result result = gpu.java(Map.of(), Main.class.getName(), "verify", "tests/golden")
                 .done();
         assertTrue(result.out().contains("device auto: cuda:0 (Fake GPU, sm_90)"), result.out());
@@ -320,7 +320,7 @@ class CudaBackendTest {
 
     /** The same with the products that the kernels fuse with what follows: all are called, and the cases pass. */
     @Test
-    void recordedCasesPassFused() throws IOException, InterruptedException {
+    void goldenCasesPassFused() throws IOException, InterruptedException {
         FakeGpu.Result result = gpu.java(
                         Map.of("FAKE_CUDA_FUSED", "1", "FAKE_CUDA_TRACE", "1"),
                         Main.class.getName(),

@@ -30,7 +30,7 @@ import trm.device.MatmulPrecision;
 import trm.device.NativeBuild;
 import trm.device.NativeOps;
 import trm.device.Purpose;
-import trm.device.Recording;
+import trm.device.Capture;
 import trm.device.StickyError;
 import trm.device.Tensor;
 import trm.device.TestDevice;
@@ -74,7 +74,7 @@ class CudnnAttentionTest {
                 .toList();
     }
 
-    /** The test of attention, whose long cases go to the library: the one whose engine compiles, and may be recorded. */
+    /** The test of attention, whose long cases go to the library: the one whose engine compiles, and may be captured. */
     @Test
     void attentionPassesItsTest() throws IOException, InterruptedException {
         FakeGpu.Result result = with.java(
@@ -265,7 +265,7 @@ class CudnnAttentionTest {
             try (CudnnAttention attention = new CudnnAttention(
                     table,
                     table,
-                    new GpuStream(stream, new StickyError("test"), new Recording()),
+                    new GpuStream(stream, new StickyError("test"), new Capture()),
                     cache,
                     new CudnnAttention.Settings(CudnnAttention.Choice.CUDNN, "test", bytes),
                     line -> {})) {

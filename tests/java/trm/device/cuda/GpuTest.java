@@ -16,12 +16,12 @@ import trm.device.CudaInstallation;
 import trm.train.Devices;
 
 /**
- * The tests of all operations and of records on GPU 0, where there is one that can be used; skipped with the reason
+ * The tests of all operations and of captured graphs on GPU 0, where there is one that can be used; skipped with the reason
  * elsewhere.
  */
 class GpuTest {
     @ParameterizedTest
-    @ValueSource(classes = {CudaBackendTest.Operations.class, CudaBackendTest.Records.class})
+    @ValueSource(classes = {CudaBackendTest.Operations.class, CudaBackendTest.Graphs.class})
     void passes(Class<?> main) throws IOException, InterruptedException {
         run(Map.of(), main);
     }

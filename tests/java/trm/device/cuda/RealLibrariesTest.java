@@ -88,7 +88,7 @@ class RealLibrariesTest {
 
         /**
          * cuDNN plans without a device when it is told of one: attention of 16 lanes of the long configurations, both
-         * directions. It must propose engines that can be recorded, and compile one of them.
+         * directions. It must propose engines that can be captured, and compile one of them.
          */
         private static void attention(String name, int capability, int processors, int sharedBytes) {
             for (boolean backward : new boolean[] {false, true}) {

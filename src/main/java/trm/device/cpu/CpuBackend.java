@@ -28,7 +28,7 @@ public final class CpuBackend implements Backend {
     /** @param threads worker threads, 0 for as many as there are processors, or time on them */
     public CpuBackend(int threads) {
         loadOneDnn(); // libtrm_cpu.so finds it by its soname
-        table = NativeOps.trm_recordable(NativeBuild.open("libtrm_cpu.so", true));
+        table = NativeOps.trm_capturable(NativeBuild.open("libtrm_cpu.so", true));
         kernels = new NativeKernels(table, table, DeviceStream.synchronous());
         kernels.setThreads(threads > 0 ? threads : HostProcessors.choice().threads());
     }
@@ -86,7 +86,7 @@ public final class CpuBackend implements Backend {
 
     @Override
     public DeviceBuffer allocate(String name, long bytes) {
-        kernels.recording().refuse("allocation of ", name);
+        kernels.capture().refuse("allocation of ", name);
         long address = NativeOps.trm_host_allocate(bytes);
         if (address == 0) {
             throw new DeviceException("no memory for '" + name + "': " + bytes + " bytes");
@@ -113,12 +113,12 @@ public final class CpuBackend implements Backend {
     /** Calls have finished when they return. */
     @Override
     public void synchronize() {
-        kernels.recording().refuse("synchronize");
+        kernels.capture().refuse("synchronize");
     }
 
     @Override
     public HostBuffer hostBuffer(int bytes) {
-        kernels.recording().refuse("allocation of host memory");
+        kernels.capture().refuse("allocation of host memory");
         return HostBuffer.allocate(bytes);
     }
 
@@ -134,23 +134,23 @@ public final class CpuBackend implements Backend {
 
     @Override
     public Event event() {
-        return new CpuEvent(kernels.recording());
+        return new CpuEvent(kernels.capture());
     }
 
     @Override
     public StepGraph capture(Runnable step) {
-        kernels.recording().refuse("a record");
-        long record = NativeOps.trm_record_begin();
+        kernels.capture().refuse("a capture");
+        long graph = NativeOps.trm_capture_begin();
         List<String> calls;
         try {
-            calls = kernels.record(step);
+            calls = kernels.capture(step);
         } catch (RuntimeException | Error e) {
-            NativeOps.trm_record_free(record);
+            NativeOps.trm_graph_free(graph);
             throw e;
         } finally {
-            NativeOps.trm_record_end();
+            NativeOps.trm_capture_end();
         }
-        return new CpuGraph(table, kernels.recording(), record, calls);
+        return new CpuGraph(table, kernels.capture(), graph, calls);
     }
 
     @Override

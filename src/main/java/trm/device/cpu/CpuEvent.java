@@ -1,32 +1,32 @@
 package trm.device.cpu;
 
 import trm.device.Event;
-import trm.device.Recording;
+import trm.device.Capture;
 
 /** Work has been done when it is enqueued, so every event is reached at once. */
 final class CpuEvent implements Event {
-    private final Recording recording;
+    private final Capture capture;
     private long nanos;
 
-    CpuEvent(Recording recording) {
-        this.recording = recording;
+    CpuEvent(Capture capture) {
+        this.capture = capture;
     }
 
     @Override
     public void set() {
-        recording.refuse("an event");
+        capture.refuse("an event");
         nanos = System.nanoTime();
     }
 
     @Override
     public boolean reached() {
-        recording.refuse("a question for an event");
+        capture.refuse("a question for an event");
         return true;
     }
 
     @Override
     public void await() {
-        recording.refuse("a wait for an event");
+        capture.refuse("a wait for an event");
     }
 
     @Override

@@ -22,14 +22,14 @@ import trm.device.NativeBuild;
 import trm.device.NativeKernels;
 import trm.device.NativeLibrary;
 import trm.device.NativeOps;
-import trm.device.Recording;
+import trm.device.Capture;
 import trm.device.StepGraph;
 import trm.device.StickyError;
 import trm.device.Tensor;
 
 /**
  * One GPU: our kernels, products by cuBLASLt, long attention by cuDNN where it is faster, one stream. Calls enqueue work
- * and return; {@link #download} and {@link #synchronize} wait. A record is a CUDA graph, captured from the stream. After a
+ * and return; {@link #download} and {@link #synchronize} wait. A captured graph is a CUDA graph of the stream. After a
  * sticky error every call fails with the first one's text.
  */
 public final class CudaBackend implements Backend {
@@ -60,7 +60,7 @@ public final class CudaBackend implements Backend {
         boolean waiting = waiting(System.getenv("TRM_DEBUG"));
         CudnnAttention.Choice choice = CudnnAttention.Choice.of(System.getenv("TRM_ATTENTION"));
         gpu = Cuda.probe(index); // loads the libraries that the classes of pointers need
-        stream = new GpuStream(new CUstream_st(), new StickyError(name()), new Recording());
+        stream = new GpuStream(new CUstream_st(), new StickyError(name()), new Capture());
         device = new Address();
         host = new Address();
         Cuda.check(cudart.cudaSetDevice(index), "cudaSetDevice");
@@ -85,7 +85,7 @@ public final class CudaBackend implements Backend {
                 table,
                 attention,
                 new DeviceStream(
-                        stream.handle().address(), stream.stickyError(), this::await, waiting, stream.recording()));
+                        stream.handle().address(), stream.stickyError(), this::await, waiting, stream.capture()));
     }
 
     /** TRM_DEBUG=sync: wait after each operation. */
@@ -245,21 +245,21 @@ public final class CudaBackend implements Backend {
 
     @Override
     public Event event() {
-        stream.recording().refuse("a new event");
+        stream.capture().refuse("a new event");
         return new CudaEvent(stream);
     }
 
     @Override
     public StepGraph capture(Runnable step) {
-        stream.before("a record");
+        stream.before("a capture");
         // of this thread: another thread's calls, of a library for instance, are none of its business
         stream.check(
                 cudart.cudaStreamBeginCapture(stream.handle(), cudart.cudaStreamCaptureModeThreadLocal),
-                "begin of a record");
+                "begin of a capture");
         CUgraph_st graph = new CUgraph_st();
         int operations;
         try {
-            operations = kernels.record(step).size();
+            operations = kernels.capture(step).size();
         } catch (RuntimeException | Error e) {
             cudart.cudaStreamEndCapture(stream.handle(), graph);
             discard(graph);
@@ -272,7 +272,7 @@ public final class CudaBackend implements Backend {
         }
         discard(graph); // the executable is complete without it
         if (status != 0) {
-            throw new DeviceException("a record of " + operations + " operations: " + Cuda.text(status));
+            throw new DeviceException("a graph of " + operations + " operations: " + Cuda.text(status));
         }
         return new CudaGraph(executable, stream, operations);
     }

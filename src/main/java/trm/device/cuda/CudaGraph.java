@@ -19,12 +19,12 @@ final class CudaGraph implements StepGraph {
     @Override
     public void launch() {
         if (executable.isNull()) {
-            throw new IllegalStateException("a record of " + operations + " operations is closed");
+            throw new IllegalStateException("a graph of " + operations + " operations is closed");
         }
-        stream.before("launch of another record");
+        stream.before("launch of another graph");
         int status = cudart.cudaGraphLaunch(executable, stream.handle());
         if (status != 0) {
-            throw stream.failure("launch of " + operations + " recorded operations: " + Cuda.text(status));
+            throw stream.failure("launch of " + operations + " captured operations: " + Cuda.text(status));
         }
     }
 

@@ -159,7 +159,7 @@ final class CudnnAttention extends ForwardingOperations implements AutoCloseable
             }
         }
         CudnnSdpa shape = new CudnnSdpa(backward, lanes, s, heads, d, rotated, stats);
-        stream.recording().refuse("choice of an engine for ", shape);
+        stream.capture().refuse("choice of an engine for ", shape);
         Decision decision = new Decision(shape, engines.decide(shape, call));
         decisions.add(decision);
         return decision;

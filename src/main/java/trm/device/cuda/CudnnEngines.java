@@ -45,7 +45,7 @@ final class CudnnEngines implements AutoCloseable {
         this.cache = cache;
         this.settings = settings;
         this.log = log;
-        workspace = new Workspace("attention by cuDNN", stream.recording());
+        workspace = new Workspace("attention by cuDNN", stream.capture());
     }
 
     /** The parts that a call of this shape falls into by the library, or none for our own kernels. */

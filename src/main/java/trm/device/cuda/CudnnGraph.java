@@ -160,7 +160,7 @@ final class CudnnGraph implements AutoCloseable {
     // ---- plans ------------------------------------------------------------------------------------------------------
 
     /**
-     * The configurations that the library proposes, the one it thinks fastest first; only those whose calls may be recorded
+     * The configurations that the library proposes, the one it thinks fastest first; only those whose calls may be captured
      * in a CUDA graph.
      *
      * @throws CudnnException if there are none
@@ -180,7 +180,7 @@ final class CudnnGraph implements AutoCloseable {
             for (cudnnBackendDescriptor_t descriptor : proposals(mode)) {
                 cudnnBackendDescriptor_t engine = create(cudnn.CUDNN_BACKEND_ENGINE_DESCRIPTOR);
                 get(descriptor, cudnn.CUDNN_ATTR_ENGINECFG_ENGINE, List.of(engine));
-                if (recordable(engine)) {
+                if (capturable(engine)) {
                     configs.add(new Config(descriptor, number(engine, cudnn.CUDNN_ATTR_ENGINE_GLOBAL_INDEX)));
                 } else {
                     unfit++;
@@ -191,7 +191,7 @@ final class CudnnGraph implements AutoCloseable {
             }
         }
         throw new CudnnException("the library proposes no engine"
-                + (unfit == 0 ? "" : " that can be recorded in a CUDA graph, " + unfit + " others"));
+                + (unfit == 0 ? "" : " that can be captured in a CUDA graph, " + unfit + " others"));
     }
 
     private List<cudnnBackendDescriptor_t> proposals(int mode) throws CudnnException {
@@ -211,7 +211,7 @@ final class CudnnGraph implements AutoCloseable {
         return count == 0 ? configs : configs.subList(0, get(heuristics, results, configs));
     }
 
-    private static boolean recordable(cudnnBackendDescriptor_t engine) throws CudnnException {
+    private static boolean capturable(cudnnBackendDescriptor_t engine) throws CudnnException {
         try (IntPointer notes = new IntPointer(cudnn.CUDNN_BEHAVIOR_NOTE_TYPE_COUNT + 8L);
                 LongPointer count = new LongPointer(1)) {
             Cudnn.check(

@@ -58,7 +58,7 @@ final class LtProducts extends ForwardingOperations implements AutoCloseable {
     LtProducts(Operations own, GpuStream stream, MatmulPrecision precision, AlgorithmCache cache) {
         super(own);
         this.stream = stream;
-        permuted = new Workspace("permuted lanes", stream.recording());
+        permuted = new Workspace("permuted lanes", stream.capture());
         this.precision = precision;
         this.cache = cache;
         int status = cublas.cublasLtCreate(handle);
@@ -184,7 +184,7 @@ final class LtProducts extends ForwardingOperations implements AutoCloseable {
             case MIX_BWD_X -> Gemm.mixBwdX(rows, n, k, d, add, type);
             default -> Gemm.mixBwdW(n, k, rows * d, type);
         };
-        stream.recording().refuse("choice of an algorithm for ", plan.gemm);
+        stream.capture().refuse("choice of an algorithm for ", plan.gemm);
         plan.describe(computeType(plan.gemm));
         choose(plan, atA, atB, atC);
         plans.add(plan);

@@ -3,25 +3,25 @@ package trm.device.cuda;
 import java.util.ArrayList;
 import java.util.List;
 import trm.device.DeviceException;
-import trm.device.Recording;
+import trm.device.Capture;
 
 /**
  * Device memory for what lives within one call. A larger wish gets a larger block; the earlier ones stay until the end,
- * because a recorded graph names their addresses.
+ * because a captured graph names their addresses.
  */
 final class Workspace implements AutoCloseable {
     private final String name;
-    private final Recording recording;
+    private final Capture capture;
     private final List<Long> blocks = new ArrayList<>();
     private long bytes; // of the last block
 
     /**
      * @param name for messages
-     * @param recording while it is active, nothing is allocated
+     * @param capture while it is active, nothing is allocated
      */
-    Workspace(String name, Recording recording) {
+    Workspace(String name, Capture capture) {
         this.name = name;
-        this.recording = recording;
+        this.capture = capture;
     }
 
     /** Bytes up to the next place where something else may begin. */
@@ -36,7 +36,7 @@ final class Workspace implements AutoCloseable {
      */
     long reserve(long wanted) {
         if (wanted > bytes) {
-            recording.refuse("allocation of ", name);
+            capture.refuse("allocation of ", name);
             long address = CudaBackend.allocate(wanted);
             if (address == 0) {
                 throw new DeviceException("no memory on the device for " + name + ": " + wanted + " bytes");

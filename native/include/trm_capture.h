@@ -1,10 +1,10 @@
-/* trm_record.h: a backend table whose calls can be written down instead of made, to be made later, again and again: what
- * a CUDA graph is on a GPU. A call's arguments are kept as they are: addresses, sizes and scalars are frozen.
+/* trm_capture.h: a backend table whose calls can be captured instead of made, and replayed later, again and again: what a
+ * CUDA graph is on a GPU. A captured call keeps its arguments as they are: addresses, sizes and scalars are frozen.
  *
  * Compiled into the JNI library, for the CPU backend, and into the stand-in for a GPU (tests/native/fake_cuda).
  */
-#ifndef TRM_RECORD_H
-#define TRM_RECORD_H
+#ifndef TRM_CAPTURE_H
+#define TRM_CAPTURE_H
 
 #include <functional>
 #include <utility>
@@ -14,10 +14,10 @@
 /** A call with its arguments. */
 using trm_call = std::function<int()>;
 
-/** A table over another one. Sink::active() says whether calls are put off; then Sink::put(trm_call) takes each of them
+/** A table over another one. While Sink::active() says that calls are captured, Sink::put(trm_call) takes each of them
  *  and its status is returned. One table for each Sink. */
 template <class Sink>
-class trm_recorder {
+class trm_capturing {
     static inline const trm_backend* real = nullptr;
 
     template <auto Entry, class Function>
@@ -37,10 +37,10 @@ public:
         static trm_backend table;
         real = backend;
         table = *backend;
-#define TRM_RECORDED(name) \
+#define TRM_CAPTURED(name) \
     if (backend->name != nullptr) table.name = Call<&trm_backend::name, decltype(trm_backend::name)>::make;
-        TRM_ENTRIES(TRM_RECORDED)
-#undef TRM_RECORDED
+        TRM_ENTRIES(TRM_CAPTURED)
+#undef TRM_CAPTURED
         return &table;
     }
 };

@@ -4,13 +4,13 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Whether a device is recording a step, and what that step calls. A record holds operations with the addresses and
+ * Whether a device is capturing a step, and what that step calls. A captured graph holds operations with the addresses and
  * scalars they had; what it could not repeat is refused: memory, copies from or to the host, waiting. Used by one thread.
  */
-public final class Recording {
-    private List<String> calls; // null while nothing is recorded
+public final class Capture {
+    private List<String> calls; // null while nothing is captured
 
-    /** Runs a step whose calls are being recorded; what it called, in order, with operands, for messages. */
+    /** Runs a step whose calls are being captured; what it called, in order, with operands, for messages. */
     List<String> of(Runnable step) {
         List<String> found = new ArrayList<>();
         calls = found;
@@ -30,7 +30,7 @@ public final class Recording {
         calls.add(call);
     }
 
-    /** @throws DeviceException if a step is being recorded; the text begins with {@code what} */
+    /** @throws DeviceException if a step is being captured; the text begins with {@code what} */
     public void refuse(String what) {
         refuse(what, "");
     }
@@ -39,7 +39,7 @@ public final class Recording {
     public void refuse(String what, Object subject) {
         if (calls != null) {
             throw new DeviceException(what + subject + " within a captured step, after " + calls.size()
-                    + " operations: a record repeats operations with the addresses and scalars they had; it cannot"
+                    + " operations: a captured graph repeats operations with the addresses and scalars they had; it cannot"
                     + " allocate, wait, or copy from or to the host");
         }
     }
