@@ -22,9 +22,8 @@ struct Rates {
 };
 
 template <int KIND>
-__global__ void __launch_bounds__(THREADS)
-    adam_kernel(float* p, float* g, float* m, float* v, float* ema, bf16* copies, const double* controls, int64_t count,
-                Rates rates, bool wide) {
+__global__ void __launch_bounds__(THREADS) adam_kernel(float* p, float* g, float* m, float* v, float* ema, bf16* copies,
+                                                       const double* controls, int64_t count, Rates rates, bool wide) {
     __shared__ float factors[3];
     if (threadIdx.x == 0) {
         const double lr = controls[TRM_CTRL_LR];
@@ -56,8 +55,7 @@ __global__ void __launch_bounds__(THREADS)
         if (ema != nullptr) {
             Pack<float> average = load_pack(ema + at, n, wide);
 #pragma unroll
-            for (int i = 0; i < PACK; i++)
-                average.v[i] = rates.old_share * average.v[i] + rates.new_share * value.v[i];
+            for (int i = 0; i < PACK; i++) average.v[i] = rates.old_share * average.v[i] + rates.new_share * value.v[i];
             store_pack(ema + at, average, n, wide);
         }
         if (copies != nullptr) {

@@ -43,8 +43,8 @@ int launch_add(const void* a, const void* b, void* out, int64_t count, trm_strea
 
 template <typename T>
 int launch_add_into(const void* a, float* sum, int64_t count, trm_stream stream) {
-    return launch(add_into_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream,
-                  static_cast<const T*>(a), sum, count, aligned(16, a, sum));
+    return launch(add_into_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream, static_cast<const T*>(a),
+                  sum, count, aligned(16, a, sum));
 }
 
 }  // namespace

@@ -19,7 +19,7 @@
 namespace trm {
 namespace {
 
-constexpr int WARPS_PER_BLOCK = 4;
+constexpr int WARPS_PER_BLOCK = 4, THREADS = WARPS_PER_BLOCK * WARP;
 
 /** The row of this warp. Rows are independent, so a warp past the end leaves as a whole and no barrier is missed. */
 __device__ __forceinline__ int64_t row_of_warp() {
@@ -32,9 +32,8 @@ __device__ __forceinline__ int64_t row_of_warp() {
 
 /** PACKS packs a thread: neighbouring threads hold neighbouring packs, so each access of the warp covers 512 bytes. */
 template <typename T, int PACKS, bool WITH_U>
-__global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
-    add_rms_norm_fwd_kernel(const T* h, const T* f, const T* c, T* y, T* u, float* s, int64_t rows, int32_t D,
-                            float eps) {
+__global__ void __launch_bounds__(THREADS) add_rms_norm_fwd_kernel(const T* h, const T* f, const T* c, T* y, T* u,
+                                                                   float* s, int64_t rows, int32_t D, float eps) {
     const int64_t row = row_of_warp();
     if (row >= rows) return;
     const int lane_id = threadIdx.x % WARP;
@@ -78,7 +77,7 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
+__global__ void __launch_bounds__(THREADS)
     add_rms_norm_fwd_scalar_kernel(const T* h, const T* f, const T* c, T* y, T* u, float* s, int64_t rows, int32_t D,
                                    float eps) {
     const int64_t row = row_of_warp();
@@ -105,7 +104,7 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
 // dr may alias dy or y, for the same reason.
 
 template <typename T, int PACKS>
-__global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
+__global__ void __launch_bounds__(THREADS)
     add_rms_norm_bwd_kernel(const T* dy, const T* y, const float* s, T* dr, int64_t rows, int32_t D) {
     const int64_t row = row_of_warp();
     if (row >= rows) return;
@@ -143,7 +142,7 @@ __global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS_PER_BLOCK)
+__global__ void __launch_bounds__(THREADS)
     add_rms_norm_bwd_scalar_kernel(const T* dy, const T* y, const float* s, T* dr, int64_t rows, int32_t D) {
     const int64_t row = row_of_warp();
     if (row >= rows) return;
@@ -189,16 +188,15 @@ int forward(const void* h, const void* f, const void* c, void* y, void* u, float
             trm_stream stream) {
     const int packs = packs_for(D, aligned(16, h, f, c, y, u));
     const auto kernel = c == nullptr ? fwd_kernel_for<T, false>(packs) : fwd_kernel_for<T, true>(packs);
-    return launch(kernel, divide_up(rows, WARPS_PER_BLOCK), WARP * WARPS_PER_BLOCK, 0, stream,
-                  static_cast<const T*>(h), static_cast<const T*>(f), static_cast<const T*>(c), static_cast<T*>(y),
-                  static_cast<T*>(u), s, rows, D, eps);
+    return launch(kernel, divide_up(rows, WARPS_PER_BLOCK), THREADS, 0, stream, static_cast<const T*>(h),
+                  static_cast<const T*>(f), static_cast<const T*>(c), static_cast<T*>(y), static_cast<T*>(u), s, rows,
+                  D, eps);
 }
 
 template <typename T>
 int backward(const void* dy, const void* y, const float* s, void* dr, int64_t rows, int32_t D, trm_stream stream) {
-    return launch(bwd_kernel_for<T>(packs_for(D, aligned(16, dy, y, dr))),
-                  divide_up(rows, WARPS_PER_BLOCK), WARP * WARPS_PER_BLOCK, 0, stream, static_cast<const T*>(dy),
-                  static_cast<const T*>(y), s, static_cast<T*>(dr), rows, D);
+    return launch(bwd_kernel_for<T>(packs_for(D, aligned(16, dy, y, dr))), divide_up(rows, WARPS_PER_BLOCK), THREADS, 0,
+                  stream, static_cast<const T*>(dy), static_cast<const T*>(y), s, static_cast<T*>(dr), rows, D);
 }
 
 }  // namespace

@@ -17,8 +17,9 @@
 namespace trm {
 namespace {
 
-constexpr int WARPS = 16;                 // a block's warps share the positions of one slab of channels
-constexpr int KEPT = 8;                   // positions of a warp whose packs stay in registers
+constexpr int WARPS = 16;  // a block's warps share the positions of one slab of channels
+constexpr int THREADS = WARPS * WARP;
+constexpr int KEPT = 8;  // positions of a warp whose packs stay in registers
 constexpr int KEPT_POSITIONS = WARPS * KEPT;
 
 /** Where a thread begins: its first channel, and the index of that channel's element at position 0. */
@@ -61,7 +62,7 @@ __device__ __forceinline__ void sum_warps(float (&v)[WIDTH]) {
 // ---- forward ------------------------------------------------------------------------------------------------------
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS)
+__global__ void __launch_bounds__(THREADS)
     add_rms_norm_positions_fwd_kernel(const T* h, const T* f, T* y, float* s, int32_t S, int32_t D, float eps) {
     const Place p = place<PACK>(S, D);
     const bool inside = p.channel < D;
@@ -101,7 +102,7 @@ __global__ void __launch_bounds__(WARP * WARPS)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS)
+__global__ void __launch_bounds__(THREADS)
     add_rms_norm_positions_fwd_scalar_kernel(const T* h, const T* f, T* y, float* s, int32_t S, int32_t D, float eps) {
     const Place p = place<1>(S, D);
     const bool inside = p.channel < D;
@@ -137,7 +138,7 @@ __device__ __forceinline__ Pack<T> unpack(uint4 word) {
 }
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS)
+__global__ void __launch_bounds__(THREADS)
     add_rms_norm_positions_bwd_kernel(const T* dy, const T* y, const float* s, T* dr, int32_t S, int32_t D) {
     const Place p = place<PACK>(S, D);
     const bool inside = p.channel < D;
@@ -178,7 +179,7 @@ __global__ void __launch_bounds__(WARP * WARPS)
 }
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS)
+__global__ void __launch_bounds__(THREADS)
     add_rms_norm_positions_bwd_scalar_kernel(const T* dy, const T* y, const float* s, T* dr, int32_t S, int32_t D) {
     const Place p = place<1>(S, D);
     const bool inside = p.channel < D;
@@ -200,17 +201,15 @@ __global__ void __launch_bounds__(WARP * WARPS)
 
 // ---- launch choice ------------------------------------------------------------------------------------------------
 
-bool in_registers(int32_t S, int32_t D, bool aligned16) {
-    return S <= KEPT_POSITIONS && D % PACK == 0 && aligned16;
-}
+bool in_registers(int32_t S, int32_t D, bool aligned16) { return S <= KEPT_POSITIONS && D % PACK == 0 && aligned16; }
 
 template <typename T>
 int forward(const void* h, const void* f, void* y, float* s, int64_t B, int32_t S, int32_t D, float eps,
             trm_stream stream) {
     const bool wide = in_registers(S, D, aligned(16, h, f, y));
     const auto kernel = wide ? add_rms_norm_positions_fwd_kernel<T> : add_rms_norm_positions_fwd_scalar_kernel<T>;
-    return launch(kernel, B * divide_up(D, WARP * (wide ? PACK : 1)), WARP * WARPS, 0, stream,
-                  static_cast<const T*>(h), static_cast<const T*>(f), static_cast<T*>(y), s, S, D, eps);
+    return launch(kernel, B * divide_up(D, WARP * (wide ? PACK : 1)), THREADS, 0, stream, static_cast<const T*>(h),
+                  static_cast<const T*>(f), static_cast<T*>(y), s, S, D, eps);
 }
 
 template <typename T>
@@ -224,8 +223,8 @@ int backward(const void* dy, const void* y, const float* s, void* dr, int64_t B,
             width = PACK;
         }
     }
-    return launch(kernel, B * divide_up(D, WARP * width), WARP * WARPS, 0, stream,
-                  static_cast<const T*>(dy), static_cast<const T*>(y), s, static_cast<T*>(dr), S, D);
+    return launch(kernel, B * divide_up(D, WARP * width), THREADS, 0, stream, static_cast<const T*>(dy),
+                  static_cast<const T*>(y), s, static_cast<T*>(dr), S, D);
 }
 
 }  // namespace

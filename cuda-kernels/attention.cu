@@ -311,13 +311,11 @@ template <typename T>
 int backward(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
              trm_stream stream) {
     const int64_t blocks = H.B * H.A * divide_up(H.S, TILE);
-    const int code = launch(attention_bwd_queries_kernel<T>, blocks, THREADS, 0, stream, H,
-                            static_cast<const T*>(qkv), static_cast<const T*>(o), lse, static_cast<const T*>(d_o),
-                            static_cast<T*>(dqkv));
+    const int code = launch(attention_bwd_queries_kernel<T>, blocks, THREADS, 0, stream, H, static_cast<const T*>(qkv),
+                            static_cast<const T*>(o), lse, static_cast<const T*>(d_o), static_cast<T*>(dqkv));
     if (code != TRM_OK) return code;
-    return launch(attention_bwd_keys_kernel<T>, blocks, THREADS, 0, stream, H,
-                  static_cast<const T*>(qkv), static_cast<const T*>(o), lse, static_cast<const T*>(d_o),
-                  static_cast<T*>(dqkv));
+    return launch(attention_bwd_keys_kernel<T>, blocks, THREADS, 0, stream, H, static_cast<const T*>(qkv),
+                  static_cast<const T*>(o), lse, static_cast<const T*>(d_o), static_cast<T*>(dqkv));
 }
 
 Attention call(int64_t B, int32_t S, int32_t A, int32_t d, const float* cos, const float* sin) {
@@ -330,7 +328,7 @@ bool shared_fits(size_t bytes) {
     int device = 0, limit = 0;
     if (cudaGetDevice(&device) != cudaSuccess ||
         cudaDeviceGetAttribute(&limit, cudaDevAttrMaxSharedMemoryPerBlockOptin, device) != cudaSuccess) {
-        (void)cudaGetLastError();  // the launch reports what is wrong
+        (void) cudaGetLastError();  // the launch reports what is wrong
         return false;
     }
     return bytes <= static_cast<size_t>(limit);

@@ -49,7 +49,7 @@ bool attention_sm90_fits(const Attention& H, int32_t dtype, const void* qkv, con
 bool attention_sm90_bwd_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o, const void* d_o,
                              const void* dqkv);
 int attention_sm90(const Attention& H, const void* qkv, void* o, float* lse, trm_stream stream);
-int attention_sm90_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
-                       trm_stream stream);
+int attention_sm90_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o,
+                       void* dqkv, trm_stream stream);
 
 }  // namespace trm

@@ -226,16 +226,15 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
         stage_tile<D>(queries + (own + m * 16) * ROW<D>, w.out[m], inverse[0], inverse[1]);
     }
     __syncwarp();  // the results are complete
-    store_rows<D, P::OWN>(o + H.o_at(end.b, end.a), static_cast<int>(H.o_stride()), queries + own * ROW<D>, first,
-                          H.S);
+    store_rows<D, P::OWN>(o + H.o_at(end.b, end.a), static_cast<int>(H.o_stride()), queries + own * ROW<D>, first, H.S);
 }
 
 // ---- launch choice ------------------------------------------------------------------------------------------------
 
 template <typename P>
 int run(const Attention& H, const bf16* qkv, bf16* o, float* lse, trm_stream stream) {
-    return launch(attention_mma_fwd_kernel<P>, H.B * H.A * divide_up(H.S, P::QUERIES), P::THREADS,
-                  P::SHARED, stream, H, qkv, o, lse);
+    return launch(attention_mma_fwd_kernel<P>, H.B * H.A * divide_up(H.S, P::QUERIES), P::THREADS, P::SHARED, stream, H,
+                  qkv, o, lse);
 }
 
 template <int D>
@@ -252,7 +251,9 @@ int forward(const Attention& H, const bf16* qkv, bf16* o, float* lse, trm_stream
 bool attention_mma_fits(const Attention& H, int32_t dtype, const void* qkv, const void* o) {
     return dtype == TRM_BF16 && (H.d == 32 || H.d == 64 || H.d == 128) && H.qkv_stride() <= INT32_MAX &&
            aligned(16, qkv, o, H.cos, H.sin) &&
-           shared_fits(H.d == 32 ? Long<32>::SHARED : H.d == 64 ? Long<64>::SHARED : Long<128>::SHARED);
+           shared_fits(H.d == 32   ? Long<32>::SHARED
+                       : H.d == 64 ? Long<64>::SHARED
+                                   : Long<128>::SHARED);
 }
 
 int attention_mma(const Attention& H, const void* qkv, void* o, float* lse, trm_stream stream) {

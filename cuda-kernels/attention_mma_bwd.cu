@@ -23,9 +23,9 @@ template <int D_, int TILES_>
 struct Short {
     static constexpr int D = D_, TILES = TILES_, ROWS = 16 * TILES, THREADS = TILES * WARP;
     static constexpr int BLOCKS = 16 / TILES;
-    static constexpr int HELD = D == 64 ? 3 : D / 16;  // all four are three registers too many
+    static constexpr int HELD = D == 64 ? 3 : D / 16;             // all four are three registers too many
     static constexpr int RUN = ROWS * ROW<D>, DS_ROW = ROWS + 8;  // elements; rows of ds^T are keys
-    static constexpr int LAST = RUN > ROWS * DS_ROW ? RUN : ROWS * DS_ROW;
+    static constexpr int LAST = RUN > DS_ROW* ROWS ? RUN : DS_ROW* ROWS;
     static constexpr size_t SHARED = (3 * RUN + LAST) * sizeof(bf16) + 2 * ROWS * sizeof(float);
 };
 
@@ -137,12 +137,8 @@ bool attention_mma_bwd_fits(const Attention& H, int32_t dtype, const void* qkv, 
 
 int attention_mma_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
                       trm_stream stream) {
-    const Backward c = {H,
-                        static_cast<const bf16*>(qkv),
-                        static_cast<const bf16*>(o),
-                        lse,
-                        static_cast<const bf16*>(d_o),
-                        static_cast<bf16*>(dqkv),
+    const Backward c = {H,     static_cast<const bf16*>(qkv), static_cast<const bf16*>(o),
+                        lse,   static_cast<const bf16*>(d_o), static_cast<bf16*>(dqkv),
                         stream};
     return H.d == 32 ? backward<32>(c) : backward<64>(c);
 }

@@ -19,8 +19,8 @@ struct Backward {
 
 template <typename P, typename Kernel>
 int run_backward(Kernel* kernel, const Backward& c, int rows) {
-    return launch(kernel, c.H.B * c.H.A * divide_up(c.H.S, rows), P::THREADS, P::SHARED, c.stream, c.H,
-                  c.qkv, c.o, c.lse, c.d_o, c.dqkv);
+    return launch(kernel, c.H.B * c.H.A * divide_up(c.H.S, rows), P::THREADS, P::SHARED, c.stream, c.H, c.qkv, c.o,
+                  c.lse, c.d_o, c.dqkv);
 }
 
 /** attention_mma_long_bwd.cu: every length, and whether this device has the shared memory for it. */

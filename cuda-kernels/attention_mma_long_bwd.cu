@@ -94,8 +94,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     }
     if (first >= H.S) return;
     const Block end = kept;
-    store_keys(w, H, dqkv + H.qkv_at(end.b, end.a) + H.o_stride(), keys + own * ROW<D>, values + own * ROW<D>,
-                  first);
+    store_keys(w, H, dqkv + H.qkv_at(end.b, end.a) + H.o_stride(), keys + own * ROW<D>, values + own * ROW<D>, first);
 }
 
 // ---- dq of long sequences: a warp owns 16 or 32 queries -----------------------------------------------------------
@@ -187,8 +186,7 @@ __global__ void __launch_bounds__(P::THREADS, P::BLOCKS)
     load_rows<D, KEYS, THREADS>(buffers + P::TILE, v, stride, 0, H.S);
     copy_async_commit();
     const auto packs = load_packs<D, QUERIES, THREADS>(o + H.o_at(block.b, block.a), o_stride, block.first, H.S);
-    const auto logs =
-        load_logs<D, QUERIES, THREADS>(lse + static_cast<int64_t>(block.head) * H.S, block.first, H.S);
+    const auto logs = load_logs<D, QUERIES, THREADS>(lse + static_cast<int64_t>(block.head) * H.S, block.first, H.S);
     copy_async_wait<0>();
     statistics<D, QUERIES, THREADS>(shift, delta, d_out, packs, logs);
     rotate_rows<D, QUERIES, THREADS>(queries, H, block.first);
@@ -265,12 +263,8 @@ bool fits() {
 
 }  // namespace
 
-bool attention_mma_long_bwd_fits(int d) {
-    return d == 32 ? fits<32>() : fits<64>();
-}
+bool attention_mma_long_bwd_fits(int d) { return d == 32 ? fits<32>() : fits<64>(); }
 
-int attention_mma_long_bwd(const Backward& c) {
-    return c.H.d == 32 ? backward<32>(c) : backward<64>(c);
-}
+int attention_mma_long_bwd(const Backward& c) { return c.H.d == 32 ? backward<32>(c) : backward<64>(c); }
 
 }  // namespace trm

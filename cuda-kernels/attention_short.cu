@@ -23,19 +23,15 @@ namespace {
 // Two blocks a multiprocessor at least: left to itself, ptxas takes 64 registers on some targets and spills.
 constexpr int WARPS = 8, THREADS = WARP * WARPS;
 constexpr int MOST_POSITIONS = 128, MOST_WIDTH = 128;
-constexpr int ROWS = 4;                           // of a warp at a time
-constexpr int TILES = MOST_POSITIONS / WARP;      // columns of a thread: lane_id, lane_id + 32, ...
-constexpr int PAIRS = MOST_WIDTH / 2 / WARP;      // pairs of channels of a thread
+constexpr int ROWS = 4;                       // of a warp at a time
+constexpr int TILES = MOST_POSITIONS / WARP;  // columns of a thread: lane_id, lane_id + 32, ...
+constexpr int PAIRS = MOST_WIDTH / 2 / WARP;  // pairs of channels of a thread
 
 /** Elements of a row in shared memory: an odd number of 4-byte words in bf16 (twice that in fp32), so that threads
  *  that read a column touch different banks. */
-__host__ __device__ constexpr int row_of(int d) {
-    return d + 2;
-}
+__host__ __device__ constexpr int row_of(int d) { return d + 2; }
 
-__device__ __forceinline__ float2 load_pair(const float* p) {
-    return *reinterpret_cast<const float2*>(p);
-}
+__device__ __forceinline__ float2 load_pair(const float* p) { return *reinterpret_cast<const float2*>(p); }
 
 __device__ __forceinline__ float2 load_pair(const bf16* p) {
     return __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(p));
@@ -101,7 +97,7 @@ __device__ __forceinline__ void dot(const T* rows, const T* columns, int first, 
 /** out[r][m] += sum over columns j of weights[j][r] values[j], at channels lane_id + 32 m (x) and half + that (y). */
 template <typename T>
 __device__ __forceinline__ void pv_product(const Weights& weights, const T* values, const Attention& H,
-                                      float2 (&out)[ROWS][PAIRS]) {
+                                           float2 (&out)[ROWS][PAIRS]) {
     const int lane_id = threadIdx.x % WARP;
     for (int j = 0; j < H.S; j++) {
         const float4 w = weights[j];
@@ -147,9 +143,7 @@ __device__ __forceinline__ void store_rows(T* to, int64_t stride, int first, con
     }
 }
 
-__device__ __forceinline__ float4 four(const float (&v)[ROWS]) {
-    return make_float4(v[0], v[1], v[2], v[3]);
-}
+__device__ __forceinline__ float4 four(const float (&v)[ROWS]) { return make_float4(v[0], v[1], v[2], v[3]); }
 
 // ---- forward ------------------------------------------------------------------------------------------------------
 

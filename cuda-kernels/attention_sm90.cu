@@ -25,8 +25,8 @@ constexpr int KEYS = 96, THREADS = 512, PRODUCER_REGISTERS = 32, CONSUMER_REGIST
 static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
 
 __global__ void __launch_bounds__(THREADS, 1)
-    attention_sm90_fwd_kernel(const __grid_constant__ CUtensorMap map, Attention H, const bf16* qkv, bf16* o, float* lse,
-                              int heads) {
+    attention_sm90_fwd_kernel(const __grid_constant__ CUtensorMap map, Attention H, const bf16* qkv, bf16* o,
+                              float* lse, int heads) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using R = Head<KEYS>;
     constexpr int QUERIES = 192;
@@ -41,7 +41,8 @@ __global__ void __launch_bounds__(THREADS, 1)
                 for (int t = run * QUERIES; t < (run + 1) * QUERIES; t += KEYS)
                     tma_prefetch(&map, h % H.A * D, t, h / H.A);
             });
-        else if (threadIdx.x >= WARP) rope_tiles(tiles_at, head, H, heads);
+        else if (threadIdx.x >= WARP)
+            rope_tiles(tiles_at, head, H, heads);
     } else {
         increase_registers<CONSUMER_REGISTERS>();
         const int lane_id = static_cast<int>(threadIdx.x) % WARP, quad = lane_id % 4;

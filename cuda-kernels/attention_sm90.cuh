@@ -16,9 +16,9 @@
 namespace trm {
 namespace attention_hopper {
 
-constexpr int D = 64;                // of a head: a row of a tile is 128 bytes
+constexpr int D = 64;  // of a head: a row of a tile is 128 bytes
 constexpr int MOST_POSITIONS = 960;
-constexpr int STREAMED = 5;          // stages of the ring, a tile each
+constexpr int STREAMED = 5;  // stages of the ring, a tile each
 
 /** Shared memory of a block with tiles of ROWS positions: resident tiles, the ring, then this. */
 template <int ROWS>
@@ -26,7 +26,7 @@ struct Head {
     static constexpr int TILES = MOST_POSITIONS / ROWS, TILE_BYTES = ROWS * D * 2;
     float cos[ROWS][D / 2], sin[ROWS][D / 2];      // of the resident tile that is rotated now
     float shift[TILES][ROWS], delta[TILES][ROWS];  // of a resident position, in the gradient where keys are owned
-    uint64_t tile_full[TILES];     // a resident tile is loaded, and its rows of the tables
+    uint64_t tile_full[TILES];                     // a resident tile is loaded, and its rows of the tables
     uint64_t tile_rotated[TILES];  // the rope warps have rotated it, and written shift and delta where keys are owned
     uint64_t tile_empty[TILES];    // the last run has used it
     uint64_t full[STREAMED], empty[STREAMED];  // of the ring
@@ -58,7 +58,7 @@ using namespace sm90;
 using Shared = uint32_t;
 
 constexpr int ROPE_THREADS = 128 - WARP;  // of the producer warpgroup's last three warps
-constexpr float RAISE = 8.0f;  // 2^8 times 2^31 keys is far from overflow
+constexpr float RAISE = 8.0f;             // 2^8 times 2^31 keys is far from overflow
 constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 
 /** This thread's number among the rope threads, read anew for each tile: their registers are few. */
@@ -196,13 +196,14 @@ __device__ __forceinline__ void round_fragment(uint32_t (&p)[N][4], const float 
 
 /** Stores a thread's row r (of two) of results, times `factor`, to the row of position t, if there is one. The whole
  *  warp calls. */
-__device__ __forceinline__ void store_result(bf16* to, int64_t stride, const float (&x)[D / 2], int r, float factor, int t,
-                                             int S, int quad) {
+__device__ __forceinline__ void store_result(bf16* to, int64_t stride, const float (&x)[D / 2], int r, float factor,
+                                             int t, int S, int quad) {
 #pragma unroll
     for (int c = 0; c < 2; c++) {
         uint32_t pairs[4];
 #pragma unroll
-        for (int i = 0; i < 4; i++) pairs[i] = pack(x[16 * c + 4 * i + 2 * r] * factor, x[16 * c + 4 * i + 2 * r + 1] * factor);
+        for (int i = 0; i < 4; i++)
+            pairs[i] = pack(x[16 * c + 4 * i + 2 * r] * factor, x[16 * c + 4 * i + 2 * r + 1] * factor);
         transpose_quad(pairs);
         if (t < S) store_row(to + static_cast<int64_t>(t) * stride + 32 * c + 8 * quad, pairs);
     }
@@ -291,16 +292,20 @@ __device__ __forceinline__ void tma_producer(uint8_t* tiles_at, Head<ROWS>& head
     for (int h = static_cast<int>(blockIdx.x); h < heads; h += static_cast<int>(gridDim.x), phase ^= 1) {
         const int b = h / H.A, channel = h % H.A * D;
         for (int run = 0; run < runs; run++) {
-            if (run + 1 < runs) prefetch(h, run + 1);
-            else if (h + static_cast<int>(gridDim.x) < heads) prefetch(h + static_cast<int>(gridDim.x), 0);
+            if (run + 1 < runs)
+                prefetch(h, run + 1);
+            else if (h + static_cast<int>(gridDim.x) < heads)
+                prefetch(h + static_cast<int>(gridDim.x), 0);
 #pragma unroll 1
             for (int j = 0; j < tiles; j++) {
                 if (run == 0) {
                     const int rows = H.S - j * ROWS < ROWS ? H.S - j * ROWS : ROWS;
                     const uint32_t table = H.cos == nullptr ? 0 : static_cast<uint32_t>(rows * D * 2);  // bytes of each
                     barrier_wait(&head.tile_empty[j], phase ^ 1);
-                    if (j > 0) barrier_wait(&head.tile_rotated[j - 1], phase);  // the tables are free
-                    else barrier_wait(&head.tile_rotated[tiles - 1], phase ^ 1);
+                    if (j > 0)
+                        barrier_wait(&head.tile_rotated[j - 1], phase);  // the tables are free
+                    else
+                        barrier_wait(&head.tile_rotated[tiles - 1], phase ^ 1);
                     barrier_expect(&head.tile_full[j], R::TILE_BYTES + 2 * table);
                     tma_load(tiles_at + j * R::TILE_BYTES, resident_map, &head.tile_full[j], resident + channel,
                              j * ROWS, b);
@@ -344,9 +349,7 @@ __device__ __forceinline__ int warp_row() {
     return static_cast<int>(threadIdx.x) / 128 * 64 - 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16;
 }
 
-__device__ __forceinline__ int own_row() {
-    return warp_row() + static_cast<int>(threadIdx.x) % WARP / 4;
-}
+__device__ __forceinline__ int own_row() { return warp_row() + static_cast<int>(threadIdx.x) % WARP / 4; }
 #endif
 
 }  // namespace attention_hopper

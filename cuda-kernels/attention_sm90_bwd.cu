@@ -27,9 +27,7 @@ static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTER
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 constexpr int RUN = 128;
 
-__device__ __forceinline__ float dot(uint32_t a, uint32_t b) {
-    return low(a) * low(b) + high(a) * high(b);
-}
+__device__ __forceinline__ float dot(uint32_t a, uint32_t b) { return low(a) * low(b) + high(a) * high(b); }
 
 /** Where shift and delta of a position wait for the second pass: its dv, which that pass writes later. */
 __device__ __forceinline__ bf16* left_at(bf16* dq, const Attention& H, int t) {
@@ -39,9 +37,11 @@ __device__ __forceinline__ bf16* left_at(bf16* dq, const Attention& H, int t) {
 
 /** Owns queries: dq. Leaves shift and delta of each position where its dv will be. */
 __global__ void __launch_bounds__(THREADS, 1)
-    attention_sm90_bwd_queries_kernel(const __grid_constant__ CUtensorMap map, const __grid_constant__ CUtensorMap map_q,
-                                      const __grid_constant__ CUtensorMap map_o, const __grid_constant__ CUtensorMap map_d_o, Attention H, const bf16* qkv, const bf16* o,
-                                      const float* lse, const bf16* d_o, bf16* dqkv, int heads) {
+    attention_sm90_bwd_queries_kernel(const __grid_constant__ CUtensorMap map,
+                                      const __grid_constant__ CUtensorMap map_q,
+                                      const __grid_constant__ CUtensorMap map_o,
+                                      const __grid_constant__ CUtensorMap map_d_o, Attention H, const bf16* qkv,
+                                      const bf16* o, const float* lse, const bf16* d_o, bf16* dqkv, int heads) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using R = Head<KEYS>;
     uint8_t* const tiles_at = shared_tiles();
@@ -58,7 +58,8 @@ __global__ void __launch_bounds__(THREADS, 1)
                     tma_prefetch(&map_q, h % H.A * D, t, h / H.A);
                 }
             });
-        else if (threadIdx.x >= WARP) rope_tiles(tiles_at, head, H, heads);
+        else if (threadIdx.x >= WARP)
+            rope_tiles(tiles_at, head, H, heads);
     } else {
         increase_registers<CONSUMER_REGISTERS>();
         const int lane_id = static_cast<int>(threadIdx.x) % WARP, quad = lane_id % 4;
@@ -144,8 +145,9 @@ __global__ void __launch_bounds__(THREADS, 1)
 /** Owns keys: dk, dv. At a head's beginning, before its first dv, the rope threads read what the other pass left in dv.
  *  */
 __global__ void __launch_bounds__(THREADS, 1)
-    attention_sm90_bwd_keys_kernel(const __grid_constant__ CUtensorMap map_q, const __grid_constant__ CUtensorMap map_d_o,
-                                   Attention H, const bf16* qkv, bf16* dqkv, int heads) {
+    attention_sm90_bwd_keys_kernel(const __grid_constant__ CUtensorMap map_q,
+                                   const __grid_constant__ CUtensorMap map_d_o, Attention H, const bf16* qkv,
+                                   bf16* dqkv, int heads) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using R = Head<QUERIES>;
     uint8_t* const tiles_at = shared_tiles();
@@ -275,8 +277,8 @@ bool attention_sm90_bwd_fits(const Attention& H, int32_t dtype, const void* qkv,
     return attention_sm90_fits(H, dtype, qkv, o) && aligned(16, d_o, dqkv);
 }
 
-int attention_sm90_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o, void* dqkv,
-                       trm_stream stream) {
+int attention_sm90_bwd(const Attention& H, const void* qkv, const void* o, const float* lse, const void* d_o,
+                       void* dqkv, trm_stream stream) {
     CUtensorMap map_keys, map_queries, map_o, map_d_o;
     int code = head_map(&map_keys, qkv, H, H.qkv_stride(), KEYS);
     if (code == TRM_OK) code = head_map(&map_queries, qkv, H, H.qkv_stride(), QUERIES);
@@ -284,13 +286,13 @@ int attention_sm90_bwd(const Attention& H, const void* qkv, const void* o, const
     if (code == TRM_OK) code = head_map(&map_d_o, d_o, H, H.o_stride(), QUERIES);
     if (code != TRM_OK) return code;
     const int heads = static_cast<int>(H.B * H.A);
-    code = sm90::launch_clusters(attention_sm90_bwd_queries_kernel, blocks_for(H), THREADS,
-                                 shared_bytes<KEYS>(), 1, stream, map_keys, map_queries, map_o, map_d_o, H, static_cast<const bf16*>(qkv),
-                                 static_cast<const bf16*>(o), lse, static_cast<const bf16*>(d_o), static_cast<bf16*>(dqkv),
-                                 heads);
+    code = sm90::launch_clusters(attention_sm90_bwd_queries_kernel, blocks_for(H), THREADS, shared_bytes<KEYS>(), 1,
+                                 stream, map_keys, map_queries, map_o, map_d_o, H, static_cast<const bf16*>(qkv),
+                                 static_cast<const bf16*>(o), lse, static_cast<const bf16*>(d_o),
+                                 static_cast<bf16*>(dqkv), heads);
     if (code != TRM_OK) return code;
-    return sm90::launch_clusters(attention_sm90_bwd_keys_kernel, blocks_for(H), THREADS,
-                                 shared_bytes<QUERIES>(), 1, stream, map_queries, map_d_o, H, static_cast<const bf16*>(qkv),
+    return sm90::launch_clusters(attention_sm90_bwd_keys_kernel, blocks_for(H), THREADS, shared_bytes<QUERIES>(), 1,
+                                 stream, map_queries, map_d_o, H, static_cast<const bf16*>(qkv),
                                  static_cast<bf16*>(dqkv), heads);
 }
 

@@ -22,7 +22,7 @@ constexpr unsigned FULL_MASK = 0xffffffffu;
 /** A status of the runtime as TRM_OK, or TRM_EDEVICE with the runtime's text. */
 inline int status(cudaError_t error) {
     if (error == cudaSuccess) return TRM_OK;
-    (void)cudaGetLastError();  // the runtime keeps an error of a launch until it is read; a fault of the device stays
+    (void) cudaGetLastError();  // the runtime keeps an error of a launch until it is read; a fault of the device stays
     return device_error("%s (%s)", cudaGetErrorString(error), cudaGetErrorName(error));
 }
 
@@ -37,15 +37,12 @@ bool aligned(uintptr_t bytes, const Pointers*... p) {
 /** Grid dimension x ends here. Shapes that pass it need more memory than any device has, and are refused. */
 constexpr int64_t MAX_BLOCKS = 2147483647;
 
-__host__ __device__ constexpr int64_t divide_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
+__host__ __device__ constexpr int64_t divide_up(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 /** Enqueues a kernel; what a `<<<blocks, threads, shared, stream>>>` does, spelled so that any C++ compiler reads it.
  *  More than 48 KB of dynamic shared memory are asked for here. */
 template <typename... P, typename... A>
-int launch(void (*kernel)(P...), int64_t blocks, int threads, size_t shared, trm_stream stream,
-           A... args) {
+int launch(void (*kernel)(P...), int64_t blocks, int threads, size_t shared, trm_stream stream, A... args) {
     TRM_REQUIRE(blocks <= MAX_BLOCKS, "the shape needs %lld blocks of %d threads, a grid has at most %lld",
                 static_cast<long long>(blocks), threads, static_cast<long long>(MAX_BLOCKS));
     if (shared > 48 * 1024) {
@@ -70,13 +67,9 @@ __device__ __forceinline__ T* dynamic_shared() {
 
 // ---- elements: storage type <-> fp32 ------------------------------------------------------------------------------
 
-__device__ __forceinline__ float to_float(float v) {
-    return v;
-}
+__device__ __forceinline__ float to_float(float v) { return v; }
 
-__device__ __forceinline__ float to_float(bf16 v) {
-    return __bfloat162float(v);
-}
+__device__ __forceinline__ float to_float(bf16 v) { return __bfloat162float(v); }
 
 template <typename T>
 __device__ __forceinline__ T from_float(float v);

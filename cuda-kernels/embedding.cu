@@ -56,11 +56,11 @@ __global__ void __launch_bounds__(THREADS)
 
 // ---- backward -----------------------------------------------------------------------------------------------------
 
-constexpr int WARPS = 16;
+constexpr int WARPS = 16, TOKEN_THREADS = WARPS * WARP;
 
 /** A block sums, for one entry of the vocabulary, WARP channels over all rows of dx whose token it is. A warp looks at
  *  32 tokens at once and then at the rows found, in order; the block's other warps share the rows. */
-__global__ void __launch_bounds__(WARP * WARPS)
+__global__ void __launch_bounds__(TOKEN_THREADS)
     embed_bwd_tokens_kernel(const float* dx, const int32_t* tokens, float* d_embed, int64_t B, int32_t L, int32_t P,
                             int32_t D, double factor) {
     __shared__ double partial[WARPS][WARP];
@@ -69,7 +69,7 @@ __global__ void __launch_bounds__(WARP * WARPS)
     const int64_t d = blockIdx.x % slabs * WARP + lane_id;
     const int64_t rows = B * L;
     double sum = 0.0;
-    for (int64_t first = static_cast<int64_t>(warp) * WARP; first < rows; first += WARP * WARPS) {
+    for (int64_t first = static_cast<int64_t>(warp) * WARP; first < rows; first += TOKEN_THREADS) {
         const bool match = first + lane_id < rows && tokens[first + lane_id] == entry;
         unsigned found = __ballot_sync(FULL_MASK, match);
         while (found != 0) {
@@ -130,14 +130,14 @@ int ops::embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float
     TRM_CHECK(embed_bwd);
     const int64_t size = (static_cast<int64_t>(P) + L) * D;
     const double factor = sqrt(static_cast<double>(D)) * (d_pos == nullptr ? 1.0 : static_cast<double>(HALF_ROOT));
-    int code = launch(embed_bwd_tokens_kernel, V * divide_up(D, WARP), WARP * WARPS, 0, stream, dx, tokens,
-                      d_embed, B, L, P, D, factor);
+    int code = launch(embed_bwd_tokens_kernel, V * divide_up(D, WARP), TOKEN_THREADS, 0, stream, dx, tokens, d_embed, B,
+                      L, P, D, factor);
     if (code == TRM_OK && d_pos != nullptr)
-        code = launch(embed_bwd_positions_kernel, divide_up(size, THREADS), THREADS, 0, stream, dx, d_pos,
-                      B, size, factor);
+        code = launch(embed_bwd_positions_kernel, divide_up(size, THREADS), THREADS, 0, stream, dx, d_pos, B, size,
+                      factor);
     if (code == TRM_OK && d_rows != nullptr)
-        code = launch(embed_bwd_rows_kernel, divide_up(B * E, THREADS), THREADS, 0, stream, dx, d_rows, B,
-                      size, E, factor);
+        code = launch(embed_bwd_rows_kernel, divide_up(B * E, THREADS), THREADS, 0, stream, dx, d_rows, B, size, E,
+                      factor);
     return code;
 }
 

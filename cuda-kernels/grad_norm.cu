@@ -29,7 +29,8 @@ __global__ void __launch_bounds__(THREADS) squares_kernel(const float* g, double
     if (threadIdx.x == 0) partials[blockIdx.x] = sum;
 }
 
-__global__ void __launch_bounds__(THREADS) root_kernel(const double* partials, int blocks, double* norm, double* total) {
+__global__ void __launch_bounds__(THREADS)
+    root_kernel(const double* partials, int blocks, double* norm, double* total) {
     __shared__ double warps[THREADS / WARP];
     double sum = 0.0;
     for (int i = static_cast<int>(threadIdx.x); i < blocks; i += THREADS) sum += partials[i];

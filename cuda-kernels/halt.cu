@@ -62,19 +62,19 @@ __global__ void __launch_bounds__(THREADS)
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int ops::halt(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* min_steps, int32_t* steps,
-              int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps,
-              int32_t rule, double scale, trm_stream stream) {
+              int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps, int32_t rule,
+              double scale, trm_stream stream) {
     TRM_CHECK(halt);
     if (max_steps == 1) rule = TRM_HALT_LAST;
-    return launch(halt_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, hits, labelled, min_steps, steps,
-                  halted, exact, halt_loss, dq, B, max_steps, rule, scale);
+    return launch(halt_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, hits, labelled, min_steps, steps, halted,
+                  exact, halt_loss, dq, B, max_steps, rule, scale);
 }
 
 int ops::continue_loss(const float* q, const float* next_q, const int32_t* steps, double* target, double* loss,
                        float* dq, int64_t B, int32_t max_steps, double scale, trm_stream stream) {
     TRM_CHECK(continue_loss);
-    return launch(continue_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, next_q, steps, target,
-                  loss, dq, B, max_steps, scale);
+    return launch(continue_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, next_q, steps, target, loss, dq, B,
+                  max_steps, scale);
 }
 
 }  // namespace trm

@@ -15,10 +15,10 @@ namespace {
 
 // ---- forward: a warp a lane ---------------------------------------------------------------------------------------
 
-constexpr int LANES_PER_BLOCK = 4;
+constexpr int LANES_PER_BLOCK = 4, LANE_THREADS = LANES_PER_BLOCK * WARP;
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * LANES_PER_BLOCK)
+__global__ void __launch_bounds__(LANE_THREADS)
     halt_head_fwd_kernel(const T* y, const T* w, const T* bias, float* q, int64_t B, int32_t S, int32_t D) {
     const int64_t b = static_cast<int64_t>(blockIdx.x) * LANES_PER_BLOCK + threadIdx.x / WARP;
     if (b >= B) return;
@@ -40,10 +40,10 @@ __global__ void __launch_bounds__(WARP * LANES_PER_BLOCK)
 
 // ---- backward: a block takes WARP channels of all lanes ------------------------------------------------------------
 
-constexpr int WARPS = 16;
+constexpr int WARPS = 16, THREADS = WARPS * WARP;
 
 template <typename T>
-__global__ void __launch_bounds__(WARP * WARPS)
+__global__ void __launch_bounds__(THREADS)
     halt_head_bwd_kernel(const float* dq, const T* y, const T* w, T* dy, float* dw, float* d_bias, int64_t B, int32_t S,
                          int32_t D) {
     __shared__ double partial[2][WARPS][WARP];
@@ -81,15 +81,15 @@ __global__ void __launch_bounds__(WARP * WARPS)
 template <typename T>
 int forward(const void* y, const void* w, const void* bias, float* q, int64_t B, int32_t S, int32_t D,
             trm_stream stream) {
-    return launch(halt_head_fwd_kernel<T>, divide_up(B, LANES_PER_BLOCK), WARP * LANES_PER_BLOCK, 0, stream,
+    return launch(halt_head_fwd_kernel<T>, divide_up(B, LANES_PER_BLOCK), LANE_THREADS, 0, stream,
                   static_cast<const T*>(y), static_cast<const T*>(w), static_cast<const T*>(bias), q, B, S, D);
 }
 
 template <typename T>
 int backward(const float* dq, const void* y, const void* w, void* dy, float* dw, float* d_bias, int64_t B, int32_t S,
              int32_t D, trm_stream stream) {
-    return launch(halt_head_bwd_kernel<T>, divide_up(D, WARP), WARP * WARPS, 0, stream, dq,
-                  static_cast<const T*>(y), static_cast<const T*>(w), static_cast<T*>(dy), dw, d_bias, B, S, D);
+    return launch(halt_head_bwd_kernel<T>, divide_up(D, WARP), THREADS, 0, stream, dq, static_cast<const T*>(y),
+                  static_cast<const T*>(w), static_cast<T*>(dy), dw, d_bias, B, S, D);
 }
 
 }  // namespace

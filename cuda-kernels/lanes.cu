@@ -34,8 +34,8 @@ __device__ __forceinline__ int32_t place_in_task(const uint8_t* record, int32_t 
 __global__ void __launch_bounds__(THREADS)
     admit_kernel(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
                  const uint8_t* data_labels, const int32_t* data_ids, const int32_t* origins,
-                 const uint8_t* augmentations, int32_t ignore_id, const int32_t* halted, int32_t* steps, int32_t* inputs,
-                 int32_t* labels, int32_t* ids, int64_t B, int32_t L, int32_t side, int32_t V) {
+                 const uint8_t* augmentations, int32_t ignore_id, const int32_t* halted, int32_t* steps,
+                 int32_t* inputs, int32_t* labels, int32_t* ids, int64_t B, int32_t L, int32_t side, int32_t V) {
     const int64_t b = blockIdx.x;
     if (halted[b] == 0) return;
     const int64_t slot = ring == 1 ? 0 : static_cast<int64_t>(controls[TRM_CTRL_STEP]) % ring;
@@ -126,9 +126,9 @@ int reset(const int32_t* halted, const float* init, void* z, int64_t B, int32_t 
 
 template <typename T>
 int start(const int32_t* halted, const int32_t* keys, const double* controls, void* z, int64_t B, int64_t count,
-                 int64_t first_lane, int64_t seed, int32_t draw, trm_stream stream) {
-    return launch(random_start_kernel<T>, divide_up(B * divide_up(count, PACK), THREADS), THREADS, 0, stream, halted, keys,
-                  controls, static_cast<T*>(z), B, count, first_lane, static_cast<uint64_t>(seed),
+          int64_t first_lane, int64_t seed, int32_t draw, trm_stream stream) {
+    return launch(random_start_kernel<T>, divide_up(B * divide_up(count, PACK), THREADS), THREADS, 0, stream, halted,
+                  keys, controls, static_cast<T*>(z), B, count, first_lane, static_cast<uint64_t>(seed),
                   static_cast<uint32_t>(draw), count % PACK == 0 && aligned(16, z));
 }
 
@@ -141,8 +141,8 @@ int ops::admit(const int32_t* rows, const double* controls, int32_t ring, const 
                const uint8_t* augmentations, int32_t ignore_id, const int32_t* halted, int32_t* steps, int32_t* inputs,
                int32_t* labels, int32_t* ids, int64_t B, int32_t L, int32_t side, int32_t V, trm_stream stream) {
     TRM_CHECK(admit);
-    return launch(admit_kernel, B, THREADS, 0, stream, rows, controls, ring, data_inputs, data_labels, data_ids, origins,
-                  augmentations, ignore_id, halted, steps, inputs, labels, ids, B, L, side, V);
+    return launch(admit_kernel, B, THREADS, 0, stream, rows, controls, ring, data_inputs, data_labels, data_ids,
+                  origins, augmentations, ignore_id, halted, steps, inputs, labels, ids, B, L, side, V);
 }
 
 int ops::reset_latent(const int32_t* halted, const float* init, void* z, int64_t B, int32_t S, int32_t D, int32_t dtype,
@@ -155,8 +155,8 @@ int ops::reset_latent(const int32_t* halted, const float* init, void* z, int64_t
 int ops::explore(const double* controls, int32_t* min_steps, int64_t B, int64_t first_lane, int64_t seed, double p,
                  int32_t max_steps, trm_stream stream) {
     TRM_CHECK(explore);
-    return launch(explore_kernel, divide_up(B, THREADS), THREADS, 0, stream, controls, min_steps, B,
-                  first_lane, static_cast<uint64_t>(seed), p, max_steps);
+    return launch(explore_kernel, divide_up(B, THREADS), THREADS, 0, stream, controls, min_steps, B, first_lane,
+                  static_cast<uint64_t>(seed), p, max_steps);
 }
 
 int ops::random_start(const int32_t* halted, const int32_t* keys, const double* controls, void* z, int64_t B,

@@ -38,7 +38,7 @@ constexpr int THREADS = 128 * (GROUPS + 1);
 constexpr int PRODUCER_REGISTERS = 40, CONSUMER_REGISTERS = 232;  // of a thread
 static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
 constexpr int A_BYTES = ROWS * STEP * 2, B_BYTES = COLUMNS * STEP * 2, STAGE_BYTES = A_BYTES + B_BYTES;
-constexpr int BOX_BYTES = ROWS * 64 * 2;           // 64 columns of h or c
+constexpr int BOX_BYTES = ROWS * 64 * 2;               // 64 columns of h or c
 constexpr int HALF_BYTES = COLUMNS / 128 * BOX_BYTES;  // half of its columns
 static_assert(HALF_BYTES <= STAGE_BYTES, "half of h in a stage");
 // More than STAGES: no block sends its sums for a tile before the other has read those of the previous tile.
@@ -110,7 +110,7 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll 1
                     for (int half = 0; half < 2; half++)
                         tma_load_columns(stage + A_BYTES + half * (B_BYTES / 2), &map_w, &bar.full[at.stage], k * STEP,
-                                     rank * (COLUMNS / 32) + half * 4);
+                                         rank * (COLUMNS / 32) + half * 4);
                 }
 #pragma unroll 1
                 for (int half = 0; half < (WITH_U ? 4 : 2); half++, at.next()) {  // of h, of c
@@ -252,7 +252,8 @@ int ops::linear_add_rms_norm(const void* x, const void* w, const void* h, const 
     if (code == TRM_OK) code = sm90::tensor_map(&map_h, h, state);
     if (code == TRM_OK) code = sm90::tensor_map(&map_c, c == nullptr ? h : c, state);
     if (code != TRM_OK) return code;
-    const int64_t tiles = divide_up(M, ROWS), most = sm90::multiprocessors() / 2, clusters = tiles < most ? tiles : most;
+    const int64_t tiles = divide_up(M, ROWS), most = sm90::multiprocessors() / 2,
+                  clusters = tiles < most ? tiles : most;
     const auto kernel = c == nullptr ? linear_add_rms_norm_kernel<false> : linear_add_rms_norm_kernel<true>;
     return sm90::launch_clusters(kernel, static_cast<int>(2 * clusters), THREADS, SHARED, 2, stream, map_x, map_w,
                                  map_h, map_c, static_cast<bf16*>(y), static_cast<bf16*>(u), s, M, K / STEP, eps);

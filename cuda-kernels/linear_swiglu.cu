@@ -96,7 +96,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                     barrier_expect(&bar.full_b[at.stage], B_BYTES);
                     // block 0 loads the gate rows for both, block 1 the up rows
                     tma_load_columns(b + at.stage * B_BYTES + rank * (B_BYTES / 2), &map_w, &bar.full_b[at.stage],
-                                 k * STEP, (rank * I + tile * COLUMNS) / 32, uint16_t{3});
+                                     k * STEP, (rank * I + tile * COLUMNS) / 32, uint16_t{3});
                     at.next();
                 }
                 if (fresh) phase_a ^= 1;
@@ -193,9 +193,7 @@ __global__ void __launch_bounds__(THREADS, 1)
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t dtype) {
-    return K == STEPS * STEP && fits(K, I, dtype);
-}
+int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t dtype) { return K == STEPS * STEP && fits(K, I, dtype); }
 
 int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
                        int32_t dtype, trm_stream stream) {
@@ -205,12 +203,11 @@ int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, 
     CUtensorMap map_x, map_w;
     int code = sm90::tensor_map(&map_x, x, matrix(M, K, ROWS));
     if (code != TRM_OK) return code;
-    code = sm90::tensor_map_of_columns(&map_w, w_gate_up, 2 * static_cast<uint64_t>(I),
-                                       static_cast<uint64_t>(K));
+    code = sm90::tensor_map_of_columns(&map_w, w_gate_up, 2 * static_cast<uint64_t>(I), static_cast<uint64_t>(K));
     if (code != TRM_OK) return code;
     const auto kernel = gu == nullptr ? linear_swiglu_kernel<false> : linear_swiglu_kernel<true>;
-    return sm90::launch_clusters(kernel, blocks_for(divide_up(M, 2 * ROWS) * (I / COLUMNS), 2), THREADS,
-                                 SHARED, 2, stream, map_x, map_w, static_cast<bf16*>(gu), static_cast<bf16*>(p), M, I);
+    return sm90::launch_clusters(kernel, blocks_for(divide_up(M, 2 * ROWS) * (I / COLUMNS), 2), THREADS, SHARED, 2,
+                                 stream, map_x, map_w, static_cast<bf16*>(gu), static_cast<bf16*>(p), M, I);
 }
 
 }  // namespace trm

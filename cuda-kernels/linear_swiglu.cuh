@@ -12,17 +12,17 @@
 namespace trm {
 namespace linear_swiglu {
 
-constexpr int ROWS = 128;                 // of a block's tile, 64 a warpgroup
-constexpr int COLUMNS = 128;              // of p
-constexpr int STEP = 64;                  // of the summed dimension: one row of 128 bytes in shared memory
+constexpr int ROWS = 128;     // of a block's tile, 64 a warpgroup
+constexpr int COLUMNS = 128;  // of p
+constexpr int STEP = 64;      // of the summed dimension: one row of 128 bytes in shared memory
 constexpr int MOST_STEPS = 8;
-constexpr int A_BYTES = ROWS * STEP * 2;  // one step of x
-constexpr int STAGES = 3;                 // of the ring
-constexpr int THREADS = 3 * 128;          // a producer and two consumer warpgroups
+constexpr int A_BYTES = ROWS * STEP * 2;                          // one step of x
+constexpr int STAGES = 3;                                         // of the ring
+constexpr int THREADS = 3 * 128;                                  // a producer and two consumer warpgroups
 constexpr int PRODUCER_REGISTERS = 40, CONSUMER_REGISTERS = 232;  // of a thread
 static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
-constexpr int MOST_SHARED = 232448;       // of a block of sm_90
-constexpr int ALIGNMENT = 1024;           // tiles begin at a multiple of it, and dynamic shared memory need not
+constexpr int MOST_SHARED = 232448;  // of a block of sm_90
+constexpr int ALIGNMENT = 1024;      // tiles begin at a multiple of it, and dynamic shared memory need not
 
 inline bool fits(int32_t sum, int32_t I, int32_t dtype) {
     return dtype == TRM_BF16 && sum >= STEP && sum % STEP == 0 && sum <= MOST_STEPS * STEP && I > 0 &&
@@ -44,9 +44,7 @@ inline int blocks_for(int64_t units, int cluster) {
 constexpr int WARPS = 8;  // of the consumers
 
 /** Where the share of block (cluster) `i` of `n` begins: equal parts of `count` units, in their order. */
-__device__ __forceinline__ int64_t share(int64_t count, int i, int n) {
-    return count * i / n;
-}
+__device__ __forceinline__ int64_t share(int64_t count, int i, int n) { return count * i / n; }
 #endif
 
 }  // namespace linear_swiglu

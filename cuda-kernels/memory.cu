@@ -37,9 +37,8 @@ __global__ void __launch_bounds__(THREADS)
 
 template <typename T>
 int permute(const void* x, void* out, int64_t B, int64_t N, int64_t D, trm_stream stream) {
-    return launch(permute_lanes_kernel<T>, divide_up(N * B * divide_up(D, PACK), THREADS), THREADS, 0,
-                  stream, static_cast<const T*>(x), static_cast<T*>(out), B, N, D,
-                  D % PACK == 0 && aligned(16, x, out));
+    return launch(permute_lanes_kernel<T>, divide_up(N * B * divide_up(D, PACK), THREADS), THREADS, 0, stream,
+                  static_cast<const T*>(x), static_cast<T*>(out), B, N, D, D % PACK == 0 && aligned(16, x, out));
 }
 
 }  // namespace
@@ -56,13 +55,13 @@ int ops::copy(void* to, const void* from, int64_t bytes, trm_stream stream) {
     TRM_CHECK(copy);
     if (bytes == 0 || to == from) return TRM_OK;
     return status(cudaMemcpyAsync(to, from, static_cast<size_t>(bytes), cudaMemcpyDeviceToDevice,
-                                          static_cast<cudaStream_t>(stream)));
+                                  static_cast<cudaStream_t>(stream)));
 }
 
 int ops::cast_bf16(const float* from, void* to, int64_t count, trm_stream stream) {
     TRM_CHECK(cast_bf16);
-    return launch(cast_bf16_kernel, divide_up(count, THREADS * PACK), THREADS, 0, stream, from,
-                  static_cast<bf16*>(to), count, aligned(16, from, to));
+    return launch(cast_bf16_kernel, divide_up(count, THREADS * PACK), THREADS, 0, stream, from, static_cast<bf16*>(to),
+                  count, aligned(16, from, to));
 }
 
 int ops::permute_lanes(const void* x, void* out, int64_t B, int32_t N, int32_t D, int32_t dtype, trm_stream stream) {

@@ -50,8 +50,8 @@ int ops::metrics(const float* q, const int32_t* hits, const int32_t* labelled, c
                  const int32_t* steps, const int32_t* halted, const double* lane_loss, const double* halt_loss,
                  const double* continue_loss, double* metrics, int64_t B, trm_stream stream) {
     TRM_CHECK(metrics);
-    return launch(metrics_kernel, 1, THREADS, 0, stream, q, hits, labelled, exact, steps, halted, lane_loss,
-                  halt_loss, continue_loss, metrics, B);
+    return launch(metrics_kernel, 1, THREADS, 0, stream, q, hits, labelled, exact, steps, halted, lane_loss, halt_loss,
+                  continue_loss, metrics, B);
 }
 
 }  // namespace trm

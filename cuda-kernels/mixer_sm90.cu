@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(THREADS, 1)
     char* tiles = downs + DOWN_STAGES * DOWN_BYTES;  // [buffer][warpgroup]
     const uint32_t rank = cluster_rank();
     const int group = threadIdx.x / 128, chunks = I / CHUNK, slabs_of_lane = D / SLAB;
-    const int64_t first = blockIdx.x;                // blocks of a cluster are neighbours: so are their slabs
+    const int64_t first = blockIdx.x;  // blocks of a cluster are neighbours: so are their slabs
 
     if (threadIdx.x == 0) {
         for (int i = 0; i < STAGES; i++) {
@@ -83,8 +83,8 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
                 for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
                     barrier_wait(&barriers.empty[ring.stage], ring.phase ^ 1);
-                    load_gate_up(shared + ring.stage * 2 * GATE_UP_BYTES, &packed_map, &barriers.full[ring.stage], chunk,
-                                 rank);
+                    load_gate_up(shared + ring.stage * 2 * GATE_UP_BYTES, &packed_map, &barriers.full[ring.stage],
+                                 chunk, rank);
                 }
         } else if (loader == 2 * WARP) {
             PipelineState<DOWN_STAGES> ring;
@@ -103,7 +103,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         PipelineState<DOWN_STAGES> down_ring;
         uint32_t h[STEPS][4];
         // gate and up of HALF inner units: rows HALF gate, HALF up of the stage's half
-        const auto multiply_gate_up = [&](float (&gate_up)[32], int half) {
+        const auto multiply_gate_up = [&](float(&gate_up)[32], int half) {
             const uint64_t weights = k_major_descriptor(shared + ring.stage * 2 * GATE_UP_BYTES + half * HALF_BYTES);
             wgmma_fence();
 #pragma unroll
@@ -111,7 +111,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                 wgmma<0>(gate_up, h[k], advance(weights, k / 4 * GATE_UP_BYTES + k % 4 * 32), k > 0);
         };
         float activation[HALF / 2];  // not yet rounded: operands in registers may not change while a product runs
-        const auto activate = [&](float (&gate_up)[32]) {
+        const auto activate = [&](float(&gate_up)[32]) {
             pin(gate_up);
 #pragma unroll
             for (int d = 0; d < HALF / 2; d += 2) {  // two inner units of one channel
@@ -231,13 +231,13 @@ __global__ void __launch_bounds__(THREADS, 1)
 #endif
 }
 
-__global__ void __launch_bounds__(256)
-    mixer_pack_kernel(const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I) {
+__global__ void __launch_bounds__(256) mixer_pack_kernel(const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I) {
     const int64_t i = global_thread();
     if (i >= static_cast<int64_t>(2) * I * ROWS) return;
     const int position = static_cast<int>(i % ROWS), row = static_cast<int>(i / ROWS);
     const int part = row / HALF % 2, unit = row / (2 * HALF) * HALF + row % HALF;
-    packed[i] = position < S ? w_gate_up[(static_cast<int64_t>(part) * I + unit) * S + position] : from_float<bf16>(0.0f);
+    packed[i] =
+        position < S ? w_gate_up[(static_cast<int64_t>(part) * I + unit) * S + position] : from_float<bf16>(0.0f);
 }
 
 }  // namespace
@@ -266,12 +266,10 @@ int map_state(CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
-    return mixer::fits(S, I, D, dtype);
-}
+int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) { return mixer::fits(S, I, D, dtype); }
 
-int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work, int64_t B,
-                      int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream) {
+int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work,
+                      int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream) {
     using namespace mixer;
     TRM_CHECK(position_mlp);
     bf16* packed = static_cast<bf16*>(work);

@@ -15,26 +15,26 @@
 namespace trm {
 namespace mixer {
 
-constexpr int TILE = 64;              // channels of a warpgroup: M of its products
-constexpr int SLAB = 2 * TILE;        // channels of a block
-constexpr int CHUNK = 64;             // inner units of a stage
+constexpr int TILE = 64;        // channels of a warpgroup: M of its products
+constexpr int SLAB = 2 * TILE;  // channels of a block
+constexpr int CHUNK = 64;       // inner units of a stage
 constexpr int HALF = CHUNK / 2;
-constexpr int N = 104;                // positions as columns of a product, a multiple of 8
-constexpr int ROWS = 112;             // positions as the summed dimension, a multiple of 16
+constexpr int N = 104;     // positions as columns of a product, a multiple of 8
+constexpr int ROWS = 112;  // positions as the summed dimension, a multiple of 16
 constexpr int STEPS = ROWS / 16;
 constexpr int GROUPS = N / 8;
-constexpr int BLOCKS = 2;             // of a cluster
-constexpr uint16_t BOTH = 3;          // as a mask
-constexpr int WARPGROUPS = 2;         // consumers; a further one is the producer
+constexpr int BLOCKS = 2;      // of a cluster
+constexpr uint16_t BOTH = 3;   // as a mask
+constexpr int WARPGROUPS = 2;  // consumers; a further one is the producer
 constexpr int THREADS = 128 * (WARPGROUPS + 1);
 constexpr int PRODUCER_REGISTERS = 40, CONSUMER_REGISTERS = 232;  // of a thread
 static_assert(sm90::registers_fit(THREADS, PRODUCER_REGISTERS, CONSUMER_REGISTERS), "no block would ever get them");
 
-constexpr uint32_t GATE_UP_BYTES = 2 * CHUNK * 128;   // one of the two tiles
+constexpr uint32_t GATE_UP_BYTES = 2 * CHUNK * 128;  // one of the two tiles
 constexpr uint32_t DOWN_BYTES = ROWS * 128;
-constexpr uint32_t HALF_BYTES = 2 * HALF * 128;         // the rows of HALF inner units in one of them
-constexpr uint32_t TILE_BYTES = ROWS * 128;           // the channels of a warpgroup at all positions
-constexpr uint32_t CHUNK_BYTES = CHUNK * 128;         // and at a chunk of inner units
+constexpr uint32_t HALF_BYTES = 2 * HALF * 128;  // the rows of HALF inner units in one of them
+constexpr uint32_t TILE_BYTES = ROWS * 128;      // the channels of a warpgroup at all positions
+constexpr uint32_t CHUNK_BYTES = CHUNK * 128;    // and at a chunk of inner units
 
 static_assert(DOWN_BYTES % 1024 == 0 && TILE_BYTES % 1024 == 0, "swizzled tiles begin at multiples of 1024 bytes");
 
@@ -44,9 +44,7 @@ inline bool fits(int32_t S, int32_t I, int32_t D, int32_t dtype) {
 }
 
 /** Elements of the packed gate and up weights. */
-inline int64_t packed_elements(int32_t I) {
-    return static_cast<int64_t>(2) * I * ROWS;
-}
+inline int64_t packed_elements(int32_t I) { return static_cast<int64_t>(2) * I * ROWS; }
 
 /** packed [I / HALF, gate or up, HALF, ROWS] from w_gate_up [2 I, S], zeros past S. */
 int pack_gate_up(const bf16* w_gate_up, bf16* packed, int32_t S, int32_t I, trm_stream stream);
@@ -62,8 +60,7 @@ int map_state(CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t
 __device__ __forceinline__ void load_gate_up(char* stage, const CUtensorMap* packed, uint64_t* full, int chunk,
                                              uint32_t rank) {
     sm90::barrier_expect(full, 2 * GATE_UP_BYTES);
-    sm90::tma_load(stage + rank * GATE_UP_BYTES, packed, full, static_cast<int>(rank) * 64, chunk * 2 * CHUNK, 0,
-                   BOTH);
+    sm90::tma_load(stage + rank * GATE_UP_BYTES, packed, full, static_cast<int>(rank) * 64, chunk * 2 * CHUNK, 0, BOTH);
 }
 
 __device__ __forceinline__ void load_down(char* stage, const CUtensorMap* down, uint64_t* full, int chunk,

@@ -29,9 +29,9 @@ namespace {
 
 // ---- gradient of h ------------------------------------------------------------------------------------------------
 
-constexpr int STAGES = 2;                                 // of either ring of weights
+constexpr int STAGES = 2;  // of either ring of weights
 constexpr uint32_t STAGE_BYTES = 2 * GATE_UP_BYTES + DOWN_BYTES;
-constexpr uint32_t OUT_BYTES = 3 * CHUNK_BYTES;           // dg, du, p; or a tile of dr or dh
+constexpr uint32_t OUT_BYTES = 3 * CHUNK_BYTES;  // dg, du, p; or a tile of dr or dh
 constexpr uint32_t GROUP_BYTES = 3 * TILE_BYTES + OUT_BYTES;
 constexpr uint32_t SHARED_DH = STAGES * STAGE_BYTES + WARPGROUPS * GROUP_BYTES + 1024;
 static_assert(TILE_BYTES <= OUT_BYTES, "dr and dh pass through the same memory as dg, du and p");
@@ -47,9 +47,8 @@ struct Maps {
     CUtensorMap h, y, d, dr, dgu, p, packed, down;
 };
 
-__global__ void __launch_bounds__(THREADS, 1)
-    mixer_bwd_dh_kernel(const __grid_constant__ Maps maps, const float* s, int64_t slabs, int32_t S, int32_t I,
-                        int32_t D) {
+__global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dh_kernel(const __grid_constant__ Maps maps, const float* s,
+                                                                  int64_t slabs, int32_t S, int32_t I, int32_t D) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using namespace sm90;
     __shared__ Barriers barriers;
@@ -83,15 +82,16 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
                 for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
                     barrier_wait(&barriers.empty[ring.stage], ring.phase ^ 1);
-                    load_gate_up(shared + ring.stage * 2 * GATE_UP_BYTES, &maps.packed, &barriers.full[ring.stage], chunk,
-                                 rank);
+                    load_gate_up(shared + ring.stage * 2 * GATE_UP_BYTES, &maps.packed, &barriers.full[ring.stage],
+                                 chunk, rank);
                 }
         } else if (loader == 2 * WARP) {
             PipelineState<STAGES> ring;
             for (int64_t slab = first; slab < slabs; slab += gridDim.x)
                 for (int chunk = 0; chunk < chunks; chunk++, ring.next()) {
                     barrier_wait(&barriers.down_empty[ring.stage], ring.phase ^ 1);
-                    load_down(downs + ring.stage * DOWN_BYTES, &maps.down, &barriers.down_full[ring.stage], chunk, rank);
+                    load_down(downs + ring.stage * DOWN_BYTES, &maps.down, &barriers.down_full[ring.stage], chunk,
+                              rank);
                 }
         } else if (loader == WARP) {
             uint32_t phase = 0;
@@ -256,8 +256,9 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll
                 for (int i = 0; i < 4; i++) {
                     const int d = 4 * (2 * k + i / 2) + 2 * (i % 2);
-                    r[i] = d < N / 2 ? pack(low(dr[k][i]) + dh[d < N / 2 ? d : 0], high(dr[k][i]) + dh[d < N / 2 ? d + 1 : 0])
-                                     : 0;
+                    r[i] = d < N / 2
+                               ? pack(low(dr[k][i]) + dh[d < N / 2 ? d : 0], high(dr[k][i]) + dh[d < N / 2 ? d + 1 : 0])
+                               : 0;
                 }
                 stmatrix_x4_trans(out_at + transposed_at(k), r);
             }
@@ -313,9 +314,9 @@ int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32
     return mixer::fits(S, I, D, dtype) ? mixer::Work(B, S, I, D, backward != 0).bytes : 0;
 }
 
-int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down, void* d,
-                          float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
-                          int32_t dtype, trm_stream stream) {
+int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
+                          void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I,
+                          int32_t D, int32_t dtype, trm_stream stream) {
     using namespace mixer;
     TRM_CHECK(position_mlp_bwd);
     const Work at(B, S, I, D, true);
@@ -347,8 +348,8 @@ int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const vo
     result = sm90::launch_clusters(mixer_bwd_dw_kernel, row_blocks * count, THREADS, SHARED_DW, 1, stream, dw_maps,
                                    parts, B, I, D, row_blocks);
     if (result != TRM_OK) return result;
-    return launch(mixer_bwd_add_kernel, divide_up(3 * static_cast<int64_t>(I) * S, ADD_THREADS), ADD_THREADS, 0,
-                  stream, parts, dw_gate_up, dw_down, count, S, I);
+    return launch(mixer_bwd_add_kernel, divide_up(3 * static_cast<int64_t>(I) * S, ADD_THREADS), ADD_THREADS, 0, stream,
+                  parts, dw_gate_up, dw_down, count, S, I);
 }
 
 }  // namespace trm

@@ -22,9 +22,8 @@ struct DwMaps {
     CUtensorMap dgu, p, h, dr;
 };
 
-__global__ void __launch_bounds__(THREADS, 1)
-    mixer_bwd_dw_kernel(const __grid_constant__ DwMaps maps, float* parts, int64_t B, int32_t I, int32_t D,
-                        int32_t row_blocks) {
+__global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dw_kernel(const __grid_constant__ DwMaps maps, float* parts,
+                                                                  int64_t B, int32_t I, int32_t D, int32_t row_blocks) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using namespace sm90;
     __shared__ uint64_t full[DW_STAGES], empty[DW_STAGES];

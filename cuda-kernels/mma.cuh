@@ -55,9 +55,7 @@ __device__ __forceinline__ void copy_async_16(Shared to, const void* from, bool 
 }
 
 /** Makes one group of the copies that this thread has started since the last group. */
-__device__ __forceinline__ void copy_async_commit() {
-    asm volatile("cp.async.commit_group;" ::: "memory");
-}
+__device__ __forceinline__ void copy_async_commit() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 
 /** Waits until at most the last N groups of this thread are in flight. Other threads see the copies past a barrier. */
 template <int N>

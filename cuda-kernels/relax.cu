@@ -68,9 +68,9 @@ int launch_relax(const void* f, void* state, const double* controls, int64_t B, 
 
 template <typename T>
 int launch_relax_bwd(void* d, void* d_f, int64_t count, double lambda, trm_stream stream) {
-    return launch(relax_bwd_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream,
-                  static_cast<T*>(d), static_cast<T*>(d_f), count, static_cast<float>(lambda),
-                  static_cast<float>(1 - lambda), aligned(16, d, d_f));
+    return launch(relax_bwd_kernel<T>, divide_up(count, THREADS * PACK), THREADS, 0, stream, static_cast<T*>(d),
+                  static_cast<T*>(d_f), count, static_cast<float>(lambda), static_cast<float>(1 - lambda),
+                  aligned(16, d, d_f));
 }
 
 }  // namespace
@@ -80,8 +80,9 @@ int launch_relax_bwd(void* d, void* d_f, int64_t count, double lambda, trm_strea
 int ops::relax(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane,
                int64_t seed, int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream stream) {
     TRM_CHECK(relax);
-    return dtype == TRM_F32 ? launch_relax<float>(f, state, controls, B, count, first_lane, seed, draw, lambda, sigma, stream)
-                            : launch_relax<bf16>(f, state, controls, B, count, first_lane, seed, draw, lambda, sigma, stream);
+    return dtype == TRM_F32
+               ? launch_relax<float>(f, state, controls, B, count, first_lane, seed, draw, lambda, sigma, stream)
+               : launch_relax<bf16>(f, state, controls, B, count, first_lane, seed, draw, lambda, sigma, stream);
 }
 
 int ops::relax_bwd(void* d, void* d_f, int64_t count, double lambda, int32_t dtype, trm_stream stream) {

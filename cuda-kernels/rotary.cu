@@ -41,8 +41,8 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 template <typename T>
-int rotate(const void* from, void* to, const float* cos, const float* sin, int64_t B, int32_t S,
-           int32_t A, int32_t d, int64_t from_parts, int64_t to_parts, float sign, trm_stream stream) {
+int rotate(const void* from, void* to, const float* cos, const float* sin, int64_t B, int32_t S, int32_t A, int32_t d,
+           int64_t from_parts, int64_t to_parts, float sign, trm_stream stream) {
     const int32_t half = d / 2;
     const int64_t row = static_cast<int64_t>(A) * d, total = B * S * 2 * A * divide_up(half, PACK);
     return launch(rotary_kernel<T>, divide_up(total, THREADS), THREADS, 0, stream, static_cast<const T*>(from),

@@ -38,8 +38,7 @@ __global__ void advance_kernel(double* controls, double lr, double puzzle_lr, in
 int ops::advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
                  double beta1, double beta2, trm_stream stream) {
     TRM_CHECK(advance);
-    return launch(advance_kernel, 1, 1, 0, stream, controls, lr, puzzle_lr, warmup, total, min_ratio, beta1,
-                  beta2);
+    return launch(advance_kernel, 1, 1, 0, stream, controls, lr, puzzle_lr, warmup, total, min_ratio, beta1, beta2);
 }
 
 }  // namespace trm

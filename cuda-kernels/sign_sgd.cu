@@ -65,7 +65,8 @@ __global__ void __launch_bounds__(THREADS)
 int ops::sign_sgd(float* table, const int32_t* ids, const float* d_rows, const double* controls, int64_t B, int32_t E,
                   double weight_decay, trm_stream stream) {
     TRM_CHECK(sign_sgd);
-    return launch(sign_sgd_kernel, B * divide_up(E, THREADS), THREADS, 0, stream, table, ids, d_rows, controls, B, E, weight_decay);
+    return launch(sign_sgd_kernel, B * divide_up(E, THREADS), THREADS, 0, stream, table, ids, d_rows, controls, B, E,
+                  weight_decay);
 }
 
 }  // namespace trm

@@ -7,8 +7,8 @@ namespace sm90 {
 namespace {
 
 /** strides: in elements, of the second dimension and on. */
-int encode(CUtensorMap* map, const void* address, int dimensions, const uint64_t* sizes,
-           const uint64_t* strides, const uint32_t* box) {
+int encode(CUtensorMap* map, const void* address, int dimensions, const uint64_t* sizes, const uint64_t* strides,
+           const uint32_t* box) {
     using Encode = CUresult (*)(CUtensorMap*, CUtensorMapDataType, cuuint32_t, void*, const cuuint64_t*,
                                 const cuuint64_t*, const cuuint32_t*, const cuuint32_t*, CUtensorMapInterleave,
                                 CUtensorMapSwizzle, CUtensorMapL2promotion, CUtensorMapFloatOOBfill);
@@ -38,8 +38,8 @@ int encode(CUtensorMap* map, const void* address, int dimensions, const uint64_t
                CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
     if (result != CUDA_SUCCESS)
         return device_error("cuTensorMapEncodeTiled: error %d for a tensor of %d dimensions, %llu x %llu inside",
-                    static_cast<int>(result), dimensions, static_cast<unsigned long long>(sizes[1]),
-                    static_cast<unsigned long long>(sizes[0]));
+                            static_cast<int>(result), dimensions, static_cast<unsigned long long>(sizes[1]),
+                            static_cast<unsigned long long>(sizes[0]));
     return TRM_OK;
 }
 
@@ -50,7 +50,7 @@ int tensor_map(CUtensorMap* map, const void* address, const TensorMapShape& shap
 }
 
 int tensor_map_of_columns(CUtensorMap* map, const void* address, uint64_t rows, uint64_t width) {
-    const uint64_t sizes[5] = {width, 2, 4, 4, rows / 32};                   // column, e, q, j, a
+    const uint64_t sizes[5] = {width, 2, 4, 4, rows / 32};  // column, e, q, j, a
     const uint64_t strides[4] = {width, 8 * width, 2 * width, 32 * width};
     const uint32_t box[5] = {64, 2, 4, 4, 4};
     return encode(map, address, 5, sizes, strides, box);
@@ -61,7 +61,7 @@ namespace {
 int attribute(cudaDeviceAttr which) {
     int device = 0, value = 0;
     if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetAttribute(&value, which, device) != cudaSuccess) {
-        (void)cudaGetLastError();  // the launch reports what is wrong
+        (void) cudaGetLastError();  // the launch reports what is wrong
         return 0;
     }
     return value;
@@ -73,9 +73,7 @@ bool available() {
     return attribute(cudaDevAttrComputeCapabilityMajor) == 9 && attribute(cudaDevAttrComputeCapabilityMinor) == 0;
 }
 
-int multiprocessors() {
-    return attribute(cudaDevAttrMultiProcessorCount);
-}
+int multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
 
 }  // namespace sm90
 }  // namespace trm

@@ -53,8 +53,8 @@ constexpr bool registers_fit(int threads, int few, int many) {
 
 /** launch() in clusters of `cluster` blocks. */
 template <typename... P, typename... A>
-int launch_clusters(void (*kernel)(P...), int blocks, int threads, size_t shared, int cluster,
-                    trm_stream stream, const A&... args) {
+int launch_clusters(void (*kernel)(P...), int blocks, int threads, size_t shared, int cluster, trm_stream stream,
+                    const A&... args) {
     const cudaError_t error =
         cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(shared));
     if (error != cudaSuccess) return status(error);
@@ -226,9 +226,7 @@ __device__ __forceinline__ void tma_store(const CUtensorMap* map, const void* fr
                  : "memory");
 }
 
-__device__ __forceinline__ void tma_store_commit() {
-    asm volatile("cp.async.bulk.commit_group;" ::: "memory");
-}
+__device__ __forceinline__ void tma_store_commit() { asm volatile("cp.async.bulk.commit_group;" ::: "memory"); }
 
 /** The shared memory of all but the last N groups of this thread may be written again. */
 template <int N>
@@ -237,15 +235,11 @@ __device__ __forceinline__ void tma_store_wait_read() {
 }
 
 /** All stores of this thread are done. */
-__device__ __forceinline__ void tma_store_wait() {
-    asm volatile("cp.async.bulk.wait_group 0;" ::: "memory");
-}
+__device__ __forceinline__ void tma_store_wait() { asm volatile("cp.async.bulk.wait_group 0;" ::: "memory"); }
 
 /** Orders this thread's ordinary accesses of shared memory before those of TMA and the tensor cores (the async proxy).
  *  */
-__device__ __forceinline__ void fence_proxy_async() {
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-}
+__device__ __forceinline__ void fence_proxy_async() { asm volatile("fence.proxy.async.shared::cta;" ::: "memory"); }
 
 // ---- warpgroups, clusters -----------------------------------------------------------------------------------------
 

@@ -105,16 +105,15 @@ __global__ void __launch_bounds__(THREADS)
 
 template <typename T>
 int forward(const void* gu, void* p, int64_t outer, int64_t inner, trm_stream stream) {
-    return launch(swiglu_fwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0,
-                  stream, static_cast<const T*>(gu), static_cast<T*>(p), outer, inner,
-                  inner % PACK == 0 && aligned(16, gu, p));
+    return launch(swiglu_fwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0, stream,
+                  static_cast<const T*>(gu), static_cast<T*>(p), outer, inner, inner % PACK == 0 && aligned(16, gu, p));
 }
 
 template <typename T>
 int backward(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, trm_stream stream) {
-    return launch(swiglu_bwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0,
-                  stream, static_cast<const T*>(gu), static_cast<const T*>(dp), static_cast<T*>(dgu), static_cast<T*>(p),
-                  outer, inner, inner % PACK == 0 && aligned(16, gu, dp, dgu, p));
+    return launch(swiglu_bwd_kernel<T>, divide_up(outer * divide_up(inner, PACK), THREADS), THREADS, 0, stream,
+                  static_cast<const T*>(gu), static_cast<const T*>(dp), static_cast<T*>(dgu), static_cast<T*>(p), outer,
+                  inner, inner % PACK == 0 && aligned(16, gu, dp, dgu, p));
 }
 
 }  // namespace

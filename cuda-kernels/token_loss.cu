@@ -23,9 +23,7 @@ namespace {
 constexpr int WARPS = 4;
 constexpr int THREADS = WARP * WARPS;
 
-__device__ __forceinline__ double stable(double a) {
-    return a >= 0 ? a + 1 : 1 / (1 - a);
-}
+__device__ __forceinline__ double stable(double a) { return a >= 0 ? a + 1 : 1 / (1 - a); }
 
 template <typename T>
 __device__ __forceinline__ T round_once(double v);
@@ -150,12 +148,12 @@ template <typename T>
 int run(const void* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits, int32_t* labelled,
         void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, double scale, trm_stream stream) {
     const bool alone = V <= 32;
-    const auto kernel = kind == TRM_STABLEMAX ? (alone ? token_loss_kernel<T, TRM_STABLEMAX, 1>
-                                                       : token_loss_kernel<T, TRM_STABLEMAX, WARP>)
-                                              : (alone ? token_loss_kernel<T, TRM_SOFTMAX, 1>
-                                                       : token_loss_kernel<T, TRM_SOFTMAX, WARP>);
-    return launch(kernel, B, THREADS, 0, stream, static_cast<const T*>(logits), labels, preds, lane_loss,
-                  hits, labelled, static_cast<T*>(d_logits), L, P, V, scale);
+    const auto kernel =
+        kind == TRM_STABLEMAX
+            ? (alone ? token_loss_kernel<T, TRM_STABLEMAX, 1> : token_loss_kernel<T, TRM_STABLEMAX, WARP>)
+            : (alone ? token_loss_kernel<T, TRM_SOFTMAX, 1> : token_loss_kernel<T, TRM_SOFTMAX, WARP>);
+    return launch(kernel, B, THREADS, 0, stream, static_cast<const T*>(logits), labels, preds, lane_loss, hits,
+                  labelled, static_cast<T*>(d_logits), L, P, V, scale);
 }
 
 }  // namespace
@@ -166,10 +164,9 @@ int ops::token_loss(const void* logits, const int32_t* labels, int32_t* preds, d
                     int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                     double scale, int32_t dtype, trm_stream stream) {
     TRM_CHECK(token_loss);
-    return dtype == TRM_F32 ? run<float>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,
-                                         scale, stream)
-                            : run<bf16>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,
-                                        scale, stream);
+    return dtype == TRM_F32
+               ? run<float>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind, scale, stream)
+               : run<bf16>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind, scale, stream);
 }
 
 }  // namespace trm

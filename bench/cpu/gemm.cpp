@@ -47,8 +47,8 @@ bool parse(const std::string& line, Problem& p) {
     p.accumulate = o == "linear_bwd_w" || o == "mix_bwd_w";
     p.sum_batch = o == "mix_bwd_w";
     p.shared_a = o == "mix" || o == "mix_bwd_x";
-    return (linear || mix) && (p.dtype == "float32" || p.dtype == "bfloat16") && p.batch > 0 && p.m > 0 && p.n > 0
-           && p.k > 0 && (mix || p.batch == 1);
+    return (linear || mix) && (p.dtype == "float32" || p.dtype == "bfloat16") && p.batch > 0 && p.m > 0 && p.n > 0 &&
+           p.k > 0 && (mix || p.batch == 1);
 }
 
 // Zeroed memory on a page boundary, filled with small numbers of either type's bits.
@@ -122,7 +122,8 @@ struct OneDnn {
 };
 
 struct OpenBlas {
-    using Sgemm = void (*)(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*, int);
+    using Sgemm = void (*)(int, int, int, int, int, int, float, const float*, int, const float*, int, float, float*,
+                           int);
     Sgemm sgemm = nullptr;
     void (*set_threads)(int) = nullptr;
     const char* (*config)() = nullptr;
@@ -135,7 +136,7 @@ struct OpenBlas {
         }
         sgemm = reinterpret_cast<Sgemm>(dlsym(library, "cblas_sgemm"));
         set_threads = reinterpret_cast<void (*)(int)>(dlsym(library, "openblas_set_num_threads"));
-        config = reinterpret_cast<const char* (*)()>(dlsym(library, "openblas_get_config"));
+        config = reinterpret_cast<const char* (*) ()>(dlsym(library, "openblas_get_config"));
         if (!sgemm || !set_threads || !config) {
             std::fprintf(stderr, "gemm: %s is no OpenBLAS\n", path);
             std::exit(1);
@@ -150,8 +151,8 @@ struct OpenBlas {
                 const float* x = static_cast<const float*>(a.data) + (p.shared_a ? 0 : i * p.m * p.k);
                 const float* y = static_cast<const float*>(b.data) + i * p.k * p.n;
                 float* z = static_cast<float*>(c.data) + (p.sum_batch ? 0 : i * p.m * p.n);
-                sgemm(row_major, p.a_transposed ? transposed : plain, p.b_transposed ? transposed : plain, m, n, k, 1, x,
-                      p.a_transposed ? m : k, y, p.b_transposed ? k : n, p.accumulate ? 1 : 0, z, n);
+                sgemm(row_major, p.a_transposed ? transposed : plain, p.b_transposed ? transposed : plain, m, n, k, 1,
+                      x, p.a_transposed ? m : k, y, p.b_transposed ? k : n, p.accumulate ? 1 : 0, z, n);
             }
         };
     }
@@ -161,9 +162,11 @@ struct Candidate {
     std::string library;
     int threads;
     Work set_threads, work;
-    std::vector<double> seconds;        // of one call, by round; sorted in the end
+    std::vector<double> seconds;  // of one call, by round; sorted in the end
 
-    std::string column() const { return library + ", " + std::to_string(threads) + (threads > 1 ? " threads" : " thread"); }
+    std::string column() const {
+        return library + ", " + std::to_string(threads) + (threads > 1 ? " threads" : " thread");
+    }
 };
 
 double rate(const Problem& p, const Candidate& c) { return p.flops() / c.seconds[c.seconds.size() / 2] * 1e-9; }
@@ -176,7 +179,7 @@ double seconds_of(const Work& work, int64_t calls) {
 
 void measure(std::vector<Candidate>& candidates, double round_seconds) {
     constexpr int rounds = 5;
-    for (int round = -1; round < rounds; round++) {                     // the first warms up
+    for (int round = -1; round < rounds; round++) {  // the first warms up
         for (Candidate& c : candidates) {
             c.set_threads();
             const double once = seconds_of(c.work, 1);
@@ -188,7 +191,8 @@ void measure(std::vector<Candidate>& candidates, double round_seconds) {
 }
 
 [[noreturn]] void usage(const std::string& why) {
-    std::fprintf(stderr, "gemm: %s\nusage: gemm [--threads 1,2] [--ms 100] [--openblas FILE] [--packed] [--json] < shapes\n",
+    std::fprintf(stderr,
+                 "gemm: %s\nusage: gemm [--threads 1,2] [--ms 100] [--openblas FILE] [--packed] [--json] < shapes\n",
                  why.c_str());
     std::exit(2);
 }
@@ -203,17 +207,23 @@ int main(int count, char** values) {
     for (int i = 1; i < count; i++) {
         const std::string option = values[i];
         const char* value = i + 1 < count ? values[i + 1] : "";
-        if (option == "--packed") packed = true;
-        else if (option == "--json") json = true;
-        else if (option == "--openblas") blas = std::make_unique<OpenBlas>(value), i++;
-        else if (option == "--ms" && (milliseconds = std::atof(value)) > 0) i++;
+        if (option == "--packed")
+            packed = true;
+        else if (option == "--json")
+            json = true;
+        else if (option == "--openblas")
+            blas = std::make_unique<OpenBlas>(value), i++;
+        else if (option == "--ms" && (milliseconds = std::atof(value)) > 0)
+            i++;
         else if (option == "--threads") {
             threads.clear();
             std::istringstream in(value);
             for (std::string item; std::getline(in, item, ',');) threads.push_back(std::atoi(item.c_str()));
-            if (threads.empty() || *std::min_element(threads.begin(), threads.end()) < 1) usage("--threads " + std::string(value));
+            if (threads.empty() || *std::min_element(threads.begin(), threads.end()) < 1)
+                usage("--threads " + std::string(value));
             i++;
-        } else usage("unknown or incomplete option " + option);
+        } else
+            usage("unknown or incomplete option " + option);
     }
     // Of the OpenMP library that oneDNN brings along.
     auto set_omp_threads = reinterpret_cast<void (*)(int)>(dlsym(RTLD_DEFAULT, "omp_set_num_threads"));
@@ -241,10 +251,11 @@ int main(int count, char** values) {
         Buffer c(size_t((p.sum_batch ? 1 : p.batch) * p.m * p.n * 4));
         std::vector<Candidate> candidates;
         for (int t : threads) {
-            set_omp_threads(t);                                         // primitives remember the number
+            set_omp_threads(t);  // primitives remember the number
             Work omp = [=] { set_omp_threads(t); };
             candidates.push_back({"oneDNN", t, omp, dnnl.work(p, a, b, c, false), {}});
-            if (packed && p.batch == 1) candidates.push_back({"oneDNN packed", t, omp, dnnl.work(p, a, b, c, true), {}});
+            if (packed && p.batch == 1)
+                candidates.push_back({"oneDNN packed", t, omp, dnnl.work(p, a, b, c, true), {}});
             if (blas && p.dtype == "float32") {
                 auto set = blas->set_threads;
                 candidates.push_back({"OpenBLAS", t, [=] { set(t); }, blas->work(p, a, b, c), {}});
@@ -253,21 +264,23 @@ int main(int count, char** values) {
         measure(candidates, milliseconds * 1e-3);
         if (json) {
             for (const Candidate& r : candidates) {
-                std::printf("{\"operation\":\"%s\",\"dtype\":\"%s\",\"shape\":[%lld,%lld,%lld,%lld],\"library\":\"%s\","
-                            "\"threads\":%d,\"gflops\":%.2f,\"best\":%.2f}\n",
-                            p.operation.c_str(), p.dtype.c_str(), (long long)p.batch, (long long)p.m, (long long)p.n,
-                            (long long)p.k, r.library.c_str(), r.threads, rate(p, r), p.flops() / r.seconds.front() * 1e-9);
+                std::printf(
+                    "{\"operation\":\"%s\",\"dtype\":\"%s\",\"shape\":[%lld,%lld,%lld,%lld],\"library\":\"%s\","
+                    "\"threads\":%d,\"gflops\":%.2f,\"best\":%.2f}\n",
+                    p.operation.c_str(), p.dtype.c_str(), (long long) p.batch, (long long) p.m, (long long) p.n,
+                    (long long) p.k, r.library.c_str(), r.threads, rate(p, r), p.flops() / r.seconds.front() * 1e-9);
             }
         } else {
             std::printf("| `%s` | %s | %s%lld x %lld x %lld |", p.operation.c_str(), p.dtype.c_str(),
-                        p.batch > 1 ? (std::to_string(p.batch) + " * ").c_str() : "", (long long)p.m, (long long)p.k,
-                        (long long)p.n);
-            size_t next = 0;                                            // candidates come in the columns' order
+                        p.batch > 1 ? (std::to_string(p.batch) + " * ").c_str() : "", (long long) p.m, (long long) p.k,
+                        (long long) p.n);
+            size_t next = 0;  // candidates come in the columns' order
             for (const std::string& column : columns) {
                 if (next < candidates.size() && column == candidates[next].column()) {
                     const Candidate& r = candidates[next++];
                     std::printf(" %.0f (%.0f) |", rate(p, r), p.flops() / r.seconds.front() * 1e-9);
-                } else std::printf(" |");
+                } else
+                    std::printf(" |");
             }
             std::printf("\n");
         }

@@ -185,8 +185,10 @@ void copies(double seconds) {
                                                                     reinterpret_cast<uint4*>(forth ? to : pool), packs);
         });
         check(cudaGetLastError(), "copy_kernel");
-        printf("{\"what\": \"copy\", \"name\": \"kernel, %d threads\", \"bytes\": %zu, \"ms\": %.5f, \"gb_per_s\": %.1f}\n",
-               threads, 2 * bytes, t.median, 2.0 * static_cast<double>(bytes) / t.median * 1e-6);
+        printf(
+            "{\"what\": \"copy\", \"name\": \"kernel, %d threads\", \"bytes\": %zu, \"ms\": %.5f, \"gb_per_s\": "
+            "%.1f}\n",
+            threads, 2 * bytes, t.median, 2.0 * static_cast<double>(bytes) / t.median * 1e-6);
     }
     const Times t = timed(seconds, 2, [&](int64_t i) {
         check(cudaMemcpyAsync(i % 2 == 0 ? to : pool, i % 2 == 0 ? pool : to, bytes, cudaMemcpyDeviceToDevice), "copy");
@@ -321,8 +323,8 @@ public:
                 char* const at_a = pool + i % sets * set;
                 char* const at_b = at_a + round_up(p.bytes_a());
                 char* const at_c = at_b + round_up(p.bytes_b());
-                last = lt_.matmul(handle_, desc, &one, at_a, a, at_b, b, &beta, at_c, c, at_c, c, &algorithm, workspace_,
-                                  WORKSPACE, nullptr);
+                last = lt_.matmul(handle_, desc, &one, at_a, a, at_b, b, &beta, at_c, c, at_c, c, &algorithm,
+                                  workspace_, WORKSPACE, nullptr);
             };
             int best = -1;
             double best_ms = INFINITY, first_ms = 0;
@@ -339,20 +341,22 @@ public:
                 }
             }
             if (best < 0) {
-                printf("{\"what\": \"product\", \"name\": \"%s\", \"error\": \"no proposal runs: %s\"}\n", p.name.c_str(),
-                       lt_.text(last));
+                printf("{\"what\": \"product\", \"name\": \"%s\", \"error\": \"no proposal runs: %s\"}\n",
+                       p.name.c_str(), lt_.text(last));
             } else {
                 refill();
                 const Times t = timed(seconds, 2, [&](int64_t j) { run(proposals[best].algorithm, j); });
                 const double tflops = p.flop() / t.median * 1e-9;
-                printf("{\"what\": \"product\", \"name\": \"%s\", \"m\": %lld, \"n\": %lld, \"k\": %lld, \"batch\": %lld, "
-                       "\"ms\": %.5f, \"ms_p10\": %.5f, \"ms_p90\": %.5f, \"runs\": %lld, \"flop\": %.6g, \"bytes\": %.6g, "
-                       "\"tflops\": %.1f, \"gb_per_s\": %.1f, \"proposals\": %d, \"chosen\": %d, \"first_ms\": %.5f, "
-                       "\"buffer_sets\": %lld}\n",
-                       p.name.c_str(), static_cast<long long>(p.m), static_cast<long long>(p.n),
-                       static_cast<long long>(p.k), static_cast<long long>(p.batch), t.median, t.p10, t.p90,
-                       static_cast<long long>(t.runs), p.flop(), p.bytes(), tflops, p.bytes() / t.median * 1e-6, count,
-                       best, first_ms, static_cast<long long>(sets));
+                printf(
+                    "{\"what\": \"product\", \"name\": \"%s\", \"m\": %lld, \"n\": %lld, \"k\": %lld, \"batch\": %lld, "
+                    "\"ms\": %.5f, \"ms_p10\": %.5f, \"ms_p90\": %.5f, \"runs\": %lld, \"flop\": %.6g, \"bytes\": "
+                    "%.6g, "
+                    "\"tflops\": %.1f, \"gb_per_s\": %.1f, \"proposals\": %d, \"chosen\": %d, \"first_ms\": %.5f, "
+                    "\"buffer_sets\": %lld}\n",
+                    p.name.c_str(), static_cast<long long>(p.m), static_cast<long long>(p.n),
+                    static_cast<long long>(p.k), static_cast<long long>(p.batch), t.median, t.p10, t.p90,
+                    static_cast<long long>(t.runs), p.flop(), p.bytes(), tflops, p.bytes() / t.median * 1e-6, count,
+                    best, first_ms, static_cast<long long>(sets));
             }
         }
         fflush(stdout);
@@ -423,9 +427,10 @@ int main(int argc, char** argv) {
     cudaDeviceProp device;
     check(cudaGetDeviceProperties(&device, 0), "cudaGetDeviceProperties");
     Library library(path);
-    printf("{\"what\": \"device\", \"name\": \"%s\", \"sms\": %d, \"l2_bytes\": %d, \"memory_bytes\": %zu, "
-           "\"cublaslt\": %zu}\n",
-           device.name, device.multiProcessorCount, device.l2CacheSize, device.totalGlobalMem, library.version());
+    printf(
+        "{\"what\": \"device\", \"name\": \"%s\", \"sms\": %d, \"l2_bytes\": %d, \"memory_bytes\": %zu, "
+        "\"cublaslt\": %zu}\n",
+        device.name, device.multiProcessorCount, device.l2CacheSize, device.totalGlobalMem, library.version());
     if (only.empty() || only == "copy") copies(seconds);
     for (const Product& p : products())
         if (only.empty() || p.name.find(only) != std::string::npos)

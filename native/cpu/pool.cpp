@@ -17,8 +17,8 @@
 namespace trm {
 namespace {
 
-constexpr double kAlone = 15e3;                         // nanoseconds of work below which waking others does not pay
-constexpr auto kSpin = std::chrono::microseconds(40);   // how long a worker looks for work before it sleeps
+constexpr double kAlone = 15e3;                        // nanoseconds of work below which waking others does not pay
+constexpr auto kSpin = std::chrono::microseconds(40);  // how long a worker looks for work before it sleeps
 constexpr int kMaxThreads = 1024;
 
 // state: bits 0-15 workers inside, bit 16 open, bits 32-63 number of the job
@@ -35,9 +35,9 @@ inline void relax() {
 }
 
 struct Pool {
-    std::mutex owner;                                   // held for the length of a job
-    int started = 0;                                    // workers that exist; guarded by owner
-    alignas(64) std::atomic<int> threads{0};            // caller included; 0: not chosen yet
+    std::mutex owner;                         // held for the length of a job
+    int started = 0;                          // workers that exist; guarded by owner
+    alignas(64) std::atomic<int> threads{0};  // caller included; 0: not chosen yet
     alignas(64) std::atomic<uint64_t> state{0};
     alignas(64) std::atomic<int64_t> next{0};
     alignas(64) int64_t tasks = 0;
@@ -54,7 +54,7 @@ Pool& pool() {
     return *instance;
 }
 
-thread_local bool inside = false;                       // this thread is running a task
+thread_local bool inside = false;  // this thread is running a task
 
 void take_tasks(Pool& p) {
     inside = true;
@@ -82,7 +82,7 @@ void await_work(Pool& p, int index, uint32_t seen) {
         } while (std::chrono::steady_clock::now() < end);
     }
     std::unique_lock<std::mutex> lock(p.sleep);
-    p.sleepers.fetch_add(1);                            // before the check: the owner opens first, then looks here
+    p.sleepers.fetch_add(1);  // before the check: the owner opens first, then looks here
     p.wake.wait(lock, [&] { return has_work(p, index, seen); });
     p.sleepers.fetch_sub(1);
 }
@@ -130,7 +130,7 @@ void parallel_for(int64_t tasks, double cost, void (*body)(void*, int64_t), void
     bool alone = inside || tasks <= 1 || double(tasks) * cost < kAlone;
     if (!alone && p.threads.load(std::memory_order_relaxed) == 0 && set_threads(0) != TRM_OK) p.threads.store(1);
     alone = alone || p.threads.load(std::memory_order_relaxed) == 1;
-    if (alone || !p.owner.try_lock()) {                 // another thread's job has the workers
+    if (alone || !p.owner.try_lock()) {  // another thread's job has the workers
         for (int64_t task = 0; task < tasks; task++) body(context, task);
         return;
     }
@@ -147,8 +147,10 @@ void parallel_for(int64_t tasks, double cost, void (*body)(void*, int64_t), void
     take_tasks(p);
     p.state.fetch_and(~kOpen);
     for (int spins = 0; p.state.load(std::memory_order_acquire) & kInside; spins++) {
-        if (spins < 4096) relax();
-        else std::this_thread::yield();
+        if (spins < 4096)
+            relax();
+        else
+            std::this_thread::yield();
     }
     p.owner.unlock();
 }

@@ -22,7 +22,7 @@ namespace {
 struct Tile {
     int64_t m, n, k;
     int64_t a_row, a_column, b_row, b_column, c_row;
-    int64_t in, out;             // TRM_F32 or TRM_BF16
+    int64_t in, out;  // TRM_F32 or TRM_BF16
     int64_t accumulate;
 
     bool operator==(const Tile& other) const { return !std::memcmp(this, &other, sizeof *this); }
@@ -53,7 +53,7 @@ struct Primitive {
 struct Engine {
     dnnl_engine_t engine = nullptr;
     dnnl_status_t status = dnnl_success;
-    void (*set_threads)(int) = nullptr;     // of the OpenMP library that oneDNN runs on
+    void (*set_threads)(int) = nullptr;  // of the OpenMP library that oneDNN runs on
 };
 
 const Engine& engine() {
@@ -68,10 +68,10 @@ const Engine& engine() {
     return instance;
 }
 
-#define TRM_DNNL(call)                                          \
-    do {                                                        \
-        dnnl_status_t status_ = (call);                         \
-        if (status_ != dnnl_success) return status_;            \
+#define TRM_DNNL(call) \
+    do { \
+        dnnl_status_t status_ = (call); \
+        if (status_ != dnnl_success) return status_; \
     } while (0)
 
 // What a thread needs to run tiles. After the first use of a shape, running it allocates nothing here.
@@ -99,7 +99,9 @@ public:
         TRM_DNNL(dnnl_memory_set_data_handle(p.b, const_cast<void*>(b)));
         TRM_DNNL(dnnl_memory_set_data_handle(p.c, c));
         TRM_DNNL(dnnl_memory_set_data_handle(p.scratch, scratch_));
-        const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, p.a}, {DNNL_ARG_WEIGHTS, p.b}, {DNNL_ARG_DST, p.c},
+        const dnnl_exec_arg_t arguments[] = {{DNNL_ARG_SRC, p.a},
+                                             {DNNL_ARG_WEIGHTS, p.b},
+                                             {DNNL_ARG_DST, p.c},
                                              {DNNL_ARG_SCRATCHPAD, p.scratch}};
         return dnnl_primitive_execute(p.primitive, stream_, 4, arguments);
     }
@@ -109,7 +111,7 @@ private:
         if (stream_) return dnnl_success;
         const Engine& e = engine();
         if (e.status != dnnl_success) return e.status;
-        e.set_threads(1);                   // holds for this thread only; primitives remember it
+        e.set_threads(1);  // holds for this thread only; primitives remember it
         return dnnl_stream_create(&stream_, e.engine, dnnl_stream_default_flags);
     }
 
@@ -144,11 +146,10 @@ private:
             TRM_DNNL(dnnl_post_ops_append_sum(parts.sum, 1.0f, 0, dnnl_data_type_undef));
             TRM_DNNL(dnnl_primitive_attr_set_post_ops(parts.attributes, parts.sum));
         }
-        TRM_DNNL(dnnl_matmul_primitive_desc_create(&parts.desc, cpu, parts.a, parts.b, nullptr, parts.c,
-                                                   parts.attributes));
+        TRM_DNNL(
+            dnnl_matmul_primitive_desc_create(&parts.desc, cpu, parts.a, parts.b, nullptr, parts.c, parts.attributes));
         TRM_DNNL(dnnl_primitive_create(&p.primitive, parts.desc));
-        const_dnnl_memory_desc_t scratch =
-            dnnl_primitive_desc_query_md(parts.desc, dnnl_query_scratchpad_md, 0);
+        const_dnnl_memory_desc_t scratch = dnnl_primitive_desc_query_md(parts.desc, dnnl_query_scratchpad_md, 0);
         TRM_DNNL(reserve(scratch ? dnnl_memory_desc_get_size(scratch) : 0));
         TRM_DNNL(dnnl_memory_create(&p.a, parts.a, cpu, DNNL_MEMORY_NONE));
         TRM_DNNL(dnnl_memory_create(&p.b, parts.b, cpu, DNNL_MEMORY_NONE));
@@ -186,7 +187,7 @@ struct Product {
     const void* b;
     void* c;
     int64_t a_step, b_step, c_step;
-    int64_t rows, columns;                  // of a tile; the last ones may be smaller
+    int64_t rows, columns;  // of a tile; the last ones may be smaller
 };
 
 int64_t parts(int64_t count, int64_t size) { return (count + size - 1) / size; }
@@ -225,11 +226,12 @@ int run(const Product& p) {
     if (result == dnnl_success) return TRM_OK;
     if (!engine().set_threads) return device_error("the OpenMP library of oneDNN has no omp_set_num_threads");
     return device_error("oneDNN: %s, for %lld x [%lld, %lld] x [%lld, %lld] in %s%s",
-                        dnnl_status2str(dnnl_status_t(result)), (long long)p.batch, (long long)whole.m,
-                        (long long)whole.k, (long long)whole.k, (long long)whole.n,
+                        dnnl_status2str(dnnl_status_t(result)), (long long) p.batch, (long long) whole.m,
+                        (long long) whole.k, (long long) whole.k, (long long) whole.n,
                         whole.in == TRM_BF16 ? "bfloat16" : "float32",
                         whole.in == TRM_BF16 && result == dnnl_unimplemented
-                            ? "; this processor may lack bfloat16 products (AVX-512), use float32" : "");
+                            ? "; this processor may lack bfloat16 products (AVX-512), use float32"
+                            : "");
 }
 
 // ---- entries --------------------------------------------------------------------------------------------------------
@@ -245,9 +247,12 @@ Product cut(Product p) {
         p.columns = piece(w.n, column_parts, 64);
         const double flops = 2.0 * double(inner) * double(p.rows) * double(p.columns) * double(w.k);
         if (lanes * row_parts * column_parts >= wanted || flops < 4e6) return p;
-        if (p.columns >= 2 * p.rows && p.columns >= 128) column_parts *= 2;
-        else if (p.rows >= 32) row_parts *= 2;
-        else return p;
+        if (p.columns >= 2 * p.rows && p.columns >= 128)
+            column_parts *= 2;
+        else if (p.rows >= 32)
+            row_parts *= 2;
+        else
+            return p;
     }
 }
 
@@ -299,9 +304,7 @@ int mix_bwd_w(const void* dy, const void* x, float* dw, int64_t B, int32_t N, in
     return run(cut({B, {N, K, D, D, 1, 1, D, K, dtype, TRM_F32, 1}, dy, x, dw, n_d, k_d, 0, 0, 0}));
 }
 
-static void enter(trm_backend* table) {
-    TRM_PRODUCTS(TRM_ENTER)
-}
+static void enter(trm_backend* table) { TRM_PRODUCTS(TRM_ENTER) }
 
 }  // namespace products
 

@@ -27,19 +27,19 @@ int refuse_sizes(const char* names, const long long* sizes, const char* rule);
 }  // namespace trm
 
 #define TRM_CHECK(name) \
-    trm::begin(#name);  \
+    trm::begin(#name); \
     TRM_CHECK_##name
 
-#define TRM_REQUIRE(condition, ...)                      \
-    {                                                    \
+#define TRM_REQUIRE(condition, ...) \
+    { \
         if (!(condition)) return trm::refuse(__VA_ARGS__); \
     }
 
 /** None of these pointers is NULL. */
-#define TRM_GIVEN(...)                                                                \
-    {                                                                                 \
-        const void* const pointers_[] = {__VA_ARGS__};                                \
-        for (const void* pointer_ : pointers_)                                        \
+#define TRM_GIVEN(...) \
+    { \
+        const void* const pointers_[] = {__VA_ARGS__}; \
+        for (const void* pointer_ : pointers_) \
             if (pointer_ == nullptr) return trm::refuse_null(#__VA_ARGS__, pointers_); \
     }
 #define TRM_GIVEN_IF(condition, ...) \
@@ -48,18 +48,18 @@ int refuse_sizes(const char* names, const long long* sizes, const char* rule);
 /** Sizes, counts and numbers of steps. */
 #define TRM_POSITIVE(...) TRM_SIZES(size_ > 0, "must be positive", __VA_ARGS__)
 #define TRM_NOT_NEGATIVE(...) TRM_SIZES(size_ >= 0, "must not be negative", __VA_ARGS__)
-#define TRM_SIZES(rule, text, ...)                                                \
-    {                                                                             \
-        const long long sizes_[] = {__VA_ARGS__};                                 \
-        for (const long long size_ : sizes_)                                      \
-            if (!(rule)) return trm::refuse_sizes(#__VA_ARGS__, sizes_, text);    \
+#define TRM_SIZES(rule, text, ...) \
+    { \
+        const long long sizes_[] = {__VA_ARGS__}; \
+        for (const long long size_ : sizes_) \
+            if (!(rule)) return trm::refuse_sizes(#__VA_ARGS__, sizes_, text); \
     }
 
 /** The backend fuses these sizes, arguments of fuses_<name>. */
-#define TRM_FUSED_SIZES(name, ...)                                                                          \
-    if (!fuses_##name(__VA_ARGS__)) {                                                                       \
-        const long long sizes_[] = {__VA_ARGS__};                                                           \
-        return trm::refuse_sizes(#__VA_ARGS__, sizes_, "is not a size it is made for");                     \
+#define TRM_FUSED_SIZES(name, ...) \
+    if (!fuses_##name(__VA_ARGS__)) { \
+        const long long sizes_[] = {__VA_ARGS__}; \
+        return trm::refuse_sizes(#__VA_ARGS__, sizes_, "is not a size it is made for"); \
     }
 
 #define TRM_DTYPE(dtype) \
@@ -69,12 +69,12 @@ int refuse_sizes(const char* names, const long long* sizes, const char* rule);
 #define TRM_APART(a, b) TRM_REQUIRE(a != b, #a " and " #b " are the same")
 
 /** u = y + c where c is given. */
-#define TRM_INJECTION(c, y, u)                                               \
+#define TRM_INJECTION(c, y, u) \
     TRM_REQUIRE(c == nullptr || u != nullptr, #c " is given but " #u " is NULL") \
     TRM_REQUIRE(c == nullptr || u != y, #u " and " #y " are the same")
 
 /** A table of rotations for heads of width d, or none. */
-#define TRM_ROTATION(cos, sin, d)                                                        \
+#define TRM_ROTATION(cos, sin, d) \
     TRM_REQUIRE((cos == nullptr) == (sin == nullptr), "only one of " #cos " and " #sin " is given") \
     TRM_REQUIRE(cos == nullptr || d % 2 == 0, #d "=%d must be even for rotary positions", d)
 

@@ -17,9 +17,7 @@ inline char* trm_open_error() {
     return text;
 }
 
-inline const char* trm_open_backend_error() {
-    return trm_open_error();
-}
+inline const char* trm_open_backend_error() { return trm_open_error(); }
 
 /** Opens the library at `path` and returns its table, or NULL with the reason in trm_open_backend_error(). */
 inline trm_backend* trm_open_backend(const char* path) {
@@ -77,9 +75,7 @@ struct trm_graph {
 };
 
 /** A table over that of the CPU backend whose calls can be captured. */
-inline trm_backend* trm_capturable(const trm_backend* backend) {
-    return trm_capturing<trm_graph>::over(backend);
-}
+inline trm_backend* trm_capturable(const trm_backend* backend) { return trm_capturing<trm_graph>::over(backend); }
 
 /** From now on this thread's calls of the capturable table are not made but added to a new graph. */
 inline long long trm_capture_begin() {
@@ -88,9 +84,7 @@ inline long long trm_capture_begin() {
 }
 
 /** From now on they are made again. */
-inline void trm_capture_end() {
-    trm_graph::current() = nullptr;
-}
+inline void trm_capture_end() { trm_graph::current() = nullptr; }
 
 /** Makes the calls of a graph. Returns the number of the first that fails, from 0; those after it are not made. -1 if
  *  all succeed. */
@@ -101,9 +95,7 @@ inline int trm_graph_replay(long long graph) {
     return -1;
 }
 
-inline void trm_graph_free(long long graph) {
-    delete reinterpret_cast<trm_graph*>(graph);
-}
+inline void trm_graph_free(long long graph) { delete reinterpret_cast<trm_graph*>(graph); }
 
 /** Zeroed host memory aligned to 64 bytes, or 0. */
 inline long long trm_host_allocate(long long bytes) {
@@ -114,8 +106,6 @@ inline long long trm_host_allocate(long long bytes) {
     return reinterpret_cast<long long>(p);
 }
 
-inline void trm_host_free(long long address) {
-    std::free(reinterpret_cast<void*>(address));
-}
+inline void trm_host_free(long long address) { std::free(reinterpret_cast<void*>(address)); }
 
 #endif

@@ -42,8 +42,10 @@ struct Inputs {
     Buffer<float> cos, sin;
 
     Inputs(int B, int S, int A, bool rotated, float scale)
-        : H{B, S, A, 64, 32, nullptr, nullptr, 0.125f, A * 64}, qkv(size_t(B) * S * 3 * A * 64),
-          cos(size_t(S) * 32), sin(size_t(S) * 32) {
+        : H{B, S, A, 64, 32, nullptr, nullptr, 0.125f, A * 64},
+          qkv(size_t(B) * S * 3 * A * 64),
+          cos(size_t(S) * 32),
+          sin(size_t(S) * 32) {
         fill<<<unsigned((qkv.count + 255) / 256), 256>>>(qkv.data, qkv.count, scale, 1);
         std::vector<float> c(cos.count), s(sin.count);
         for (int t = 0; t < S; t++)
@@ -99,8 +101,10 @@ void compare_call(int B, int S, int A, bool rotated, float scale) {
             compare(call, "lse", lse.host(), want_lse.host());
             const auto want = want_dqkv.host();
             const char* names[] = {"dq", "dk", "dv"};
-            for (size_t i = 0; i < 3; i++) compare(call, names[i], part_of(now_dqkv, width, i), part_of(want, width, i));
-        } else if (memcmp(now_o.data(), first_o.data(), n * 2) != 0 || memcmp(now_dqkv.data(), first_dqkv.data(), 6 * n) != 0) {
+            for (size_t i = 0; i < 3; i++)
+                compare(call, names[i], part_of(now_dqkv, width, i), part_of(want, width, i));
+        } else if (memcmp(now_o.data(), first_o.data(), n * 2) != 0 ||
+                   memcmp(now_dqkv.data(), first_dqkv.data(), 6 * n) != 0) {
             printf("FAILED  %s: other bits in run %d\n", call, run + 1);
             failures++;
         }
@@ -128,7 +132,8 @@ void time(const char* name, double flop, F run) {
         if (i >= 3) times.push_back(ms);
     }
     std::sort(times.begin(), times.end());
-    printf("TIME %-40s %8.4f ms  %4.0f TFLOP/s\n", name, times[times.size() / 2], flop / times[times.size() / 2] * 1e-9);
+    printf("TIME %-40s %8.4f ms  %4.0f TFLOP/s\n", name, times[times.size() / 2],
+           flop / times[times.size() / 2] * 1e-9);
 }
 
 void time_all(int B, int S, int A) {

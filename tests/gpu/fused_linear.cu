@@ -50,7 +50,7 @@ void must(int code, const char* what) {
 /** A launch that does not end within 20 s is a deadlock: the process ends, and the driver with it frees the device. */
 void on_alarm(int) {
     static const char text[] = "FAIL deadlock: nothing for 20 s after the line above\n";
-    (void)!write(1, text, sizeof text - 1);
+    (void) !write(1, text, sizeof text - 1);
     _exit(3);
 }
 
@@ -71,18 +71,10 @@ struct Buffer {
         poison();
     }
     Buffer(const Buffer&) = delete;
-    ~Buffer() {
-        cudaFree(base);
-    }
-    void* p() const {
-        return base + GUARD;
-    }
-    bf16* h() const {
-        return static_cast<bf16*>(p());
-    }
-    void poison() {
-        must(cudaMemset(p(), 0xff, bytes), "memset");
-    }  // NaN in both types
+    ~Buffer() { cudaFree(base); }
+    void* p() const { return base + GUARD; }
+    bf16* h() const { return static_cast<bf16*>(p()); }
+    void poison() { must(cudaMemset(p(), 0xff, bytes), "memset"); }  // NaN in both types
     void guards(const char* what) const {
         std::vector<unsigned char> side(GUARD);
         for (int s = 0; s < 2; s++) {
@@ -141,9 +133,7 @@ __device__ void product(const bf16* a, const bf16* b, int64_t m, int64_t n, int 
     *magnitude = t;
 }
 
-__device__ double bf(bf16 v) {
-    return static_cast<double>(__bfloat162float(v));
-}
+__device__ double bf(bf16 v) { return static_cast<double>(__bfloat162float(v)); }
 
 constexpr double HALF = 1.0 / 256;  // 2^-8
 
@@ -240,8 +230,8 @@ void check_swiglu(int64_t M, int I, int K, int N) {
     const size_t row = static_cast<size_t>(I) * 2, rows = static_cast<size_t>(M);
     Buffer x(rows * K * 2), w(static_cast<size_t>(2 * I) * K * 2), gu(rows * 2 * row), gu2(rows * 2 * row),
         p(rows * row), p2(rows * row);
-    fill(x, 1.7f, 1);                                          // variance 1
-    fill(w, 1.7f * 2 / std::sqrt(static_cast<float>(K)), 2);   // gates of variance 4
+    fill(x, 1.7f, 1);                                         // variance 1
+    fill(w, 1.7f * 2 / std::sqrt(static_cast<float>(K)), 2);  // gates of variance 4
     say("linear_swiglu", M);
     must(trm::ops::linear_swiglu(x.p(), w.p(), gu.p(), p.p(), M, I, K, TRM_BF16, nullptr), "linear_swiglu");
     wait("linear_swiglu");
@@ -274,8 +264,8 @@ void check_swiglu(int64_t M, int I, int K, int N) {
 
 void check_norm(int64_t M, int K) {
     const size_t rows = static_cast<size_t>(M), row = 512 * 2;
-    Buffer x(rows * K * 2), w(row * K), h(rows * row), c(rows * row), y(rows * row), u(rows * row), y2(rows * row), s(rows * 4),
-        s2(rows * 4);
+    Buffer x(rows * K * 2), w(row * K), h(rows * row), c(rows * row), y(rows * row), u(rows * row), y2(rows * row),
+        s(rows * 4), s2(rows * 4);
     fill(x, 1.7f, 5);
     fill(w, 1.7f / std::sqrt(static_cast<float>(K)), 6);
     fill(h, 1.7f, 7);
@@ -283,21 +273,22 @@ void check_norm(int64_t M, int K) {
     auto* scales = static_cast<float*>(s.p());
     auto* scales2 = static_cast<float*>(s2.p());
     say("linear_add_rms_norm", M);
-    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), h.p(), c.p(), y.p(), u.p(), scales, M, 512, K, 1e-5f, TRM_BF16, nullptr),
+    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), h.p(), c.p(), y.p(), u.p(), scales, M, 512, K, 1e-5f, TRM_BF16,
+                                       nullptr),
          "linear_add_rms_norm");
     wait("linear_add_rms_norm");
     Verdict* v = verdicts();
     const int skip = M > 5000 ? 37 : 1;
-    check_norm<<<static_cast<unsigned>(checked_rows(M, skip)), 512>>>(x.h(), w.h(), h.h(), c.h(), y.h(), u.h(), scales, M, K,
-                                                                      skip, v, v + 1, v + 2);
+    check_norm<<<static_cast<unsigned>(checked_rows(M, skip)), 512>>>(x.h(), w.h(), h.h(), c.h(), y.h(), u.h(), scales,
+                                                                      M, K, skip, v, v + 1, v + 2);
     wait("check");
     report("linear_add_rms_norm y", M, v[0]);
     report("linear_add_rms_norm s", M, v[1]);
     report("linear_add_rms_norm u", M, v[2]);
     say("linear_add_rms_norm, no c, y over h", M);
     must(cudaMemcpy(y2.p(), h.p(), rows * row, cudaMemcpyDeviceToDevice), "copy");
-    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), y2.p(), nullptr, y2.p(), nullptr, scales2, M, 512, K, 1e-5f, TRM_BF16,
-                                       nullptr),
+    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), y2.p(), nullptr, y2.p(), nullptr, scales2, M, 512, K, 1e-5f,
+                                       TRM_BF16, nullptr),
          "linear_add_rms_norm");
     wait("linear_add_rms_norm");
     same("linear_add_rms_norm y in place", M, y, y2);
@@ -329,8 +320,8 @@ float median_ms(const char* what, Launch launch) {
 }
 
 void line(const char* name, int64_t M, int a, int b, float ms, double flop, double bytes) {
-    printf("time %-28s M=%-7lld %4d x %4d  %.4f ms  %6.1f TFLOP/s  %.2f TB/s\n", name, static_cast<long long>(M), a, b, ms,
-           flop / ms * 1e-9, bytes / ms * 1e-9);
+    printf("time %-28s M=%-7lld %4d x %4d  %.4f ms  %6.1f TFLOP/s  %.2f TB/s\n", name, static_cast<long long>(M), a, b,
+           ms, flop / ms * 1e-9, bytes / ms * 1e-9);
     fflush(stdout);
 }
 
@@ -350,23 +341,32 @@ void time_swiglu(int64_t M, int I, int K) {
     fill(wd, 1.7f / std::sqrt(static_cast<float>(K)), 4);
     const double m = static_cast<double>(M), flop = 2.0 * m * I * K, xb = m * K * 2, pb = m * I * 2;
     say("timing", M);
-    line("linear_swiglu", M, 2 * I, K, median_ms("linear_swiglu", [&](int i) {
-             return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), nullptr, p[i % SETS]->p(), M, I, K, TRM_BF16, nullptr);
-         }),
+    line("linear_swiglu", M, 2 * I, K,
+         median_ms("linear_swiglu",
+                   [&](int i) {
+                       return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), nullptr, p[i % SETS]->p(), M, I, K,
+                                                      TRM_BF16, nullptr);
+                   }),
          2 * flop, xb + pb);
-    line("linear_swiglu, gu kept", M, 2 * I, K, median_ms("linear_swiglu", [&](int i) {
-             return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), gu[i % SETS]->p(), p[i % SETS]->p(), M, I, K, TRM_BF16,
-                                            nullptr);
-         }),
+    line("linear_swiglu, gu kept", M, 2 * I, K,
+         median_ms("linear_swiglu",
+                   [&](int i) {
+                       return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), gu[i % SETS]->p(), p[i % SETS]->p(), M,
+                                                      I, K, TRM_BF16, nullptr);
+                   }),
          2 * flop, xb + 3 * pb);
-    line("swiglu alone", M, I, 1, median_ms("swiglu", [&](int i) {
-             return trm::ops::swiglu(gu[i % SETS]->p(), p[i % SETS]->p(), M, I, TRM_BF16, nullptr);
-         }),
+    line("swiglu alone", M, I, 1,
+         median_ms("swiglu",
+                   [&](int i) {
+                       return trm::ops::swiglu(gu[i % SETS]->p(), p[i % SETS]->p(), M, I, TRM_BF16, nullptr);
+                   }),
          0, 3 * pb);
-    line("swiglu_bwd alone", M, I, 1, median_ms("swiglu_bwd", [&](int i) {
-             return trm::ops::swiglu_bwd(gu[i % SETS]->p(), p[i % SETS]->p(), gu[i % SETS]->p(), p[i % SETS]->p(), M, I,
-                                         TRM_BF16, nullptr);
-         }),
+    line("swiglu_bwd alone", M, I, 1,
+         median_ms("swiglu_bwd",
+                   [&](int i) {
+                       return trm::ops::swiglu_bwd(gu[i % SETS]->p(), p[i % SETS]->p(), gu[i % SETS]->p(),
+                                                   p[i % SETS]->p(), M, I, TRM_BF16, nullptr);
+                   }),
          0, 6 * pb);
     for (int i = 0; i < SETS; i++) {
         delete x[i];
@@ -392,18 +392,22 @@ void time_norm(int64_t M, int K) {
     const double m = static_cast<double>(M), flop = 2.0 * m * 512 * K, xb = m * K * 2, hb = m * 512 * 2;
     say("timing", M);
     for (bool with : {false, true})
-        line(with ? "linear_add_rms_norm, u" : "linear_add_rms_norm", M, 512, K, median_ms("linear_add_rms_norm", [&](int i) {
-                 const int k = i % SETS;
-                 return trm::ops::linear_add_rms_norm(x[k]->p(), w.p(), h[k]->p(), with ? c[k]->p() : nullptr, y[k]->p(),
-                                                      with ? u[k]->p() : nullptr, scales, M, 512, K, 1e-5f, TRM_BF16,
-                                                      nullptr);
-             }),
+        line(with ? "linear_add_rms_norm, u" : "linear_add_rms_norm", M, 512, K,
+             median_ms("linear_add_rms_norm",
+                       [&](int i) {
+                           const int k = i % SETS;
+                           return trm::ops::linear_add_rms_norm(x[k]->p(), w.p(), h[k]->p(), with ? c[k]->p() : nullptr,
+                                                                y[k]->p(), with ? u[k]->p() : nullptr, scales, M, 512,
+                                                                K, 1e-5f, TRM_BF16, nullptr);
+                       }),
              flop, xb + (with ? 4 : 2) * hb);
-    line("add_rms_norm alone, u", M, 512, 1, median_ms("add_rms_norm", [&](int i) {
-             const int k = i % SETS;
-             return trm::ops::add_rms_norm(h[k]->p(), y[k]->p(), c[k]->p(), y[k]->p(), u[k]->p(), scales, M, 512, 1e-5f,
-                                           TRM_BF16, nullptr);
-         }),
+    line("add_rms_norm alone, u", M, 512, 1,
+         median_ms("add_rms_norm",
+                   [&](int i) {
+                       const int k = i % SETS;
+                       return trm::ops::add_rms_norm(h[k]->p(), y[k]->p(), c[k]->p(), y[k]->p(), u[k]->p(), scales, M,
+                                                     512, 1e-5f, TRM_BF16, nullptr);
+                   }),
          0, 5 * hb);
     for (std::vector<Buffer*>* v : {&x, &h, &c, &y, &u})
         for (Buffer* b : *v) delete b;

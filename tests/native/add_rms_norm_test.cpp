@@ -16,7 +16,9 @@ constexpr float EPS = 1e-5f;
 // Statistics over groups of n elements `stride` apart; group g begins at base(g).
 struct Groups {
     int64_t count, n, stride, inner, outer_stride;
-    int64_t at(int64_t g, int64_t i) const { return g / inner * outer_stride + g % inner * (stride == 1 ? n : 1) + i * stride; }
+    int64_t at(int64_t g, int64_t i) const {
+        return g / inner * outer_stride + g % inner * (stride == 1 ? n : 1) + i * stride;
+    }
 };
 
 Groups channels(int64_t rows, int64_t D) { return {rows, D, 1, rows, 0}; }

@@ -27,9 +27,9 @@ struct Shape {
 };
 
 struct Result {
-    Doubles o, lse, dqkv;        // as in the contract
-    Doubles o_size, dqkv_size;   // sums of the magnitudes of their terms, those of ds as dp - delta is computed
-    Doubles dqkv_terms;          // the same with ds as it is
+    Doubles o, lse, dqkv;       // as in the contract
+    Doubles o_size, dqkv_size;  // sums of the magnitudes of their terms, those of ds as dp - delta is computed
+    Doubles dqkv_terms;         // the same with ds as it is
     double largest_score = 0, largest_product = 0;
 };
 
@@ -59,7 +59,8 @@ Result oracle(const Shape& s, const Doubles& qkv, const Doubles& cos, const Doub
                         double x = qkv[at(b, t, w, a, i)];
                         if (w < 2 && s.rotate) {
                             const double c = cos[t * half + i % half], sn = sin[t * half + i % half];
-                            const double low = qkv[at(b, t, w, a, i % half)], high = qkv[at(b, t, w, a, i % half + half)];
+                            const double low = qkv[at(b, t, w, a, i % half)],
+                                         high = qkv[at(b, t, w, a, i % half + half)];
                             x = widen(narrow<T>(i < half ? low * c - high * sn : high * c + low * sn));
                             if (jitter > 0) x += jitter * std::fabs(x) * random.uniform(-1, 1);
                         }
@@ -173,12 +174,11 @@ void attention_matches(const Shape& s, double rounded = 0) {
             if (memcmp(o.data(), o2.data(), sizeof(T) * n) != 0) fail("o differs without lse");
             if (!comparing()) return;
             const Doubles rounded_o = o.doubles();  // delta comes from what was stored
-            const Result want =
-                oracle<T>(s, qkv.doubles(), cos.doubles(), sin.doubles(), d_o.doubles(), &rounded_o, 0);
+            const Result want = oracle<T>(s, qkv.doubles(), cos.doubles(), sin.doubles(), d_o.doubles(), &rounded_o, 0);
             double o_jitter = 0, lse_jitter = 0, d_jitter = 0;
             if (s.rotate) {
-                const Result other = oracle<T>(s, qkv.doubles(), cos.doubles(), sin.doubles(), d_o.doubles(), &rounded_o,
-                                               2 * Type<T>::U);
+                const Result other = oracle<T>(s, qkv.doubles(), cos.doubles(), sin.doubles(), d_o.doubles(),
+                                               &rounded_o, 2 * Type<T>::U);
                 o_jitter = 4 * largest_difference(want.o, other.o);
                 lse_jitter = 4 * largest_difference(want.lse, other.lse);
                 d_jitter = 4 * largest_difference(want.dqkv, other.dqkv);
@@ -214,11 +214,13 @@ void rotary_matches(int64_t B, int32_t S, int32_t A, int32_t d, int shift) {
     each_case(
         [=](Random& random) {
             const int64_t half = d / 2, row = int64_t(A) * d;
-            Buffer<T> qkv("qkv", B * S * 3 * row, shift), qk("qk", B * S * 2 * row, shift), back("back", B * S * 3 * row);
+            Buffer<T> qkv("qkv", B * S * 3 * row, shift), qk("qk", B * S * 2 * row, shift),
+                back("back", B * S * 3 * row);
             Buffer<float> cos("cos", S * half), sin("sin", S * half);
             random.fill(qkv);
             for (int64_t i = 0; i < S * half; i++) {
-                const double phase = static_cast<double>(i / half) * std::pow(100.0, -static_cast<double>(i % half) / d);
+                const double phase =
+                    static_cast<double>(i / half) * std::pow(100.0, -static_cast<double>(i % half) / d);
                 cos[i] = static_cast<float>(std::cos(phase));
                 sin[i] = static_cast<float>(std::sin(phase));
             }

@@ -21,8 +21,8 @@
 #if defined(__SANITIZE_ADDRESS__)
 #include <sanitizer/asan_interface.h>
 #else
-#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void) (p), (void) (n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void) (p), (void) (n))
 #endif
 
 // Fibers are not known to the leak detector, and memory is freed by scope.
@@ -154,7 +154,8 @@ void each_case(const std::function<void(Random&)>& body, const char* format, ...
 
 void succeeded(int status) {
     if (status != TRM_OK) fail("returned %d: %s", status, ops().last_error());
-    if (!emulator::fault().empty() && status == TRM_OK) fail("%s, but the call returned TRM_OK", emulator::fault().c_str());
+    if (!emulator::fault().empty() && status == TRM_OK)
+        fail("%s, but the call returned TRM_OK", emulator::fault().c_str());
     emulator::clear_fault();
     for (const Guarded* b : live) b->check();
 }
@@ -252,7 +253,7 @@ int main(int argc, char** argv) {
                 missing++;
             }
     }
-    printf("%d cases, %lld launches, %zu kernels run, %d for a Hopper GPU only, %d not run, %d tests failed\n", all_cases,
-           static_cast<long long>(emulator::launches()), run.size(), hopper, missing, failed_tests);
+    printf("%d cases, %lld launches, %zu kernels run, %d for a Hopper GPU only, %d not run, %d tests failed\n",
+           all_cases, static_cast<long long>(emulator::launches()), run.size(), hopper, missing, failed_tests);
     return failed_tests == 0 && missing == 0 ? 0 : 1;
 }

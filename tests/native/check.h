@@ -211,8 +211,8 @@ struct Registration {
     Registration(const char* name, void (*body)());
 };
 
-#define TEST(name)                                                  \
-    static void test_##name();                                      \
+#define TEST(name) \
+    static void test_##name(); \
     static const check::Registration registration_##name(#name, test_##name); \
     static void test_##name()
 

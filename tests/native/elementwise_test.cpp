@@ -69,8 +69,8 @@ void swiglu_matches(int64_t outer, int64_t inner, double scale) {
                     d_exact[up] = d * g * sigma;
                     slack[at] = few<T>(8, g) * std::fabs(exact[at]) + rest_of<T>(g) * std::fabs(u);
                     const double cancelled = std::is_same<T, bf16>::value ? std::fabs(g) * 0x1p-21 : 0;  // 1 - sigma
-                    d_slack[gate] =
-                        std::fabs(d * u) * (sigma * (few<T>(16, g) * (1 + std::fabs(g * rest)) + cancelled) + rest_of<T>(g));
+                    d_slack[gate] = std::fabs(d * u) *
+                                    (sigma * (few<T>(16, g) * (1 + std::fabs(g * rest)) + cancelled) + rest_of<T>(g));
                     d_slack[up] = few<T>(16, g) * std::fabs(d_exact[up]) + rest_of<T>(g) * std::fabs(d);
                 }
             succeeded(ops().swiglu(gu, p, outer, inner, Type<T>::CODE, nullptr));
@@ -166,7 +166,8 @@ TEST(memory) {
                 if (memcmp(to.data(), from.data(), n * 4) != 0) fail("copy differs");
                 succeeded(ops().zero(to, n * 4 - 1, nullptr));
                 for (int64_t i = 0; i < n * 4 - 1; i++)
-                    if (reinterpret_cast<char*>(to.data())[i] != 0) return fail("byte %d is not zero", static_cast<int>(i));
+                    if (reinterpret_cast<char*>(to.data())[i] != 0)
+                        return fail("byte %d is not zero", static_cast<int>(i));
                 succeeded(ops().cast_bf16(from, rounded, n, nullptr));
                 near(rounded, from.doubles(), [](int64_t) { return 0; });
                 if (widen(rounded[0]) != 1.0) fail("a tie was not rounded to even");

@@ -35,9 +35,8 @@ void forward_matches(const Shape& s) {
             for (int64_t i = 0; i < s.B; i++) ids[i] = random.below(identifiers);
             tokens.freeze();
             ids.freeze();
-            succeeded(ops().embed(tokens, ids, embed, s.pos ? pos.data() : nullptr,
-                                  s.P > 0 ? table.data() : nullptr, x, s.B, s.L, s.P, s.D, s.E, Type<T>::CODE,
-                                  nullptr));
+            succeeded(ops().embed(tokens, ids, embed, s.pos ? pos.data() : nullptr, s.P > 0 ? table.data() : nullptr, x,
+                                  s.B, s.L, s.P, s.D, s.E, Type<T>::CODE, nullptr));
             const double root = std::sqrt(static_cast<float>(s.D));
             Doubles exact(x.count());
             for (int64_t b = 0; b < s.B; b++)
@@ -53,8 +52,8 @@ void forward_matches(const Shape& s) {
                     }
             near(x, exact, [&](int64_t i) { return U32 * std::fabs(exact[i]); });
         },
-        "%s fwd B=%lld L=%d P=%d D=%d E=%d V=%d pos=%d", Type<T>::NAME, static_cast<long long>(s.B), s.L, s.P, s.D,
-        s.E, s.V, s.pos);
+        "%s fwd B=%lld L=%d P=%d D=%d E=%d V=%d pos=%d", Type<T>::NAME, static_cast<long long>(s.B), s.L, s.P, s.D, s.E,
+        s.V, s.pos);
 }
 
 void backward_matches(const Shape& s) {
@@ -91,10 +90,9 @@ void backward_matches(const Shape& s) {
         "bwd B=%lld L=%d P=%d D=%d E=%d V=%d pos=%d", static_cast<long long>(s.B), s.L, s.P, s.D, s.E, s.V, s.pos);
 }
 
-constexpr Shape SHAPES[] = {
-    {1, 1, 0, 1, 0, 1, false},      {3, 5, 2, 8, 16, 4, false},   {2, 7, 2, 16, 25, 11, true},
-    {5, 13, 1, 33, 30, 3, true},    {2, 9, 3, 40, 105, 6, false}, {1, 600, 0, 31, 0, 5, true},
-    {17, 33, 2, 32, 64, 12, false}, {3, 4, 16, 264, 512, 2, true}};
+constexpr Shape SHAPES[] = {{1, 1, 0, 1, 0, 1, false},      {3, 5, 2, 8, 16, 4, false},   {2, 7, 2, 16, 25, 11, true},
+                            {5, 13, 1, 33, 30, 3, true},    {2, 9, 3, 40, 105, 6, false}, {1, 600, 0, 31, 0, 5, true},
+                            {17, 33, 2, 32, 64, 12, false}, {3, 4, 16, 264, 512, 2, true}};
 
 }  // namespace
 

@@ -20,7 +20,7 @@ cudaError_t run(void (*kernel)(P...), unsigned blocks, unsigned threads, size_t 
 
 /** The launch failed, and the reason contains `text`. */
 void faults(cudaError_t error, const char* text) {
-    (void)cudaGetLastError();
+    (void) cudaGetLastError();
     if (error != cudaErrorLaunchFailure || emulator::fault().find(text) == std::string::npos)
         fail("expected a fault with '%s', got %d '%s'", text, error, emulator::fault().c_str());
     emulator::clear_fault();
@@ -149,7 +149,8 @@ TEST(emulator_mma) {
             Buffer<float> a("a", 256), b("b", 128), d("d", 128);
             for (int i = 0; i < 256; i++) a[i] = static_cast<float>(random.below(9) - 4);
             for (int i = 0; i < 128; i++) b[i] = static_cast<float>(random.below(9) - 4);
-            if (run(product, 1, 32, 0, a.data(), b.data(), d.data()) != cudaSuccess) fail("%s", emulator::fault().c_str());
+            if (run(product, 1, 32, 0, a.data(), b.data(), d.data()) != cudaSuccess)
+                fail("%s", emulator::fault().c_str());
             for (int row = 0; row < 16; row++)
                 for (int column = 0; column < 8; column++) {
                     float want = 0.5f;
@@ -184,7 +185,8 @@ TEST(emulator_mma) {
             run(copies<1>, 1, 32, 0, from.data(), out.data());
             int early = 0;
             for (int i = 0; i < 64; i++) early += out[i].x != out[i].x;
-            if (comparing() && (early == 0 || early > 32)) fail("%d values of the last group were read too early", early);
+            if (comparing() && (early == 0 || early > 32))
+                fail("%d values of the last group were read too early", early);
             memset(out.data(), 0, 64 * sizeof(float4));  // they depend on the seed, as they should
             faults(run(copy_not_awaited, 1, 1, 0, from.data()), "copies are under way");
         },
@@ -254,7 +256,7 @@ TEST(emulator) {
             if (run(one_leaves, 1, 1025, 0) != cudaErrorInvalidConfiguration) fail("1025 threads");
             if (run(one_leaves, 0, 32, 0) != cudaErrorInvalidConfiguration) fail("no block");
             if (run(one_leaves, 1, 32, 50 * 1024) != cudaErrorInvalidValue) fail("50 KB without leave");
-            (void)cudaGetLastError();
+            (void) cudaGetLastError();
         },
         "configurations");
 }

@@ -27,7 +27,7 @@ void head_matches(int64_t B, int32_t S, int32_t D) {
             random.fill(d_bias, 1.0, false);
             memcpy(dy.data(), dy0.data(), sizeof(T) * dy.count());
             Doubles exact(2 * B), slack(2 * B), d_exact = dy0.doubles(), d_slack(dy.count(), 0), w_exact = dw.doubles(),
-                b_exact = d_bias.doubles();
+                                                b_exact = d_bias.doubles();
             for (int64_t b = 0; b < B; b++)
                 for (int j = 0; j < 2; j++) {
                     exact[2 * b + j] = widen(bias[j]);
@@ -47,7 +47,8 @@ void head_matches(int64_t B, int32_t S, int32_t D) {
             succeeded(ops().halt_head(y, w, bias, q, B, S, D, Type<T>::CODE, nullptr));
             near(q, exact, [&](int64_t i) { return slack[i]; });
             for (int64_t i = 0; i < 2 * B; i++)
-                if (widen(narrow<T>(q[i])) != widen(q[i])) fail("q[%d] is not of the compute type", static_cast<int>(i));
+                if (widen(narrow<T>(q[i])) != widen(q[i]))
+                    fail("q[%d] is not of the compute type", static_cast<int>(i));
             succeeded(ops().halt_head_bwd(dq, y, w, dy, dw, d_bias, B, S, D, Type<T>::CODE, nullptr));
             near(dy, d_exact, [&](int64_t i) { return d_slack[i]; });
             near(dw, w_exact, [&](int64_t i) { return U32 * std::fabs(w_exact[i]) + 1e-12; });
@@ -177,8 +178,8 @@ void halt_matches(int64_t B, int32_t max_steps, int32_t rule, bool gradient) {
                 want_loss[b] = (x > 30 ? x + std::exp(-x) : std::log1p(std::exp(x))) - want_exact[b] * x;
                 want_dq[2 * b] = scale * (1 / (1 + std::exp(-x)) - want_exact[b]);
             }
-            succeeded(ops().halt(q, hits, labelled, min_steps, steps, halted, exact, loss, gradient ? dq.data() : nullptr,
-                                 B, max_steps, rule, scale, nullptr));
+            succeeded(ops().halt(q, hits, labelled, min_steps, steps, halted, exact, loss,
+                                 gradient ? dq.data() : nullptr, B, max_steps, rule, scale, nullptr));
             equal(steps, want_steps);
             equal(halted, want_halted);
             equal(exact, want_exact);

@@ -52,7 +52,8 @@ bool torn(const char* what, const char* path) {
     }
 }
 
-template <typename F> F next(const char* name) {
+template <typename F>
+F next(const char* name) {
     return reinterpret_cast<F>(dlsym(RTLD_NEXT, name));
 }
 
@@ -65,11 +66,11 @@ int opened(const char* name, const char* path, int flags, mode_t mode) {
     return real(path, flags, mode);
 }
 
-} // namespace
+}  // namespace
 
 #define MODE(flags, last) \
     mode_t mode = 0; \
-    if (((flags) & O_CREAT) != 0) { \
+    if (((flags) &O_CREAT) != 0) { \
         va_list list; \
         va_start(list, last); \
         mode = va_arg(list, mode_t); \
@@ -153,4 +154,4 @@ int mkdir(const char* path, mode_t mode) {
     return next<int (*)(const char*, mode_t)>("mkdir")(path, mode);
 }
 
-} // extern "C"
+}  // extern "C"

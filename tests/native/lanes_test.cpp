@@ -39,8 +39,8 @@ void admit_matches(int64_t B, int32_t L, int32_t ignore_id, int32_t ring = 1, in
         [=](Random& random) {
             const int32_t examples = 4, tasks = side ? 2 : examples, records = side ? 5 : 1;
             const int32_t tokens = side ? vocabulary : 256, labels_below = side ? vocabulary : 3;
-            Buffer<int32_t> ring_rows("rows", ring * B), halted("halted", B), steps("steps", B), inputs("inputs", B * L),
-                labels("labels", B * L), ids("ids", B), data_ids("data_ids", examples);
+            Buffer<int32_t> ring_rows("rows", ring * B), halted("halted", B), steps("steps", B),
+                inputs("inputs", B * L), labels("labels", B * L), ids("ids", B), data_ids("data_ids", examples);
             Buffer<uint8_t> data_inputs("data_inputs", tasks * L), data_labels("data_labels", tasks * L);
             const std::vector<uint8_t> drawn = draw_augmentations(random, records, side, vocabulary);
             Buffer<uint8_t> augmentations("augmentations", static_cast<int64_t>(drawn.size()));
@@ -58,7 +58,8 @@ void admit_matches(int64_t B, int32_t L, int32_t ignore_id, int32_t ring = 1, in
             }
             const auto board = [&](const Buffer<uint8_t>& data, int32_t example) {
                 if (side) {
-                    const uint8_t* record = augmentations.data() + origins[2 * example + 1] * (1 + 2 * side + vocabulary);
+                    const uint8_t* record =
+                        augmentations.data() + origins[2 * example + 1] * (1 + 2 * side + vocabulary);
                     return augment(record, side, data.data() + origins[2 * example] * L);
                 }
                 return std::vector<int32_t>(data.data() + example * L, data.data() + (example + 1) * L);
@@ -91,7 +92,8 @@ void admit_matches(int64_t B, int32_t L, int32_t ignore_id, int32_t ring = 1, in
                 want_ids[b] = rows[b] < 0 ? 0 : data_ids[rows[b]];
                 const bool empty = rows[b] < 0;
                 const std::vector<int32_t> input = empty ? std::vector<int32_t>(L) : board(data_inputs, rows[b]);
-                const std::vector<int32_t> given = empty ? std::vector<int32_t>(L, TRM_IGNORE) : board(data_labels, rows[b]);
+                const std::vector<int32_t> given =
+                    empty ? std::vector<int32_t>(L, TRM_IGNORE) : board(data_labels, rows[b]);
                 for (int32_t i = 0; i < L; i++) {
                     want_inputs[b * L + i] = input[i];
                     const int32_t label = given[i];
@@ -157,7 +159,8 @@ void explore_matches(int64_t B, int64_t first, int64_t seed, double step, double
                                  static_cast<uint32_t>(t >> 32), 0};
                 philox(w, static_cast<uint64_t>(seed));
                 const double deviate = ((w[0] >> 5) * 67108864.0 + (w[1] >> 6)) / 9007199254740992.0;
-                want[b] = deviate < p ? static_cast<int32_t>(2 + (static_cast<uint64_t>(w[2]) * (max_steps - 1) >> 32)) : 0;
+                want[b] =
+                    deviate < p ? static_cast<int32_t>(2 + (static_cast<uint64_t>(w[2]) * (max_steps - 1) >> 32)) : 0;
                 explored += want[b] != 0;
             }
             succeeded(ops().explore(controls, min_steps, B, first, seed, p, max_steps, nullptr));
@@ -194,7 +197,8 @@ TEST(admit) {
     Buffer<double> c("c", TRM_CONTROLS);
     const auto admit = [&](const double* controls, int32_t ring, const int32_t* ids, const int32_t* origins,
                            const uint8_t* augmentations, int32_t L, int32_t side, int32_t V) {
-        return ops().admit(i, controls, ring, u, u, ids, origins, augmentations, 0, i, i, i, i, i, 1, L, side, V, nullptr);
+        return ops().admit(i, controls, ring, u, u, ids, origins, augmentations, 0, i, i, i, i, i, 1, L, side, V,
+                           nullptr);
     };
     refused(admit(c, 1, i, nullptr, nullptr, 0, 0, 0), "admit: B=1 L=0 must be positive");
     refused(admit(c, 1, nullptr, nullptr, nullptr, 1, 0, 0), "admit: data_ids is NULL");

@@ -66,8 +66,8 @@ void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift) {
                 want_e[i] = rate * e0[i] + (1 - rate) * want_p[i];
                 e_slack[i] = U32 * 4 * (std::fabs(e0[i]) + std::fabs(want_p[i])) + (1 - rate) * p_slack[i];
             }
-            succeeded(ops().adam(p, g, m, v, average ? ema.data() : nullptr, copy ? copies.data() : nullptr, controls, n,
-                                 beta1, beta2, decay, eps, rate, kind, nullptr));
+            succeeded(ops().adam(p, g, m, v, average ? ema.data() : nullptr, copy ? copies.data() : nullptr, controls,
+                                 n, beta1, beta2, decay, eps, rate, kind, nullptr));
             near(m, want_m, [&](int64_t i) { return 4 * U32 * (std::fabs(m0[i]) + std::fabs(g0[i])); });
             near(v, want_v, [&](int64_t i) { return 4 * U32 * v_terms[i]; });
             near(p, want_p, [&](int64_t i) { return p_slack[i]; });
@@ -91,7 +91,7 @@ void sign_sgd_matches(int64_t B, int32_t E, int32_t identifiers) {
             controls[TRM_CTRL_PUZZLE_LR] = lr;
             random.fill(table, 1.0, false);
             for (int64_t i = 0; i < B * E; i++) d_rows[i] = static_cast<float>(random.below(5) - 2);  // sums of 0 occur
-            for (int64_t b = 0; b < B; b++) ids[b] = 1 + random.below(identifiers - 1);              // 0 is never held
+            for (int64_t b = 0; b < B; b++) ids[b] = 1 + random.below(identifiers - 1);               // 0 is never held
             d_rows.freeze();
             ids.freeze();
             std::vector<float> want(table.data(), table.data() + table.count());
@@ -127,7 +127,8 @@ void grad_norm_matches(int64_t n, int shift, bool adds) {
             for (int i = 0; i < TRM_NORM_PARTIALS; i++) partials[i] = 0;  // a few are not written, and need not be
             succeeded(ops().grad_norm(g, partials, norm, adds ? total.data() : nullptr, n, nullptr));
             near(norm, {want}, [&](int64_t) { return (static_cast<double>(n) + 2) * 0x1p-53 * want; });
-            near(total, {adds ? 0.5 + want : 0.5}, [&](int64_t) { return (static_cast<double>(n) + 4) * 0x1p-53 * want; });
+            near(total, {adds ? 0.5 + want : 0.5},
+                 [&](int64_t) { return (static_cast<double>(n) + 4) * 0x1p-53 * want; });
         },
         "n=%lld shift=%d adds=%d", static_cast<long long>(n), shift, adds);
 }
@@ -191,7 +192,8 @@ TEST(adam_strides) {
                 v[i] = p[i] * p[i];
             }
             const float before = p[0];
-            succeeded(ops().adam(p, g, m, v, nullptr, nullptr, controls, n, 0.9, 0.95, 0.1, 1e-8, 0, TRM_ADAMW, nullptr));
+            succeeded(
+                ops().adam(p, g, m, v, nullptr, nullptr, controls, n, 0.9, 0.95, 0.1, 1e-8, 0, TRM_ADAMW, nullptr));
             if (p[0] == before) fail("p[0] is unchanged");
             for (int64_t i = period; i < n; i++)
                 if (p[i] != p[i - period] || m[i] != m[i - period] || v[i] != v[i - period] || g[i] != 0)

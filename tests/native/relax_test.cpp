@@ -14,7 +14,8 @@ constexpr double QUANTILE = 0x1p-20;
 
 /** (w + 1/2) / 2^32 with the word of an element. */
 double uniform(int64_t element, uint32_t lane, uint64_t step, int32_t draw, uint64_t seed) {
-    uint32_t c[4] = {static_cast<uint32_t>(element / 4), lane, static_cast<uint32_t>(step), static_cast<uint32_t>(draw)};
+    uint32_t c[4] = {static_cast<uint32_t>(element / 4), lane, static_cast<uint32_t>(step),
+                     static_cast<uint32_t>(draw)};
     uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
     for (int i = 0; i < 10; i++, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
         const uint64_t a = 0xD2511F53ull * c[0], b = 0xCD9E8D57ull * c[2];
@@ -50,17 +51,18 @@ void relax_matches(int64_t B, int64_t count, int64_t first, double lambda, doubl
             random.fill(state, 1.0, false);
             Doubles exact(B * count), slack(B * count);
             for (int64_t i = 0; i < B * count; i++) {
-                const double eps = sigma == 0 ? 0
-                                              : quantile(uniform(i % count, static_cast<uint32_t>(first + i / count),
-                                                                 static_cast<uint64_t>(step), 3, static_cast<uint64_t>(seed)));
+                const double eps = sigma == 0
+                                       ? 0
+                                       : quantile(uniform(i % count, static_cast<uint32_t>(first + i / count),
+                                                          static_cast<uint64_t>(step), 3, static_cast<uint64_t>(seed)));
                 const double kept = static_cast<float>(1 - lambda) * widen(state[i]);
                 const double taken = static_cast<float>(lambda) * widen(f[i]), noise = static_cast<float>(sigma) * eps;
                 exact[i] = kept + taken + noise;
                 slack[i] = 4 * U32 * (std::fabs(kept) + std::fabs(taken) + std::fabs(noise)) +
                            sigma * QUANTILE * (1 + std::fabs(eps));
             }
-            succeeded(ops().relax(f, state, sigma == 0 ? nullptr : controls.data(), B, count, first, seed, 3, lambda, sigma,
-                                  Type<T>::CODE, nullptr));
+            succeeded(ops().relax(f, state, sigma == 0 ? nullptr : controls.data(), B, count, first, seed, 3, lambda,
+                                  sigma, Type<T>::CODE, nullptr));
             near(state, exact, [&](int64_t i) { return slack[i]; });
         },
         "%s B=%lld count=%lld first=%lld lambda=%g sigma=%g step=%g seed=%lld shift=%d", Type<T>::NAME,
@@ -114,8 +116,8 @@ void random_start_matches(int64_t B, int64_t count, int64_t first, bool keyed, d
                 exact[i] = quantile(0.5 + (u - 0.5) * mass) / deviation;
                 slack[i] = 2 * QUANTILE * (1 + std::fabs(exact[i]));
             }
-            succeeded(ops().random_start(halted, keyed ? keys.data() : nullptr, step == 0 ? nullptr : controls.data(), z, B,
-                                         count, first, seed, 5, Type<T>::CODE, nullptr));
+            succeeded(ops().random_start(halted, keyed ? keys.data() : nullptr, step == 0 ? nullptr : controls.data(),
+                                         z, B, count, first, seed, 5, Type<T>::CODE, nullptr));
             near(z, exact, [&](int64_t i) { return slack[i]; });
         },
         "%s B=%lld count=%lld first=%lld keys=%d step=%g seed=%lld", Type<T>::NAME, static_cast<long long>(B),
@@ -137,7 +139,8 @@ TEST(relax) {
     if (product_sizes()) relax_matches<bf16>(4, 97 * 512, 0, 0.95, 0.01, 1, 0);
     Buffer<float> x("x", 8), y("y", 8);
     Buffer<double> c("c", TRM_CONTROLS);
-    const auto relax = [&](const float* f, const double* controls, int64_t first, int32_t draw, double lambda, double sigma) {
+    const auto relax = [&](const float* f, const double* controls, int64_t first, int32_t draw, double lambda,
+                           double sigma) {
         return ops().relax(f, y, controls, 2, 4, first, 0, draw, lambda, sigma, TRM_F32, nullptr);
     };
     refused(relax(nullptr, c, 0, 1, 0.5, 0), "NULL");

@@ -48,9 +48,9 @@ static void backward(const T* dy, const T* y, const float* s, T* dr, int64_t row
     parallel_for(divide_up(rows, block), 1.0 * (double) block * D, [=](int64_t task) {
         for (int64_t row = task * block; row < least(rows, (task + 1) * block); row++) {
             const int64_t at = row * D;
-            const float mean = sum16(D, [=](int64_t i, int k) TRM_LAMBDA {
-                return load(dy + at + i, k) * load(y + at + i, k);
-            }) / (float) D;
+            const float mean =
+                sum16(D, [=](int64_t i, int k) TRM_LAMBDA { return load(dy + at + i, k) * load(y + at + i, k); }) /
+                (float) D;
             const float scale = s[row];
             vectors(D, [=](int64_t i, int k) TRM_LAMBDA {
                 store(dr + at + i, (load(dy + at + i, k) - load(y + at + i, k) * mean) * scale, k);
@@ -101,9 +101,12 @@ static void backward_positions(const T* dy, const T* y, const float* s, T* dr, i
         const int64_t b = task / parts, first = task % parts * CHANNELS;
         vectors(least(CHANNELS, D - first), [=](int64_t c, int k) TRM_LAMBDA {
             const int64_t at = b * S * D + first + c;
-            const vf mean = sum_positions(S, [=](int32_t t) TRM_LAMBDA {
-                return load(dy + at + (int64_t) t * D, k) * load(y + at + (int64_t) t * D, k);
-            }) / (float) S;
+            const vf mean =
+                sum_positions(S,
+                              [=](int32_t t) TRM_LAMBDA {
+                                  return load(dy + at + (int64_t) t * D, k) * load(y + at + (int64_t) t * D, k);
+                              }) /
+                (float) S;
             const vf scale = load(s + b * D + first + c, k);
             for (int32_t t = 0; t < S; t++) {
                 const int64_t i = at + (int64_t) t * D;

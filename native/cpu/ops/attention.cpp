@@ -67,7 +67,13 @@ struct Head {
 };
 
 TRM_INLINE Head head_of(int32_t S, int32_t A, int32_t d, const float* cos, const float* sin) {
-    return {S, d, divide_up(S, 16) * 16, divide_up(d, 16) * 16, (int64_t) 3 * A * d, cos, sin,
+    return {S,
+            d,
+            divide_up(S, 16) * 16,
+            divide_up(d, 16) * 16,
+            (int64_t) 3 * A * d,
+            cos,
+            sin,
             1.0f / __builtin_sqrtf((float) d)};
 }
 
@@ -179,9 +185,8 @@ static void backward(const Head& H, const T* q, const T* k, const T* v, const T*
         for (int64_t r = 0; r < rows; r++) {
             const T* o_row = o + (first + r) * o_stride;
             const float* do_row = d_out + (first + r) * H.dp;
-            const float delta = sum16(H.d, [=](int64_t i, int n) TRM_LAMBDA {
-                return load(do_row + i, n) * load(o_row + i, n);
-            });
+            const float delta =
+                sum16(H.d, [=](int64_t i, int n) TRM_LAMBDA { return load(do_row + i, n) * load(o_row + i, n); });
             const float shift = lse[first + r];
             float *p_row = p + r * H.Sp, *ds_row = ds + r * H.Sp;
             for (int64_t j = 0; j < H.Sp; j += W) {

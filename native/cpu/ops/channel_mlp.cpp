@@ -13,11 +13,11 @@
 namespace trm {
 namespace TRM_ISA {
 
-static constexpr int64_t ROWS = 36;         // of a forward task
-static constexpr int64_t INNER = 64;        // inner columns that are in work at a time, forward
-static constexpr int64_t INNER_BWD = 32;    // and backward
-static constexpr int64_t WIDTH = 128;       // channels, at most; D and I in multiples of 16
-static constexpr int64_t GROUPS = 16;        // sums of weight gradients that are computed side by side
+static constexpr int64_t ROWS = 36;       // of a forward task
+static constexpr int64_t INNER = 64;      // inner columns that are in work at a time, forward
+static constexpr int64_t INNER_BWD = 32;  // and backward
+static constexpr int64_t WIDTH = 128;     // channels, at most; D and I in multiples of 16
+static constexpr int64_t GROUPS = 16;     // sums of weight gradients that are computed side by side
 
 int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype) {
     if (dtype == TRM_BF16) return fuses_channel_mlp_bf16(I, D);
@@ -28,12 +28,14 @@ int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype) {
 
 static int channel_mlp_f32(const float* h, const float* w_gate_up, const float* w_down, const float* c, float* kept,
                            float* y, float* u, float* s, int64_t rows, int32_t I, int32_t D, float eps) {
-    const int64_t J = 2 * int64_t(I) + 16;                         // rows of 2 I, apart in the sets of the cache
-    float* w_t = (float*) scratch((D * J + I * int64_t(D)) * 4);   // gate and up [D, 2 I], then down [I, D]
+    const int64_t J = 2 * int64_t(I) + 16;                        // rows of 2 I, apart in the sets of the cache
+    float* w_t = (float*) scratch((D * J + I * int64_t(D)) * 4);  // gate and up [D, 2 I], then down [I, D]
     if (w_t == nullptr) return device_error("no memory for I=%d D=%d", I, D);
     float* down_t = w_t + D * J;
-    parallel_for(divide_up(J, 64), 64.0 * D * 0.5, [=](int64_t task) { transpose_rows(w_gate_up, w_t, 2 * int64_t(I), D, J, task * 64, 64); });
-    parallel_for(divide_up(D, 16), 16.0 * I * 0.5, [=](int64_t task) { transpose_rows(w_down, down_t, D, I, D, task * 16, 16); });
+    parallel_for(divide_up(J, 64), 64.0 * D * 0.5,
+                 [=](int64_t task) { transpose_rows(w_gate_up, w_t, 2 * int64_t(I), D, J, task * 64, 64); });
+    parallel_for(divide_up(D, 16), 16.0 * I * 0.5,
+                 [=](int64_t task) { transpose_rows(w_down, down_t, D, I, D, task * 16, 16); });
     parallel_for(divide_up(rows, ROWS), 0.08 * (double) ROWS * I * D, [=](int64_t task) {
         alignas(64) float p[ROWS * INNER];
         alignas(64) float f[ROWS * WIDTH];
@@ -106,9 +108,9 @@ static __attribute__((noinline)) void swiglu_bwd_kept(Left d, Right down, const 
     });
 }
 
-static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y, const float* s, const float* w_gate_up,
-                               const float* w_down, float* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I,
-                               int32_t D) {
+static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y, const float* s,
+                               const float* w_gate_up, const float* w_down, float* d, float* dw_gate_up, float* dw_down,
+                               int64_t rows, int32_t I, int32_t D) {
     const int64_t count = divide_up(rows, GROUPS), groups = divide_up(rows, count);
     const int64_t down_sum = D * int64_t(I), gate_up_sum = 2 * int64_t(I) * D;
     // of each group: the two sums, then dr [count, D], p [count, INNER_BWD], dgu [count, 2 INNER_BWD]

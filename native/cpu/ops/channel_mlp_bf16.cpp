@@ -8,14 +8,12 @@
 namespace trm {
 namespace TRM_ISA {
 
-static constexpr int64_t ROWS = 32;         // of a forward task
-static constexpr int64_t ROWS_BWD = 96;     // that a backward task has in work
-static constexpr int64_t WIDTH = 128;       // channels, at most; in multiples of 32
-static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are computed side by side
+static constexpr int64_t ROWS = 32;      // of a forward task
+static constexpr int64_t ROWS_BWD = 96;  // that a backward task has in work
+static constexpr int64_t WIDTH = 128;    // channels, at most; in multiples of 32
+static constexpr int64_t GROUPS = 8;     // sums of weight gradients that are computed side by side
 
-bool fuses_channel_mlp_bf16(int32_t I, int32_t D) {
-    return D % 32 == 0 && D <= WIDTH && I % 64 == 0 && I <= 1024;
-}
+bool fuses_channel_mlp_bf16(int32_t I, int32_t D) { return D % 32 == 0 && D <= WIDTH && I % 64 == 0 && I <= 1024; }
 
 // ---- forward --------------------------------------------------------------------------------------------------------
 
@@ -35,9 +33,9 @@ static float norm_row(const bf16* h, const float* f, const bf16* c, bf16* y, bf1
     return scale;
 }
 
-int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, const bf16* c, bf16* kept, bf16* y, bf16* u,
-                     float* s, int64_t rows, int64_t I, int64_t D, float eps) {
-    bf16* w = (bf16*) scratch(3 * I * D * 2);   // of each block of units: Right16 [D, GATE_UP], Right16 [UNITS, D]
+int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, const bf16* c, bf16* kept, bf16* y,
+                     bf16* u, float* s, int64_t rows, int64_t I, int64_t D, float eps) {
+    bf16* w = (bf16*) scratch(3 * I * D * 2);  // of each block of units: Right16 [D, GATE_UP], Right16 [UNITS, D]
     if (w == nullptr) return device_error("no memory for I=%lld D=%lld", (long long) I, (long long) D);
     const int64_t size = SUMS * D;
     parallel_for(I / UNITS, 0.2 * (double) size, [=](int64_t k) {
@@ -53,7 +51,7 @@ int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, c
         alignas(64) float f[ROWS * WIDTH];
         const Products products;
         const int64_t first = task * ROWS, count = least(ROWS, rows - first);
-        alignas(64) bf16 rest[ROWS * WIDTH];        // rows that are not a whole task, with memory behind them
+        alignas(64) bf16 rest[ROWS * WIDTH];  // rows that are not a whole task, with memory behind them
         const bf16* x = h + first * D;
         if (count < ROWS) x = (const bf16*) std::memcpy((void*) rest, x, (size_t) (count * D) * sizeof *x);
         for (int64_t i = 0; i < I; i += UNITS) {
@@ -84,13 +82,11 @@ int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, c
 
 // What a group needs for the rows that it works on, at most ROWS_BWD.
 struct Rows {
-    float *dp, *dx;                     // [rows, UNITS], [rows, D]
-    bf16 *dr, *words, *dr_t, *x_t;      // [rows, D], the same between transposing pairs, [D, rows] twice
+    float *dp, *dx;                 // [rows, UNITS], [rows, D]
+    bf16 *dr, *words, *dr_t, *x_t;  // [rows, D], the same between transposing pairs, [D, rows] twice
     BackwardBlock block;
 
-    static int64_t bytes(int64_t D) {
-        return ROWS_BWD * (4 * (UNITS + D) + 2 * (4 * D + SUMS + GATE_UP));
-    }
+    static int64_t bytes(int64_t D) { return ROWS_BWD * (4 * (UNITS + D) + 2 * (4 * D + SUMS + GATE_UP)); }
 
     Rows(char* memory, int64_t D) {
         dp = (float*) memory;
@@ -111,16 +107,16 @@ static void norm_bwd_row(const bf16* d, const bf16* y, float s, bf16* dr, int64_
 }
 
 int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const float* s, const bf16* w_gate_up,
-                         const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down, int64_t rows, int64_t I, int64_t D) {
+                         const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down, int64_t rows, int64_t I,
+                         int64_t D) {
     const int64_t share = divide_up(rows, GROUPS), groups = divide_up(rows, share);
     const int64_t blocks = I / UNITS, weights = SUMS * D;
     const int64_t stride = blocks * weights * 4 + Rows::bytes(D);
     char* memory = (char*) scratch(blocks * weights * 2 + groups * stride);
     if (memory == nullptr)
-        return device_error("no memory for rows=%lld I=%lld D=%lld", (long long) rows, (long long) I,
-                            (long long) D);
-    bf16* w = (bf16*) memory;                       // of each block of units: Right16 [D, UNITS], Right16 [GATE_UP, D]
-    char* all = memory + blocks * weights * 2;      // of each group: its sums, blocks of [D, SUMS], and its rows
+        return device_error("no memory for rows=%lld I=%lld D=%lld", (long long) rows, (long long) I, (long long) D);
+    bf16* w = (bf16*) memory;                   // of each block of units: Right16 [D, UNITS], Right16 [GATE_UP, D]
+    char* all = memory + blocks * weights * 2;  // of each group: its sums, blocks of [D, SUMS], and its rows
     parallel_for(blocks, 0.2 * (double) weights, [=](int64_t k) {
         const int64_t i = k * UNITS;
         bf16* to = w + k * weights;
@@ -150,15 +146,18 @@ int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const f
                 float* sum = totals + k * weights;
                 product({own.dr, D}, {down, 2 * UNITS}, own.dp, UNITS, count, UNITS, D, false);
                 const bf16* g = kept + first * 2 * I + k * UNITS;
-                activation_bwd(count, own.dp, [=](int64_t r, int64_t n) TRM_LAMBDA {
-                    return GateUp{load(g + r * 2 * I + n), load(g + r * 2 * I + I + n)};
-                }, own.block);
+                activation_bwd(
+                    count, own.dp,
+                    [=](int64_t r, int64_t n) TRM_LAMBDA {
+                        return GateUp{load(g + r * 2 * I + n), load(g + r * 2 * I + I + n)};
+                    },
+                    own.block);
                 product({own.dr_t, padded}, {own.block.pairs, 2 * SUMS}, sum, SUMS, D, UNITS, depth, add);
-                product({own.x_t, padded}, {own.block.pairs + 2 * UNITS, 2 * SUMS}, sum + UNITS, SUMS, D, GATE_UP, depth, add);
+                product({own.x_t, padded}, {own.block.pairs + 2 * UNITS, 2 * SUMS}, sum + UNITS, SUMS, D, GATE_UP,
+                        depth, add);
                 product({own.block.gradients, GATE_UP}, {down + UNITS * D, 2 * D}, own.dx, D, count, D, GATE_UP, k > 0);
             }
-            for (int64_t k = 0; k < count * D; k += W)
-                store(d + first * D + k, load(own.dr + k) + load(own.dx + k));
+            for (int64_t k = 0; k < count * D; k += W) store(d + first * D + k, load(own.dr + k) + load(own.dx + k));
         }
     });
     parallel_for(blocks, 0.5 * (double) (groups * weights), [=](int64_t k) {

@@ -35,11 +35,10 @@ int cast_bf16(const float* from, void* to, int64_t count, trm_stream) {
     parallel_for(divide_up(count, CHUNK), 3e3, [=](int64_t task) {
         const float* x = from + task * CHUNK;
         bf16* y = (bf16*) to + task * CHUNK;
-        vectors(least(CHUNK, count - task * CHUNK),
-                [=](int64_t i, int k) TRM_LAMBDA {
-                    const vh v = __builtin_convertvector(rounded_bits(load(x + i, k)) >> 16, vh);  // denormals too
-                    memcpy(y + i, &v, (size_t) k * sizeof *y);
-                });
+        vectors(least(CHUNK, count - task * CHUNK), [=](int64_t i, int k) TRM_LAMBDA {
+            const vh v = __builtin_convertvector(rounded_bits(load(x + i, k)) >> 16, vh);  // denormals too
+            memcpy(y + i, &v, (size_t) k * sizeof *y);
+        });
     });
     return TRM_OK;
 }

@@ -14,9 +14,9 @@
 namespace trm {
 namespace TRM_ISA {
 
-constexpr int64_t UNITS = 32;               // inner units in work at a time
-constexpr int64_t GATE_UP = 2 * UNITS;      // their gate and up
-constexpr int64_t SUMS = 3 * UNITS;         // their weight gradients, for one element of the state: down, gate, up
+constexpr int64_t UNITS = 32;           // inner units in work at a time
+constexpr int64_t GATE_UP = 2 * UNITS;  // their gate and up
+constexpr int64_t SUMS = 3 * UNITS;     // their weight gradients, for one element of the state: down, gate, up
 
 // Of element n of the block of units that begins at i, 0 <= n < GATE_UP: the row of w_gate_up [2 I, .].
 TRM_INLINE int64_t weight_row(int64_t i, int64_t n, int64_t I) { return n < UNITS ? i + n : I + i + n - UNITS; }
@@ -24,8 +24,9 @@ TRM_INLINE int64_t weight_row(int64_t i, int64_t n, int64_t I) { return n < UNIT
 // sigmoid_v for results that are rounded to bfloat16: one term and the Newton step less, relative error below 7e-5, a
 // thirtieth of that rounding. The clamp loses a NaN, which comes back with the product by g.
 TRM_INLINE Sigmoid coarse_sigmoid(vf x) {
-    const vf table = {1.0f, 1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f, 1.29683959f, 1.35425556f,
-                      1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f, 1.68179286f, 1.75625217f, 1.8340081f,  1.91520655f};
+    const vf table = {1.0f,        1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f,
+                      1.29683959f, 1.35425556f, 1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f,
+                      1.68179286f, 1.75625217f, 1.8340081f,  1.91520655f};
     constexpr float scale = -23.0831207f;  // -16 / ln 2
     constexpr int smaller_magnitude = 2;   // of the two, with the sign of the first
     x = (vf) _mm512_maskz_range_ps((__mmask16) -1, (__m512) x, (__m512) splat(87.0f), smaller_magnitude);
@@ -50,8 +51,8 @@ TRM_INLINE GateUp rounded_gate_up(const float* gu) {
 
 // Where the backward pass of one block of units puts its results, for rows of the state.
 struct BackwardBlock {
-    bf16* pairs;        // Right16 [rows, SUMS]: p, dg, du; rows up to the next multiple of DEPTH are 0
-    bf16* gradients;    // Left16 [rows, GATE_UP]: dg, du
+    bf16* pairs;      // Right16 [rows, SUMS]: p, dg, du; rows up to the next multiple of DEPTH are 0
+    bf16* gradients;  // Left16 [rows, GATE_UP]: dg, du
 };
 
 // dp [rows, UNITS]; gate_up(r, n) gives g and u of row r, units n to n + 15.

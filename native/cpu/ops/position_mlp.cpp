@@ -17,10 +17,10 @@
 namespace trm {
 namespace TRM_ISA {
 
-static constexpr int64_t POSITIONS = 64;    // at most; D and I in multiples of 16
-static constexpr int64_t INNER = 64;        // inner rows that are in work at a time, forward
-static constexpr int64_t INNER_BWD = 32;    // and backward
-static constexpr int64_t GROUPS = 16;      // sums of weight gradients that are computed side by side
+static constexpr int64_t POSITIONS = 64;  // at most; D and I in multiples of 16
+static constexpr int64_t INNER = 64;      // inner rows that are in work at a time, forward
+static constexpr int64_t INNER_BWD = 32;  // and backward
+static constexpr int64_t GROUPS = 16;     // sums of weight gradients that are computed side by side
 
 int32_t fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) {
     if (dtype == TRM_BF16) return fuses_position_mlp_bf16(S, I, D);
@@ -50,8 +50,7 @@ static void forward_channels(const float* h, const float* w_gate_up, const float
         }
         const vf scale = 1.0f / sqrt_v(sum / (float) S + eps);
         store(s + c, scale);
-        for (int64_t t = 0; t < S; t++)
-            store(y + t * D + c, (load(h + t * D + c) + load(f + t * width + c)) * scale);
+        for (int64_t t = 0; t < S; t++) store(y + t * D + c, (load(h + t * D + c) + load(f + t * width + c)) * scale);
     }
 }
 
@@ -76,11 +75,11 @@ int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void*
     TRM_CHECK(position_mlp);
 #if defined(__AVX512BF16__)
     if (dtype == TRM_BF16)
-        return position_mlp_bf16((const bf16*) h, (const bf16*) w_gate_up, (const bf16*) w_down, (bf16*) y, s, B, S, I, D,
-                                 eps);
+        return position_mlp_bf16((const bf16*) h, (const bf16*) w_gate_up, (const bf16*) w_down, (bf16*) y, s, B, S, I,
+                                 D, eps);
 #endif
-    return position_mlp_f32((const float*) h, (const float*) w_gate_up, (const float*) w_down, (float*) y, s, B, S, I, D,
-                            eps);
+    return position_mlp_f32((const float*) h, (const float*) w_gate_up, (const float*) w_down, (float*) y, s, B, S, I,
+                            D, eps);
 }
 
 // ---- backward -------------------------------------------------------------------------------------------------------
@@ -88,8 +87,8 @@ int position_mlp(const void* h, const void* w_gate_up, const void* w_down, void*
 // p, dg = dp u silu'(g) and du = dp silu(g), with g = x gate, u = x up and dp = d down: one vector of columns.
 // x and d [M, K]; gate, up and down [K, .].
 static __attribute__((noinline)) void swiglu_bwd_again(Left x, Left d, Right gate, Right up, Right down, int64_t M,
-                                                  int64_t K, float* p, int64_t p_row, float* dg, float* du,
-                                                  int64_t dgu_row) {
+                                                       int64_t K, float* p, int64_t p_row, float* dg, float* du,
+                                                       int64_t dgu_row) {
     constexpr int R = REGISTERS == 32 ? 8 : 3;
     row_blocks<R>(M, [&](auto count, int64_t m) TRM_LAMBDA {
         constexpr int rows = decltype(count)::value;
@@ -130,17 +129,16 @@ static int position_mlp_bwd_f32(const float* h, const float* y, const float* s, 
                                 const float* w_down, float* d, float* dw_gate_up, float* dw_down, int64_t B, int32_t S,
                                 int32_t I, int32_t D) {
     const int64_t lanes = divide_up(B, GROUPS), groups = divide_up(B, lanes);
-    const int64_t J = 2 * int64_t(I) + 16, K = I + 16;      // rows of 2 I and of I, apart in the sets of the cache
+    const int64_t J = 2 * int64_t(I) + 16, K = I + 16;  // rows of 2 I and of I, apart in the sets of the cache
     const int64_t down_sum = S * K, gate_up_sum = S * J;
     // of each group: the two sums, then dr [S, D], p [D, INNER_BWD], dgu [D, 2 I]
     const int64_t stride = down_sum + gate_up_sum + S * int64_t(D) + D * INNER_BWD + D * J;
     float* memory = (float*) scratch((gate_up_sum + groups * stride) * 4);
     if (memory == nullptr) return device_error("no memory for B=%lld S=%d I=%d D=%d", (long long) B, S, I, D);
-    float* w_t = memory;                                    // the weights of gate and up [S, 2 I]
+    float* w_t = memory;  // the weights of gate and up [S, 2 I]
     float* sums_of = memory + gate_up_sum;
-    parallel_for(divide_up(2 * int64_t(I), 64), 64.0 * S, [=](int64_t task) {
-        transpose_rows(w_gate_up, w_t, 2 * int64_t(I), S, J, task * 64, 64);
-    });
+    parallel_for(divide_up(2 * int64_t(I), 64), 64.0 * S,
+                 [=](int64_t task) { transpose_rows(w_gate_up, w_t, 2 * int64_t(I), S, J, task * 64, 64); });
     parallel_for(groups, 0.2 * (double) lanes * S * I * D, [=](int64_t group) {
         float* down = sums_of + group * stride;
         float* gate_up = down + down_sum;
@@ -153,8 +151,8 @@ static int position_mlp_bwd_f32(const float* h, const float* y, const float* s, 
             norm_bwd(y + b * S * D, s + b * D, d + b * S * D, dr, S, D);
             for (int64_t i = 0; i < I; i += INNER_BWD) {
                 for (int64_t v = 0; v < INNER_BWD; v += W)
-                    swiglu_bwd_again({x, 1, D}, {dr, 1, D}, {w_t + i + v, J}, {w_t + I + i + v, J}, {w_down + i + v, I}, D,
-                                     S, p + v, INNER_BWD, dgu + i + v, dgu + I + i + v, J);
+                    swiglu_bwd_again({x, 1, D}, {dr, 1, D}, {w_t + i + v, J}, {w_t + I + i + v, J}, {w_down + i + v, I},
+                                     D, S, p + v, INNER_BWD, dgu + i + v, dgu + I + i + v, J);
                 product({dr, D, 1}, {p, INNER_BWD}, down + i, K, S, INNER_BWD, D, add);
                 product({x, D, 1}, {dgu + i, J}, gate_up + i, J, S, INNER_BWD, D, add);
                 product({x, D, 1}, {dgu + I + i, J}, gate_up + I + i, J, S, INNER_BWD, D, add);
@@ -168,7 +166,8 @@ static int position_mlp_bwd_f32(const float* h, const float* y, const float* s, 
             for (int64_t group = 1; group < groups; group++) v += load(own + group * stride);
             return v;
         };
-        for (int64_t i = 0; i < I; i += W) store(dw_down + t * I + i, load(dw_down + t * I + i) + sum(sums_of + t * K + i));
+        for (int64_t i = 0; i < I; i += W)
+            store(dw_down + t * I + i, load(dw_down + t * I + i) + sum(sums_of + t * K + i));
         for (int64_t j = 0; j < 2 * int64_t(I); j += W) {
             const vf v = sum(sums_of + down_sum + t * J + j);
             for (int k = 0; k < W; k++) dw_gate_up[(j + k) * S + t] += v[k];

@@ -17,9 +17,9 @@ namespace TRM_ISA {
 
 static constexpr int64_t POSITIONS = 64;    // at most
 static constexpr int64_t WIDTH = 64;        // channels of a forward task
-static constexpr int64_t DOWN_UNITS = 256;       // inner units that it has in work between two products with w_down
+static constexpr int64_t DOWN_UNITS = 256;  // inner units that it has in work between two products with w_down
 static constexpr int64_t LARGEST = 256;     // channels, at most; in multiples of 32
-static constexpr int64_t GROUPS = 8;       // sums of weight gradients that are computed side by side
+static constexpr int64_t GROUPS = 8;        // sums of weight gradients that are computed side by side
 
 bool fuses_position_mlp_bf16(int32_t S, int32_t I, int32_t D) {
     return S <= POSITIONS && D % 32 == 0 && D <= LARGEST && I % 64 == 0 && I <= 1024;
@@ -104,14 +104,12 @@ static int64_t whole_columns(int64_t S) { return round_up(S - odd_columns(S), 16
 
 // The weights of one block of units, as the products of the backward pass want them.
 struct BackwardWeights {
-    bf16* gate_up;   // Right16 [padded, GATE_UP]
-    bf16* down;      // Right16 [padded, UNITS]
-    bf16* back;      // Right16 [GATE_UP, whole]
-    bf16* odd;       // [odd, GATE_UP]
+    bf16* gate_up;  // Right16 [padded, GATE_UP]
+    bf16* down;     // Right16 [padded, UNITS]
+    bf16* back;     // Right16 [GATE_UP, whole]
+    bf16* odd;      // [odd, GATE_UP]
 
-    static int64_t size(int64_t S) {
-        return round_up(S, 32) * (GATE_UP + UNITS) + GATE_UP * round_up(S, 16);
-    }
+    static int64_t size(int64_t S) { return round_up(S, 32) * (GATE_UP + UNITS) + GATE_UP * round_up(S, 16); }
 
     BackwardWeights(bf16* memory, int64_t S)
         : gate_up(memory),
@@ -149,15 +147,15 @@ static void norm_bwd(const bf16* y, const float* s, const bf16* d, bf16* dr, int
 
 // What a group needs for the lane that it works on.
 struct Lane {
-    bf16 *dr, *x;       // [padded, D], dr and the state
-    bf16* words;        // [padded, D], between transposing pairs
-    bf16* x_t;          // [D, padded], the state
-    bf16* dr_t;         // [D, padded]
-    float* gu;          // [D, GATE_UP]
-    float* dp;          // [D, UNITS]
+    bf16 *dr, *x;  // [padded, D], dr and the state
+    bf16* words;   // [padded, D], between transposing pairs
+    bf16* x_t;     // [D, padded], the state
+    bf16* dr_t;    // [D, padded]
+    float* gu;     // [D, GATE_UP]
+    float* dp;     // [D, UNITS]
     BackwardBlock block;
-    float* dh_t;        // [D, whole]
-    float* odd;         // [odd, D, W]
+    float* dh_t;  // [D, whole]
+    float* odd;   // [odd, D, W]
 
     static int64_t bytes(int64_t S, int64_t D) {
         const int64_t padded = round_up(S, 32);
@@ -214,7 +212,8 @@ static void odd_positions(const bf16* gradients, const bf16* weights, float* odd
     (void) gradients, (void) weights, (void) odd, (void) count, (void) D, (void) add;
 #else
     for (int64_t t = 0; t < count; t++) {
-        const __m512i gate = _mm512_loadu_si512(weights + t * GATE_UP), up = _mm512_loadu_si512(weights + t * GATE_UP + UNITS);
+        const __m512i gate = _mm512_loadu_si512(weights + t * GATE_UP),
+                      up = _mm512_loadu_si512(weights + t * GATE_UP + UNITS);
         for (int64_t c = 0; c < D; c++) {
             float* sum = odd + (t * D + c) * W;
             const vf v = multiply_add_pairs(add ? load(sum) : vf{}, _mm512_loadu_si512(gradients + c * GATE_UP), gate);
@@ -224,17 +223,17 @@ static void odd_positions(const bf16* gradients, const bf16* weights, float* odd
 #endif
 }
 
-int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf16* w_gate_up, const bf16* w_down, bf16* d,
-                          float* dw_gate_up, float* dw_down, int64_t B, int64_t S, int64_t I, int64_t D) {
+int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf16* w_gate_up, const bf16* w_down,
+                          bf16* d, float* dw_gate_up, float* dw_down, int64_t B, int64_t S, int64_t I, int64_t D) {
     const int64_t lanes = divide_up(B, GROUPS), groups = divide_up(B, lanes);
     const int64_t blocks = I / UNITS, padded = round_up(S, 32), whole = whole_columns(S), depth = round_up(S, DEPTH);
     const int64_t weights = round_up(BackwardWeights::size(S) * 2, 64), sums_of = padded * SUMS;
     const int64_t stride = round_up(blocks * sums_of * 4 + Lane::bytes(S, D), 64);
     char* memory = (char*) scratch(blocks * weights + groups * stride);
     if (memory == nullptr)
-        return device_error("no memory for B=%lld S=%lld I=%lld D=%lld", (long long) B, (long long) S,
-                            (long long) I, (long long) D);
-    char* all = memory + blocks * weights;      // of each group: its sums, blocks of [padded, SUMS], and its lane
+        return device_error("no memory for B=%lld S=%lld I=%lld D=%lld", (long long) B, (long long) S, (long long) I,
+                            (long long) D);
+    char* all = memory + blocks * weights;  // of each group: its sums, blocks of [padded, SUMS], and its lane
     parallel_for(blocks, 3.0 * (double) (GATE_UP * S), [=](int64_t k) {
         arrange(w_gate_up, w_down, k * UNITS, S, I, BackwardWeights((bf16*) (memory + k * weights), S));
     });
@@ -253,12 +252,14 @@ int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf
                 float* own = totals + k * sums_of;
                 product({lane.x_t, padded}, {w.gate_up, 2 * GATE_UP}, lane.gu, GATE_UP, D, GATE_UP, depth, false);
                 product({lane.dr_t, padded}, {w.down, 2 * UNITS}, lane.dp, UNITS, D, UNITS, depth, false);
-                activation_bwd(D, lane.dp, [&](int64_t r, int64_t n) TRM_LAMBDA {
-                    return rounded_gate_up(lane.gu + r * GATE_UP + n);
-                }, lane.block);
+                activation_bwd(
+                    D, lane.dp,
+                    [&](int64_t r, int64_t n) TRM_LAMBDA { return rounded_gate_up(lane.gu + r * GATE_UP + n); },
+                    lane.block);
                 product({lane.dr, D}, {lane.block.pairs, 2 * SUMS}, own, SUMS, S, UNITS, D, add);
                 product({lane.x, D}, {lane.block.pairs + 2 * UNITS, 2 * SUMS}, own + UNITS, SUMS, S, GATE_UP, D, add);
-                product({lane.block.gradients, GATE_UP}, {w.back, 2 * whole}, lane.dh_t, whole, D, whole, GATE_UP, k > 0);
+                product({lane.block.gradients, GATE_UP}, {w.back, 2 * whole}, lane.dh_t, whole, D, whole, GATE_UP,
+                        k > 0);
                 odd_positions(lane.block.gradients, w.odd, lane.odd, odd_columns(S), D, k > 0);
             }
             finish(lane, d + b * S * D, S, D);

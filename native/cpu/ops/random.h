@@ -30,12 +30,12 @@ TRM_INLINE void philox(uint32_t counter[4], uint64_t key) {
 TRM_INLINE float normal_quantile(float q, float p) {
     if (q <= 0.425f) {
         const float r = 0.180625f - q * q;
-        return q * (((59.109374720f * r + 159.29113202f) * r + 50.434271938f) * r + 3.3871327179f)
-               / (((67.187563600f * r + 78.757757664f) * r + 17.895169469f) * r + 1.0f);
+        return q * (((59.109374720f * r + 159.29113202f) * r + 50.434271938f) * r + 3.3871327179f) /
+               (((67.187563600f * r + 78.757757664f) * r + 17.895169469f) * r + 1.0f);
     }
     const float r = __builtin_sqrtf(-__builtin_logf(p)) - 1.6f;
-    return (((0.17023821103f * r + 1.3067284816f) * r + 2.7568153900f) * r + 1.4234372777f)
-           / ((0.12021132975f * r + 0.73700164250f) * r + 1.0f);
+    return (((0.17023821103f * r + 1.3067284816f) * r + 2.7568153900f) * r + 1.4234372777f) /
+           ((0.12021132975f * r + 0.73700164250f) * r + 1.0f);
 }
 
 // The distance of u to the nearer end of (0, 1).

@@ -14,7 +14,8 @@ namespace TRM_ISA {
 static constexpr int64_t BLOCK = 1024;  // elements of a lane whose noise lies on the stack
 
 template <class T>
-static void relax_all(const T* f, T* state, int64_t B, int64_t count, Draw first, float lambda, float keep, float sigma) {
+static void relax_all(const T* f, T* state, int64_t B, int64_t count, Draw first, float lambda, float keep,
+                      float sigma) {
     const int64_t blocks = divide_up(count, BLOCK);
     parallel_for(B * blocks, sigma != 0 ? 1e4 : 500, [=](int64_t task) {
         const int64_t b = task / blocks, from = task % blocks * BLOCK, n = least(BLOCK, count - from);
@@ -49,8 +50,8 @@ static void relax_backward(T* d, T* d_f, int64_t count, float lambda, float keep
     });
 }
 
-int relax(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane, int64_t seed,
-          int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream) {
+int relax(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane,
+          int64_t seed, int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream) {
     TRM_CHECK(relax);
     const Draw first = {(uint64_t) seed, (uint32_t) first_lane,
                         sigma == 0 ? 0 : (uint32_t) (int64_t) controls[TRM_CTRL_STEP], (uint32_t) draw};

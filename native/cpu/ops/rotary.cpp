@@ -42,8 +42,8 @@ int rotary(const void* qkv, const float* cos, const float* sin, void* qk, int64_
     return TRM_OK;
 }
 
-int rotary_bwd(void* dqkv, const float* cos, const float* sin, int64_t B, int32_t S, int32_t A, int32_t d, int32_t dtype,
-               trm_stream) {
+int rotary_bwd(void* dqkv, const float* cos, const float* sin, int64_t B, int32_t S, int32_t A, int32_t d,
+               int32_t dtype, trm_stream) {
     TRM_CHECK(rotary_bwd);
     if (dtype == TRM_F32)
         rotate((const float*) dqkv, (float*) dqkv, cos, sin, B, S, A, d, 3, 3, -1.0f);

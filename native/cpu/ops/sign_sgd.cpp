@@ -26,24 +26,24 @@ int sign_sgd(float* table, const int32_t* ids, const float* d_rows, const double
     const float keep = (float) (1 - lr * weight_decay), step = (float) lr;
     parallel_for(divide_up(B, LANES), LANES * (0.2 * (double) B * (double) divide_up(E, CHANNELS) + E),
                  [=](int64_t task) {
-        for (int64_t b = task * LANES; b < least(B, (task + 1) * LANES); b++) {
-            if (held_before(ids, b)) continue;
-            float* row = table + (int64_t) ids[b] * E;
-            for (int64_t first = 0; first < E; first += CHANNELS) {
-                const int64_t width = least(CHANNELS, E - first);
-                double sum[CHANNELS] = {};
-                for (int64_t i = b; i < B; i++) {
-                    if (ids[i] != ids[b]) continue;
-                    const float* gradient = d_rows + i * E + first;
-                    for (int64_t c = 0; c < width; c++) sum[c] += (double) gradient[c];
-                }
-                for (int64_t c = 0; c < width; c++) {
-                    const float sign = (float) ((sum[c] > 0) - (sum[c] < 0));
-                    row[first + c] = keep * row[first + c] - step * sign;
-                }
-            }
-        }
-    });
+                     for (int64_t b = task * LANES; b < least(B, (task + 1) * LANES); b++) {
+                         if (held_before(ids, b)) continue;
+                         float* row = table + (int64_t) ids[b] * E;
+                         for (int64_t first = 0; first < E; first += CHANNELS) {
+                             const int64_t width = least(CHANNELS, E - first);
+                             double sum[CHANNELS] = {};
+                             for (int64_t i = b; i < B; i++) {
+                                 if (ids[i] != ids[b]) continue;
+                                 const float* gradient = d_rows + i * E + first;
+                                 for (int64_t c = 0; c < width; c++) sum[c] += (double) gradient[c];
+                             }
+                             for (int64_t c = 0; c < width; c++) {
+                                 const float sign = (float) ((sum[c] > 0) - (sum[c] < 0));
+                                 row[first + c] = keep * row[first + c] - step * sign;
+                             }
+                         }
+                     }
+                 });
     return TRM_OK;
 }
 

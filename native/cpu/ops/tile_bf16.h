@@ -113,8 +113,7 @@ TRM_INLINE void product_tiles(Left16 a, Right16 b, float* c, int64_t c_row, int6
 template <bool LOWER>
 TRM_INLINE void product_rows(Left16 a, Right16 b, float* c, int64_t c_row, int64_t N, int64_t K, bool add) {
     int64_t n = 0;
-    for (; n + 32 <= N; n += 32)
-        product_tiles<LOWER, true>(a, {b.at + 2 * n, b.row}, c + n, c_row, K, add);
+    for (; n + 32 <= N; n += 32) product_tiles<LOWER, true>(a, {b.at + 2 * n, b.row}, c + n, c_row, K, add);
     if (n < N) product_tiles<LOWER, false>(a, {b.at + 2 * n, b.row}, c + n, c_row, K, add);
 }
 
@@ -207,8 +206,8 @@ TRM_INLINE __m256i lower(__m512i v) { return (__m256i) __builtin_shufflevector(v
 TRM_INLINE __m256i upper(__m512i v) { return (__m256i) __builtin_shufflevector(v, v, 4, 5, 6, 7); }
 
 // A Right16 [rows, columns] from row-major ones; rows up to `padded`, an even number, are 0. Columns in multiples of 16.
-static inline void pair_rows(const bf16* from, int64_t from_row, int64_t rows, int64_t padded, int64_t columns, bf16* to,
-                             int64_t to_row) {
+static inline void pair_rows(const bf16* from, int64_t from_row, int64_t rows, int64_t padded, int64_t columns,
+                             bf16* to, int64_t to_row) {
     for (int64_t k = 0; k < padded; k += 2)
         for (int64_t n = 0; n < columns; n += 16) {
             __m256i v[2] = {};

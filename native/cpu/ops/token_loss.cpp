@@ -99,7 +99,7 @@ int token_loss(const void* logits, const int32_t* labels, int32_t* preds, double
                int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                double scale, int32_t dtype, trm_stream) {
     TRM_CHECK(token_loss);
-#define TRM_LANES(T, KIND)                                                                                          \
+#define TRM_LANES(T, KIND) \
     lanes<T, KIND>((const T*) logits, labels, preds, lane_loss, hits, labelled, (T*) d_logits, B, L, P, V, scale)
     if (dtype == TRM_F32)
         kind == TRM_STABLEMAX ? TRM_LANES(float, TRM_STABLEMAX) : TRM_LANES(float, TRM_SOFTMAX);

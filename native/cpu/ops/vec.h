@@ -215,10 +215,11 @@ struct Sigmoid {
 // the first factor from a table of 16 and an exponent, the second of degree 3; the quotient by one Newton step on 14
 // bits. Relative error below 2e-7 + 4e-8 |x|.
 TRM_INLINE Sigmoid sigmoid_v(vf x) {
-    const vf table = {1.0f, 1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f, 1.29683959f, 1.35425556f,
-                      1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f, 1.68179286f, 1.75625217f, 1.8340081f,  1.91520655f};
-    constexpr float scale = -23.0831207f;  // -16 / ln 2
-    x = (vf) _mm512_maskz_min_ps((__mmask16) -1, (__m512) splat(87.0f), (__m512) x);   // a NaN in the second stays
+    const vf table = {1.0f,        1.04427373f, 1.09050775f, 1.13878858f, 1.18920708f, 1.24185777f,
+                      1.29683959f, 1.35425556f, 1.41421354f, 1.47682619f, 1.54221082f, 1.61049032f,
+                      1.68179286f, 1.75625217f, 1.8340081f,  1.91520655f};
+    constexpr float scale = -23.0831207f;                                             // -16 / ln 2
+    x = (vf) _mm512_maskz_min_ps((__mmask16) -1, (__m512) splat(87.0f), (__m512) x);  // a NaN in the second stays
     x = (vf) _mm512_maskz_max_ps((__mmask16) -1, (__m512) splat(-87.0f), (__m512) x);
     const vf shifted = x * scale + 12582912.0f;  // 1.5 * 2^23: the integer n sits in the low bits
     const vf r = x * scale - (shifted - 12582912.0f);

@@ -165,9 +165,7 @@ inline double __dmul_rn(double x, double y) { return x * y; }
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
 inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(static_cast<unsigned>(x)); }
-inline unsigned __umulhi(unsigned x, unsigned y) {
-    return static_cast<unsigned>((static_cast<uint64_t>(x) * y) >> 32);
-}
+inline unsigned __umulhi(unsigned x, unsigned y) { return static_cast<unsigned>((static_cast<uint64_t>(x) * y) >> 32); }
 
 inline unsigned __float_as_uint(float x) {
     unsigned bits;
@@ -181,11 +179,17 @@ inline float __uint_as_float(unsigned bits) {
 }
 
 template <typename T>
-inline T __ldg(const T* p) { return *p; }
+inline T __ldg(const T* p) {
+    return *p;
+}
 template <typename T>
-inline T __ldcs(const T* p) { return *p; }
+inline T __ldcs(const T* p) {
+    return *p;
+}
 template <typename T>
-inline void __stcs(T* p, T value) { *p = value; }
+inline void __stcs(T* p, T value) {
+    *p = value;
+}
 
 inline int min(int a, int b) { return a < b ? a : b; }
 inline unsigned min(unsigned a, unsigned b) { return a < b ? a : b; }

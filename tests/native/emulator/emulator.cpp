@@ -20,8 +20,8 @@
 #define WITH_ASAN 1
 #else
 #define WITH_ASAN 0
-#define ASAN_POISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
-#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void)(p), (void)(n))
+#define ASAN_POISON_MEMORY_REGION(p, n) ((void) (p), (void) (n))
+#define ASAN_UNPOISON_MEMORY_REGION(p, n) ((void) (p), (void) (n))
 #endif
 #if !defined(__x86_64__)
 #include <ucontext.h>
@@ -158,8 +158,8 @@ __attribute__((format(printf, 1, 2))) void report(const char* format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     char where[96];
-    snprintf(where, sizeof where, " (block %u,%u,%u of %ux%ux%u threads, seed %llu)", blockIdx.x, blockIdx.y, blockIdx.z,
-             blockDim.x, blockDim.y, blockDim.z, static_cast<unsigned long long>(seed));
+    snprintf(where, sizeof where, " (block %u,%u,%u of %ux%ux%u threads, seed %llu)", blockIdx.x, blockIdx.y,
+             blockIdx.z, blockDim.x, blockDim.y, blockDim.z, static_cast<unsigned long long>(seed));
     fault_text = std::string(text) + where;
     faulted = true;
 }
@@ -261,8 +261,8 @@ void explain_deadlock() {
     }
     for (unsigned i = 0; i < thread_count; i++)
         if (threads[i].state != State::AT_BARRIER) {
-            report("thread %u waits at the barrier of %s:%d, which thread %u never reaches (it has %s)", waiting->number,
-                   base_name(waiting->file), waiting->line, i,
+            report("thread %u waits at the barrier of %s:%d, which thread %u never reaches (it has %s)",
+                   waiting->number, base_name(waiting->file), waiting->line, i,
                    threads[i].state == State::ENDED ? "ended" : "stopped in a warp collective");
             return;
         }
@@ -385,12 +385,13 @@ uint64_t warp_collective(Collective kind, unsigned mask, uint64_t bits, int sour
     for (unsigned i = 0; i < WARP && complete; i++) {
         if ((mask >> i & 1) == 0) continue;
         if (first + i >= thread_count) {
-            report("the warp collective of %s:%d names lane %u, but the block ends before it", base_name(file), line, i);
+            report("the warp collective of %s:%d names lane %u, but the block ends before it", base_name(file), line,
+                   i);
             yield();
         }
         const Thread& other = threads[first + i];
-        complete = other.state == State::IN_COLLECTIVE && other.mask == mask && other.kind == kind &&
-                   other.line == line;
+        complete =
+            other.state == State::IN_COLLECTIVE && other.mask == mask && other.kind == kind && other.line == line;
     }
     if (complete) {
         uint64_t results[WARP] = {}, ballot = 0;

@@ -70,7 +70,7 @@ inline void load_matrices(uint32_t (&r)[4], Shared row, bool trans, const char* 
             const auto of = [&](int i) -> Thread& { return *static_cast<Thread*>(threads[i]); };
             for (int i = 0; i < 32; i++) {
                 const uint4 whole = *reinterpret_cast<const uint4*>(of(i).row);  // checked: 16 bytes, aligned
-                (void)whole;
+                (void) whole;
             }
             for (int i = 0; i < 32; i++)
                 for (int m = 0; m < 4; m++) {

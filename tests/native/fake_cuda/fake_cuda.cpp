@@ -225,8 +225,8 @@ EXPORT int cudaMemcpyAsync(void* to, const void* from, size_t bytes, int kind, v
     if (page_locked(kind == 1 ? from : to)) return enqueue([=] { std::memcpy(to, from, bytes); });
     if (!device().permits()) return CAPTURE_UNSUPPORTED;
     if (kind == 1) {  // ordinary memory may be written again when this returns
-        const auto taken = std::make_shared<std::vector<char>>(static_cast<const char*>(from),
-                                                               static_cast<const char*>(from) + bytes);
+        const auto taken =
+            std::make_shared<std::vector<char>>(static_cast<const char*>(from), static_cast<const char*>(from) + bytes);
         return enqueue([=] { std::memcpy(to, taken->data(), bytes); });
     }
     device().finish();
@@ -382,8 +382,8 @@ bool aligned(const void* p, const Layout& l, int64_t to) {
 
 long long products = 0;
 
-void multiply(const Product& p, float alpha, const void* pa, const Layout& a, const void* pb, const Layout& b, float beta,
-              const Layout& c, void* pd, uint64_t number) {
+void multiply(const Product& p, float alpha, const void* pa, const Layout& a, const void* pb, const Layout& b,
+              float beta, const Layout& c, void* pd, uint64_t number) {
     device().clock += MS[number];
     if (++products == setting("FAKE_CUDA_FAULT_AT", -1)) device().error = 700;
     if (device().error != 0) return;  // a wait tells
@@ -394,12 +394,12 @@ void multiply(const Product& p, float alpha, const void* pa, const Layout& a, co
     for (int64_t batch = 0; batch < c.batch; batch++) {
         for (int64_t i = 0; i < m; i++)
             for (int64_t l = 0; l < k; l++)
-                row[size_t(i * k + l)] = load(
-                    pa, batch * a.stride + (p.trans_a ? l + i * a.ld : i + l * a.ld), a.type, p.compute);
+                row[size_t(i * k + l)] =
+                    load(pa, batch * a.stride + (p.trans_a ? l + i * a.ld : i + l * a.ld), a.type, p.compute);
         for (int64_t j = 0; j < n; j++) {
             for (int64_t l = 0; l < k; l++)
-                column[size_t(l)] = load(
-                    pb, batch * b.stride + (p.trans_b ? j + l * b.ld : l + j * b.ld), b.type, p.compute);
+                column[size_t(l)] =
+                    load(pb, batch * b.stride + (p.trans_b ? j + l * b.ld : l + j * b.ld), b.type, p.compute);
             for (int64_t i = 0; i < m; i++) {
                 double sum = 0;
                 for (int64_t l = 0; l < k; l++) sum += double(row[size_t(i * k + l)]) * double(column[size_t(l)]);

@@ -25,14 +25,14 @@ using Call = std::function<void()>;
 
 /** What the libraries share; it lives in the driver. */
 struct Device {
-    int error = 0;                      // CUDA's code of the fault, once there is one
-    double clock = 0;                   // milliseconds of device time, advanced by products
+    int error = 0;     // CUDA's code of the fault, once there is one
+    double clock = 0;  // milliseconds of device time, advanced by products
     bool capturing = false;
-    bool invalid = false;               // the capture
+    bool invalid = false;  // the capture
     std::vector<Call> captured;
-    std::deque<Call> queue;             // enqueued and not made
-    long long enqueued = 0, made = 0;   // calls, ever
-    std::deque<long long> launches;     // what `enqueued` was after each graph that is not done
+    std::deque<Call> queue;            // enqueued and not made
+    long long enqueued = 0, made = 0;  // calls, ever
+    std::deque<long long> launches;    // what `enqueued` was after each graph that is not done
     const long long lag = setting("FAKE_CUDA_LAG", 0);
 
     /** A call on the stream. */

@@ -53,8 +53,8 @@ struct Descriptor {
     int kind;
     bool finished = false;
     std::map<int, Attribute> attributes;
-    int64_t number = -1;                  // of a proposal
-    const Descriptor* source = nullptr;   // the graph of a proposal
+    int64_t number = -1;                 // of a proposal
+    const Descriptor* source = nullptr;  // the graph of a proposal
 
     bool has(int name) const { return attributes.count(name) != 0; }
     template <typename T>
@@ -285,7 +285,8 @@ struct Run {
                 for (int64_t j = 0; j < S; j++) {
                     double score = 0;
                     for (int64_t i = 0; i < D; i++)
-                        score += q[static_cast<size_t>((head * S + t) * D + i)] * k[static_cast<size_t>((head * S + j) * D + i)];
+                        score += q[static_cast<size_t>((head * S + t) * D + i)] *
+                                 k[static_cast<size_t>((head * S + j) * D + i)];
                     p[static_cast<size_t>(j)] = score * scale;
                     most = std::fmax(most, score * scale);
                 }
@@ -294,7 +295,8 @@ struct Run {
                 for (int64_t j = 0; j < S; j++) {
                     const double weight = double(round_to(std::exp(p[static_cast<size_t>(j)] - most), BFLOAT16)) / sum;
                     for (int64_t i = 0; i < D; i++)
-                        o[static_cast<size_t>((head * S + t) * D + i)] += weight * v[static_cast<size_t>((head * S + j) * D + i)];
+                        o[static_cast<size_t>((head * S + t) * D + i)] +=
+                            weight * v[static_cast<size_t>((head * S + j) * D + i)];
                 }
             }
         store(to, std::move(o));
@@ -331,7 +333,9 @@ bool needs_address(const Descriptor& graph, int64_t id, bool* by_value) {
 
 EXPORT size_t cudnnGetVersion() { return static_cast<size_t>(std::atoll(text_of("FAKE_CUDNN_VERSION", "92400"))); }
 EXPORT const char* cudnnGetErrorString(int status) {
-    return status == BAD_PARAM ? "CUDNN_STATUS_BAD_PARAM" : status == NOT_SUPPORTED ? "CUDNN_STATUS_NOT_SUPPORTED" : "?";
+    return status == BAD_PARAM       ? "CUDNN_STATUS_BAD_PARAM"
+           : status == NOT_SUPPORTED ? "CUDNN_STATUS_NOT_SUPPORTED"
+                                     : "?";
 }
 EXPORT void cudnnGetLastErrorString(char* text, size_t bytes) {
     std::snprintf(text, bytes, "%s", last_error.c_str());

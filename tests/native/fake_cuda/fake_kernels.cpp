@@ -43,8 +43,8 @@ int linear_swiglu(const void* x, const void* w, void* gu, void* p, int64_t M, in
     return code != TRM_OK ? code : cpu->swiglu(both, p, M, I, dtype, stream);
 }
 
-int linear_add_rms_norm(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s, int64_t M,
-                        int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream) {
+int linear_add_rms_norm(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
+                        int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream) {
     static bool said = false;
     if (!begin("linear_add_rms_norm", dtype, &said)) return TRM_EINVAL;
     std::vector<float> branch(static_cast<size_t>(M * N));
