@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# tests/mutations/run.sh [NAME...]   breaks one formula at a time and expects `mvn verify` to notice
+# tests/mutations/run.sh [--dry-run] [NAME...]   breaks one formula at a time and expects `mvn verify` to notice
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
 # the copy `mvn verify` rebuilds what changed and runs the numerical tests: the golden cases, every operation alone, any schedule,
 # deep supervision, recomputation, captured graphs, relaxed updates. Left out are the other tests, the repetition under other instruction
 # sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
-# finish is an error, never a catch. Exit status 1 unless all are caught.
+# finish is an error, never a catch. Exit status 1 unless all are caught. --dry-run runs no tests: each mutation must change one line.
 set -euo pipefail
 
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 export OMP_WAIT_POLICY=${OMP_WAIT_POLICY:-passive}
+dry=
+[ "${1:-}" != --dry-run ] || { dry=1; shift; }
 only=("$@")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -74,6 +76,9 @@ mutate() {
     lines=$(diff "$work/original" "$file" | grep -c '^<' || true)
     if [ "$lines" != 1 ]; then
         wrong "ERROR $name: the expression changes $lines lines of $file"
+    elif [ -n "$dry" ]; then
+        echo "applies $name"
+        passed=$((passed + 1))
     else
         verify -o || status=$?
         if [ $status = 0 ]; then
@@ -89,7 +94,7 @@ mutate() {
     cp "$work/original" "$file"
 }
 
-if ! verify; then
+if [ -z "$dry" ] && ! verify; then
     cat "$work/maven" >&2
     echo "the tree fails without any mutation" >&2
     exit 1

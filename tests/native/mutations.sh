@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# tests/native/mutations.sh [NAME...]   breaks one kernel at a time and expects the emulated tests to notice
+# tests/native/mutations.sh [--dry-run] [NAME...]   breaks one kernel at a time and expects the emulated tests to notice
 #
 # Each mutation is a sed expression that changes exactly one line of one file of cuda-kernels/, in a copy of the tree
 # under $TMPDIR. The copy is rebuilt with g++ (nvcc is not needed) and runs the named test. A mutation counts as caught
 # when the test fails, or a sanitizer stops it; one that does not apply or compile is an error, never a catch. Exit
-# status 1 unless all are caught.
+# status 1 unless all are caught. --dry-run builds nothing: each mutation must change one line.
 set -euo pipefail
 
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+dry=
+[ "${1:-}" != --dry-run ] || { dry=1; shift; }
 only=("$@")
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -47,6 +49,9 @@ mutate() {
     lines=$(diff "$work/original" "$file" | grep -c '^<' || true)
     if [ "$lines" != 1 ]; then
         wrong "ERROR $name: the expression changes $lines lines of $file"
+    elif [ -n "$dry" ]; then
+        echo "applies $name"
+        passed=$((passed + 1))
     elif ! build; then
         wrong "ERROR $name: does not compile"
         grep -m 3 'error' "$work/build" >&2 || true
@@ -63,7 +68,7 @@ mutate() {
     cp "$work/original" "$file"
 }
 
-cmake -S tests/native -B build >"$work/build" 2>&1 && build || {
+[ -n "$dry" ] || { cmake -S tests/native -B build >"$work/build" 2>&1 && build; } || {
     cat "$work/build" >&2
     echo "the tree does not build" >&2
     exit 1
