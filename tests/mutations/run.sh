@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# tests/mutations/run.sh [--dry-run] [NAME...]   breaks one formula at a time and expects `mvn verify` to notice
+# tests/mutations/run.sh [--dry-run] [NAME...]   breaks one formula at a time and expects `mvn test` to notice
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
-# the copy `mvn verify` rebuilds what changed and runs the numerical tests: the golden cases, every operation alone, any schedule,
+# the copy `mvn test` rebuilds what changed and runs the numerical tests: the golden cases, every operation alone, any schedule,
 # deep supervision, recomputation, captured graphs, relaxed updates. Left out are the other tests, the repetition under other instruction
 # sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
 # finish is an error, never a catch. Exit status 1 unless all are caught. --dry-run runs no tests: each mutation must change one line.
@@ -30,8 +30,8 @@ failed=0
 reports=target/surefire-reports
 verify() {
     rm -rf $reports
-    timeout 600 mvn -B -q -ntp -Dspotless.check.skip=true "-Dtest=$tests" -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" \
-        "-Dtrm.test.jvmArgs=-Dorg.bytedeco.javacpp.cachedir=$work/cache" "$@" verify >"$work/maven" 2>&1
+    timeout 600 mvn -B -q -ntp "-Dtest=$tests" -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" \
+        "-Dtrm.test.jvmArgs=-Dorg.bytedeco.javacpp.cachedir=$work/cache" "$@" test >"$work/maven" 2>&1
 }
 
 # The tests that failed, each once: Class.method, Class.method.

@@ -56,8 +56,6 @@ struct alignas(16) double2 {
 
 inline float2 make_float2(float x, float y) { return {x, y}; }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
-inline uint2 make_uint2(unsigned x, unsigned y) { return {x, y}; }
-inline uint4 make_uint4(unsigned x, unsigned y, unsigned z, unsigned w) { return {x, y, z, w}; }
 
 extern uint3 threadIdx, blockIdx;
 extern dim3 blockDim, gridDim;
@@ -107,9 +105,6 @@ inline unsigned __ballot_sync(unsigned mask, int predicate, EMULATOR_SITE) {
 inline int __any_sync(unsigned mask, int predicate, EMULATOR_SITE) {
     return __ballot_sync(mask, predicate, file, line) != 0;
 }
-inline int __all_sync(unsigned mask, int predicate, EMULATOR_SITE) {
-    return __ballot_sync(mask, predicate, file, line) == mask;
-}
 
 // As in CUDA, a source outside the thread's segment of `width` threads gives the thread's own value.
 template <typename T>
@@ -144,28 +139,13 @@ inline unsigned atomicAdd(unsigned* at, unsigned value) {
     return old;
 }
 
-inline void __threadfence() {}
-inline void __threadfence_block() {}
-
 // ---- arithmetic ---------------------------------------------------------------------------------------------------
-// The fast intrinsics are computed exactly: a test's tolerance must allow for their error on a device.
+// rsqrtf is computed exactly: a test's tolerance must allow for its error on a device.
 
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
-inline float __expf(float x) { return std::exp(x); }
-inline float __logf(float x) { return std::log(x); }
-inline float __fdividef(float x, float y) { return x / y; }
-inline float __frcp_rn(float x) { return 1.0f / x; }
-inline float __fsqrt_rn(float x) { return std::sqrt(x); }
-inline float __fmaf_rn(float x, float y, float z) { return std::fma(x, y, z); }
-inline float __fmul_rn(float x, float y) { return x * y; }
-inline float __fadd_rn(float x, float y) { return x + y; }
-inline double __dadd_rn(double x, double y) { return x + y; }
-inline double __dmul_rn(double x, double y) { return x * y; }
 
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }
-inline int __clz(int x) { return x == 0 ? 32 : __builtin_clz(static_cast<unsigned>(x)); }
-inline unsigned __umulhi(unsigned x, unsigned y) { return static_cast<unsigned>((static_cast<uint64_t>(x) * y) >> 32); }
 
 inline unsigned __float_as_uint(float x) {
     unsigned bits;
@@ -181,14 +161,6 @@ inline float __uint_as_float(unsigned bits) {
 template <typename T>
 inline T __ldg(const T* p) {
     return *p;
-}
-template <typename T>
-inline T __ldcs(const T* p) {
-    return *p;
-}
-template <typename T>
-inline void __stcs(T* p, T value) {
-    *p = value;
 }
 
 inline int min(int a, int b) { return a < b ? a : b; }
