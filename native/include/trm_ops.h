@@ -21,7 +21,7 @@
  *   streams   work is enqueued on `stream`; no entry allocates, synchronises or reads device memory on the host, so
  *             all may be captured. The CPU backend takes NULL and has finished when the call returns
  */
-/* clang-format off: checks and lists are set as tables */
+/* clang-format off */
 #ifndef TRM_OPS_H
 #define TRM_OPS_H
 
@@ -41,10 +41,10 @@ typedef void* trm_stream;
  *  operand's shape: operands that are const are read, the others written, those with += added to. TRM_CHECK_<entry> is
  *  what both backends require of the arguments, in the words of trm_checks.h. */
 typedef struct trm_backend {
-    int32_t abi_version; /* TRM_ABI_VERSION of the header it was built from */
-    int32_t size;        /* sizeof(trm_backend) of that header */
-    const char* name;    /* "cpu" or "cuda" */
-    const char* target;  /* what the library chose: "amx", "avx512_bf16", "avx512", "avx2", "base", "sm_90", ... */
+    int32_t abi_version;  /* TRM_ABI_VERSION of the header it was built from */
+    int32_t size;         /* sizeof(trm_backend) of that header */
+    const char* name;     /* "cpu" or "cuda" */
+    const char* target;   /* what the library chose: "amx", "avx512_bf16", "avx512", "avx2", "base", "sm_90", ... */
     const char* (*last_error)(void);
 
     /** Number of worker threads, the caller included (CPU); at least 1. */
@@ -166,17 +166,15 @@ typedef struct trm_backend {
     int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work,
                         int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_position_mlp \
-    TRM_GIVEN(h, w_gate_up, w_down, y, s) \
-    TRM_POSITIVE(B, S, I, D) \
-    TRM_FUSED_SIZES(position_mlp, S, I, D, dtype) TRM_GIVEN_IF(position_mlp_work(B, S, I, D, dtype, 0) > 0, work)
+    TRM_GIVEN(h, w_gate_up, w_down, y, s) TRM_POSITIVE(B, S, I, D) TRM_FUSED_SIZES(position_mlp, S, I, D, dtype) \
+    TRM_GIVEN_IF(position_mlp_work(B, S, I, D, dtype, 0) > 0, work)
     /** d [B, S, D]: in the gradient of y, out that of h. dw_gate_up [2 I, S] +=, dw_down [S, I] +=.
      *  h y [B, S, D], s [B, D], w_gate_up [2 I, S], w_down [S, I], work [position_mlp_work] uint8. */
     int (*position_mlp_bwd)(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
                             void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I,
                             int32_t D, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_position_mlp_bwd \
-    TRM_GIVEN(h, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) \
-    TRM_POSITIVE(B, S, I, D) \
+    TRM_GIVEN(h, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) TRM_POSITIVE(B, S, I, D) \
     TRM_FUSED_SIZES(position_mlp, S, I, D, dtype) TRM_GIVEN_IF(position_mlp_work(B, S, I, D, dtype, 1) > 0, work)
 
     /** As fuses_position_mlp, for channel_mlp. */
@@ -188,16 +186,16 @@ typedef struct trm_backend {
                        void* u, float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype,
                        trm_stream stream);
 #define TRM_CHECK_channel_mlp \
-    TRM_GIVEN(h, w_gate_up, w_down, y, s) \
-    TRM_INJECTION(c, y, u) TRM_POSITIVE(rows, I, D) TRM_FUSED_SIZES(channel_mlp, I, D, dtype)
+    TRM_GIVEN(h, w_gate_up, w_down, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(rows, I, D) \
+    TRM_FUSED_SIZES(channel_mlp, I, D, dtype)
     /** d [rows, D]: in the gradient of y, out that of h. dw_gate_up [2 I, D] +=, dw_down [D, I] +=.
      *  h y [rows, D], kept [rows, 2, I], s [rows], w_gate_up [2 I, D], w_down [D, I]. */
     int (*channel_mlp_bwd)(const void* h, const void* kept, const void* y, const float* s, const void* w_gate_up,
                            const void* w_down, void* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I,
                            int32_t D, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_channel_mlp_bwd \
-    TRM_GIVEN(h, kept, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) \
-    TRM_POSITIVE(rows, I, D) TRM_FUSED_SIZES(channel_mlp, I, D, dtype)
+    TRM_GIVEN(h, kept, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) TRM_POSITIVE(rows, I, D) \
+    TRM_FUSED_SIZES(channel_mlp, I, D, dtype)
 
     /* ---- products with what follows them ------------------------------------------------------------------------- */
     /** What they compute is what the operations named compose. fuses_* is 1 for sizes that the backend takes, else 0. */
@@ -215,8 +213,8 @@ typedef struct trm_backend {
     int (*linear_add_rms_norm)(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
                                int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_linear_add_rms_norm \
-    TRM_GIVEN(x, w, h, y, s) \
-    TRM_INJECTION(c, y, u) TRM_POSITIVE(M, N, K) TRM_FUSED_SIZES(linear_add_rms_norm, N, K, dtype)
+    TRM_GIVEN(x, w, h, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(M, N, K) \
+    TRM_FUSED_SIZES(linear_add_rms_norm, N, K, dtype)
 
     /* ---- input injection --------------------------------------------------------------------------------------- */
     /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D in front of its token rows; with pos (learned
@@ -226,20 +224,16 @@ typedef struct trm_backend {
     int (*embed)(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table,
                  void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_embed \
-    TRM_GIVEN(tokens, embed, x) \
-    TRM_POSITIVE(B, L, D) \
-    TRM_NOT_NEGATIVE(P) TRM_DTYPE(dtype) TRM_REQUIRE(table != nullptr || P == 0, "P=%d without a puzzle table", P) \
-        TRM_GIVEN_IF(P > 0, ids) TRM_REQUIRE(P == 0 || (E > 0 && E <= (int64_t) P * D), \
-                                             "E=%d must fit into P=%d positions of D=%d", E, P, D)
+    TRM_GIVEN(tokens, embed, x) TRM_POSITIVE(B, L, D) TRM_NOT_NEGATIVE(P) TRM_DTYPE(dtype) \
+    TRM_REQUIRE(table != nullptr || P == 0, "P=%d without a puzzle table", P) TRM_GIVEN_IF(P > 0, ids) \
+    TRM_REQUIRE(P == 0 || (E > 0 && E <= (int64_t) P * D), "E=%d must fit into P=%d positions of D=%d", E, P, D)
     /** From dx [B, S, D] float32: d_embed [V, D] +=, d_pos [S, D] += or NULL, d_rows [B, E] or NULL. tokens [B, L].
      *  Not checked: each token in 0 .. V - 1. */
     int (*embed_bwd)(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B,
                      int32_t L, int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream);
 #define TRM_CHECK_embed_bwd \
-    TRM_GIVEN(dx, tokens, d_embed) \
-    TRM_POSITIVE(B, L, D, V) \
-    TRM_NOT_NEGATIVE(P) TRM_REQUIRE(d_rows == nullptr || (E > 0 && E <= (int64_t) P * D), \
-                                    "E=%d must fit into P=%d positions of D=%d", E, P, D)
+    TRM_GIVEN(dx, tokens, d_embed) TRM_POSITIVE(B, L, D, V) TRM_NOT_NEGATIVE(P) \
+    TRM_REQUIRE(d_rows == nullptr || (E > 0 && E <= (int64_t) P * D), "E=%d must fit into P=%d positions of D=%d", E, P, D)
 
     /* ---- lanes ------------------------------------------------------------------------------------------------- */
     /** Every halted lane takes the example rows[step % ring, b] of the data set, and steps = 0; others keep theirs. step
@@ -260,11 +254,9 @@ typedef struct trm_backend {
                  int32_t* inputs, int32_t* labels, int32_t* ids, int64_t B, int32_t L, int32_t side, int32_t V,
                  trm_stream stream);
 #define TRM_CHECK_admit \
-    TRM_GIVEN(rows, data_inputs, data_labels, data_ids, halted, steps, inputs, labels, ids) \
-    TRM_POSITIVE(B, L) \
+    TRM_GIVEN(rows, data_inputs, data_labels, data_ids, halted, steps, inputs, labels, ids) TRM_POSITIVE(B, L) \
     TRM_REQUIRE((origins == nullptr) == (augmentations == nullptr), "origins and augmentations, one is NULL") \
-    TRM_REQUIRE(origins == nullptr || (side > 0 && (int64_t) side * side == L && V > 0), "L=%d side=%d V=%d", L, side, \
-                V) \
+    TRM_REQUIRE(origins == nullptr || (side > 0 && (int64_t) side * side == L && V > 0), "L=%d side=%d V=%d", L, side, V) \
     TRM_REQUIRE(ring == 1 || (ring > 1 && controls != nullptr), "ring=%d with controls %s", ring, \
                 controls == nullptr ? "NULL" : "given")
 
@@ -293,18 +285,16 @@ typedef struct trm_backend {
     int (*relax)(const void* f, void* state, const double* controls, int64_t B, int64_t count, int64_t first_lane,
                  int64_t seed, int32_t draw, double lambda, double sigma, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_relax \
-    TRM_GIVEN(f, state) \
-    TRM_APART(f, state) \
-    TRM_POSITIVE(B, count) TRM_NOT_NEGATIVE(first_lane) TRM_DTYPE(dtype) \
-        TRM_REQUIRE(lambda > 0 && lambda <= 1 && sigma >= 0, "lambda=%g sigma=%g", lambda, sigma) \
-            TRM_REQUIRE(sigma == 0 || (controls != nullptr && draw > 0), "draw=%d with controls %s", draw, \
-                        controls == nullptr ? "NULL" : "given")
+    TRM_GIVEN(f, state) TRM_APART(f, state) TRM_POSITIVE(B, count) TRM_NOT_NEGATIVE(first_lane) TRM_DTYPE(dtype) \
+    TRM_REQUIRE(lambda > 0 && lambda <= 1 && sigma >= 0, "lambda=%g sigma=%g", lambda, sigma) \
+    TRM_REQUIRE(sigma == 0 || (controls != nullptr && draw > 0), "draw=%d with controls %s", draw, \
+                controls == nullptr ? "NULL" : "given")
     /** d: in the gradient of the new state, out that of the old, d = (1 - lambda) d; d_f = lambda d.
      *  d, d_f [count], other memory. */
     int (*relax_bwd)(void* d, void* d_f, int64_t count, double lambda, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_relax_bwd \
-    TRM_GIVEN(d, d_f) \
-    TRM_APART(d, d_f) TRM_POSITIVE(count) TRM_DTYPE(dtype) TRM_REQUIRE(lambda > 0 && lambda <= 1, "lambda=%g", lambda)
+    TRM_GIVEN(d, d_f) TRM_APART(d, d_f) TRM_POSITIVE(count) TRM_DTYPE(dtype) \
+    TRM_REQUIRE(lambda > 0 && lambda <= 1, "lambda=%g", lambda)
     /** z of halted lanes = the normal law cut to +-2, of deviation 1: Phi^-1(1/2 + (u - 1/2) P(|eps| < 2)) / 0.8796...
      *  halted [B], z [B, count]. keys [B] number the lanes, or NULL: the lane is first_lane + b. controls [TRM_CONTROLS]
      *  or NULL: step 0. */
@@ -334,9 +324,8 @@ typedef struct trm_backend {
                       int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                       double scale, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_token_loss \
-    TRM_GIVEN(logits, labels, preds, lane_loss, hits, labelled) \
-    TRM_POSITIVE(B, L, V) \
-    TRM_NOT_NEGATIVE(P) TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "kind=%d", kind) TRM_DTYPE(dtype)
+    TRM_GIVEN(logits, labels, preds, lane_loss, hits, labelled) TRM_POSITIVE(B, L, V) TRM_NOT_NEGATIVE(P) \
+    TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "kind=%d", kind) TRM_DTYPE(dtype)
 
     /** steps += 1; last = steps >= max_steps; exact = (hits == labelled). halted = (last or wants) and
      *  steps >= min_steps, with wants = q_halt > 0 (rule TRM_HALT_SIGN) or q_halt > q_continue (TRM_HALT_COMPARE);
@@ -347,8 +336,7 @@ typedef struct trm_backend {
                 int32_t* halted, int32_t* exact, double* halt_loss, float* dq, int64_t B, int32_t max_steps,
                 int32_t rule, double scale, trm_stream stream);
 #define TRM_CHECK_halt \
-    TRM_GIVEN(q, hits, labelled, steps, halted, exact, halt_loss) \
-    TRM_POSITIVE(B, max_steps) \
+    TRM_GIVEN(q, hits, labelled, steps, halted, exact, halt_loss) TRM_POSITIVE(B, max_steps) \
     TRM_REQUIRE(rule == TRM_HALT_LAST || rule == TRM_HALT_SIGN || rule == TRM_HALT_COMPARE, "rule=%d", rule) \
     TRM_GIVEN_IF(rule != TRM_HALT_LAST && max_steps > 1, min_steps)
 
@@ -383,8 +371,7 @@ typedef struct trm_backend {
     /** After grad_norm: with c = max / (norm + 1e-6), g *= c (rounded to float32) if c < 1, else g is left alone.
      *  g [count], norm [1]. */
     int (*clip_gradient)(float* g, const double* norm, double max, int64_t count, trm_stream stream);
-#define TRM_CHECK_clip_gradient \
-    TRM_GIVEN(g, norm) TRM_POSITIVE(count) TRM_REQUIRE(max > 0, "max=%g must be positive", max)
+#define TRM_CHECK_clip_gradient TRM_GIVEN(g, norm) TRM_POSITIVE(count) TRM_REQUIRE(max > 0, "max=%g must be positive", max)
 
     /** One pass over the flat parameter buffer: moments, update with decoupled decay, moving average (ema), bfloat16
      *  working copy, gradient set to zero. p g m v [count]; ema [count] or NULL; bf16_copy [count] bfloat16 or NULL;
@@ -396,8 +383,8 @@ typedef struct trm_backend {
                 int64_t count, double beta1, double beta2, double weight_decay, double eps, double ema_rate,
                 int32_t kind, trm_stream stream);
 #define TRM_CHECK_adam \
-    TRM_GIVEN(p, g, m, v, controls) \
-    TRM_POSITIVE(count) TRM_REQUIRE(kind == TRM_ADAM_ATAN2 || kind == TRM_ADAMW, "kind=%d", kind)
+    TRM_GIVEN(p, g, m, v, controls) TRM_POSITIVE(count) \
+    TRM_REQUIRE(kind == TRM_ADAM_ATAN2 || kind == TRM_ADAMW, "kind=%d", kind)
 
     /** For each distinct identifier i of ids [B]: e_i = (1 - lr wd) e_i - lr sign(sum of its rows of d_rows [B, E]), in
      *  lane order; sign(0) = 0; other rows of table [identifiers, E] are not touched. controls [TRM_CONTROLS]. Not
@@ -409,14 +396,12 @@ typedef struct trm_backend {
 
 /* The entries by who has them. Lists declare and fill the tables of both backends, of captures, of the null backend. */
 #define TRM_HOST(X) X(last_error) X(set_threads)
-#define TRM_OPERATIONS(X) \
-    X(zero) \
-    X(copy) \
-    X(cast_bf16) X(permute_lanes) X(add) X(add_into) X(add_rms_norm) X(add_rms_norm_bwd) X(add_rms_norm_positions) \
-        X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(attention) X(attention_bwd) X(rotary) X(rotary_bwd) \
-            X(embed) X(embed_bwd) X(admit) X(reset_latent) X(explore) X(relax) X(relax_bwd) X(random_start) \
-                X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(metrics) X(advance) \
-                    X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
+#define TRM_OPERATIONS(X)                                                                                             \
+    X(zero) X(copy) X(cast_bf16) X(permute_lanes) X(add) X(add_into) X(add_rms_norm) X(add_rms_norm_bwd)              \
+    X(add_rms_norm_positions) X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(attention) X(attention_bwd)     \
+    X(rotary) X(rotary_bwd) X(embed) X(embed_bwd) X(admit) X(reset_latent) X(explore) X(relax) X(relax_bwd)           \
+    X(random_start) X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(metrics) X(advance)        \
+    X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
 /* NULL in a backend whose Java half has them from a library. */
 #define TRM_PRODUCTS(X) X(linear) X(linear_bwd_x) X(linear_bwd_w) X(mix) X(mix_bwd_x) X(mix_bwd_w)
 /* A backend without a group answers 0 to its fuses_*. */
