@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# tests/mutations/run.sh [--dry-run] [NAME...]   breaks one formula at a time and expects `mvn test` to notice
+# tests/mutations/run.sh [--dry-run] [NAME...]   breaks one formula at a time and expects the tests to notice
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
-# the copy `mvn test` rebuilds what changed and runs the numerical tests: the golden cases, every operation alone, any schedule,
+# the copy Maven rebuilds what changed and runs the numerical tests, up to the first that fails: the golden cases, every operation alone, any schedule,
 # deep supervision, recomputation, captured graphs, relaxed updates. Left out are the other tests, the repetition under other instruction
 # sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
 # finish is an error, never a catch. Exit status 1 unless all are caught. --dry-run runs no tests: each mutation must change one line.
@@ -29,13 +29,18 @@ java=src/main/java/trm
 passed=0
 failed=0
 
-# All that Maven says goes to $work/maven; $reports then holds what the tests say.
+# Runs these goals and the tests, up to the first that fails. All that Maven says goes to $work/maven; $reports then holds
+# what the tests say.
 reports=target/surefire-reports
 verify() {
     rm -rf $reports
-    timeout 600 mvn -B -q -ntp "-Dtest=$tests" -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" \
-        "-Dtrm.test.jvmArgs=-Dorg.bytedeco.javacpp.cachedir=$work/cache" "$@" test >"$work/maven" 2>&1
+    timeout 600 mvn -B -q -ntp "-Dtest=$tests" -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" "-Dtrm.test.jvmArgs=
+        -Dorg.bytedeco.javacpp.cachedir=$work/cache -Dtrm.test.failFast=true
+        -Djunit.jupiter.extensions.autodetection.enabled=true" "$@" >"$work/maven" 2>&1
 }
+
+# What a mutation can change: the CPU library, its copy beside the classes, the classes (which need the generated sources).
+again=(exec:exec@operations exec:exec@cmake-build resources:copy-resources@native-libraries-into-jar compiler:compile surefire:test@default-test)
 
 # The tests that failed, each once: Class.method, Class.method.
 failures() {
@@ -83,7 +88,7 @@ mutate() {
         echo "applies $name"
         passed=$((passed + 1))
     else
-        verify -o || status=$?
+        verify -o "${again[@]}" || status=$?
         if [ $status = 0 ]; then
             wrong "SURVIVED $name"
         elif [ $status = 1 ] && [ -n "$(failures)" ]; then
@@ -97,7 +102,7 @@ mutate() {
     cp "$work/original" "$file"
 }
 
-if [ -z "$dry" ] && ! verify; then
+if [ -z "$dry" ] && ! verify test; then
     cat "$work/maven" >&2
     echo "the tree fails without any mutation" >&2
     exit 1
