@@ -2,6 +2,7 @@ package trm.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,6 +39,25 @@ class OptimizerTest extends KernelTest {
                 assertEquals(want[i], got[i], 1e-13 * (1 + Math.abs(want[i])), "step " + t + ", control " + i);
             }
         }
+    }
+
+    /** The cosine ends at its floor to the bit, which may be 0: half of (1 - 1) is nothing, and the floor is added to it. */
+    @ParameterizedTest(name = "warmup={0} ratio={1}")
+    @CsvSource({"0,0", "5,0", "0,0.1", "5,0.05", "20,0", "5,1"})
+    void cosineEndsAtItsFloor(long warmup, double ratio) {
+        Tensor controls = put("controls", Dtype.F64, new double[OptimizerKernels.CONTROLS], OptimizerKernels.CONTROLS);
+        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(3e-4, 1e-2, warmup, 20, ratio);
+        double before = 0;
+        for (int t = 1; t <= 20; t++) {
+            kernels.optimizers().advance(controls, schedule, 0.9, 0.95);
+            double lr = read(controls)[Control.LR.ordinal()];
+            assertTrue(t == 20 || lr > 3e-4 * ratio || ratio == 1, "step " + t + ": " + lr);
+            assertTrue(t <= Math.max(1, warmup) || lr <= before, "step " + t + ": " + lr + " after " + before);
+            before = lr;
+        }
+        double end = warmup == 20 ? 1 : ratio; // a warm-up as long as the run ends where the cosine begins
+        assertEquals(3e-4 * end, read(controls)[Control.LR.ordinal()]);
+        assertEquals(1e-2 * end, read(controls)[Control.PUZZLE_LR.ordinal()]);
     }
 
     /** Squares of float32 are exact in float64; a sum of n terms errs by n 2^-53 of itself. Added to its metric only. */
