@@ -33,7 +33,7 @@
 extern "C" {
 #endif
 
-#define TRM_ABI_VERSION 5
+#define TRM_ABI_VERSION 6
 
 typedef void* trm_stream;
 
@@ -319,13 +319,16 @@ typedef struct trm_backend {
     /** Token loss of logits [B, S, V] (the first P positions carry none) against labels [B, L].
      *  preds [B, L]: argmax, first index on ties; lane_loss [B]: sum of token losses / max(1, labels); hits, labelled
      *  [B]: correct and labelled tokens; d_logits [B, S, V] or NULL: gradient of scale * sum_b lane_loss, 0 at prefix
-     *  and ignored positions; d_logits may alias logits. kind is TRM_STABLEMAX or TRM_SOFTMAX. */
+     *  and ignored positions; d_logits may alias logits. kind is TRM_STABLEMAX or TRM_SOFTMAX. With TRM_SOFTMAX the loss
+     *  may be against smoothed labels, (1 - smoothing) [c = label] + smoothing / V; else smoothing is 0. */
     int (*token_loss)(const void* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits,
                       int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
-                      double scale, int32_t dtype, trm_stream stream);
+                      double smoothing, double scale, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_token_loss \
     TRM_GIVEN(logits, labels, preds, lane_loss, hits, labelled) TRM_POSITIVE(B, L, V) TRM_NOT_NEGATIVE(P) \
-    TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "kind=%d", kind) TRM_DTYPE(dtype)
+    TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "kind=%d", kind) TRM_DTYPE(dtype) \
+    TRM_REQUIRE(smoothing == 0 || (kind == TRM_SOFTMAX && smoothing > 0 && smoothing < 1), "kind=%d smoothing=%g", kind, \
+                smoothing)
 
     /** steps += 1; last = steps >= max_steps; exact = (hits == labelled). halted = (last or wants) and
      *  steps >= min_steps, with wants = q_halt > 0 (rule TRM_HALT_SIGN) or q_halt > q_continue (TRM_HALT_COMPARE);

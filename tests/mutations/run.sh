@@ -128,9 +128,9 @@ mutate starts-by-lane $java/evaluation/EvaluationLanes.java \
 mutate two-latents-reset $java/device/LaneKernels.java '/void resetLatents/,/^    }/s|i < inits.size(); i++|i < 2; i++|'
 mutate transformer-halts-by-sign $java/config/Architecture.java \
     '/boolean haltsOnSign/,/}/s|return false;|return noActContinue;|'
-mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
+mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|rule, haltScale);|rule, scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
-    's|continueLoss(part, index, maxSteps, 0\.5 \* scale);|continueLoss(part, index, maxSteps, scale);|'
+    's|continueLoss(part, index, maxSteps, haltScale);|continueLoss(part, index, maxSteps, scale);|'
 mutate continue-from-old-latents $java/train/DeepSupervision.java \
     's|for (int i = 0; i < part.lanes().latents().size(); i++) {|for (int i = 1; i < part.lanes().latents().size(); i++) {|'
 mutate replay-lacks-an-input $java/model/RecursionStep.java \
@@ -177,6 +177,9 @@ mutate embed-lacks-root $ops/embedding.cpp 's|root = __builtin_sqrtf((float) D)|
 mutate embed-backward-lacks-root $ops/embedding.cpp 's|factor = __builtin_sqrt((double) D)|factor = 1.0|'
 mutate stablemax-slope $ops/token_loss.cpp 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
 mutate loss-over-all-tokens $ops/token_loss.cpp 's|share = 1\.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
+mutate smoothing-spares-the-label $ops/token_loss.cpp 's|spread = smoothing / V;|spread = smoothing / (V - 1);|'
+mutate smoothed-loss-lacks-the-rest $ops/token_loss.cpp 's|kept \* (most - own) + spread \* below;|kept * (most - own);|'
+mutate smoothed-gradient-of-the-label $ops/token_loss.cpp 's|(hit \* kept + spread)|hit|'
 mutate halt-at-zero $ops/halt.cpp \
     's/q\[2 \* b\] > bar/(rule == TRM_HALT_SIGN ? q[2 * b] >= bar : q[2 * b] > bar)/'
 mutate argmax-last-of-equals $ops/token_loss.cpp 's|if (a > most) {|if (a >= most) {|'

@@ -134,6 +134,8 @@ mutate metrics-lack-barrier metrics.cu metrics 's|__syncthreads();  // the tile 
 mutate last-of-equal-logits token_loss.cu token_loss 's/other == most \&\& index < best/other == most \&\& index > best/'
 mutate loss-gradient-rounded-twice token_loss.cu token_loss 's@f = __uint_as_float(bits . 1);@@'
 mutate stablemax-slope token_loss.cu token_loss 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
+mutate smoothing-spares-the-label token_loss.cu token_loss 's|spread = smoothing / V;|spread = smoothing / (V - 1);|'
+mutate smoothed-sum-of-one-thread token_loss.cu token_loss 's|below = warp_sum(below);|below = below;|'
 mutate loss-over-all-tokens token_loss.cu token_loss 's|share = 1.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
 mutate warm-up-one-late schedule.cu advance 's|factor = t / (w > 1|factor = (t - 1) / (w > 1|'
 mutate norm-of-one-stride grad_norm.cu grad_norm \

@@ -45,6 +45,11 @@ class ConfigRulesTest {
                         + " network puts out as it is",
                 "arch.latent_noise=-0.1 | arch.latent_noise is -0.1: must be a finite number, at least 0",
                 "arch.random_start=maybe | arch.random_start is maybe; expected true or false",
+                "arch.loss.label_smoothing=1 | arch.loss.label_smoothing is 1.0: must be at least 0 and below 1",
+                "arch.label_smoothing=0.1 | arch.loss.label_smoothing is 0.1: smoothed labels are those of a softmax; leave"
+                        + " it out, or 0, with loss_type stablemax_cross_entropy, or set loss_type to"
+                        + " softmax_cross_entropy",
+                "arch.halt_loss_weight=-1 | arch.loss.halt_loss_weight is -1.0: must be a finite number, at least 0",
                 "global_batch_size=0 | global_batch_size is 0: must be at least 1",
                 "global_batch_size=1048577 | global_batch_size is 1048577: must be at most 1048576",
                 "eval_batch_size=1048577 | eval_batch_size is 1048577: must be at most 1048576",

@@ -157,7 +157,8 @@ class ConfigSchemaTest {
         String yaml = ConfigLoader.toYaml(parse());
         assertTrue(yaml.startsWith("arch:\n  name: trm\n  hidden_size: 512\n"), yaml);
         assertTrue(
-                yaml.contains("\n  loss:\n    loss_type: stablemax_cross_entropy\n  forward_dtype: bfloat16\n"), yaml);
+                yaml.contains("\n  loss:\n    loss_type: stablemax_cross_entropy\n    label_smoothing: 0.0\n"
+                        + "    halt_loss_weight: 0.5\n  forward_dtype: bfloat16\n"), yaml);
         assertTrue(yaml.contains("\n  random_start: false\ndata_paths: [\"d\"]\ndata_shape: null\n"), yaml);
     }
 

@@ -4,7 +4,6 @@ import static trm.config.ConfigKey.key;
 import static trm.config.ConfigSection.part;
 
 import java.util.List;
-import java.util.Locale;
 
 /**
  * The model.
@@ -14,7 +13,7 @@ import java.util.Locale;
  * @param recursion the networks, and how often they are applied
  * @param puzzles the puzzle embedding
  * @param halting when a lane is done with its sample
- * @param lossType loss of the tokens
+ * @param loss what is trained on
  * @param dtype what the model computes in
  * @param equilibrium how a latent takes what the network puts out, and where it starts
  */
@@ -24,7 +23,7 @@ public record ArchConfig(
         RecursionConfig recursion,
         PuzzleConfig puzzles,
         HaltingConfig halting,
-        LossType lossType,
+        LossConfig loss,
         ComputeType dtype,
         Equilibrium equilibrium) {
     static final ConfigKey<ArchConfig, Architecture> NAME = key(
@@ -46,17 +45,7 @@ public record ArchConfig(
             part(RecursionConfig.KEYS, ArchConfig::recursion),
             part(PuzzleConfig.KEYS, ArchConfig::puzzles),
             part(HaltingConfig.KEYS, ArchConfig::halting),
-            key(
-                            "arch.loss.loss_type",
-                            ValueType.word(
-                                    "stablemax_cross_entropy or softmax_cross_entropy",
-                                    ArchConfig::loss,
-                                    LossType::key),
-                            LossType.STABLEMAX,
-                            ArchConfig::lossType,
-                            "",
-                            "Loss of the tokens: stablemax_cross_entropy or softmax_cross_entropy.")
-                    .alias("arch.loss_type", "arch.loss"),
+            part(LossConfig.KEYS, ArchConfig::loss),
             key(
                             "arch.forward_dtype",
                             ValueType.oneOf(ComputeType.values()),
@@ -89,14 +78,6 @@ public record ArchConfig(
                 puzzles.width(),
                 "must be at most puzzle_emb_len x hidden_size, " + positions + " x " + block.hiddenSize() + " = "
                         + most);
-    }
-
-    private static LossType loss(String text) {
-        return switch (text.toLowerCase(Locale.ROOT)) {
-            case "stablemax", "stablemax_cross_entropy" -> LossType.STABLEMAX;
-            case "softmax", "softmax_cross_entropy" -> LossType.SOFTMAX;
-            default -> null;
-        };
     }
 
     /** The networks, in the order of their tensors. */

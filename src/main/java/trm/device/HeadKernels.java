@@ -94,9 +94,16 @@ public final class HeadKernels {
      * @param labels in, [B, L] int32, TRM_IGNORE where a token carries no loss
      * @param dLogits out, as logits: gradient of {@code scale} times the sum of the lanes' losses; may be null or alias
      *     logits
+     * @param smoothing share of each label that is spread over the vocabulary; 0 where {@code softmax} is false
      */
     public void tokenLoss(
-            Tensor logits, Tensor labels, TokenResults out, Tensor dLogits, boolean softmax, double scale) {
+            Tensor logits,
+            Tensor labels,
+            TokenResults out,
+            Tensor dLogits,
+            boolean softmax,
+            double smoothing,
+            double scale) {
         long n = logits.shape().dim(0);
         int length = labels.size(1);
         int prefix = logits.size(1) - length;
@@ -124,6 +131,7 @@ public final class HeadKernels {
                 prefix,
                 vocabulary,
                 softmax ? Operations.SOFTMAX : Operations.STABLEMAX,
+                smoothing,
                 scale,
                 t.code(),
                 stream));

@@ -1,5 +1,6 @@
 package trm.model;
 
+import trm.config.LossConfig;
 import trm.config.LossType;
 import trm.config.PosEncodings;
 import trm.config.Recompute;
@@ -192,8 +193,16 @@ public final class Model {
 
     /** Token loss and predictions; for a training model also the gradient {@code scale} * loss. */
     public void tokenLoss(LaneKernels.Lanes lanes, HeadKernels.TokenResults out, double scale) {
-        boolean softmax = sizes.arch().lossType() == LossType.SOFTMAX;
-        kernels.heads().tokenLoss(logits, lanes.labels(), out, dLogits, softmax, scale);
+        LossConfig loss = sizes.arch().loss();
+        kernels.heads()
+                .tokenLoss(
+                        logits,
+                        lanes.labels(),
+                        out,
+                        dLogits,
+                        loss.type() == LossType.SOFTMAX,
+                        loss.labelSmoothing(),
+                        scale);
     }
 
     /**

@@ -209,6 +209,7 @@ public final class DeepSupervision implements AutoCloseable {
     /** Forward to gradients of one part of the lanes. */
     private void forwardBackward(MicroBatch part, int index) {
         double scale = 1.0 / config.schedule().globalBatchSize();
+        double haltScale = config.arch().loss().haltWeight() * scale;
         int maxSteps = config.arch().halting().maxSteps();
         HaltRule rule = config.arch().haltsOnSign() ? HaltRule.SIGN : HaltRule.COMPARE;
         model.forward(part.lanes(), index);
@@ -222,9 +223,9 @@ public final class DeepSupervision implements AutoCloseable {
                 part.halts(),
                 maxSteps,
                 rule,
-                0.5 * scale);
+                haltScale);
         if (next != null) {
-            continueLoss(part, index, maxSteps, 0.5 * scale);
+            continueLoss(part, index, maxSteps, haltScale);
         }
         model.backward(part.lanes(), part.halts().dq(), index);
     }
