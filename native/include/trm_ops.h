@@ -378,13 +378,14 @@ typedef struct trm_backend {
 
     /** One pass over the flat parameter buffer: moments, update with decoupled decay, moving average (ema), bfloat16
      *  working copy, gradient set to zero. p g m v [count]; ema [count] or NULL; bf16_copy [count] bfloat16 or NULL;
-     *  controls [TRM_CONTROLS]. kind is
+     *  controls [TRM_CONTROLS]. ema = ema_rate ema + (1 - ema_rate) p, or p where the step in controls is less than
+     *  ema_from. kind is
      *      TRM_ADAM_ATAN2: m += (1 - b1)(g - m), v += (1 - b2)(g^2 - v),
      *                      p = (1 - lr wd) p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))
      *      TRM_ADAMW:      p = (1 - lr wd) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) */
     int (*adam)(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls,
                 int64_t count, double beta1, double beta2, double weight_decay, double eps, double ema_rate,
-                int32_t kind, trm_stream stream);
+                int64_t ema_from, int32_t kind, trm_stream stream);
 #define TRM_CHECK_adam \
     TRM_GIVEN(p, g, m, v, controls) TRM_POSITIVE(count) \
     TRM_REQUIRE(kind == TRM_ADAM_ATAN2 || kind == TRM_ADAMW, "kind=%d", kind)

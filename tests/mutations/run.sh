@@ -204,6 +204,7 @@ mutate halt-accuracy-strict $ops/halt.cpp 's|(q\[2 \* b\] >= 0) ==|(q[2 * b] > 0
 mutate ema-of-gradient $ops/adam.cpp 's|new_share \* value|new_share * grad|'
 mutate ema-rates-swapped $ops/adam.cpp \
     's|old_share \* load(ema + j, k) + new_share \* value|new_share * load(ema + j, k) + old_share * value|'
+mutate ema-one-step-late $ops/adam.cpp 's|averages = !(controls\[TRM_CTRL_STEP\] < (double) ema_from)|averages = controls[TRM_CTRL_STEP] > (double) ema_from|'
 mutate correction-inside-atan2 $ops/adam.cpp \
     's|atan2_v(first, root)|(float) controls[TRM_CTRL_CORRECTION1] * atan2_v(first / (float) controls[TRM_CTRL_CORRECTION1], root)|'
 mutate second-correction-lacks-root $ops/adam.cpp \

@@ -145,6 +145,7 @@ mutate clips-below-limit grad_norm.cu clip_gradient 's|if (!(c < 1)) return;||'
 mutate clip-of-one-stride grad_norm.cu clip_gradient \
     '/clip_kernel/,/^}/s|at += static_cast<int64_t>(gridDim.x) \* THREADS \* PACK|at += count|'
 mutate adam-lacks-barrier adam.cu adam 's|^    __syncthreads();||'
+mutate ema-one-step-late adam.cu adam 's|begun = !(controls\[TRM_CTRL_STEP\] < rates.ema_from);|begun = controls[TRM_CTRL_STEP] > rates.ema_from;|'
 mutate adam-keeps-gradient adam.cu adam 's|store_pack(g + at, zeros, n, wide);|store_pack(g + at, count < 0 ? zeros : grad, n, wide);|'
 mutate sign-of-zero sign_sgd.cu sign_sgd 's|(sum > 0) - (sum < 0)|(sum >= 0) - (sum < 0)|'
 mutate sign-of-last-lane sign_sgd.cu sign_sgd 's|for (int64_t i = threadIdx.x; i < b; i += THREADS) before|for (int64_t i = threadIdx.x; i < b - 1; i += THREADS) before|'

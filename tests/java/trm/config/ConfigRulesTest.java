@@ -67,6 +67,7 @@ class ConfigRulesTest {
                 "puzzle_emb_weight_decay=-1 | puzzle_emb_weight_decay is -1.0: must be a finite number, at least 0",
                 "max_grad_norm=-1 | max_grad_norm is -1.0: must be a finite number, at least 0",
                 "ema_rate=1 | ema_rate is 1.0: must be at least 0 and below 1",
+                "ema_from_step=-1 | ema_from_step is -1: must be at least 0",
                 "run_name=\"\" | run_name is '': must not be empty",
                 "checkpoint_every_steps=-1 | checkpoint_every_steps is -1: must be at least 0",
                 "checkpoint_keep=0 | checkpoint_keep is 0: must be at least 1",

@@ -61,6 +61,8 @@ class ConfigSchemaTest {
                 "arch.halt_max_steps | 16 | 9",
                 "arch.halt_exploration_prob | 0.1 | 0.3",
                 "arch.loss.loss_type | stablemax_cross_entropy | softmax_cross_entropy",
+                "arch.loss.label_smoothing | 0.0 | 0.0", // other values need a softmax
+                "arch.loss.halt_loss_weight | 0.5 | 0.05",
                 "arch.forward_dtype | bfloat16 | float32",
                 "arch.relaxation | 1.0 | 0.9",
                 "arch.latent_noise | 0.0 | 0.2",
@@ -84,6 +86,7 @@ class ConfigSchemaTest {
                 "max_grad_norm | 0.0 | 1.5",
                 "ema | true | false",
                 "ema_rate | 0.999 | 0.99",
+                "ema_from_step | 0 | 5000",
                 "seed | 0 | 4294967295",
                 "load_checkpoint | null | some file",
                 "run_name | null | a name",
@@ -115,6 +118,14 @@ class ConfigSchemaTest {
                 expected,
                 Difference.between(before, after).stream().map(Difference::key).collect(Collectors.toSet()));
         assertEquals(after, ConfigLoader.parse(ConfigLoader.toYaml(after), "x", List.of()));
+    }
+
+    @Test
+    void smoothedLabelsOfASoftmax() {
+        TrainConfig config = parse("arch.loss={loss_type: softmax_cross_entropy, label_smoothing: 0.2}");
+        assertEquals(0.2, config.arch().loss().labelSmoothing());
+        assertEquals(config, parse("arch.loss_type=softmax", "arch.label_smoothing=0.2"));
+        assertEquals(config, ConfigLoader.parse(ConfigLoader.toYaml(config), "x", List.of()));
     }
 
     /** What a configuration leaves out is as its system's published file has it, and the table says so. */

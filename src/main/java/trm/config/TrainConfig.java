@@ -42,6 +42,11 @@ public record TrainConfig(
                 optimizer.freezeWeights(),
                 "leaves nothing to train, as puzzle_emb_ndim is 0");
         Check.that(
+                !optimizer.freezeWeights() || average.fromStep() == 0,
+                "ema_from_step",
+                average.fromStep(),
+                "leaves nothing to average, as freeze_weights is true");
+        Check.that(
                 memory.microBatches() == 0 || schedule.globalBatchSize() % memory.microBatches() == 0,
                 "micro_batches",
                 memory.microBatches(),

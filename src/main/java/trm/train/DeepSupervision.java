@@ -150,6 +150,7 @@ public final class DeepSupervision implements AutoCloseable {
                 config.optimizer().weightDecay(),
                 1e-8,
                 config.average().rate(),
+                config.average().fromStep(),
                 config.optimizer().kind() == OptimizerConfig.Kind.ADAM_ATAN2);
         LaneTensors.haltAll(backend, lanes.halted());
     }
