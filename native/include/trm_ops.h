@@ -351,6 +351,13 @@ typedef struct trm_backend {
                          float* dq, int64_t B, int32_t max_steps, double scale, trm_stream stream);
 #define TRM_CHECK_continue_loss TRM_GIVEN(q, next_q, steps, target, loss, dq) TRM_POSITIVE(B, max_steps)
 
+    /** A start without carry, after `halt` and `continue_loss`: at a step before `from`, the step being that in controls,
+     *  every lane halts and no halting loss is trained: halted = 1, dq = 0, halt_loss = 0 and continue_loss = 0. From step
+     *  `from` on nothing changes. controls [TRM_CONTROLS]; halted, halt_loss [B], continue_loss [B] or NULL; dq [B, 2]. */
+    int (*drop_carry)(const double* controls, int32_t* halted, double* halt_loss, double* continue_loss, float* dq,
+                      int64_t B, int64_t from, trm_stream stream);
+#define TRM_CHECK_drop_carry TRM_GIVEN(controls, halted, halt_loss, dq) TRM_POSITIVE(B) TRM_NOT_NEGATIVE(from)
+
     /** Adds one step to metrics [TRM_METRICS], lanes in order. q [B, 2]; hits, labelled, exact, steps, halted,
      *  lane_loss, halt_loss [B]; continue_loss [B] or NULL. */
     int (*metrics)(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact,
@@ -404,8 +411,8 @@ typedef struct trm_backend {
     X(zero) X(copy) X(cast_bf16) X(permute_lanes) X(add) X(add_into) X(add_rms_norm) X(add_rms_norm_bwd)              \
     X(add_rms_norm_positions) X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(attention) X(attention_bwd)     \
     X(rotary) X(rotary_bwd) X(embed) X(embed_bwd) X(admit) X(reset_latent) X(explore) X(relax) X(relax_bwd)           \
-    X(random_start) X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(metrics) X(advance)        \
-    X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
+    X(random_start) X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(drop_carry) X(metrics)      \
+    X(advance) X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
 /* NULL in a backend whose Java half has them from a library. */
 #define TRM_PRODUCTS(X) X(linear) X(linear_bwd_x) X(linear_bwd_w) X(mix) X(mix_bwd_x) X(mix_bwd_w)
 /* A backend without a group answers 0 to its fuses_*. */

@@ -199,6 +199,8 @@ mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate kept-share-squared $ops/relax.cpp 's|store(d + at + i, keep \* g, k);|store(d + at + i, keep * keep * g, k);|'
 mutate starts-are-not-rescaled $ops/random.h 's|(1.0f / deviation)|(deviation / deviation)|'
+mutate carry-one-step-early $ops/halt.cpp 's|if (!(controls\[TRM_CTRL_STEP\] < (double) from)) return|if (!(controls[TRM_CTRL_STEP] + 1 < (double) from)) return|'
+mutate carry-with-halting-loss $ops/halt.cpp 's|^        dq\[2 \* b\] = dq\[2 \* b + 1\] = 0;||'
 mutate halt-after-minimum $ops/halt.cpp 's|step >= min_steps\[b\]|step > min_steps[b]|'
 mutate halt-accuracy-strict $ops/halt.cpp 's|(q\[2 \* b\] >= 0) ==|(q[2 * b] > 0) ==|'
 mutate ema-of-gradient $ops/adam.cpp 's|new_share \* value|new_share * grad|'

@@ -347,6 +347,49 @@ TEST(continue_loss) {
     refused(ops().continue_loss(x, x, i, nullptr, d, x, 1, 4, 1, nullptr), "NULL");
 }
 
+TEST(drop_carry) {
+    for (const int64_t B : {1, 127, 129})
+        for (const double step : {3.0, 4.0, 5.0})
+            for (const bool continues : {false, true})
+                each_case(
+                    [=](Random& random) {
+                        Buffer<float> dq("dq", 2 * B);
+                        Buffer<int32_t> halted("halted", B);
+                        Buffer<double> controls("controls", TRM_CONTROLS), halt_loss("halt_loss", B),
+                            continue_loss("continue_loss", B);
+                        random.fill(dq, 1.0, false);
+                        random.fill(halt_loss, 1.0, false);
+                        random.fill(continue_loss, 1.0, false);
+                        for (int64_t b = 0; b < B; b++) halted[b] = random.below(2);
+                        for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = NAN;
+                        controls[TRM_CTRL_STEP] = step;
+                        controls.freeze();
+                        const bool drops = step < 4;  // else all stays as it is
+                        std::vector<int32_t> want_halted(halted.data(), halted.data() + B);
+                        std::vector<float> want_dq(dq.data(), dq.data() + 2 * B);
+                        std::vector<double> want_halt(halt_loss.data(), halt_loss.data() + B);
+                        std::vector<double> want_continue(continue_loss.data(), continue_loss.data() + B);
+                        if (drops) {
+                            want_halted.assign(B, 1);
+                            want_dq.assign(2 * B, 0);
+                            want_halt.assign(B, 0);
+                            if (continues) want_continue.assign(B, 0);
+                        }
+                        succeeded(ops().drop_carry(controls, halted, halt_loss,
+                                                   continues ? continue_loss.data() : nullptr, dq, B, 4, nullptr));
+                        equal(halted, want_halted);
+                        equal(dq, want_dq);
+                        equal(halt_loss, want_halt);
+                        equal(continue_loss, want_continue);
+                    },
+                    "B=%lld step=%g continue=%d", static_cast<long long>(B), step, continues);
+    Buffer<float> x("x", 8);
+    Buffer<int32_t> i("i", 8);
+    Buffer<double> d("d", 8);
+    refused(ops().drop_carry(nullptr, i, d, d, x, 1, 4, nullptr), "controls is NULL");
+    refused(ops().drop_carry(d, i, d, d, x, 1, -1, nullptr), "from=-1");
+}
+
 TEST(metrics) {
     for (const int64_t B : {1, 255, 256, 257, 769}) {
         metrics_match(B, false);

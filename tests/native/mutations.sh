@@ -129,6 +129,7 @@ mutate words-drawn-twice random.cuh relax 's|static_cast<uint32_t>((from + half)
 mutate noise-of-the-first-lanes relax.cu relax 's|words({seed, static_cast<uint32_t>(first_lane + b)|words({seed, static_cast<uint32_t>(b)|'
 mutate relax-keeps-all relax.cu relax_bwd 's|own.v\[i\] = from_float<T>(keep \* g);|own.v[i] = from_float<T>(g);|'
 mutate head-drops-a-warp halt_head.cu halt_head 's|for (int i = 0; i < WARPS; i++) sum|for (int i = 1; i < WARPS; i++) sum|'
+mutate carry-one-step-early halt.cu drop_carry 's|!(controls\[TRM_CTRL_STEP\] < static_cast<double>(from))|!(controls[TRM_CTRL_STEP] + 1 < static_cast<double>(from))|'
 mutate halt-at-zero halt.cu halt 's/(last || q\[2 \* b\] > bar)/(last || q[2 * b] >= bar)/'
 mutate metrics-lack-barrier metrics.cu metrics 's|__syncthreads();  // the tile has been read||'
 mutate last-of-equal-logits token_loss.cu token_loss 's/other == most \&\& index < best/other == most \&\& index > best/'

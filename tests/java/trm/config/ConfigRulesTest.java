@@ -72,6 +72,7 @@ class ConfigRulesTest {
                 "checkpoint_every_steps=-1 | checkpoint_every_steps is -1: must be at least 0",
                 "checkpoint_keep=0 | checkpoint_keep is 0: must be at least 1",
                 "max_steps=-1 | max_steps is -1: must be at least 0",
+                "carry_from_step=-1 | carry_from_step is -1: must be at least 0",
                 "log_every_steps=0 | log_every_steps is 0: must be at least 1",
                 "eval_puzzles=-1 | eval_puzzles is -1: must be at least 0",
                 "eval_batch_size=-1 | eval_batch_size is -1: must be at least 0",

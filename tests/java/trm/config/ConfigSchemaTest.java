@@ -73,6 +73,7 @@ class ConfigSchemaTest {
                 "eval_interval | null | 5000",
                 "epochs_per_pass | null | 2500",
                 "max_steps | 0 | 77",
+                "carry_from_step | 0 | 2000",
                 "lr | 1.0E-4 | 0.02",
                 "lr_min_ratio | 1.0 | 0.4",
                 "lr_warmup_steps | 2000 | 11",

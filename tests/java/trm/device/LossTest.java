@@ -45,8 +45,7 @@ class LossTest extends KernelTest {
         "BF16,true,0,1,1,0,1", "BF16,true,0,3,5,2,11", "BF16,true,0,2,7,1,33", "BF16,true,0.2,1,1,0,1",
         "BF16,true,0.2,3,5,2,11", "BF16,true,0.9,2,7,1,33"
     })
-    void tokenLoss(
-            Dtype dtype, boolean softmax, double smoothing, int lanes, int length, int prefix, int vocabulary) {
+    void tokenLoss(Dtype dtype, boolean softmax, double smoothing, int lanes, int length, int prefix, int vocabulary) {
         int positions = prefix + length;
         double scale = 0.37;
         double[] logits = values(dtype, lanes * positions * vocabulary, 6);
@@ -128,7 +127,14 @@ class LossTest extends KernelTest {
         HeadKernels.TokenResults out = tokenResults(1, labels.length);
         Tensor d = tensor("d_logits", Dtype.F32, 1, labels.length, vocabulary);
         kernels.heads()
-                .tokenLoss(put("logits", Dtype.F32, logits, 1, labels.length, vocabulary), tlabels, out, d, true, smoothing, 1);
+                .tokenLoss(
+                        put("logits", Dtype.F32, logits, 1, labels.length, vocabulary),
+                        tlabels,
+                        out,
+                        d,
+                        true,
+                        smoothing,
+                        1);
         double[] gradient = read(d);
         for (int i = 0; i < logits.length; i++) {
             double[] loss = new double[2];
@@ -152,9 +158,8 @@ class LossTest extends KernelTest {
         Tensor labels = ints("labels", new int[1], 1, 1);
         for (double smoothing : new double[] {0.1, -0.1, 1}) {
             boolean softmax = smoothing != 0.1;
-            String message = assertThrows(
-                            DeviceException.class,
-                            () -> kernels.heads().tokenLoss(logits, labels, out, null, softmax, smoothing, 1))
+            String message = assertThrows(DeviceException.class, () -> kernels.heads()
+                            .tokenLoss(logits, labels, out, null, softmax, smoothing, 1))
                     .getMessage();
             assertTrue(message.contains("kind=" + (softmax ? 1 : 0) + " smoothing="), message);
         }
@@ -202,7 +207,8 @@ class LossTest extends KernelTest {
         for (boolean softmax : new boolean[] {false, true}) {
             Tensor d = tensor("d_logits", Dtype.BF16, 1, 1, 2);
             Tensor logits = put("logits", Dtype.BF16, new double[2], 1, 1, 2); // gradient of either: scale / 2
-            kernels.heads().tokenLoss(logits, ints("labels", new int[1], 1, 1), tokenResults(1, 1), d, softmax, 0, scale);
+            kernels.heads()
+                    .tokenLoss(logits, ints("labels", new int[1], 1, 1), tokenResults(1, 1), d, softmax, 0, scale);
             double want = Double.parseDouble(expected);
             assertArrayEquals(new double[] {-want, want}, read(d), "softmax " + softmax);
         }
@@ -319,6 +325,30 @@ class LossTest extends KernelTest {
                 null,
                 null,
                 List.of());
+    }
+
+    /** Before the step all lanes halt and nothing is lost; from it on everything stays. */
+    @ParameterizedTest(name = "step {0}, continue loss {1}")
+    @CsvSource({"3,true", "3,false", "4,true", "4,false", "5,true"})
+    void dropCarry(int step, boolean continues) {
+        int n = 5;
+        int[] halted = {0, 1, 0, 1, 1};
+        double[] dq = values(Dtype.F32, 2 * n, 1);
+        double[] haltLoss = values(Dtype.F64, n, 1);
+        double[] continueLoss = values(Dtype.F64, n, 1);
+        double[] scalars = new double[OptimizerKernels.CONTROLS];
+        scalars[Control.STEP.ordinal()] = step;
+        LaneKernels.Lanes lanes = new LaneKernels.Lanes(ints("halted", halted, n), null, null, null, null, List.of());
+        HeadKernels.HaltResults out = new HeadKernels.HaltResults(
+                null, put("halt_loss", Dtype.F64, haltLoss, n), put("dq", Dtype.F32, dq, n, 2));
+        Tensor further = put("continue_loss", Dtype.F64, continueLoss, n);
+        Tensor controls = put("controls", Dtype.F64, scalars, OptimizerKernels.CONTROLS);
+        kernels.heads().dropCarry(controls, lanes, out, continues ? further : null, 4);
+        boolean drops = step < 4;
+        assertArrayEquals(drops ? new int[] {1, 1, 1, 1, 1} : halted, HostCopy.ints(backend, lanes.halted()));
+        assertArrayEquals(drops ? new double[2 * n] : dq, read(out.dq()));
+        assertArrayEquals(drops ? new double[n] : haltLoss, read(out.haltLoss()));
+        assertArrayEquals(drops && continues ? new double[n] : continueLoss, read(further));
     }
 
     @ParameterizedTest(name = "{0} max_steps={1}")

@@ -334,6 +334,74 @@ class DeepSupervisionTest {
         }
     }
 
+    /** The gradient of q grows with the weight of the halting loss, and nothing else of the heads does. */
+    @Test
+    void haltingLossIsWeighted() {
+        try (Frozen half = new Frozen(true);
+                Frozen light = new Frozen(true, true, HALT_MAX, "arch.halt_loss_weight=0.05");
+                Frozen none = new Frozen(true, true, HALT_MAX, "arch.halt_loss_weight=0")) {
+            for (Frozen f : List.of(half, light, none)) {
+                f.supervision.offer(new int[] {0, 1, 2, 3, 4});
+                f.supervision.advance();
+                f.supervision.forwardBackward();
+            }
+            float[] expected = gradient(half, "q_head.bias");
+            assertTrue(expected[0] != 0);
+            assertEquals(0.1 * expected[0], gradient(light, "q_head.bias")[0], 0x1p-21 * Math.abs(expected[0]));
+            assertArrayEquals(new float[2], gradient(none, "q_head.bias"));
+            assertArrayEquals(gradient(half, "lm_head.weight"), gradient(light, "lm_head.weight"));
+        }
+    }
+
+    private static float[] gradient(Frozen f, String name) {
+        return HostCopy.floats(backend, f.parameters.gradients().get(name));
+    }
+
+    /** Steps without carry are those of samples that have a single step and no halting loss, bit for bit, with any loss of q. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aStartWithoutCarryHasSingleSteps(boolean noContinue) {
+        try (Frozen start = new Frozen(true, noContinue, HALT_MAX, "carry_from_step=5");
+                Frozen single = new Frozen(true, noContinue, 1, "arch.halt_loss_weight=0")) {
+            for (int step = 1; step < 5; step++) {
+                int[] rows = {step, 10 + step, 20 + step, 30 + step, 40 + step};
+                start.supervision.step(rows);
+                single.supervision.step(rows);
+                assertArrayEquals(new int[] {1, 1, 1, 1, 1}, start.steps());
+                assertArrayEquals(
+                        new int[] {1, 1, 1, 1, 1},
+                        HostCopy.ints(backend, start.supervision.lanes().halted()));
+            }
+            assertArrayEquals(single.logits(), start.logits());
+            assertArrayEquals(
+                    HostCopy.floats(backend, single.parameters.master()),
+                    HostCopy.floats(backend, start.parameters.master()));
+            double[] metrics = HostCopy.doubles(backend, start.supervision.metrics());
+            assertEquals(0, metrics[Metric.Q_HALT_LOSS.ordinal()]);
+            assertEquals(0, metrics[Metric.Q_CONTINUE_LOSS.ordinal()]);
+            assertEquals(4 * LANES, metrics[Metric.COUNT.ordinal()]);
+        }
+    }
+
+    /** From its step on a lane goes on with its sample, as one that began there, and q is trained. */
+    @Test
+    void carryBeginsAtItsStep() {
+        try (Frozen start = new Frozen(true, true, HALT_MAX, "carry_from_step=3");
+                Frozen fresh = new Frozen(true)) {
+            start.step(0, 1, 2, 3, 4);
+            start.step(10, 11, 12, 13, 14);
+            for (int step = 1; step <= HALT_MAX; step++) {
+                start.goOn(step, 20, 21, 22, 23, 24);
+                fresh.goOn(step, 20, 21, 22, 23, 24);
+                assertEquals(step, start.steps()[0]);
+                assertArrayEquals(fresh.logits(), start.logits());
+                assertArrayEquals(
+                        HostCopy.floats(backend, fresh.supervision.halts().dq()),
+                        HostCopy.floats(backend, start.supervision.halts().dq()));
+            }
+        }
+    }
+
     /** Of one step: the moments are those of a gradient scaled to the limit, and of the gradient itself below it. */
     @ParameterizedTest
     @ValueSource(doubles = {1e-3, 1e6})

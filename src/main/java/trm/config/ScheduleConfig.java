@@ -2,6 +2,7 @@ package trm.config;
 
 import static trm.config.ConfigKey.key;
 import static trm.config.ValueType.INTEGER;
+import static trm.config.ValueType.LONG;
 import static trm.config.ValueType.OPTIONAL_INTEGER;
 
 import trm.config.ConfigKey.OnResume;
@@ -15,9 +16,16 @@ import trm.config.ConfigKey.OnResume;
  * @param epochsPerPass epochs whose order the loader draws together, a divisor of {@code evalInterval}; null for as many as
  *     lie between evaluations, as published. A run that is resumed keeps it
  * @param maxSteps last step, 0 to derive it from the epochs
+ * @param carryFromStep first step whose lanes are carried on, 0 for all: before it each sample gets one supervision step and no
+ *     halting loss. From SiC (arXiv 2601.19085), where a schedule of supervision steps begins with one and no halting head
  */
 public record ScheduleConfig(
-        int globalBatchSize, int epochs, Integer evalInterval, Integer epochsPerPass, int maxSteps) {
+        int globalBatchSize,
+        int epochs,
+        Integer evalInterval,
+        Integer epochsPerPass,
+        int maxSteps,
+        long carryFromStep) {
     /** Rows of a batch: more than any device holds. */
     public static final int MAX_LANES = 1 << 20;
 
@@ -61,7 +69,14 @@ public record ScheduleConfig(
                             ScheduleConfig::maxSteps,
                             "optimizer steps",
                             "Last step, where the epochs have more; 0 is no limit.")
-                    .onResume(OnResume.LENGTH));
+                    .onResume(OnResume.LENGTH),
+            key(
+                    "carry_from_step",
+                    LONG,
+                    0L,
+                    ScheduleConfig::carryFromStep,
+                    "optimizer steps",
+                    "First step after which lanes go on with their samples; before it each has one step, and no halting loss."));
 
     /**
      * @throws ConfigException if a value breaks a rule
@@ -88,14 +103,15 @@ public record ScheduleConfig(
                     "must divide " + (evalInterval == null ? "epochs" : "eval_interval") + ", which is " + between);
         }
         Check.atLeast("max_steps", maxSteps, 0);
+        Check.atLeast("carry_from_step", carryFromStep, 0);
     }
 
     ScheduleConfig withBatch(int batch) {
-        return new ScheduleConfig(batch, epochs, evalInterval, epochsPerPass, maxSteps);
+        return new ScheduleConfig(batch, epochs, evalInterval, epochsPerPass, maxSteps, carryFromStep);
     }
 
     ScheduleConfig withEpochsPerPass(int together) {
-        return new ScheduleConfig(globalBatchSize, epochs, evalInterval, together, maxSteps);
+        return new ScheduleConfig(globalBatchSize, epochs, evalInterval, together, maxSteps, carryFromStep);
     }
 
     /** Epochs between evaluations, of a run that evaluates but once all of them. */

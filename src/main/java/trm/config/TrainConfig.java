@@ -42,6 +42,11 @@ public record TrainConfig(
                 optimizer.freezeWeights(),
                 "leaves nothing to train, as puzzle_emb_ndim is 0");
         Check.that(
+                schedule.carryFromStep() == 0 || arch.halting().maxSteps() > 1,
+                "carry_from_step",
+                schedule.carryFromStep(),
+                "no lane goes on with its sample in any step, as halt_max_steps is 1; leave it out, or 0");
+        Check.that(
                 !optimizer.freezeWeights() || average.fromStep() == 0,
                 "ema_from_step",
                 average.fromStep(),

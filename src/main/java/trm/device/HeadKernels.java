@@ -218,6 +218,35 @@ public final class HeadKernels {
     }
 
     /**
+     * A start without carry, after {@link #halt} and {@link #continueLoss}: at a step before {@code from} every lane halts, and
+     * no halting loss is trained.
+     *
+     * @param controls in, [CONTROLS] float64: number of the step
+     * @param lanes halted out, 1
+     * @param halts haltLoss and dq out, 0
+     * @param continueLoss out, [B] float64, 0; or null
+     */
+    public void dropCarry(Tensor controls, Lanes lanes, HaltResults halts, Tensor continueLoss, long from) {
+        long n = lanes.halted().count();
+        launcher.operation("drop_carry")
+                .operand("controls", controls, Dtype.F64, OptimizerKernels.CONTROLS)
+                .operand("halted", lanes.halted(), Dtype.I32, n)
+                .operand("halt_loss", halts.haltLoss(), Dtype.F64, n)
+                .optional("continue_loss", continueLoss, Dtype.F64, n)
+                .operand("dq", halts.dq(), Dtype.F32, n, 2)
+                .begin();
+        launcher.end(operations.drop_carry(
+                at(controls),
+                at(lanes.halted()),
+                at(halts.haltLoss()),
+                at(continueLoss),
+                at(halts.dq()),
+                n,
+                from,
+                stream));
+    }
+
+    /**
      * Adds what one step found to the metrics.
      *
      * @param q in, [B, 2] float32

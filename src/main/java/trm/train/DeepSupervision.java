@@ -26,7 +26,8 @@ import trm.model.Parameters;
 /**
  * Deep supervision of a batch of lanes (docs/specification.md#6-deep-supervision-and-halting). A lane carries its
  * sample, latents, step count and halted flag; a halted lane takes the next sample. One {@link #step} is: admit,
- * forward, losses, halting, backward, update; with the continue loss, a further forward pass whose latents are dropped.
+ * forward, losses, halting, backward, update; with the continue loss, a further forward pass whose latents are dropped. Before
+ * {@code carry_from_step} all lanes halt at every step.
  * Forward to backward may go part by part ({@link MicroBatch}).
  *
  * <p>All state lives on the device, the step number and what follows from it too: every step is the same sequence of
@@ -227,6 +228,14 @@ public final class DeepSupervision implements AutoCloseable {
                 haltScale);
         if (next != null) {
             continueLoss(part, index, maxSteps, haltScale);
+        }
+        if (config.schedule().carryFromStep() > 0) {
+            heads.dropCarry(
+                    controls,
+                    part.lanes(),
+                    part.halts(),
+                    next == null ? null : part.continues().loss(),
+                    config.schedule().carryFromStep());
         }
         model.backward(part.lanes(), part.halts().dq(), index);
     }
