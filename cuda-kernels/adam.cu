@@ -59,8 +59,7 @@ __global__ void __launch_bounds__(THREADS) adam_kernel(float* p, float* g, float
             Pack<float> average = load_pack(ema + at, n, wide);
 #pragma unroll
             for (int i = 0; i < PACK; i++)
-                average.v[i] =
-                    averages ? rates.old_share * average.v[i] + rates.new_share * value.v[i] : value.v[i];
+                average.v[i] = averages ? rates.old_share * average.v[i] + rates.new_share * value.v[i] : value.v[i];
             store_pack(ema + at, average, n, wide);
         }
         if (copies != nullptr) {

@@ -180,11 +180,10 @@ int ops::token_loss(const void* logits, const int32_t* labels, int32_t* preds, d
                     int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
                     double smoothing, double scale, int32_t dtype, trm_stream stream) {
     TRM_CHECK(token_loss);
-    return dtype == TRM_F32
-               ? run<float>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind, smoothing, scale,
-                            stream)
-               : run<bf16>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind, smoothing, scale,
-                           stream);
+    return dtype == TRM_F32 ? run<float>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,
+                                         smoothing, scale, stream)
+                            : run<bf16>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,
+                                        smoothing, scale, stream);
 }
 
 }  // namespace trm

@@ -217,20 +217,27 @@ typedef struct trm_backend {
     TRM_FUSED_SIZES(linear_add_rms_norm, N, K, dtype)
 
     /* ---- input injection --------------------------------------------------------------------------------------- */
-    /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D in front of its token rows; with pos (learned
-     *  positions) the sum with it times 0.707106781; everything times sqrt(D).
-     *  tokens [B, L], ids [B], embed [V, D], pos [S, D] or NULL, table [identifiers, E] float32 or NULL (then P = 0).
+    /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D, or prefix, in front of its token rows; with pos
+     *  (learned positions) the sum with it times 0.707106781; everything times sqrt(D).
+     *  tokens [B, L], ids [B], embed [V, D], pos [S, D] or NULL, table [identifiers, E] float32 or NULL, prefix [P, D] or
+     *  NULL; of these two one at most, and with neither P = 0.
      *  Not checked: each token in 0 .. V - 1, each id in 0 .. identifiers - 1. */
     int (*embed)(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table,
-                 void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream);
+                 const void* prefix, void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype,
+                 trm_stream stream);
 #define TRM_CHECK_embed \
     TRM_GIVEN(tokens, embed, x) TRM_POSITIVE(B, L, D) TRM_NOT_NEGATIVE(P) TRM_DTYPE(dtype) \
-    TRM_REQUIRE(table != nullptr || P == 0, "P=%d without a puzzle table", P) TRM_GIVEN_IF(P > 0, ids) \
-    TRM_REQUIRE(P == 0 || (E > 0 && E <= (int64_t) P * D), "E=%d must fit into P=%d positions of D=%d", E, P, D)
-    /** From dx [B, S, D] float32: d_embed [V, D] +=, d_pos [S, D] += or NULL, d_rows [B, E] or NULL. tokens [B, L].
+    TRM_REQUIRE(table != nullptr || prefix != nullptr || P == 0, "P=%d without a puzzle table or a prefix", P) \
+    TRM_REQUIRE(table == nullptr || prefix == nullptr, "a puzzle table and a prefix, P=%d", P) \
+    TRM_GIVEN_IF(P > 0 && table != nullptr, ids) \
+    TRM_REQUIRE(P == 0 || table == nullptr || (E > 0 && E <= (int64_t) P * D), \
+                "E=%d must fit into P=%d positions of D=%d", E, P, D)
+    /** From dx [B, S, D] float32: d_embed [V, D] +=, d_pos [S, D] += or NULL, d_rows [B, E] or NULL, d_prefix [P, D] += or
+     *  NULL. tokens [B, L].
      *  Not checked: each token in 0 .. V - 1. */
-    int (*embed_bwd)(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B,
-                     int32_t L, int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream);
+    int (*embed_bwd)(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows,
+                     float* d_prefix, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t V,
+                     trm_stream stream);
 #define TRM_CHECK_embed_bwd \
     TRM_GIVEN(dx, tokens, d_embed) TRM_POSITIVE(B, L, D, V) TRM_NOT_NEGATIVE(P) \
     TRM_REQUIRE(d_rows == nullptr || (E > 0 && E <= (int64_t) P * D), "E=%d must fit into P=%d positions of D=%d", E, P, D)

@@ -175,6 +175,8 @@ mutate rotary-backward-sign $ops/attention.cpp 's|^            const vf co = loa
 mutate attention-scale $ops/attention.cpp 's|1\.0f / __builtin_sqrtf((float) d)|1.0f / (float) d|'
 mutate embed-lacks-root $ops/embedding.cpp 's|root = __builtin_sqrtf((float) D)|root = 1.0f|'
 mutate embed-backward-lacks-root $ops/embedding.cpp 's|factor = __builtin_sqrt((double) D)|factor = 1.0|'
+mutate prefix-has-no-gradient $ops/embedding.cpp 's|t < P ? d_prefix : nullptr|nullptr|'
+mutate prefix-of-the-first-position $ops/embedding.cpp 's|to : prefix + t \* D;|to : prefix;|'
 mutate stablemax-slope $ops/token_loss.cpp 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
 mutate loss-over-all-tokens $ops/token_loss.cpp 's|share = 1\.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
 mutate smoothing-spares-the-label $ops/token_loss.cpp 's|spread = smoothing / V;|spread = smoothing / (V - 1);|'

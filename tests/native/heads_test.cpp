@@ -120,8 +120,8 @@ void loss_matches(int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, Mode
                 want_labelled[b] = count;
             }
             T* to = mode == NO_GRADIENT ? nullptr : mode == ALIAS ? logits.data() : gradient.data();
-            succeeded(ops().token_loss(logits, labels, preds, lane_loss, hits, labelled, to, B, L, P, V, kind, smoothing,
-                                       scale, Type<T>::CODE, nullptr));
+            succeeded(ops().token_loss(logits, labels, preds, lane_loss, hits, labelled, to, B, L, P, V, kind,
+                                       smoothing, scale, Type<T>::CODE, nullptr));
             equal(preds, want_preds);
             equal(hits, want_hits);
             equal(labelled, want_labelled);
@@ -140,8 +140,8 @@ void unknown_label() {
             Buffer<int32_t> labels("labels", std::vector<int32_t>{7, 1}), preds("preds", 2), hits("hits", 1),
                 labelled("labelled", 1);
             Buffer<double> loss("lane_loss", 1);
-            succeeded(ops().token_loss(logits, labels, preds, loss, hits, labelled, nullptr, 1, 2, 0, 2, TRM_SOFTMAX, 0, 1,
-                                       TRM_F32, nullptr));
+            succeeded(ops().token_loss(logits, labels, preds, loss, hits, labelled, nullptr, 1, 2, 0, 2, TRM_SOFTMAX, 0,
+                                       1, TRM_F32, nullptr));
             near(loss, {NAN}, [](int64_t) { return 0; });
             equal(hits, {1});
             equal(labelled, {2});
@@ -322,7 +322,8 @@ TEST(token_loss) {
     Buffer<double> d("d", 8);
     refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, 2, 0, 1, TRM_F32, nullptr), "kind=2");
     refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 0, 1, 0, 1, TRM_F32, nullptr), "V=0");
-    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, TRM_STABLEMAX, 0.1, 1, TRM_F32, nullptr), "smoothing=0.1");
+    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, TRM_STABLEMAX, 0.1, 1, TRM_F32, nullptr),
+            "smoothing=0.1");
     refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, TRM_SOFTMAX, 1, 1, TRM_F32, nullptr), "smoothing=1");
 }
 

@@ -132,6 +132,7 @@ mutate head-drops-a-warp halt_head.cu halt_head 's|for (int i = 0; i < WARPS; i+
 mutate carry-one-step-early halt.cu drop_carry 's|!(controls\[TRM_CTRL_STEP\] < static_cast<double>(from))|!(controls[TRM_CTRL_STEP] + 1 < static_cast<double>(from))|'
 mutate halt-at-zero halt.cu halt 's/(last || q\[2 \* b\] > bar)/(last || q[2 * b] >= bar)/'
 mutate metrics-lack-barrier metrics.cu metrics 's|__syncthreads();  // the tile has been read||'
+mutate prefix-sum-of-one-lane embedding.cu embed_bwd 's|sum += static_cast<double>(dx\[b \* size + i\]);|sum += static_cast<double>(dx[b * count + i]);|'
 mutate last-of-equal-logits token_loss.cu token_loss 's/other == most \&\& index < best/other == most \&\& index > best/'
 mutate loss-gradient-rounded-twice token_loss.cu token_loss 's@f = __uint_as_float(bits . 1);@@'
 mutate stablemax-slope token_loss.cu token_loss 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'

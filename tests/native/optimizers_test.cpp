@@ -65,7 +65,8 @@ void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift, i
                 want_p[i] = (1 - 0.01 * decay) * p0[i] - 0.01 * direction;
                 p_slack[i] = U32 * (3 * std::fabs(p0[i]) + 0.01 * 64 * (1 + std::fabs(direction)));
                 want_e[i] = ema_from > 3 ? want_p[i] : rate * e0[i] + (1 - rate) * want_p[i];
-                e_slack[i] = U32 * 4 * (std::fabs(e0[i]) + std::fabs(want_p[i])) + (ema_from > 3 ? 1 : 1 - rate) * p_slack[i];
+                e_slack[i] =
+                    U32 * 4 * (std::fabs(e0[i]) + std::fabs(want_p[i])) + (ema_from > 3 ? 1 : 1 - rate) * p_slack[i];
             }
             succeeded(ops().adam(p, g, m, v, average ? ema.data() : nullptr, copy ? copies.data() : nullptr, controls,
                                  n, beta1, beta2, decay, eps, rate, ema_from, kind, nullptr));

@@ -112,13 +112,14 @@ int token_loss(const void* logits, const int32_t* labels, int32_t* preds, double
                double smoothing, double scale, int32_t dtype, trm_stream) {
     TRM_CHECK(token_loss);
 #define TRM_LANES(T, KIND) \
-    lanes<T, KIND>((const T*) logits, labels, preds, lane_loss, hits, labelled, (T*) d_logits, B, L, P, V, smoothing, scale)
-#define TRM_KINDS(T)                 \
-    if (kind == TRM_STABLEMAX)       \
+    lanes<T, KIND>((const T*) logits, labels, preds, lane_loss, hits, labelled, (T*) d_logits, B, L, P, V, smoothing, \
+                   scale)
+#define TRM_KINDS(T) \
+    if (kind == TRM_STABLEMAX) \
         TRM_LANES(T, TRM_STABLEMAX); \
-    else if (smoothing == 0)         \
-        TRM_LANES(T, TRM_SOFTMAX);   \
-    else                             \
+    else if (smoothing == 0) \
+        TRM_LANES(T, TRM_SOFTMAX); \
+    else \
         TRM_LANES(T, SMOOTHED)
     if (dtype == TRM_F32) {
         TRM_KINDS(float);

@@ -2,6 +2,7 @@ package trm.config;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.List;
@@ -37,6 +38,7 @@ class ConfigRulesTest {
                 "arch.puzzle_emb_len=-1 | arch.puzzle_emb_len is -1: must be at least 0",
                 "arch.puzzle_emb_ndim=8193 | arch.puzzle_emb_ndim is 8193: must be at most puzzle_emb_len x hidden_size,"
                         + " 16 x 512 = 8192",
+                "arch.learned_prefix=-1 | arch.learned_prefix is -1: must be at least 0",
                 "arch.halt_max_steps=0 | arch.halt_max_steps is 0: must be at least 1",
                 "arch.halt_exploration_prob=1.1 | arch.halt_exploration_prob is 1.1: must lie between 0 and 1",
                 "arch.relaxation=0 | arch.relaxation is 0.0: must be above 0 and at most 1, where 1 takes what the network"
@@ -181,6 +183,29 @@ class ConfigRulesTest {
                 "override 'arch.puzzle_emb_len=2': arch.puzzle_emb_len is 2: must be 0 when puzzle_emb_ndim is 0",
                 assertThrows(ConfigException.class, () -> parse("arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=2"))
                         .getMessage());
+    }
+
+    /** Levers that contradict each other, or leave nothing to do. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "arch.puzzle_emb_ndim=8 | arch.learned_prefix=1 | arch.learned_prefix is 1: stands in place of the puzzle"
+                        + " vectors, of which puzzle_emb_ndim asks for 8 values; leave that out, or 0",
+                "arch.puzzle_emb_len=2 | arch.learned_prefix=1 | arch.puzzle_emb_len is 2: must be 0 when puzzle_emb_ndim"
+                        + " is 0",
+                "freeze_weights=true | arch.learned_prefix=1 | freeze_weights is true: leaves nothing to train, as"
+                        + " puzzle_emb_ndim is 0",
+                "ema=false | ema_from_step=5 | ema_from_step is 5: begins no average, as ema is false; leave it out, or 0",
+                "freeze_weights=true | ema_from_step=5 | ema_from_step is 5: leaves nothing to average, as freeze_weights is"
+                        + " true",
+                "arch.halt_max_steps=1 | carry_from_step=5 | carry_from_step is 5: no lane goes on with its sample in any"
+                        + " step, as halt_max_steps is 1; leave it out, or 0",
+            },
+            quoteCharacter = '`')
+    void leversThatContradict(String first, String second, String expected) {
+        ConfigException e = assertThrows(ConfigException.class, () -> parse(first, second));
+        assertTrue(e.getMessage().endsWith("': " + expected), e.getMessage());
     }
 
     @Test

@@ -57,6 +57,7 @@ class ConfigSchemaTest {
                 "arch.gradient | last_cycle | one_step",
                 "arch.puzzle_emb_ndim | 512 | 100",
                 "arch.puzzle_emb_len | 16 | 7",
+                "arch.learned_prefix | 0 | 0", // other values stand in place of the puzzle vectors
                 "arch.no_ACT_continue | true | false",
                 "arch.halt_max_steps | 16 | 9",
                 "arch.halt_exploration_prob | 0.1 | 0.3",
@@ -126,6 +127,16 @@ class ConfigSchemaTest {
         TrainConfig config = parse("arch.loss={loss_type: softmax_cross_entropy, label_smoothing: 0.2}");
         assertEquals(0.2, config.arch().loss().labelSmoothing());
         assertEquals(config, parse("arch.loss_type=softmax", "arch.label_smoothing=0.2"));
+        assertEquals(config, ConfigLoader.parse(ConfigLoader.toYaml(config), "x", List.of()));
+    }
+
+    /** A learned prefix leaves puzzle vectors out by default. */
+    @Test
+    void learnedPrefix() {
+        TrainConfig config = parse("arch.learned_prefix=1");
+        assertEquals(1, config.arch().prefixLen());
+        assertEquals(0, config.arch().puzzles().width());
+        assertEquals(config, parse("arch.learned_prefix=1", "arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=0"));
         assertEquals(config, ConfigLoader.parse(ConfigLoader.toYaml(config), "x", List.of()));
     }
 

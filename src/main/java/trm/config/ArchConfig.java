@@ -110,6 +110,9 @@ public record ArchConfig(
 
     /** Positions in front of the tokens, P. */
     public int prefixLen() {
+        if (puzzles.learnedPrefix() > 0) {
+            return puzzles.learnedPrefix();
+        }
         return puzzles.positions() != 0
                 ? puzzles.positions()
                 : (int) (((long) puzzles.width() + block.hiddenSize() - 1) / block.hiddenSize());
