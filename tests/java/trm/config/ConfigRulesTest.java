@@ -201,6 +201,30 @@ class ConfigRulesTest {
                         + " true",
                 "arch.halt_max_steps=1 | carry_from_step=5 | carry_from_step is 5: no lane goes on with its sample in any"
                         + " step, as halt_max_steps is 1; leave it out, or 0",
+                "arch=transformers_baseline | depth_schedule=[{until: 0.5, H_cycles: 1, L_cycles: 1}] | depth_schedule is"
+                        + " '[{until: 0.5, H_cycles: 1, L_cycles: 1}]': transformers_baseline has no cycles to begin with"
+                        + " fewer of",
+                "arch=trm | depth_schedule=[{until: 1, H_cycles: 1, L_cycles: 2}] | depth_schedule is '[{until: 1.0,"
+                        + " H_cycles: 1, L_cycles: 2}]': until 1.0 must be above 0.0 and below 1, as a share of the run's"
+                        + " steps",
+                "arch=trm | depth_schedule=[{until: .5, H_cycles: 1, L_cycles: 2}, {until: .5, H_cycles: 2, L_cycles: 2}] |"
+                        + " depth_schedule is '[{until: 0.5, H_cycles: 1, L_cycles: 2}, {until: 0.5, H_cycles: 2, L_cycles:"
+                        + " 2}]': until 0.5 must be above 0.5 and below 1, as a share of the run's steps",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 4, L_cycles: 2}] | depth_schedule is '[{until: 0.5,"
+                        + " H_cycles: 4, L_cycles: 2}]': H_cycles 4 must be at least 1 and at most arch.H_cycles, which is"
+                        + " 3",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 1, L_cycles: 0}] | depth_schedule is '[{until: 0.5,"
+                        + " H_cycles: 1, L_cycles: 0}]': L_cycles 0 must be at least 1 and at most arch.L_cycles, which is"
+                        + " 6",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 3, L_cycles: 6}] | depth_schedule is '[{until: 0.5,"
+                        + " H_cycles: 3, L_cycles: 6}]': the part until 0.5 has the model's own H_cycles and L_cycles;"
+                        + " leave it out",
+                "arch=trm | depth_schedule=0.3 | depth_schedule is 0.3; expected a list of [{until: 0.3, H_cycles: 1,"
+                        + " L_cycles: 2}]",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 1}] | depth_schedule is a list; expected tables with"
+                        + " until, H_cycles, L_cycles, but it contains a table",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 1, L_cycles: two}] | L_cycles is two; expected an"
+                        + " integer",
             },
             quoteCharacter = '`')
     void leversThatContradict(String first, String second, String expected) {

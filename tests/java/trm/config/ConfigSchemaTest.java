@@ -75,6 +75,7 @@ class ConfigSchemaTest {
                 "epochs_per_pass | null | 2500",
                 "max_steps | 0 | 77",
                 "carry_from_step | 0 | 2000",
+                "depth_schedule | [] | [{until: 0.3, H_cycles: 1, L_cycles: 2}, {until: 0.6, H_cycles: 2, L_cycles: 4}]",
                 "lr | 1.0E-4 | 0.02",
                 "lr_min_ratio | 1.0 | 0.4",
                 "lr_warmup_steps | 2000 | 11",

@@ -33,6 +33,7 @@ import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.model.RecursionSchedule;
 import trm.train.DeepSupervision;
+import trm.train.DepthSchedule;
 import trm.train.Devices;
 import trm.train.Run;
 
@@ -218,7 +219,7 @@ final class InfoCommand implements Callable<Integer> {
             plan.put("flops_per_step", sizes.flops(true));
             Long steps = steps(config, train);
             plan.put("steps", steps);
-            plan.put("flops", steps == null ? null : steps * sizes.flops(true));
+            plan.put("flops", steps == null ? null : new DepthSchedule(config, steps).flops(sizes));
             plan.put("model_bytes", arena.totalBytes());
             plan.put("model_bytes_by_purpose", arena.bytesByPurpose());
         }

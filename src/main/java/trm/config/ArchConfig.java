@@ -92,7 +92,12 @@ public record ArchConfig(
 
     /** The updates of one cycle. */
     public List<Update> cycle() {
-        return name.cycle(recursion.latentSteps(), recursion.numScales(), recursion.separateNets());
+        return cycle(recursion.latentSteps());
+    }
+
+    /** Those of a cycle with another n. */
+    public List<Update> cycle(int latentSteps) {
+        return name.cycle(latentSteps, recursion.numScales(), recursion.separateNets());
     }
 
     /** Whether training has the continue loss: not where every sample halts at its first step anyway. */

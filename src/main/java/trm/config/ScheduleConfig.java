@@ -5,6 +5,7 @@ import static trm.config.ValueType.INTEGER;
 import static trm.config.ValueType.LONG;
 import static trm.config.ValueType.OPTIONAL_INTEGER;
 
+import java.util.List;
 import trm.config.ConfigKey.OnResume;
 
 /**
@@ -18,6 +19,7 @@ import trm.config.ConfigKey.OnResume;
  * @param maxSteps last step, 0 to derive it from the epochs
  * @param carryFromStep first step whose lanes are carried on, 0 for all: before it each sample gets one supervision step and no
  *     halting loss. From SiC (arXiv 2601.19085), where a schedule of supervision steps begins with one and no halting head
+ * @param depthStages parts at the run's begin with fewer cycles than the model has, {@code depth_schedule}
  */
 public record ScheduleConfig(
         int globalBatchSize,
@@ -25,7 +27,8 @@ public record ScheduleConfig(
         Integer evalInterval,
         Integer epochsPerPass,
         int maxSteps,
-        long carryFromStep) {
+        long carryFromStep,
+        List<DepthStage> depthStages) {
     /** Rows of a batch: more than any device holds. */
     public static final int MAX_LANES = 1 << 20;
 
@@ -76,7 +79,14 @@ public record ScheduleConfig(
                     0L,
                     ScheduleConfig::carryFromStep,
                     "optimizer steps",
-                    "First step after which lanes go on with their samples; before it each has one step, and no halting loss."));
+                    "First step after which lanes go on with their samples; before it each has one step, and no halting loss."),
+            key(
+                    "depth_schedule",
+                    DepthStage.LIST,
+                    List.of(),
+                    ScheduleConfig::depthStages,
+                    "",
+                    "Smaller H_cycles and L_cycles of the run's first parts, each until a share of its steps."));
 
     /**
      * @throws ConfigException if a value breaks a rule
@@ -104,14 +114,15 @@ public record ScheduleConfig(
         }
         Check.atLeast("max_steps", maxSteps, 0);
         Check.atLeast("carry_from_step", carryFromStep, 0);
+        depthStages = List.copyOf(depthStages);
     }
 
     ScheduleConfig withBatch(int batch) {
-        return new ScheduleConfig(batch, epochs, evalInterval, epochsPerPass, maxSteps, carryFromStep);
+        return new ScheduleConfig(batch, epochs, evalInterval, epochsPerPass, maxSteps, carryFromStep, depthStages);
     }
 
     ScheduleConfig withEpochsPerPass(int together) {
-        return new ScheduleConfig(globalBatchSize, epochs, evalInterval, together, maxSteps, carryFromStep);
+        return new ScheduleConfig(globalBatchSize, epochs, evalInterval, together, maxSteps, carryFromStep, depthStages);
     }
 
     /** Epochs between evaluations, of a run that evaluates but once all of them. */

@@ -41,6 +41,7 @@ public record TrainConfig(
                 "freeze_weights",
                 optimizer.freezeWeights(),
                 "leaves nothing to train, as puzzle_emb_ndim is 0");
+        DepthStage.check(schedule.depthStages(), arch.name(), arch.recursion());
         Check.that(
                 schedule.carryFromStep() == 0 || arch.halting().maxSteps() > 1,
                 "carry_from_step",

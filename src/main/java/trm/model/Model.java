@@ -176,6 +176,11 @@ public final class Model {
                 sizes.arch().block().ropeTheta());
     }
 
+    /** Makes the updates of another schedule of the same system from here on, no deeper than the model's own. */
+    public void use(RecursionSchedule schedule) {
+        recursion.use(schedule);
+    }
+
     /** {@link #forward(LaneKernels.Lanes, int)} of lanes that come in one part. */
     public void forward(LaneKernels.Lanes lanes) {
         forward(lanes, 0);

@@ -1,5 +1,6 @@
 package trm.train;
 
+import java.util.Arrays;
 import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.device.Arena;
@@ -31,7 +32,8 @@ import trm.model.Parameters;
  * Forward to backward may go part by part ({@link MicroBatch}).
  *
  * <p>All state lives on the device, the step number and what follows from it too: every step is the same sequence of
- * operations. The first runs as it is, then the sequence is captured and replayed. Only the numbers of the new samples
+ * operations, but for a depth schedule, where each part of the run has its own. The first step runs as it is, then the sequence
+ * is captured and replayed. Only the numbers of the new samples
  * come from the host, which is up to {@value #RING} steps ahead.
  */
 public final class DeepSupervision implements AutoCloseable {
@@ -52,13 +54,15 @@ public final class DeepSupervision implements AutoCloseable {
     private final LaneKernels.Draws draws;
     private final OptimizerKernels.Adam adam;
     private final RowRing ring;
-    private final RepeatedStep repeated;
+    private final DepthSchedule depth;
+    private final RepeatedStep[] repeated; // of each of its parts
     private final MetricsReading reading;
     private final Tensor minSteps;
     private final Tensor controls;
     private final Tensor metrics;
     private final Tensor gradNorm;
     private final Tensor partials;
+    private int part; // of the depth schedule, that the model makes the updates of
     private long offered = -1; // number of the step that samples were last offered to; -1: as controls say
 
     /** One more forward pass of the lanes, on latents of its own, and what the continue loss makes of its q. */
@@ -138,7 +142,10 @@ public final class DeepSupervision implements AutoCloseable {
         partials = arena.tensor(Purpose.LANES, "grad_norm partials", Dtype.F64, OptimizerKernels.NORM_PARTIALS);
         ring = new RowRing(backend, arena, sizes.lanes(), RING);
         reading = new MetricsReading(backend, arena);
-        repeated = new RepeatedStep(backend, graphs, this::enqueue);
+        depth = new DepthSchedule(config, totalSteps);
+        part = depth.parts() - 1;
+        repeated = new RepeatedStep[depth.parts()];
+        Arrays.setAll(repeated, i -> new RepeatedStep(backend, graphs, this::enqueue));
         schedule = new OptimizerKernels.Schedule(
                 config.learningRate().base(),
                 config.learningRate().puzzleBase(),
@@ -159,7 +166,7 @@ public final class DeepSupervision implements AutoCloseable {
     /** One optimizer step; {@code exampleRows} [B] are the samples that halted lanes take. */
     public void step(int[] exampleRows) {
         offer(exampleRows);
-        repeated.run();
+        repeated[part].run();
     }
 
     /** The samples that halted lanes take in the step after the one last offered to; part of {@link #step}. */
@@ -169,6 +176,18 @@ public final class DeepSupervision implements AutoCloseable {
         }
         kernels.phase("admit, embed");
         ring.offer(++offered, exampleRows);
+        use(depth.partOf(offered));
+    }
+
+    /** Makes the updates of a part of the depth schedule. */
+    private void use(int other) {
+        if (part != other) {
+            part = other;
+            model.use(depth.updates(part));
+            if (next != null) {
+                next.model().use(depth.updates(part));
+            }
+        }
     }
 
     /** The operations of a step, the same in every one. */
@@ -338,7 +357,7 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Whether steps are replays of a captured graph by now. */
     public boolean captured() {
-        return repeated.captured();
+        return repeated[part].captured();
     }
 
     /** Takes the sums of {@link #metrics()} and sets them to zero; they can be read from what this returns. */
@@ -370,7 +389,9 @@ public final class DeepSupervision implements AutoCloseable {
     /** Gives back what is not the arena's; before the arena is closed. */
     @Override
     public void close() {
-        repeated.close();
+        for (RepeatedStep step : repeated) {
+            step.close();
+        }
         ring.close();
         reading.close();
     }
