@@ -75,6 +75,10 @@ class ConfigRulesTest {
                 "checkpoint_keep=0 | checkpoint_keep is 0: must be at least 1",
                 "max_steps=-1 | max_steps is -1: must be at least 0",
                 "carry_from_step=-1 | carry_from_step is -1: must be at least 0",
+                "max_train_seconds=-1 | max_train_seconds is -1.0: must be a finite number, at least 0",
+                "planned_steps=-1 | planned_steps is -1: must be at least 0",
+                "planned_steps=7 | planned_steps is 7: follows from max_train_seconds, which is 0; max_steps limits a run to"
+                        + " as many",
                 "log_every_steps=0 | log_every_steps is 0: must be at least 1",
                 "eval_puzzles=-1 | eval_puzzles is -1: must be at least 0",
                 "eval_batch_size=-1 | eval_batch_size is -1: must be at least 0",
@@ -229,7 +233,7 @@ class ConfigRulesTest {
             quoteCharacter = '`')
     void leversThatContradict(String first, String second, String expected) {
         ConfigException e = assertThrows(ConfigException.class, () -> parse(first, second));
-        assertTrue(e.getMessage().endsWith("': " + expected), e.getMessage());
+        assertTrue(e.getMessage().endsWith(": " + expected), e.getMessage());
     }
 
     @Test

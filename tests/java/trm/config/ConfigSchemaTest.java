@@ -76,6 +76,8 @@ class ConfigSchemaTest {
                 "max_steps | 0 | 77",
                 "carry_from_step | 0 | 2000",
                 "depth_schedule | [] | [{until: 0.3, H_cycles: 1, L_cycles: 2}, {until: 0.6, H_cycles: 2, L_cycles: 4}]",
+                "max_train_seconds | 0.0 | 720.0",
+                "planned_steps | 0 | 0", // other values need max_train_seconds
                 "lr | 1.0E-4 | 0.02",
                 "lr_min_ratio | 1.0 | 0.4",
                 "lr_warmup_steps | 2000 | 11",
@@ -182,7 +184,8 @@ class ConfigSchemaTest {
         assertTrue(yaml.startsWith("arch:\n  name: trm\n  hidden_size: 512\n"), yaml);
         assertTrue(
                 yaml.contains("\n  loss:\n    loss_type: stablemax_cross_entropy\n    label_smoothing: 0.0\n"
-                        + "    halt_loss_weight: 0.5\n  forward_dtype: bfloat16\n"), yaml);
+                        + "    halt_loss_weight: 0.5\n  forward_dtype: bfloat16\n"),
+                yaml);
         assertTrue(yaml.contains("\n  random_start: false\ndata_paths: [\"d\"]\ndata_shape: null\n"), yaml);
     }
 

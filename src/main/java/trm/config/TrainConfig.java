@@ -74,6 +74,11 @@ public record TrainConfig(
         return with(new DataConfig(paths, shape), schedule.withEpochsPerPass(drawnTogether), memory);
     }
 
+    /** These settings with as many steps as a run has planned. */
+    public TrainConfig withPlannedSteps(int steps) {
+        return with(data, schedule.withPlannedSteps(steps), memory);
+    }
+
     private TrainConfig with(DataConfig newData, ScheduleConfig newSchedule, MemoryConfig newMemory) {
         return new TrainConfig(
                 arch,

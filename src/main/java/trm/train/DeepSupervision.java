@@ -169,6 +169,13 @@ public final class DeepSupervision implements AutoCloseable {
         repeated[part].run();
     }
 
+    /** The same with the updates of a part of the depth schedule, whatever the number of the step: for timing. */
+    void step(int[] exampleRows, int depthPart) {
+        offer(exampleRows);
+        use(depthPart);
+        repeated[part].run();
+    }
+
     /** The samples that halted lanes take in the step after the one last offered to; part of {@link #step}. */
     public void offer(int[] exampleRows) {
         if (offered < 0) {
@@ -237,14 +244,7 @@ public final class DeepSupervision implements AutoCloseable {
         model.tokenLoss(part.lanes(), part.tokens(), scale);
         HeadKernels heads = kernels.heads();
         heads.halt(
-                model.q(index),
-                part.tokens(),
-                part.minSteps(),
-                part.lanes(),
-                part.halts(),
-                maxSteps,
-                rule,
-                haltScale);
+                model.q(index), part.tokens(), part.minSteps(), part.lanes(), part.halts(), maxSteps, rule, haltScale);
         if (next != null) {
             continueLoss(part, index, maxSteps, haltScale);
         }

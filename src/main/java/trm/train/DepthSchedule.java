@@ -15,16 +15,20 @@ import trm.model.RecursionSchedule;
 public final class DepthSchedule {
     private final List<RecursionSchedule> schedules = new ArrayList<>();
     private final long[] lasts; // number of the last step of each
+    private final double[] ends; // share of the run's steps at which each ends
 
     /** @param totalSteps of the whole run */
     public DepthSchedule(TrainConfig config, long totalSteps) {
         ArchConfig arch = config.arch();
         List<DepthStage> stages = config.schedule().depthStages();
         lasts = new long[stages.size() + 1];
+        ends = new double[lasts.length];
         for (DepthStage stage : stages) {
+            ends[schedules.size()] = stage.until();
             lasts[schedules.size()] = Math.round(stage.until() * totalSteps);
             schedules.add(RecursionSchedule.of(arch, stage.cycles(), stage.latentSteps()));
         }
+        ends[schedules.size()] = 1;
         lasts[schedules.size()] = totalSteps;
         schedules.add(RecursionSchedule.of(arch));
     }
@@ -46,6 +50,11 @@ public final class DepthSchedule {
     /** The updates of a part. */
     RecursionSchedule updates(int part) {
         return schedules.get(part);
+    }
+
+    /** Share of the run's steps that a part has. */
+    double share(int part) {
+        return ends[part] - (part == 0 ? 0 : ends[part - 1]);
     }
 
     /** Steps of a part. */

@@ -29,7 +29,11 @@ public final class Resume {
         int parts = wanted.memory().microBatches() == 0
                 ? run.memory().microBatches()
                 : wanted.memory().microBatches();
+        int planned = wanted.schedule().plannedSteps() == 0 && wanted.schedule().maxTrainSeconds() > 0
+                ? run.schedule().plannedSteps()
+                : wanted.schedule().plannedSteps();
         return wanted.with(wanted.memory().recompute(), parts)
+                .withPlannedSteps(planned)
                 .with(
                         run.data().paths(),
                         wanted.data().shape() == null
