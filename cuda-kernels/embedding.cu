@@ -1,13 +1,14 @@
-// embedding.cu: x, the embedded question, and the gradients of its three tables.
+// embedding.cu: x, the embedded question, and the gradients of its tables.
 //
-//   fwd   x = ([puzzle vector, 0-padded to P D | embed[tokens]] (+ pos, times 0.707106781)) * sqrt(D)
+//   fwd   x = ([puzzle vector, 0-padded to P D, or prefix | embed[tokens]] (+ pos, times 0.707106781)) * sqrt(D)
 //   bwd   with k = sqrt(D) (times 0.707106781 with pos):
-//         d_embed[tokens] += k dx,  d_pos += k sum_b dx,  d_rows = k dx at the first E values of a lane
+//         d_embed[tokens] += k dx,  d_pos += k sum_b dx,  d_rows = k dx at the first E values of a lane,
+//         d_prefix += k sum_b dx at the first P positions
 //
-// shapes    tokens [B, L], ids [B], embed [V, D] and pos [S, D] in the compute type, table [identifiers, E] fp32,
-//           x [B, S, D]; dx [B, S, D], d_embed, d_pos, d_rows [B, E] fp32
+// shapes    tokens [B, L], ids [B], embed [V, D], pos [S, D] and prefix [P, D] in the compute type, table
+//           [identifiers, E] fp32, x [B, S, D]; dx [B, S, D], d_embed, d_pos, d_prefix, d_rows [B, E] fp32
 // numerics  in bf16 every operation rounds, as in the reference: cast of the puzzle vector, sum, both factors. Backward
-//           sums in fp64. d_embed: a warp adds its rows in order, then the warps in order; d_pos: lanes in order
+//           sums in fp64. d_embed: a warp adds its rows in order, then the warps in order; d_pos, d_prefix: lanes in order
 // cost      forward B S D elements written, DRAM-bound. Backward: each of dx is read once for d_embed, once for d_pos;
 //           d_embed also reads all tokens once per vocabulary entry and 32 channels, from L2: cheap for the vocabularies
 //           of puzzles (6 to 12), slow for those of language
@@ -25,8 +26,9 @@ constexpr int THREADS = 256;
 /** A pack of x a thread; packs do not cross rows. */
 template <typename T>
 __global__ void __launch_bounds__(THREADS)
-    embed_fwd_kernel(const int32_t* tokens, const int32_t* ids, const T* embed, const T* pos, const float* table, T* x,
-                     int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, float root, bool wide) {
+    embed_fwd_kernel(const int32_t* tokens, const int32_t* ids, const T* embed, const T* pos, const float* table,
+                     const T* prefix, T* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, float root,
+                     bool wide) {
     const int64_t S = static_cast<int64_t>(P) + L;
     int64_t row, d, b, t;
     divide(global_thread(), divide_up(D, PACK), &row, &d);
@@ -35,7 +37,9 @@ __global__ void __launch_bounds__(THREADS)
     d *= PACK;
     const int64_t count = D - d;
     Pack<T> v;
-    if (t < P) {
+    if (t < P && prefix != nullptr) {
+        v = load_pack(prefix + t * D + d, count, wide);
+    } else if (t < P) {
         const int64_t at = t * D + d;  // in the puzzle vector, which ends after E values
         const float* vector = table + static_cast<int64_t>(ids[b]) * E;
 #pragma unroll
@@ -86,11 +90,11 @@ __global__ void __launch_bounds__(TOKEN_THREADS)
     *to = static_cast<float>(*to + factor * sum);
 }
 
-/** One value of d_pos a thread. */
+/** One value of d_pos or d_prefix a thread, of the first `count`; a lane of dx has `size`. */
 __global__ void __launch_bounds__(THREADS)
-    embed_bwd_positions_kernel(const float* dx, float* d_pos, int64_t B, int64_t size, double factor) {
+    embed_bwd_positions_kernel(const float* dx, float* d_pos, int64_t B, int64_t count, int64_t size, double factor) {
     const int64_t i = global_thread();
-    if (i >= size) return;
+    if (i >= count) return;
     double sum = 0.0;
 #pragma unroll 8
     for (int64_t b = 0; b < B; b++) sum += static_cast<double>(dx[b * size + i]);
@@ -106,12 +110,13 @@ __global__ void __launch_bounds__(THREADS)
 }
 
 template <typename T>
-int forward(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table, void* x,
-            int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, trm_stream stream) {
+int forward(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table,
+            const void* prefix, void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, trm_stream stream) {
     const int64_t packs = B * (static_cast<int64_t>(P) + L) * divide_up(D, PACK);
     return launch(embed_fwd_kernel<T>, divide_up(packs, THREADS), THREADS, 0, stream, tokens, ids,
-                  static_cast<const T*>(embed), static_cast<const T*>(pos), table, static_cast<T*>(x), B, L, P, D, E,
-                  sqrtf(static_cast<float>(D)), D % PACK == 0 && aligned(16, embed, pos, x));
+                  static_cast<const T*>(embed), static_cast<const T*>(pos), table, static_cast<const T*>(prefix),
+                  static_cast<T*>(x), B, L, P, D, E, sqrtf(static_cast<float>(D)),
+                  D % PACK == 0 && aligned(16, embed, pos, prefix, x));
 }
 
 }  // namespace
@@ -119,14 +124,15 @@ int forward(const int32_t* tokens, const int32_t* ids, const void* embed, const 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int ops::embed(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table,
-               void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream) {
+               const void* prefix, void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype,
+               trm_stream stream) {
     TRM_CHECK(embed);
-    return dtype == TRM_F32 ? forward<float>(tokens, ids, embed, pos, table, x, B, L, P, D, E, stream)
-                            : forward<bf16>(tokens, ids, embed, pos, table, x, B, L, P, D, E, stream);
+    return dtype == TRM_F32 ? forward<float>(tokens, ids, embed, pos, table, prefix, x, B, L, P, D, E, stream)
+                            : forward<bf16>(tokens, ids, embed, pos, table, prefix, x, B, L, P, D, E, stream);
 }
 
-int ops::embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B,
-                   int32_t L, int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream) {
+int ops::embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, float* d_prefix,
+                   int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream) {
     TRM_CHECK(embed_bwd);
     const int64_t size = (static_cast<int64_t>(P) + L) * D;
     const double factor = sqrt(static_cast<double>(D)) * (d_pos == nullptr ? 1.0 : static_cast<double>(HALF_ROOT));
@@ -134,7 +140,11 @@ int ops::embed_bwd(const float* dx, const int32_t* tokens, float* d_embed, float
                       L, P, D, factor);
     if (code == TRM_OK && d_pos != nullptr)
         code = launch(embed_bwd_positions_kernel, divide_up(size, THREADS), THREADS, 0, stream, dx, d_pos, B, size,
-                      factor);
+                      size, factor);
+    const int64_t before = static_cast<int64_t>(P) * D;
+    if (code == TRM_OK && d_prefix != nullptr && P > 0)
+        code = launch(embed_bwd_positions_kernel, divide_up(before, THREADS), THREADS, 0, stream, dx, d_prefix, B,
+                      before, size, factor);
     if (code == TRM_OK && d_rows != nullptr)
         code = launch(embed_bwd_rows_kernel, divide_up(B * E, THREADS), THREADS, 0, stream, dx, d_rows, B, size, E,
                       factor);

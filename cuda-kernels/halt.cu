@@ -1,7 +1,8 @@
-// halt.cu: the halting rule with its loss, and the continue loss.
+// halt.cu: the halting rule with its loss, the continue loss, and the start without carry.
 //
 //   halt      BCE(q, t) = log(1 + e^q) - t q,  derivative sigma(q) - t,  with t = exact
 //   continue  the same of q_continue, with t = sigma(q' halt) at the last step, else sigma(max(q' halt, q' continue))
+//   carry     dropped before a step: all lanes halt, their halting losses and the gradients of q are 0
 //
 // shapes    q dq [B, 2] fp32; the rest [B]: int32, losses fp64
 // numerics  fp64
@@ -57,6 +58,17 @@ __global__ void __launch_bounds__(THREADS)
     dq[2 * b + 1] = static_cast<float>(scale * (l.sigma - t));
 }
 
+__global__ void __launch_bounds__(THREADS)
+    drop_carry_kernel(const double* controls, int32_t* halted, double* halt_loss, double* continue_loss, float* dq,
+                      int64_t B, int64_t from) {
+    const int64_t b = global_thread();
+    if (b >= B || !(controls[TRM_CTRL_STEP] < static_cast<double>(from))) return;
+    halted[b] = 1;
+    halt_loss[b] = 0;
+    if (continue_loss != nullptr) continue_loss[b] = 0;
+    dq[2 * b] = dq[2 * b + 1] = 0.0f;
+}
+
 }  // namespace
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
@@ -75,6 +87,13 @@ int ops::continue_loss(const float* q, const float* next_q, const int32_t* steps
     TRM_CHECK(continue_loss);
     return launch(continue_kernel, divide_up(B, THREADS), THREADS, 0, stream, q, next_q, steps, target, loss, dq, B,
                   max_steps, scale);
+}
+
+int ops::drop_carry(const double* controls, int32_t* halted, double* halt_loss, double* continue_loss, float* dq,
+                    int64_t B, int64_t from, trm_stream stream) {
+    TRM_CHECK(drop_carry);
+    return launch(drop_carry_kernel, divide_up(B, THREADS), THREADS, 0, stream, controls, halted, halt_loss,
+                  continue_loss, dq, B, from);
 }
 
 }  // namespace trm

@@ -3,6 +3,8 @@
 //   stablemax  s(a) = a + 1 for a >= 0, 1 / (1 - a) below      loss = -log(s(a_label) / sum_c s(a_c))
 //              d loss / d a_c = s'(a_c) (1 / sum - [c = label] / s(a_c)),  s' = 1 or 1 / (1 - a)^2 = s^2
 //   softmax    loss = log sum_c e^a_c - a_label                 d loss / d a_c = e^a_c / sum - [c = label]
+//   smoothed   softmax against t_c = (1 - smoothing) [c = label] + smoothing / V:
+//              loss = log sum_c e^a_c - sum_c t_c a_c           d loss / d a_c = e^a_c / sum - t_c
 //
 // The loss of a lane is the mean over its labelled tokens. A label outside the vocabulary makes it NaN.
 //
@@ -22,6 +24,7 @@ namespace {
 
 constexpr int WARPS = 4;
 constexpr int THREADS = WARP * WARPS;
+constexpr int SMOOTHED = 2;  // a kind beside those of the ABI
 
 __device__ __forceinline__ double stable(double a) { return a >= 0 ? a + 1 : 1 / (1 - a); }
 
@@ -56,7 +59,7 @@ __device__ __forceinline__ double weight(double a, float most) {
 template <typename T, int KIND, int GROUP>
 __global__ void __launch_bounds__(THREADS, 4)
     token_loss_kernel(const T* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits,
-                      int32_t* labelled, T* d_logits, int32_t L, int32_t P, int32_t V, double scale) {
+                      int32_t* labelled, T* d_logits, int32_t L, int32_t P, int32_t V, double smoothing, double scale) {
     __shared__ int32_t counts[WARPS], corrects[WARPS];
     __shared__ double totals[WARPS];
     const int64_t b = blockIdx.x;
@@ -72,6 +75,7 @@ __global__ void __launch_bounds__(THREADS, 4)
     for (int32_t t = static_cast<int32_t>(threadIdx.x); t < L; t += THREADS) count += labels[t] != TRM_IGNORE;
     count = block_sum<WARPS>(count, counts);
     const double share = 1.0 / (count > 1 ? count : 1), factor = scale * share;
+    const double kept = 1 - smoothing, spread = smoothing / V;
 
     if (d_logits != nullptr)
         for (int64_t i = threadIdx.x; i < static_cast<int64_t>(P) * V; i += THREADS) d_logits[i] = from_float<T>(0.0f);
@@ -112,13 +116,21 @@ __global__ void __launch_bounds__(THREADS, 4)
         }
         const bool known = label >= 0 && label < V;
         const double own = known ? static_cast<double>(to_float(row[label])) : nan("");
-        double sum = 0.0;
+        double sum = 0.0, below = 0.0;
 #pragma unroll 1  // unrolled, the exponentials and divisions leave no registers for the rest
-        for (int32_t c = member; c < V; c += GROUP) sum += weight<KIND>(static_cast<double>(to_float(row[c])), most);
+        for (int32_t c = member; c < V; c += GROUP) {
+            const double a = static_cast<double>(to_float(row[c]));
+            sum += weight<KIND>(a, most);
+            if (KIND == SMOOTHED) below += static_cast<double>(most) - a;
+        }
         if (GROUP > 1) sum = warp_sum(sum);  // and no member has a read before it, so all may write after it
+        if (GROUP > 1 && KIND == SMOOTHED) below = warp_sum(below);
         // Every member counts, as all hold the same values; the first of a warp is asked at the end.
         correct += best == label;
-        total += KIND == TRM_STABLEMAX ? log(sum / stable(own)) : log(sum) + static_cast<double>(most) - own;
+        if (KIND == SMOOTHED)
+            total += log(sum) + kept * (static_cast<double>(most) - own) + spread * below;
+        else
+            total += KIND == TRM_STABLEMAX ? log(sum / stable(own)) : log(sum) + static_cast<double>(most) - own;
         if (d_logits == nullptr) continue;
         T* d_row = d_logits + (row - logits);
         const double inverse = 1 / sum;
@@ -129,6 +141,8 @@ __global__ void __launch_bounds__(THREADS, 4)
             if (KIND == TRM_STABLEMAX) {
                 const double s = stable(a), slope = a >= 0 ? 1 : s * s, ratio = a >= 0 ? 1 / s : s;
                 gradient = slope * inverse - hit * ratio;
+            } else if (KIND == SMOOTHED) {
+                gradient = exp(a - static_cast<double>(most)) * inverse - (hit * kept + spread);
             } else {
                 gradient = exp(a - static_cast<double>(most)) * inverse - hit;
             }
@@ -146,14 +160,16 @@ __global__ void __launch_bounds__(THREADS, 4)
 
 template <typename T>
 int run(const void* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits, int32_t* labelled,
-        void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, double scale, trm_stream stream) {
+        void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, double smoothing, double scale,
+        trm_stream stream) {
     const bool alone = V <= 32;
     const auto kernel =
         kind == TRM_STABLEMAX
             ? (alone ? token_loss_kernel<T, TRM_STABLEMAX, 1> : token_loss_kernel<T, TRM_STABLEMAX, WARP>)
-            : (alone ? token_loss_kernel<T, TRM_SOFTMAX, 1> : token_loss_kernel<T, TRM_SOFTMAX, WARP>);
+        : smoothing == 0 ? (alone ? token_loss_kernel<T, TRM_SOFTMAX, 1> : token_loss_kernel<T, TRM_SOFTMAX, WARP>)
+                         : (alone ? token_loss_kernel<T, SMOOTHED, 1> : token_loss_kernel<T, SMOOTHED, WARP>);
     return launch(kernel, B, THREADS, 0, stream, static_cast<const T*>(logits), labels, preds, lane_loss, hits,
-                  labelled, static_cast<T*>(d_logits), L, P, V, scale);
+                  labelled, static_cast<T*>(d_logits), L, P, V, smoothing, scale);
 }
 
 }  // namespace
@@ -162,11 +178,12 @@ int run(const void* logits, const int32_t* labels, int32_t* preds, double* lane_
 
 int ops::token_loss(const void* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits,
                     int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
-                    double scale, int32_t dtype, trm_stream stream) {
+                    double smoothing, double scale, int32_t dtype, trm_stream stream) {
     TRM_CHECK(token_loss);
-    return dtype == TRM_F32
-               ? run<float>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind, scale, stream)
-               : run<bf16>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind, scale, stream);
+    return dtype == TRM_F32 ? run<float>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,
+                                         smoothing, scale, stream)
+                            : run<bf16>(logits, labels, preds, lane_loss, hits, labelled, d_logits, B, L, P, V, kind,
+                                        smoothing, scale, stream);
 }
 
 }  // namespace trm

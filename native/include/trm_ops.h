@@ -33,7 +33,7 @@
 extern "C" {
 #endif
 
-#define TRM_ABI_VERSION 5
+#define TRM_ABI_VERSION 6
 
 typedef void* trm_stream;
 
@@ -217,20 +217,27 @@ typedef struct trm_backend {
     TRM_FUSED_SIZES(linear_add_rms_norm, N, K, dtype)
 
     /* ---- input injection --------------------------------------------------------------------------------------- */
-    /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D in front of its token rows; with pos (learned
-     *  positions) the sum with it times 0.707106781; everything times sqrt(D).
-     *  tokens [B, L], ids [B], embed [V, D], pos [S, D] or NULL, table [identifiers, E] float32 or NULL (then P = 0).
+    /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D, or prefix, in front of its token rows; with pos
+     *  (learned positions) the sum with it times 0.707106781; everything times sqrt(D).
+     *  tokens [B, L], ids [B], embed [V, D], pos [S, D] or NULL, table [identifiers, E] float32 or NULL, prefix [P, D] or
+     *  NULL; of these two one at most, and with neither P = 0.
      *  Not checked: each token in 0 .. V - 1, each id in 0 .. identifiers - 1. */
     int (*embed)(const int32_t* tokens, const int32_t* ids, const void* embed, const void* pos, const float* table,
-                 void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype, trm_stream stream);
+                 const void* prefix, void* x, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t dtype,
+                 trm_stream stream);
 #define TRM_CHECK_embed \
     TRM_GIVEN(tokens, embed, x) TRM_POSITIVE(B, L, D) TRM_NOT_NEGATIVE(P) TRM_DTYPE(dtype) \
-    TRM_REQUIRE(table != nullptr || P == 0, "P=%d without a puzzle table", P) TRM_GIVEN_IF(P > 0, ids) \
-    TRM_REQUIRE(P == 0 || (E > 0 && E <= (int64_t) P * D), "E=%d must fit into P=%d positions of D=%d", E, P, D)
-    /** From dx [B, S, D] float32: d_embed [V, D] +=, d_pos [S, D] += or NULL, d_rows [B, E] or NULL. tokens [B, L].
+    TRM_REQUIRE(table != nullptr || prefix != nullptr || P == 0, "P=%d without a puzzle table or a prefix", P) \
+    TRM_REQUIRE(table == nullptr || prefix == nullptr, "a puzzle table and a prefix, P=%d", P) \
+    TRM_GIVEN_IF(P > 0 && table != nullptr, ids) \
+    TRM_REQUIRE(P == 0 || table == nullptr || (E > 0 && E <= (int64_t) P * D), \
+                "E=%d must fit into P=%d positions of D=%d", E, P, D)
+    /** From dx [B, S, D] float32: d_embed [V, D] +=, d_pos [S, D] += or NULL, d_rows [B, E] or NULL, d_prefix [P, D] += or
+     *  NULL. tokens [B, L].
      *  Not checked: each token in 0 .. V - 1. */
-    int (*embed_bwd)(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows, int64_t B,
-                     int32_t L, int32_t P, int32_t D, int32_t E, int32_t V, trm_stream stream);
+    int (*embed_bwd)(const float* dx, const int32_t* tokens, float* d_embed, float* d_pos, float* d_rows,
+                     float* d_prefix, int64_t B, int32_t L, int32_t P, int32_t D, int32_t E, int32_t V,
+                     trm_stream stream);
 #define TRM_CHECK_embed_bwd \
     TRM_GIVEN(dx, tokens, d_embed) TRM_POSITIVE(B, L, D, V) TRM_NOT_NEGATIVE(P) \
     TRM_REQUIRE(d_rows == nullptr || (E > 0 && E <= (int64_t) P * D), "E=%d must fit into P=%d positions of D=%d", E, P, D)
@@ -319,13 +326,16 @@ typedef struct trm_backend {
     /** Token loss of logits [B, S, V] (the first P positions carry none) against labels [B, L].
      *  preds [B, L]: argmax, first index on ties; lane_loss [B]: sum of token losses / max(1, labels); hits, labelled
      *  [B]: correct and labelled tokens; d_logits [B, S, V] or NULL: gradient of scale * sum_b lane_loss, 0 at prefix
-     *  and ignored positions; d_logits may alias logits. kind is TRM_STABLEMAX or TRM_SOFTMAX. */
+     *  and ignored positions; d_logits may alias logits. kind is TRM_STABLEMAX or TRM_SOFTMAX. With TRM_SOFTMAX the loss
+     *  may be against smoothed labels, (1 - smoothing) [c = label] + smoothing / V; else smoothing is 0. */
     int (*token_loss)(const void* logits, const int32_t* labels, int32_t* preds, double* lane_loss, int32_t* hits,
                       int32_t* labelled, void* d_logits, int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind,
-                      double scale, int32_t dtype, trm_stream stream);
+                      double smoothing, double scale, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_token_loss \
     TRM_GIVEN(logits, labels, preds, lane_loss, hits, labelled) TRM_POSITIVE(B, L, V) TRM_NOT_NEGATIVE(P) \
-    TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "kind=%d", kind) TRM_DTYPE(dtype)
+    TRM_REQUIRE(kind == TRM_STABLEMAX || kind == TRM_SOFTMAX, "kind=%d", kind) TRM_DTYPE(dtype) \
+    TRM_REQUIRE(smoothing == 0 || (kind == TRM_SOFTMAX && smoothing > 0 && smoothing < 1), "kind=%d smoothing=%g", kind, \
+                smoothing)
 
     /** steps += 1; last = steps >= max_steps; exact = (hits == labelled). halted = (last or wants) and
      *  steps >= min_steps, with wants = q_halt > 0 (rule TRM_HALT_SIGN) or q_halt > q_continue (TRM_HALT_COMPARE);
@@ -347,6 +357,13 @@ typedef struct trm_backend {
     int (*continue_loss)(const float* q, const float* next_q, const int32_t* steps, double* target, double* loss,
                          float* dq, int64_t B, int32_t max_steps, double scale, trm_stream stream);
 #define TRM_CHECK_continue_loss TRM_GIVEN(q, next_q, steps, target, loss, dq) TRM_POSITIVE(B, max_steps)
+
+    /** A start without carry, after `halt` and `continue_loss`: at a step before `from`, the step being that in controls,
+     *  every lane halts and no halting loss is trained: halted = 1, dq = 0, halt_loss = 0 and continue_loss = 0. From step
+     *  `from` on nothing changes. controls [TRM_CONTROLS]; halted, halt_loss [B], continue_loss [B] or NULL; dq [B, 2]. */
+    int (*drop_carry)(const double* controls, int32_t* halted, double* halt_loss, double* continue_loss, float* dq,
+                      int64_t B, int64_t from, trm_stream stream);
+#define TRM_CHECK_drop_carry TRM_GIVEN(controls, halted, halt_loss, dq) TRM_POSITIVE(B) TRM_NOT_NEGATIVE(from)
 
     /** Adds one step to metrics [TRM_METRICS], lanes in order. q [B, 2]; hits, labelled, exact, steps, halted,
      *  lane_loss, halt_loss [B]; continue_loss [B] or NULL. */
@@ -375,13 +392,14 @@ typedef struct trm_backend {
 
     /** One pass over the flat parameter buffer: moments, update with decoupled decay, moving average (ema), bfloat16
      *  working copy, gradient set to zero. p g m v [count]; ema [count] or NULL; bf16_copy [count] bfloat16 or NULL;
-     *  controls [TRM_CONTROLS]. kind is
+     *  controls [TRM_CONTROLS]. ema = ema_rate ema + (1 - ema_rate) p, or p where the step in controls is less than
+     *  ema_from. kind is
      *      TRM_ADAM_ATAN2: m += (1 - b1)(g - m), v += (1 - b2)(g^2 - v),
      *                      p = (1 - lr wd) p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))
      *      TRM_ADAMW:      p = (1 - lr wd) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps) */
     int (*adam)(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls,
                 int64_t count, double beta1, double beta2, double weight_decay, double eps, double ema_rate,
-                int32_t kind, trm_stream stream);
+                int64_t ema_from, int32_t kind, trm_stream stream);
 #define TRM_CHECK_adam \
     TRM_GIVEN(p, g, m, v, controls) TRM_POSITIVE(count) \
     TRM_REQUIRE(kind == TRM_ADAM_ATAN2 || kind == TRM_ADAMW, "kind=%d", kind)
@@ -400,8 +418,8 @@ typedef struct trm_backend {
     X(zero) X(copy) X(cast_bf16) X(permute_lanes) X(add) X(add_into) X(add_rms_norm) X(add_rms_norm_bwd)              \
     X(add_rms_norm_positions) X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(attention) X(attention_bwd)     \
     X(rotary) X(rotary_bwd) X(embed) X(embed_bwd) X(admit) X(reset_latent) X(explore) X(relax) X(relax_bwd)           \
-    X(random_start) X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(metrics) X(advance)        \
-    X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
+    X(random_start) X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(drop_carry) X(metrics)      \
+    X(advance) X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
 /* NULL in a backend whose Java half has them from a library. */
 #define TRM_PRODUCTS(X) X(linear) X(linear_bwd_x) X(linear_bwd_w) X(mix) X(mix_bwd_x) X(mix_bwd_w)
 /* A backend without a group answers 0 to its fuses_*. */

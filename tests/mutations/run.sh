@@ -136,9 +136,9 @@ mutate starts-by-lane $java/evaluation/EvaluationLanes.java \
 mutate two-latents-reset $java/device/LaneKernels.java '/void resetLatents/,/^    }/s|i < inits.size(); i++|i < 2; i++|'
 mutate transformer-halts-by-sign $java/config/Architecture.java \
     '/boolean haltsOnSign/,/}/s|return false;|return noActContinue;|'
-mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|^                0\.5 \* scale);|                scale);|'
+mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|rule, haltScale);|rule, scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
-    's|continueLoss(part, index, maxSteps, 0\.5 \* scale);|continueLoss(part, index, maxSteps, scale);|'
+    's|continueLoss(part, index, maxSteps, haltScale);|continueLoss(part, index, maxSteps, scale);|'
 mutate continue-from-old-latents $java/train/DeepSupervision.java \
     's|for (int i = 0; i < part.lanes().latents().size(); i++) {|for (int i = 1; i < part.lanes().latents().size(); i++) {|'
 mutate replay-lacks-an-input $java/model/RecursionStep.java \
@@ -183,8 +183,13 @@ mutate rotary-backward-sign $ops/attention.cpp 's|^            const vf co = loa
 mutate attention-scale $ops/attention.cpp 's|1\.0f / __builtin_sqrtf((float) d)|1.0f / (float) d|'
 mutate embed-lacks-root $ops/embedding.cpp 's|root = __builtin_sqrtf((float) D)|root = 1.0f|'
 mutate embed-backward-lacks-root $ops/embedding.cpp 's|factor = __builtin_sqrt((double) D)|factor = 1.0|'
+mutate prefix-has-no-gradient $ops/embedding.cpp 's|t < P ? d_prefix : nullptr|nullptr|'
+mutate prefix-of-the-first-position $ops/embedding.cpp 's|to : prefix + t \* D;|to : prefix;|'
 mutate stablemax-slope $ops/token_loss.cpp 's|slope = a >= 0 ? 1 : s \* s,|slope = a >= 0 ? 1 : s,|'
 mutate loss-over-all-tokens $ops/token_loss.cpp 's|share = 1\.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
+mutate smoothing-spares-the-label $ops/token_loss.cpp 's|spread = smoothing / V;|spread = smoothing / (V - 1);|'
+mutate smoothed-loss-lacks-the-rest $ops/token_loss.cpp 's|kept \* (most - own) + spread \* below;|kept * (most - own);|'
+mutate smoothed-gradient-of-the-label $ops/token_loss.cpp 's|(hit \* kept + spread)|hit|'
 mutate halt-at-zero $ops/halt.cpp \
     's/q\[2 \* b\] > bar/(rule == TRM_HALT_SIGN ? q[2 * b] >= bar : q[2 * b] > bar)/'
 mutate argmax-last-of-equals $ops/token_loss.cpp 's|if (a > most) {|if (a >= most) {|'
@@ -204,11 +209,14 @@ mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate kept-share-squared $ops/relax.cpp 's|store(d + at + i, keep \* g, k);|store(d + at + i, keep * keep * g, k);|'
 mutate starts-are-not-rescaled $ops/random.h 's|(1.0f / deviation)|(deviation / deviation)|'
+mutate carry-one-step-early $ops/halt.cpp 's|if (!(controls\[TRM_CTRL_STEP\] < (double) from)) return|if (!(controls[TRM_CTRL_STEP] + 1 < (double) from)) return|'
+mutate carry-with-halting-loss $ops/halt.cpp 's|^        dq\[2 \* b\] = dq\[2 \* b + 1\] = 0;||'
 mutate halt-after-minimum $ops/halt.cpp 's|step >= min_steps\[b\]|step > min_steps[b]|'
 mutate halt-accuracy-strict $ops/halt.cpp 's|(q\[2 \* b\] >= 0) ==|(q[2 * b] > 0) ==|'
 mutate ema-of-gradient $ops/adam.cpp 's|new_share \* value|new_share * grad|'
 mutate ema-rates-swapped $ops/adam.cpp \
     's|old_share \* load(ema + j, k) + new_share \* value|new_share * load(ema + j, k) + old_share * value|'
+mutate ema-one-step-late $ops/adam.cpp 's|averages = !(controls\[TRM_CTRL_STEP\] < (double) ema_from)|averages = controls[TRM_CTRL_STEP] > (double) ema_from|'
 mutate correction-inside-atan2 $ops/adam.cpp \
     's|atan2_v(first, root)|(float) controls[TRM_CTRL_CORRECTION1] * atan2_v(first / (float) controls[TRM_CTRL_CORRECTION1], root)|'
 mutate second-correction-lacks-root $ops/adam.cpp \

@@ -60,7 +60,7 @@ void head_matches(int64_t B, int32_t S, int32_t D) {
 enum Mode { PLAIN, NO_GRADIENT, ALIAS };
 
 template <typename T>
-void loss_matches(int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, Mode mode) {
+void loss_matches(int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, Mode mode, double smoothing = 0) {
     each_case(
         [=](Random& random) {
             const double scale = 0.25;
@@ -97,8 +97,10 @@ void loss_matches(int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, Mode
                     double sum = 0;
                     for (int32_t c = 0; c < V; c++)
                         sum += kind == TRM_STABLEMAX ? s(row[c]) : std::exp(row[c] - row[best]);
-                    const double loss = kind == TRM_STABLEMAX ? -std::log(s(row[label]) / sum)
-                                                              : std::log(sum) - (row[label] - row[best]);
+                    double loss = kind == TRM_STABLEMAX ? -std::log(s(row[label]) / sum) : std::log(sum);
+                    for (int32_t c = 0; kind == TRM_SOFTMAX && c < V; c++)
+                        if (c == label || smoothing > 0)
+                            loss -= ((c == label ? 1 - smoothing : 0) + smoothing / V) * (row[c] - row[best]);
                     want_loss[b] += loss / std::max(count, 1);
                     slack[b] += 1e-13 * (1 + std::fabs(loss) + std::fabs(row[best]) + std::fabs(row[label]));
                     for (int32_t c = 0; c < V; c++) {
@@ -109,7 +111,7 @@ void loss_matches(int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, Mode
                             const double slope = row[c] >= 0 ? 1 : 1 / ((1 - row[c]) * (1 - row[c]));
                             d = slope * (1 / sum - hit / s(row[c]));
                         } else {
-                            d = std::exp(row[c] - row[best]) / sum - hit;
+                            d = std::exp(row[c] - row[best]) / sum - (1 - smoothing) * hit - smoothing / V;
                         }
                         want_gradient[at] = scale * d / std::max(count, 1);
                         d_slack[at] = scale * 1e-13 + U32 * std::fabs(want_gradient[at]);
@@ -118,8 +120,8 @@ void loss_matches(int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, Mode
                 want_labelled[b] = count;
             }
             T* to = mode == NO_GRADIENT ? nullptr : mode == ALIAS ? logits.data() : gradient.data();
-            succeeded(ops().token_loss(logits, labels, preds, lane_loss, hits, labelled, to, B, L, P, V, kind, scale,
-                                       Type<T>::CODE, nullptr));
+            succeeded(ops().token_loss(logits, labels, preds, lane_loss, hits, labelled, to, B, L, P, V, kind,
+                                       smoothing, scale, Type<T>::CODE, nullptr));
             equal(preds, want_preds);
             equal(hits, want_hits);
             equal(labelled, want_labelled);
@@ -127,7 +129,8 @@ void loss_matches(int64_t B, int32_t L, int32_t P, int32_t V, int32_t kind, Mode
             if (mode != NO_GRADIENT)
                 near(mode == ALIAS ? logits : gradient, want_gradient, [&](int64_t i) { return d_slack[i]; });
         },
-        "%s B=%lld L=%d P=%d V=%d kind=%d mode=%d", Type<T>::NAME, static_cast<long long>(B), L, P, V, kind, mode);
+        "%s B=%lld L=%d P=%d V=%d kind=%d mode=%d smoothing=%g", Type<T>::NAME, static_cast<long long>(B), L, P, V,
+        kind, mode, smoothing);
 }
 
 void unknown_label() {
@@ -137,8 +140,8 @@ void unknown_label() {
             Buffer<int32_t> labels("labels", std::vector<int32_t>{7, 1}), preds("preds", 2), hits("hits", 1),
                 labelled("labelled", 1);
             Buffer<double> loss("lane_loss", 1);
-            succeeded(ops().token_loss(logits, labels, preds, loss, hits, labelled, nullptr, 1, 2, 0, 2, TRM_SOFTMAX, 1,
-                                       TRM_F32, nullptr));
+            succeeded(ops().token_loss(logits, labels, preds, loss, hits, labelled, nullptr, 1, 2, 0, 2, TRM_SOFTMAX, 0,
+                                       1, TRM_F32, nullptr));
             near(loss, {NAN}, [](int64_t) { return 0; });
             equal(hits, {1});
             equal(labelled, {2});
@@ -283,7 +286,7 @@ static void gradient_is_rounded_once(double tie, double offset, double expected)
                     labelled("labelled", 1);
                 Buffer<double> lane_loss("lane_loss", 1);
                 succeeded(ops().token_loss(logits, labels, preds, lane_loss, hits, labelled, d_logits, 1, 1, 0, 2, kind,
-                                           2 * (tie + offset), TRM_BF16, nullptr));
+                                           0, 2 * (tie + offset), TRM_BF16, nullptr));
                 equal(d_logits, {narrow<bf16>(-expected), narrow<bf16>(expected)});
             },
             "kind=%d gradient=%a%+a", kind, tie, offset);
@@ -308,12 +311,20 @@ TEST(token_loss) {
     for (const int32_t L : {1, 127, 128, 131}) loss_matches<bf16>(2, L, 2, 11, TRM_STABLEMAX, PLAIN);
     loss_matches<float>(2, 5, 2, 11, TRM_STABLEMAX, NO_GRADIENT);
     loss_matches<float>(2, 5, 2, 40, TRM_SOFTMAX, NO_GRADIENT);
+    for (const int32_t V : {1, 3, 11, 32, 33, 67}) {
+        loss_matches<float>(2, 5, 2, V, TRM_SOFTMAX, PLAIN, 0.2);
+        loss_matches<bf16>(3, 6, 1, V, TRM_SOFTMAX, ALIAS, 0.9);
+    }
+    loss_matches<float>(2, 5, 2, 40, TRM_SOFTMAX, NO_GRADIENT, 0.1);
     unknown_label();
     Buffer<float> x("x", 8);
     Buffer<int32_t> i("i", 8);
     Buffer<double> d("d", 8);
-    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, 2, 1, TRM_F32, nullptr), "kind=2");
-    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 0, 1, 1, TRM_F32, nullptr), "V=0");
+    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, 2, 0, 1, TRM_F32, nullptr), "kind=2");
+    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 0, 1, 0, 1, TRM_F32, nullptr), "V=0");
+    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, TRM_STABLEMAX, 0.1, 1, TRM_F32, nullptr),
+            "smoothing=0.1");
+    refused(ops().token_loss(x, i, i, d, i, i, x, 1, 1, 0, 4, TRM_SOFTMAX, 1, 1, TRM_F32, nullptr), "smoothing=1");
 }
 
 TEST(halt) {
@@ -335,6 +346,49 @@ TEST(continue_loss) {
     Buffer<int32_t> i("i", 8);
     Buffer<double> d("d", 8);
     refused(ops().continue_loss(x, x, i, nullptr, d, x, 1, 4, 1, nullptr), "NULL");
+}
+
+TEST(drop_carry) {
+    for (const int64_t B : {1, 127, 129})
+        for (const double step : {3.0, 4.0, 5.0})
+            for (const bool continues : {false, true})
+                each_case(
+                    [=](Random& random) {
+                        Buffer<float> dq("dq", 2 * B);
+                        Buffer<int32_t> halted("halted", B);
+                        Buffer<double> controls("controls", TRM_CONTROLS), halt_loss("halt_loss", B),
+                            continue_loss("continue_loss", B);
+                        random.fill(dq, 1.0, false);
+                        random.fill(halt_loss, 1.0, false);
+                        random.fill(continue_loss, 1.0, false);
+                        for (int64_t b = 0; b < B; b++) halted[b] = random.below(2);
+                        for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = NAN;
+                        controls[TRM_CTRL_STEP] = step;
+                        controls.freeze();
+                        const bool drops = step < 4;  // else all stays as it is
+                        std::vector<int32_t> want_halted(halted.data(), halted.data() + B);
+                        std::vector<float> want_dq(dq.data(), dq.data() + 2 * B);
+                        std::vector<double> want_halt(halt_loss.data(), halt_loss.data() + B);
+                        std::vector<double> want_continue(continue_loss.data(), continue_loss.data() + B);
+                        if (drops) {
+                            want_halted.assign(B, 1);
+                            want_dq.assign(2 * B, 0);
+                            want_halt.assign(B, 0);
+                            if (continues) want_continue.assign(B, 0);
+                        }
+                        succeeded(ops().drop_carry(controls, halted, halt_loss,
+                                                   continues ? continue_loss.data() : nullptr, dq, B, 4, nullptr));
+                        equal(halted, want_halted);
+                        equal(dq, want_dq);
+                        equal(halt_loss, want_halt);
+                        equal(continue_loss, want_continue);
+                    },
+                    "B=%lld step=%g continue=%d", static_cast<long long>(B), step, continues);
+    Buffer<float> x("x", 8);
+    Buffer<int32_t> i("i", 8);
+    Buffer<double> d("d", 8);
+    refused(ops().drop_carry(nullptr, i, d, d, x, 1, 4, nullptr), "controls is NULL");
+    refused(ops().drop_carry(d, i, d, d, x, 1, -1, nullptr), "from=-1");
 }
 
 TEST(metrics) {

@@ -32,7 +32,7 @@ void advance_matches(double step, int64_t warmup, int64_t total, double ratio) {
         ratio);
 }
 
-void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift) {
+void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift, int64_t ema_from = 0) {
     each_case(
         [=](Random& random) {
             const double beta1 = 0.9, beta2 = 0.95, decay = 0.1, eps = 1e-8, rate = 0.999;
@@ -40,6 +40,7 @@ void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift) {
             Buffer<bf16> copies("copies", n);
             Buffer<double> controls("controls", TRM_CONTROLS);
             for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = NAN;
+            controls[TRM_CTRL_STEP] = 3;
             controls[TRM_CTRL_LR] = 0.01;
             controls[TRM_CTRL_CORRECTION1] = 1 - std::pow(beta1, 3);
             controls[TRM_CTRL_CORRECTION2] = 1 - std::pow(beta2, 3);
@@ -63,11 +64,12 @@ void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift) {
                     kind == TRM_ADAM_ATAN2 ? std::atan2(want_m[i], root) / c1 : want_m[i] / c1 / (root + eps);
                 want_p[i] = (1 - 0.01 * decay) * p0[i] - 0.01 * direction;
                 p_slack[i] = U32 * (3 * std::fabs(p0[i]) + 0.01 * 64 * (1 + std::fabs(direction)));
-                want_e[i] = rate * e0[i] + (1 - rate) * want_p[i];
-                e_slack[i] = U32 * 4 * (std::fabs(e0[i]) + std::fabs(want_p[i])) + (1 - rate) * p_slack[i];
+                want_e[i] = ema_from > 3 ? want_p[i] : rate * e0[i] + (1 - rate) * want_p[i];
+                e_slack[i] =
+                    U32 * 4 * (std::fabs(e0[i]) + std::fabs(want_p[i])) + (ema_from > 3 ? 1 : 1 - rate) * p_slack[i];
             }
             succeeded(ops().adam(p, g, m, v, average ? ema.data() : nullptr, copy ? copies.data() : nullptr, controls,
-                                 n, beta1, beta2, decay, eps, rate, kind, nullptr));
+                                 n, beta1, beta2, decay, eps, rate, ema_from, kind, nullptr));
             near(m, want_m, [&](int64_t i) { return 4 * U32 * (std::fabs(m0[i]) + std::fabs(g0[i])); });
             near(v, want_v, [&](int64_t i) { return 4 * U32 * v_terms[i]; });
             near(p, want_p, [&](int64_t i) { return p_slack[i]; });
@@ -76,8 +78,10 @@ void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift) {
             std::vector<bf16> rounded(n);
             for (int64_t i = 0; i < n; i++) rounded[i] = narrow<bf16>(p[i]);
             if (copy) equal(copies, rounded);
+            if (average && ema_from > 3) equal(ema, std::vector<float>(p.data(), p.data() + n));  // to the bit
         },
-        "n=%lld kind=%d ema=%d copy=%d shift=%d", static_cast<long long>(n), kind, average, copy, shift);
+        "n=%lld kind=%d ema=%d copy=%d shift=%d ema_from=%lld", static_cast<long long>(n), kind, average, copy, shift,
+        static_cast<long long>(ema_from));
 }
 
 void sign_sgd_matches(int64_t B, int32_t E, int32_t identifiers) {
@@ -170,11 +174,15 @@ TEST(adam) {
     adam_matches(37, TRM_ADAM_ATAN2, false, true, 0);
     adam_matches(37, TRM_ADAMW, true, false, 0);
     adam_matches(37, TRM_ADAMW, true, true, 4);
+    for (const int64_t ema_from : {2, 3, 4}) {  // the step is the third
+        adam_matches(2051, TRM_ADAM_ATAN2, true, true, 0, ema_from);
+        adam_matches(37, TRM_ADAMW, true, true, 4, ema_from);
+    }
     if (product_sizes()) adam_matches(5'037'570, TRM_ADAM_ATAN2, true, true, 0);
     Buffer<float> x("x", 8);
     Buffer<double> c("c", 8);
-    refused(ops().adam(x, x, x, x, nullptr, nullptr, c, 8, 0.9, 0.9, 0, 0, 0, 3, nullptr), "kind=3");
-    refused(ops().adam(x, x, x, x, nullptr, nullptr, c, 0, 0.9, 0.9, 0, 0, 0, 0, nullptr), "count=0");
+    refused(ops().adam(x, x, x, x, nullptr, nullptr, c, 8, 0.9, 0.9, 0, 0, 0, 0, 3, nullptr), "kind=3");
+    refused(ops().adam(x, x, x, x, nullptr, nullptr, c, 0, 0.9, 0.9, 0, 0, 0, 0, 0, nullptr), "count=0");
 }
 
 // More parameters than the grid has threads, so that each strides: values repeat every 64, and so must the results.
@@ -193,7 +201,7 @@ TEST(adam_strides) {
             }
             const float before = p[0];
             succeeded(
-                ops().adam(p, g, m, v, nullptr, nullptr, controls, n, 0.9, 0.95, 0.1, 1e-8, 0, TRM_ADAMW, nullptr));
+                ops().adam(p, g, m, v, nullptr, nullptr, controls, n, 0.9, 0.95, 0.1, 1e-8, 0, 0, TRM_ADAMW, nullptr));
             if (p[0] == before) fail("p[0] is unchanged");
             for (int64_t i = period; i < n; i++)
                 if (p[i] != p[i - period] || m[i] != m[i - period] || v[i] != v[i - period] || g[i] != 0)

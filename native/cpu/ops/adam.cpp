@@ -3,7 +3,7 @@
 //   m += (1 - b1)(g - m)      v += (1 - b2)(g^2 - v)
 //   ADAM_ATAN2  p = (1 - lr wd) p - lr / (1 - b1^t) atan2(m, sqrt(v) / sqrt(1 - b2^t))
 //   ADAMW       p = (1 - lr wd) p - lr (m / (1 - b1^t)) / (sqrt(v / (1 - b2^t)) + eps)
-//   ema = rate ema + (1 - rate) p      bf16_copy = round(p)      g = 0
+//   ema = rate ema + (1 - rate) p, or p before step ema_from      bf16_copy = round(p)      g = 0
 //
 // numerics  float32; the factors that depend on the step alone are computed in float64 and rounded once
 // cost      up to 42 bytes a parameter, memory-bound: one pass, blocks of CHUNK parameters
@@ -15,13 +15,15 @@ namespace trm {
 namespace TRM_ISA {
 
 int adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, const double* controls, int64_t count,
-         double beta1, double beta2, double weight_decay, double eps, double ema_rate, int32_t kind, trm_stream) {
+         double beta1, double beta2, double weight_decay, double eps, double ema_rate, int64_t ema_from, int32_t kind,
+         trm_stream) {
     TRM_CHECK(adam);
     const double lr = controls[TRM_CTRL_LR];
     const float keep = (float) (1 - lr * weight_decay), step = (float) (lr / controls[TRM_CTRL_CORRECTION1]);
     const float widen_v = (float) (1 / ::sqrt(controls[TRM_CTRL_CORRECTION2]));
     const float rate1 = (float) (1 - beta1), rate2 = (float) (1 - beta2), epsilon = (float) eps;
     const float old_share = (float) ema_rate, new_share = (float) (1 - ema_rate);
+    const bool averages = !(controls[TRM_CTRL_STEP] < (double) ema_from);
     const bool atan2 = kind == TRM_ADAM_ATAN2;
     bf16* copies = (bf16*) bf16_copy;
     parallel_for(divide_up(count, CHUNK), 2e4, [=](int64_t task) {
@@ -39,7 +41,7 @@ int adam(float* p, float* g, float* m, float* v, float* ema, void* bf16_copy, co
             store(v + j, second, k);
             store(p + j, value, k);
             store(g + j, vf{}, k);
-            if (ema != nullptr) store(ema + j, old_share * load(ema + j, k) + new_share * value, k);
+            if (ema != nullptr) store(ema + j, averages ? old_share * load(ema + j, k) + new_share * value : value, k);
             if (copies != nullptr) store(copies + j, value, k);
         });
     });

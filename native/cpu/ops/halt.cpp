@@ -1,8 +1,10 @@
-// halt.cpp: the halting head, the halting rule with its loss, the continue loss, and the metrics of lanes that halt.
+// halt.cpp: the halting head, the halting rule with its loss, the continue loss, the start without carry, and the metrics of
+// lanes that halt.
 //
 //   head      q = y[:, 0, :] W^T + bias          dy[:, 0, :] += dq W,  dW += dq^T y[:, 0, :],  d_bias += sum_b dq
 //   halt      BCE(q, t) = log(1 + e^q) - t q,  derivative sigma(q) - t,  with t = exact
 //   continue  the same of q_continue, with t = sigma(q' halt) at the last step, else sigma(max(q' halt, q' continue))
+//   carry     dropped before a step: all lanes halt, their halting losses and the gradients of q are 0
 //   metrics   sums over halting lanes with labels, in lane order
 //
 // numerics  dot products in float32, rounded once with the bias; losses and metrics float64; dW sums lanes in float64
@@ -128,6 +130,19 @@ int continue_loss(const float* q, const float* next_q, const int32_t* steps, dou
         const Logistic l = logistic((double) q[2 * b + 1], target[b]);
         loss[b] = l.loss;
         dq[2 * b + 1] = (float) (scale * (l.sigma - target[b]));
+    }
+    return TRM_OK;
+}
+
+int drop_carry(const double* controls, int32_t* halted, double* halt_loss, double* continue_loss, float* dq, int64_t B,
+               int64_t from, trm_stream) {
+    TRM_CHECK(drop_carry);
+    if (!(controls[TRM_CTRL_STEP] < (double) from)) return TRM_OK;
+    for (int64_t b = 0; b < B; b++) {
+        halted[b] = 1;
+        halt_loss[b] = 0;
+        if (continue_loss != nullptr) continue_loss[b] = 0;
+        dq[2 * b] = dq[2 * b + 1] = 0;
     }
     return TRM_OK;
 }

@@ -68,7 +68,7 @@ class ConfigLoaderTest {
                   no_ACT_continue: True
                 """);
         assertEquals(Architecture.TRM, config.arch().name());
-        assertEquals(LossType.SOFTMAX, config.arch().lossType());
+        assertEquals(LossType.SOFTMAX, config.arch().loss().type());
         assertEquals(128, config.arch().puzzles().width());
         assertEquals(1.0, config.optimizer().weightDecay());
     }
@@ -108,7 +108,7 @@ class ConfigLoaderTest {
         assertEquals(List.of("data/x", "data/y"), config.data().paths());
         assertEquals(new DataShape(4, 5, 6), config.data().shape());
         assertEquals(ComputeType.FLOAT32, config.arch().dtype());
-        assertEquals(LossType.SOFTMAX, config.arch().lossType());
+        assertEquals(LossType.SOFTMAX, config.arch().loss().type());
         assertEquals(7, config.run().seed());
         assertEquals(
                 List.of("a", "b"), parse(DATA, "data_paths=\"[a,b]\"").data().paths());
@@ -130,7 +130,8 @@ class ConfigLoaderTest {
                 LossType.SOFTMAX,
                 parse(DATA + "arch: {loss_type: stablemax}", "arch.loss.loss_type=softmax")
                         .arch()
-                        .lossType());
+                        .loss()
+                        .type());
         assertEquals(
                 16,
                 parse("arch: trm\n" + DATA, "arch.hidden_size=16", "arch=trm")

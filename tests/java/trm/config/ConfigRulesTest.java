@@ -2,6 +2,7 @@ package trm.config;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.List;
@@ -37,6 +38,7 @@ class ConfigRulesTest {
                 "arch.puzzle_emb_len=-1 | arch.puzzle_emb_len is -1: must be at least 0",
                 "arch.puzzle_emb_ndim=8193 | arch.puzzle_emb_ndim is 8193: must be at most puzzle_emb_len x hidden_size,"
                         + " 16 x 512 = 8192",
+                "arch.learned_prefix=-1 | arch.learned_prefix is -1: must be at least 0",
                 "arch.halt_max_steps=0 | arch.halt_max_steps is 0: must be at least 1",
                 "arch.halt_exploration_prob=1.1 | arch.halt_exploration_prob is 1.1: must lie between 0 and 1",
                 "arch.relaxation=0 | arch.relaxation is 0.0: must be above 0 and at most 1, where 1 takes what the network"
@@ -45,6 +47,11 @@ class ConfigRulesTest {
                         + " network puts out as it is",
                 "arch.latent_noise=-0.1 | arch.latent_noise is -0.1: must be a finite number, at least 0",
                 "arch.random_start=maybe | arch.random_start is maybe; expected true or false",
+                "arch.loss.label_smoothing=1 | arch.loss.label_smoothing is 1.0: must be at least 0 and below 1",
+                "arch.label_smoothing=0.1 | arch.loss.label_smoothing is 0.1: smoothed labels are those of a softmax; leave"
+                        + " it out, or 0, with loss_type stablemax_cross_entropy, or set loss_type to"
+                        + " softmax_cross_entropy",
+                "arch.halt_loss_weight=-1 | arch.loss.halt_loss_weight is -1.0: must be a finite number, at least 0",
                 "global_batch_size=0 | global_batch_size is 0: must be at least 1",
                 "global_batch_size=1048577 | global_batch_size is 1048577: must be at most 1048576",
                 "eval_batch_size=1048577 | eval_batch_size is 1048577: must be at most 1048576",
@@ -62,10 +69,16 @@ class ConfigRulesTest {
                 "puzzle_emb_weight_decay=-1 | puzzle_emb_weight_decay is -1.0: must be a finite number, at least 0",
                 "max_grad_norm=-1 | max_grad_norm is -1.0: must be a finite number, at least 0",
                 "ema_rate=1 | ema_rate is 1.0: must be at least 0 and below 1",
+                "ema_from_step=-1 | ema_from_step is -1: must be at least 0",
                 "run_name=\"\" | run_name is '': must not be empty",
                 "checkpoint_every_steps=-1 | checkpoint_every_steps is -1: must be at least 0",
                 "checkpoint_keep=0 | checkpoint_keep is 0: must be at least 1",
                 "max_steps=-1 | max_steps is -1: must be at least 0",
+                "carry_from_step=-1 | carry_from_step is -1: must be at least 0",
+                "max_train_seconds=-1 | max_train_seconds is -1.0: must be a finite number, at least 0",
+                "planned_steps=-1 | planned_steps is -1: must be at least 0",
+                "planned_steps=7 | planned_steps is 7: follows from max_train_seconds, which is 0; max_steps limits a run to"
+                        + " as many",
                 "log_every_steps=0 | log_every_steps is 0: must be at least 1",
                 "eval_puzzles=-1 | eval_puzzles is -1: must be at least 0",
                 "eval_batch_size=-1 | eval_batch_size is -1: must be at least 0",
@@ -174,6 +187,53 @@ class ConfigRulesTest {
                 "override 'arch.puzzle_emb_len=2': arch.puzzle_emb_len is 2: must be 0 when puzzle_emb_ndim is 0",
                 assertThrows(ConfigException.class, () -> parse("arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=2"))
                         .getMessage());
+    }
+
+    /** Levers that contradict each other, or leave nothing to do. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "arch.puzzle_emb_ndim=8 | arch.learned_prefix=1 | arch.learned_prefix is 1: stands in place of the puzzle"
+                        + " vectors, of which puzzle_emb_ndim asks for 8 values; leave that out, or 0",
+                "arch.puzzle_emb_len=2 | arch.learned_prefix=1 | arch.puzzle_emb_len is 2: must be 0 when puzzle_emb_ndim"
+                        + " is 0",
+                "freeze_weights=true | arch.learned_prefix=1 | freeze_weights is true: leaves nothing to train, as"
+                        + " puzzle_emb_ndim is 0",
+                "ema=false | ema_from_step=5 | ema_from_step is 5: begins no average, as ema is false; leave it out, or 0",
+                "freeze_weights=true | ema_from_step=5 | ema_from_step is 5: leaves nothing to average, as freeze_weights is"
+                        + " true",
+                "arch.halt_max_steps=1 | carry_from_step=5 | carry_from_step is 5: no lane goes on with its sample in any"
+                        + " step, as halt_max_steps is 1; leave it out, or 0",
+                "arch=transformers_baseline | depth_schedule=[{until: 0.5, H_cycles: 1, L_cycles: 1}] | depth_schedule is"
+                        + " '[{until: 0.5, H_cycles: 1, L_cycles: 1}]': transformers_baseline has no cycles to begin with"
+                        + " fewer of",
+                "arch=trm | depth_schedule=[{until: 1, H_cycles: 1, L_cycles: 2}] | depth_schedule is '[{until: 1.0,"
+                        + " H_cycles: 1, L_cycles: 2}]': until 1.0 must be above 0.0 and below 1, as a share of the run's"
+                        + " steps",
+                "arch=trm | depth_schedule=[{until: .5, H_cycles: 1, L_cycles: 2}, {until: .5, H_cycles: 2, L_cycles: 2}] |"
+                        + " depth_schedule is '[{until: 0.5, H_cycles: 1, L_cycles: 2}, {until: 0.5, H_cycles: 2, L_cycles:"
+                        + " 2}]': until 0.5 must be above 0.5 and below 1, as a share of the run's steps",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 4, L_cycles: 2}] | depth_schedule is '[{until: 0.5,"
+                        + " H_cycles: 4, L_cycles: 2}]': H_cycles 4 must be at least 1 and at most arch.H_cycles, which is"
+                        + " 3",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 1, L_cycles: 0}] | depth_schedule is '[{until: 0.5,"
+                        + " H_cycles: 1, L_cycles: 0}]': L_cycles 0 must be at least 1 and at most arch.L_cycles, which is"
+                        + " 6",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 3, L_cycles: 6}] | depth_schedule is '[{until: 0.5,"
+                        + " H_cycles: 3, L_cycles: 6}]': the part until 0.5 has the model's own H_cycles and L_cycles;"
+                        + " leave it out",
+                "arch=trm | depth_schedule=0.3 | depth_schedule is 0.3; expected a list of [{until: 0.3, H_cycles: 1,"
+                        + " L_cycles: 2}]",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 1}] | depth_schedule is a list; expected tables with"
+                        + " until, H_cycles, L_cycles, but it contains a table",
+                "arch=trm | depth_schedule=[{until: 0.5, H_cycles: 1, L_cycles: two}] | L_cycles is two; expected an"
+                        + " integer",
+            },
+            quoteCharacter = '`')
+    void leversThatContradict(String first, String second, String expected) {
+        ConfigException e = assertThrows(ConfigException.class, () -> parse(first, second));
+        assertTrue(e.getMessage().endsWith(": " + expected), e.getMessage());
     }
 
     @Test

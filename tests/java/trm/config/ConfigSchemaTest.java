@@ -57,10 +57,13 @@ class ConfigSchemaTest {
                 "arch.gradient | last_cycle | one_step",
                 "arch.puzzle_emb_ndim | 512 | 100",
                 "arch.puzzle_emb_len | 16 | 7",
+                "arch.learned_prefix | 0 | 0", // other values stand in place of the puzzle vectors
                 "arch.no_ACT_continue | true | false",
                 "arch.halt_max_steps | 16 | 9",
                 "arch.halt_exploration_prob | 0.1 | 0.3",
                 "arch.loss.loss_type | stablemax_cross_entropy | softmax_cross_entropy",
+                "arch.loss.label_smoothing | 0.0 | 0.0", // other values need a softmax
+                "arch.loss.halt_loss_weight | 0.5 | 0.05",
                 "arch.forward_dtype | bfloat16 | float32",
                 "arch.relaxation | 1.0 | 0.9",
                 "arch.latent_noise | 0.0 | 0.2",
@@ -71,6 +74,10 @@ class ConfigSchemaTest {
                 "eval_interval | null | 5000",
                 "epochs_per_pass | null | 2500",
                 "max_steps | 0 | 77",
+                "carry_from_step | 0 | 2000",
+                "depth_schedule | [] | [{until: 0.3, H_cycles: 1, L_cycles: 2}, {until: 0.6, H_cycles: 2, L_cycles: 4}]",
+                "max_train_seconds | 0.0 | 720.0",
+                "planned_steps | 0 | 0", // other values need max_train_seconds
                 "lr | 1.0E-4 | 0.02",
                 "lr_min_ratio | 1.0 | 0.4",
                 "lr_warmup_steps | 2000 | 11",
@@ -84,6 +91,7 @@ class ConfigSchemaTest {
                 "max_grad_norm | 0.0 | 1.5",
                 "ema | true | false",
                 "ema_rate | 0.999 | 0.99",
+                "ema_from_step | 0 | 5000",
                 "seed | 0 | 4294967295",
                 "load_checkpoint | null | some file",
                 "run_name | null | a name",
@@ -115,6 +123,24 @@ class ConfigSchemaTest {
                 expected,
                 Difference.between(before, after).stream().map(Difference::key).collect(Collectors.toSet()));
         assertEquals(after, ConfigLoader.parse(ConfigLoader.toYaml(after), "x", List.of()));
+    }
+
+    @Test
+    void smoothedLabelsOfASoftmax() {
+        TrainConfig config = parse("arch.loss={loss_type: softmax_cross_entropy, label_smoothing: 0.2}");
+        assertEquals(0.2, config.arch().loss().labelSmoothing());
+        assertEquals(config, parse("arch.loss_type=softmax", "arch.label_smoothing=0.2"));
+        assertEquals(config, ConfigLoader.parse(ConfigLoader.toYaml(config), "x", List.of()));
+    }
+
+    /** A learned prefix leaves puzzle vectors out by default. */
+    @Test
+    void learnedPrefix() {
+        TrainConfig config = parse("arch.learned_prefix=1");
+        assertEquals(1, config.arch().prefixLen());
+        assertEquals(0, config.arch().puzzles().width());
+        assertEquals(config, parse("arch.learned_prefix=1", "arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=0"));
+        assertEquals(config, ConfigLoader.parse(ConfigLoader.toYaml(config), "x", List.of()));
     }
 
     /** What a configuration leaves out is as its system's published file has it, and the table says so. */
@@ -157,7 +183,9 @@ class ConfigSchemaTest {
         String yaml = ConfigLoader.toYaml(parse());
         assertTrue(yaml.startsWith("arch:\n  name: trm\n  hidden_size: 512\n"), yaml);
         assertTrue(
-                yaml.contains("\n  loss:\n    loss_type: stablemax_cross_entropy\n  forward_dtype: bfloat16\n"), yaml);
+                yaml.contains("\n  loss:\n    loss_type: stablemax_cross_entropy\n    label_smoothing: 0.0\n"
+                        + "    halt_loss_weight: 0.5\n  forward_dtype: bfloat16\n"),
+                yaml);
         assertTrue(yaml.contains("\n  random_start: false\ndata_paths: [\"d\"]\ndata_shape: null\n"), yaml);
     }
 

@@ -82,7 +82,7 @@ class HrmConfigTest {
                         a.prefixLen()));
         assertEquals(
                 List.of(4.0, 0.2), List.of(a.block().expansion(), a.halting().explorationProb()));
-        assertEquals(LossType.SOFTMAX, a.lossType());
+        assertEquals(LossType.SOFTMAX, a.loss().type());
         assertEquals(PosEncodings.LEARNED, a.block().posEncodings());
         assertEquals(ComputeType.BFLOAT16, a.dtype());
         assertEquals(GradientSpan.ONE_STEP, a.recursion().gradient());

@@ -2,6 +2,7 @@ package trm.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -10,6 +11,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /**
  * {@code halt_head halt continue_loss metrics token_loss}. Bound: losses are double on both sides, 1e-12 relative;
@@ -35,13 +37,15 @@ class LossTest extends KernelTest {
         return a >= 0 ? 1 : 1 / ((1 - a) * (1 - a));
     }
 
-    @ParameterizedTest(name = "{0} softmax={1} B={2} L={3} P={4} V={5}")
+    @ParameterizedTest(name = "{0} softmax={1} smoothing={2} B={3} L={4} P={5} V={6}")
     @CsvSource({
-        "F32,false,1,1,0,1", "F32,false,3,5,2,11", "F32,false,2,7,0,17", "F32,true,1,1,0,1", "F32,true,3,5,2,11",
-        "F32,true,2,7,1,33", "BF16,false,1,1,0,1", "BF16,false,3,5,2,11", "BF16,false,2,7,0,17", "BF16,true,1,1,0,1",
-        "BF16,true,3,5,2,11", "BF16,true,2,7,1,33"
+        "F32,false,0,1,1,0,1", "F32,false,0,3,5,2,11", "F32,false,0,2,7,0,17", "F32,true,0,1,1,0,1",
+        "F32,true,0,3,5,2,11", "F32,true,0,2,7,1,33", "F32,true,0.2,1,1,0,1", "F32,true,0.2,3,5,2,11",
+        "F32,true,0.9,2,7,1,33", "BF16,false,0,1,1,0,1", "BF16,false,0,3,5,2,11", "BF16,false,0,2,7,0,17",
+        "BF16,true,0,1,1,0,1", "BF16,true,0,3,5,2,11", "BF16,true,0,2,7,1,33", "BF16,true,0.2,1,1,0,1",
+        "BF16,true,0.2,3,5,2,11", "BF16,true,0.9,2,7,1,33"
     })
-    void tokenLoss(Dtype dtype, boolean softmax, int lanes, int length, int prefix, int vocabulary) {
+    void tokenLoss(Dtype dtype, boolean softmax, double smoothing, int lanes, int length, int prefix, int vocabulary) {
         int positions = prefix + length;
         double scale = 0.37;
         double[] logits = values(dtype, lanes * positions * vocabulary, 6);
@@ -76,12 +80,11 @@ class LossTest extends KernelTest {
                     continue;
                 }
                 hits[b] += best == label ? 1 : 0;
-                double own = softmax ? Math.exp(logits[at + label]) : stable(logits[at + label]);
-                total -= Math.log(own / sum);
                 for (int c = 0; c < vocabulary; c++) {
                     double a = logits[at + c];
-                    double hit = c == label ? 1 : 0;
-                    double g = softmax ? Math.exp(a) / sum - hit : slope(a) * (1 / sum - hit / stable(a));
+                    double target = (c == label ? 1 - smoothing : 0) + smoothing / vocabulary;
+                    total -= target * Math.log((softmax ? Math.exp(a) : stable(a)) / sum);
+                    double g = softmax ? Math.exp(a) / sum - target : slope(a) * (1 / sum - target / stable(a));
                     g *= scale / labelled[b];
                     gradient.set(at + c, g, unit(dtype) * Math.abs(g) + WIDE);
                 }
@@ -99,6 +102,7 @@ class LossTest extends KernelTest {
                             out,
                             variant == 2 ? null : d,
                             softmax,
+                            smoothing,
                             scale);
             check("lane_loss", loss, out.laneLoss());
             assertArrayEquals(preds, HostCopy.ints(backend, out.preds()));
@@ -107,6 +111,57 @@ class LossTest extends KernelTest {
             if (variant < 2) {
                 check("d_logits, variant " + variant, gradient, d);
             }
+        }
+    }
+
+    /** The gradient against central differences of the loss that the operation itself gives, in float64 from float32 logits. */
+    @ParameterizedTest
+    @ValueSource(doubles = {0, 0.2, 0.9})
+    void smoothedGradientIsThatOfTheLoss(double smoothing) {
+        int vocabulary = 5;
+        double h = 0x1p-10;
+        int[] labels = {2, 0, 4};
+        double[] logits = values(Dtype.F32, labels.length * vocabulary, 2);
+        Arrays.setAll(logits, i -> Math.rint(logits[i] * 64) / 64); // so that a step of h is exact
+        Tensor tlabels = ints("labels", labels, 1, labels.length);
+        HeadKernels.TokenResults out = tokenResults(1, labels.length);
+        Tensor d = tensor("d_logits", Dtype.F32, 1, labels.length, vocabulary);
+        kernels.heads()
+                .tokenLoss(
+                        put("logits", Dtype.F32, logits, 1, labels.length, vocabulary),
+                        tlabels,
+                        out,
+                        d,
+                        true,
+                        smoothing,
+                        1);
+        double[] gradient = read(d);
+        for (int i = 0; i < logits.length; i++) {
+            double[] loss = new double[2];
+            for (int side = 0; side < 2; side++) {
+                double[] moved = logits.clone();
+                moved[i] += side == 0 ? h : -h;
+                Tensor at = put("logits", Dtype.F32, moved, 1, labels.length, vocabulary);
+                kernels.heads().tokenLoss(at, tlabels, out, null, true, smoothing, 1);
+                loss[side] = read(out.laneLoss())[0];
+            }
+            // the third derivative of log sum exp is at most 1/6; the loss errs by some 1e-15
+            assertEquals((loss[0] - loss[1]) / (2 * h), gradient[i], h * h / 36 + 1e-11 + U32, "logit " + i);
+        }
+    }
+
+    /** Only a softmax has smoothed labels, and they keep something of the label. */
+    @Test
+    void smoothingThatHasNoMeaning() {
+        HeadKernels.TokenResults out = tokenResults(1, 1);
+        Tensor logits = put("logits", Dtype.F32, new double[3], 1, 1, 3);
+        Tensor labels = ints("labels", new int[1], 1, 1);
+        for (double smoothing : new double[] {0.1, -0.1, 1}) {
+            boolean softmax = smoothing != 0.1;
+            String message = assertThrows(DeviceException.class, () -> kernels.heads()
+                            .tokenLoss(logits, labels, out, null, softmax, smoothing, 1))
+                    .getMessage();
+            assertTrue(message.contains("kind=" + (softmax ? 1 : 0) + " smoothing="), message);
         }
     }
 
@@ -127,12 +182,12 @@ class LossTest extends KernelTest {
         }
         HeadKernels.TokenResults out = tokenResults(1, length);
         Tensor tlogits = put("logits", dtype, logits, 1, length, vocabulary);
-        kernels.heads().tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, false, 1);
+        kernels.heads().tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, false, 0, 1);
         assertArrayEquals(firsts, HostCopy.ints(backend, out.preds()));
         assertEquals(length, HostCopy.ints(backend, out.hits())[0]);
         Arrays.fill(logits, -0.5); // all equal
         tlogits = put("logits", dtype, logits, 1, length, vocabulary);
-        kernels.heads().tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, true, 1);
+        kernels.heads().tokenLoss(tlogits, ints("labels", firsts, 1, length), out, null, true, 0, 1);
         assertArrayEquals(new int[length], HostCopy.ints(backend, out.preds()));
     }
 
@@ -152,7 +207,8 @@ class LossTest extends KernelTest {
         for (boolean softmax : new boolean[] {false, true}) {
             Tensor d = tensor("d_logits", Dtype.BF16, 1, 1, 2);
             Tensor logits = put("logits", Dtype.BF16, new double[2], 1, 1, 2); // gradient of either: scale / 2
-            kernels.heads().tokenLoss(logits, ints("labels", new int[1], 1, 1), tokenResults(1, 1), d, softmax, scale);
+            kernels.heads()
+                    .tokenLoss(logits, ints("labels", new int[1], 1, 1), tokenResults(1, 1), d, softmax, 0, scale);
             double want = Double.parseDouble(expected);
             assertArrayEquals(new double[] {-want, want}, read(d), "softmax " + softmax);
         }
@@ -167,7 +223,7 @@ class LossTest extends KernelTest {
     void labelOutsideTheVocabulary() {
         HeadKernels.TokenResults out = tokenResults(2, 1);
         Tensor logits = put("logits", Dtype.F32, values(Dtype.F32, 6, 1), 2, 1, 3);
-        kernels.heads().tokenLoss(logits, ints("labels", new int[] {3, -1}, 2, 1), out, null, false, 1);
+        kernels.heads().tokenLoss(logits, ints("labels", new int[] {3, -1}, 2, 1), out, null, false, 0, 1);
         double[] loss = read(out.laneLoss());
         assertTrue(Double.isNaN(loss[0]) && Double.isNaN(loss[1]), Arrays.toString(loss));
     }
@@ -269,6 +325,30 @@ class LossTest extends KernelTest {
                 null,
                 null,
                 List.of());
+    }
+
+    /** Before the step all lanes halt and nothing is lost; from it on everything stays. */
+    @ParameterizedTest(name = "step {0}, continue loss {1}")
+    @CsvSource({"3,true", "3,false", "4,true", "4,false", "5,true"})
+    void dropCarry(int step, boolean continues) {
+        int n = 5;
+        int[] halted = {0, 1, 0, 1, 1};
+        double[] dq = values(Dtype.F32, 2 * n, 1);
+        double[] haltLoss = values(Dtype.F64, n, 1);
+        double[] continueLoss = values(Dtype.F64, n, 1);
+        double[] scalars = new double[OptimizerKernels.CONTROLS];
+        scalars[Control.STEP.ordinal()] = step;
+        LaneKernels.Lanes lanes = new LaneKernels.Lanes(ints("halted", halted, n), null, null, null, null, List.of());
+        HeadKernels.HaltResults out = new HeadKernels.HaltResults(
+                null, put("halt_loss", Dtype.F64, haltLoss, n), put("dq", Dtype.F32, dq, n, 2));
+        Tensor further = put("continue_loss", Dtype.F64, continueLoss, n);
+        Tensor controls = put("controls", Dtype.F64, scalars, OptimizerKernels.CONTROLS);
+        kernels.heads().dropCarry(controls, lanes, out, continues ? further : null, 4);
+        boolean drops = step < 4;
+        assertArrayEquals(drops ? new int[] {1, 1, 1, 1, 1} : halted, HostCopy.ints(backend, lanes.halted()));
+        assertArrayEquals(drops ? new double[2 * n] : dq, read(out.dq()));
+        assertArrayEquals(drops ? new double[n] : haltLoss, read(out.haltLoss()));
+        assertArrayEquals(drops && continues ? new double[n] : continueLoss, read(further));
     }
 
     @ParameterizedTest(name = "{0} max_steps={1}")

@@ -2,6 +2,7 @@ package trm.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -38,6 +39,25 @@ class OptimizerTest extends KernelTest {
                 assertEquals(want[i], got[i], 1e-13 * (1 + Math.abs(want[i])), "step " + t + ", control " + i);
             }
         }
+    }
+
+    /** The cosine ends at its floor to the bit, which may be 0: half of (1 - 1) is nothing, and the floor is added to it. */
+    @ParameterizedTest(name = "warmup={0} ratio={1}")
+    @CsvSource({"0,0", "5,0", "0,0.1", "5,0.05", "20,0", "5,1"})
+    void cosineEndsAtItsFloor(long warmup, double ratio) {
+        Tensor controls = put("controls", Dtype.F64, new double[OptimizerKernels.CONTROLS], OptimizerKernels.CONTROLS);
+        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(3e-4, 1e-2, warmup, 20, ratio);
+        double before = 0;
+        for (int t = 1; t <= 20; t++) {
+            kernels.optimizers().advance(controls, schedule, 0.9, 0.95);
+            double lr = read(controls)[Control.LR.ordinal()];
+            assertTrue(t == 20 || lr > 3e-4 * ratio || ratio == 1, "step " + t + ": " + lr);
+            assertTrue(t <= Math.max(1, warmup) || lr <= before, "step " + t + ": " + lr + " after " + before);
+            before = lr;
+        }
+        double end = warmup == 20 ? 1 : ratio; // a warm-up as long as the run ends where the cosine begins
+        assertEquals(3e-4 * end, read(controls)[Control.LR.ordinal()]);
+        assertEquals(1e-2 * end, read(controls)[Control.PUZZLE_LR.ordinal()]);
     }
 
     /** Squares of float32 are exact in float64; a sum of n terms errs by n 2^-53 of itself. Added to its metric only. */
@@ -77,12 +97,12 @@ class OptimizerTest extends KernelTest {
         }
     }
 
-    @ParameterizedTest(name = "atan2={0} count={1} eps={2}")
+    @ParameterizedTest(name = "atan2={0} count={1} eps={2} ema_from={3}")
     @CsvSource({
-        "true,1,0.1", "true,15,0.1", "true,17,0.1", "true,33,0.1", "true,8209,0.1",
-        "false,1,0.1", "false,15,0.1", "false,17,1e-8", "false,33,0.01", "false,8209,0.1"
+        "true,1,0.1,0", "true,15,0.1,0", "true,17,0.1,1", "true,33,0.1,5", "true,8209,0.1,5",
+        "false,1,0.1,0", "false,15,0.1,5", "false,17,1e-8,0", "false,33,0.01,9", "false,8209,0.1,0"
     })
-    void adam(boolean atan2, int count, double eps) {
+    void adam(boolean atan2, int count, double eps, long averagedFrom) {
         double beta1 = 0.9;
         double beta2 = 0.95;
         double decay = 0.3;
@@ -92,7 +112,8 @@ class OptimizerTest extends KernelTest {
         Tensor m = put("m", Dtype.F32, new double[count], count);
         Tensor v = put("v", Dtype.F32, new double[count], count);
         Tensor average = put("ema", Dtype.F32, values(Dtype.F32, count, 1), count);
-        OptimizerKernels.Adam constants = new OptimizerKernels.Adam(beta1, beta2, decay, eps, rate, atan2);
+        OptimizerKernels.Adam constants =
+                new OptimizerKernels.Adam(beta1, beta2, decay, eps, rate, averagedFrom, atan2);
         for (int step = 1; step <= 6; step++) {
             double[] p0 = read(p);
             double[] m0 = read(m);
@@ -152,8 +173,12 @@ class OptimizerTest extends KernelTest {
                 assertArrayEquals(average0, read(average));
                 continue;
             }
-            check("ema, step " + step, averageWant, average);
             double[] found = read(p);
+            if (step < averagedFrom) {
+                assertArrayEquals(found, read(average), "the average is the weights, step " + step);
+            } else {
+                check("ema, step " + step, averageWant, average);
+            }
             double[] copied = read(copy);
             for (int i = 0; i < count; i++) {
                 assertEquals(round(Dtype.BF16, found[i]), copied[i], "bf16, element " + i);
@@ -176,7 +201,7 @@ class OptimizerTest extends KernelTest {
                         null,
                         null,
                         put("controls", Dtype.F64, controls(1, 0.5, 0, 0.75, 0.5), OptimizerKernels.CONTROLS),
-                        new OptimizerKernels.Adam(0.75, 0.5, 0.25, 1, 0, false));
+                        new OptimizerKernels.Adam(0.75, 0.5, 0.25, 1, 0, 0, false));
         // 2 (1 - 0.5 * 0.25) = 1.75, less 0.5 g / (|g| + 1): the epsilon is added outside the root
         double[] want = {1.75 - 0.25, 1.75 + 0.375, 1.75, 1.75 - 0.5 / 3};
         double[] got = read(tp);

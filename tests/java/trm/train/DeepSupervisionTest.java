@@ -10,12 +10,14 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import trm.Systems;
@@ -27,6 +29,7 @@ import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
+import trm.device.LaneKernels;
 import trm.device.Metric;
 import trm.device.Tensor;
 import trm.device.cpu.CpuBackend;
@@ -332,6 +335,183 @@ class DeepSupervisionTest {
                 assertArrayEquals(average, HostCopy.floats(backend, a.parameters.average()));
             }
         }
+    }
+
+    /** The gradient of q grows with the weight of the halting loss, and nothing else of the heads does. */
+    @Test
+    void haltingLossIsWeighted() {
+        try (Frozen half = new Frozen(true);
+                Frozen light = new Frozen(true, true, HALT_MAX, "arch.halt_loss_weight=0.05");
+                Frozen none = new Frozen(true, true, HALT_MAX, "arch.halt_loss_weight=0")) {
+            for (Frozen f : List.of(half, light, none)) {
+                f.supervision.offer(new int[] {0, 1, 2, 3, 4});
+                f.supervision.advance();
+                f.supervision.forwardBackward();
+            }
+            float[] expected = gradient(half, "q_head.bias");
+            assertTrue(expected[0] != 0);
+            assertEquals(0.1 * expected[0], gradient(light, "q_head.bias")[0], 0x1p-21 * Math.abs(expected[0]));
+            assertArrayEquals(new float[2], gradient(none, "q_head.bias"));
+            assertArrayEquals(gradient(half, "lm_head.weight"), gradient(light, "lm_head.weight"));
+        }
+    }
+
+    private static float[] gradient(Frozen f, String name) {
+        return HostCopy.floats(backend, f.parameters.gradients().get(name));
+    }
+
+    /** Steps without carry are those of samples that have a single step and no halting loss, bit for bit, with any loss of q. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void aStartWithoutCarryHasSingleSteps(boolean noContinue) {
+        try (Frozen start = new Frozen(true, noContinue, HALT_MAX, "carry_from_step=5");
+                Frozen single = new Frozen(true, noContinue, 1, "arch.halt_loss_weight=0")) {
+            for (int step = 1; step < 5; step++) {
+                int[] rows = {step, 10 + step, 20 + step, 30 + step, 40 + step};
+                start.supervision.step(rows);
+                single.supervision.step(rows);
+                assertArrayEquals(new int[] {1, 1, 1, 1, 1}, start.steps());
+                assertArrayEquals(
+                        new int[] {1, 1, 1, 1, 1},
+                        HostCopy.ints(backend, start.supervision.lanes().halted()));
+            }
+            assertArrayEquals(single.logits(), start.logits());
+            assertArrayEquals(
+                    HostCopy.floats(backend, single.parameters.master()),
+                    HostCopy.floats(backend, start.parameters.master()));
+            double[] metrics = HostCopy.doubles(backend, start.supervision.metrics());
+            assertEquals(0, metrics[Metric.Q_HALT_LOSS.ordinal()]);
+            assertEquals(0, metrics[Metric.Q_CONTINUE_LOSS.ordinal()]);
+            assertEquals(4 * LANES, metrics[Metric.COUNT.ordinal()]);
+        }
+    }
+
+    /** From its step on a lane goes on with its sample, as one that began there, and q is trained. */
+    @Test
+    void carryBeginsAtItsStep() {
+        try (Frozen start = new Frozen(true, true, HALT_MAX, "carry_from_step=3");
+                Frozen fresh = new Frozen(true)) {
+            start.step(0, 1, 2, 3, 4);
+            start.step(10, 11, 12, 13, 14);
+            for (int step = 1; step <= HALT_MAX; step++) {
+                start.goOn(step, 20, 21, 22, 23, 24);
+                fresh.goOn(step, 20, 21, 22, 23, 24);
+                assertEquals(step, start.steps()[0]);
+                assertArrayEquals(fresh.logits(), start.logits());
+                assertArrayEquals(
+                        HostCopy.floats(backend, fresh.supervision.halts().dq()),
+                        HostCopy.floats(backend, start.supervision.halts().dq()));
+            }
+        }
+    }
+
+    /** The first part of a run makes the updates of a model with fewer cycles, in the memory of the whole one: the same bits. */
+    @ParameterizedTest(name = "{0}, recompute {1}")
+    @CsvSource({
+        "trm,none",
+        "trm,gate_up",
+        "trm,layers",
+        "trm,evaluations",
+        "separate,none",
+        "separate,layers",
+        "one_step,none",
+        "single_z,none",
+        "several_z,none",
+        "hrm,none"
+    })
+    void firstPartIsAShallowerModel(String system, String recompute) {
+        String mode = "recompute=" + recompute;
+        String stages = "depth_schedule=[{until: 0.5, H_cycles: 1, L_cycles: 1}]";
+        try (Frozen grows = new Frozen(false, true, HALT_MAX, Systems.overrides(system, mode, stages));
+                Frozen shallow = new Frozen(
+                        false, true, HALT_MAX, Systems.overrides(system, mode, "arch.H_cycles=1", "arch.L_cycles=1"));
+                Frozen deep = new Frozen(false, true, HALT_MAX, Systems.overrides(system, mode))) {
+            for (int step = 0; step < 4; step++) {
+                int[] rows = {step, 10 + step, 20 + step, 30 + step, 40 + step};
+                grows.supervision.step(rows);
+                shallow.supervision.step(rows);
+            }
+            assertArrayEquals(shallow.logits(), grows.logits());
+            assertArrayEquals(
+                    HostCopy.floats(backend, shallow.parameters.master()),
+                    HostCopy.floats(backend, grows.parameters.master()));
+            assertEquals(deep.arena.bytesByPurpose(), grows.arena.bytesByPurpose(), "memory of the deepest part");
+        }
+    }
+
+    /** After its share of the run a part is over, whatever was before: the step is that of the whole model from the same state. */
+    @ParameterizedTest
+    @ValueSource(booleans = {true, false})
+    void depthGrowsWithTheRun(boolean noContinue) {
+        String stages =
+                "depth_schedule=[{until: 0.02, H_cycles: 1, L_cycles: 2}, {until: 0.04, H_cycles: 2, L_cycles: 1}]";
+        try (Frozen grows = new Frozen(true, noContinue, HALT_MAX, stages);
+                Frozen second = new Frozen(true, noContinue, HALT_MAX, "arch.L_cycles=1");
+                Frozen last = new Frozen(true, noContinue, HALT_MAX)) {
+            for (int step = 1; step <= 6; step++) {
+                Frozen plain = step <= 4 ? second : last;
+                if (step == 3 || step == 5) {
+                    copy(grows, plain);
+                }
+                int[] rows = {step, 10 + step, 20 + step, 30 + step, 40 + step};
+                grows.supervision.step(rows);
+                if (step > 2) {
+                    plain.supervision.step(rows);
+                    assertArrayEquals(plain.logits(), grows.logits(), "step " + step);
+                    assertArrayEquals(
+                            HostCopy.floats(backend, plain.parameters.master()),
+                            HostCopy.floats(backend, grows.parameters.master()),
+                            "step " + step);
+                }
+            }
+        }
+    }
+
+    /** The state of training: weights, moments, lanes and the number of the step. */
+    private static void copy(Frozen from, Frozen to) {
+        List<Tensor> sources = state(from);
+        List<Tensor> targets = state(to);
+        for (int i = 0; i < sources.size(); i++) {
+            backend.kernels().elementwise().copy(sources.get(i), targets.get(i));
+        }
+    }
+
+    private static List<Tensor> state(Frozen f) {
+        LaneKernels.Lanes lanes = f.supervision.lanes();
+        List<Tensor> all = new ArrayList<>(List.of(
+                f.parameters.master(),
+                f.parameters.moment1(),
+                f.parameters.moment2(),
+                f.supervision.controls(),
+                lanes.steps(),
+                lanes.halted(),
+                lanes.inputs(),
+                lanes.labels(),
+                lanes.ids()));
+        all.addAll(lanes.latents());
+        return all;
+    }
+
+    /** Shares of a run end with the nearest step; a step without a part is the model's own, as is the work of all. */
+    @Test
+    void partsOfARun() {
+        TrainConfig config = ConfigLoader.parse(
+                "data_paths: [none]",
+                "test",
+                List.of(
+                        "depth_schedule=[{until: 0.3, H_cycles: 1, L_cycles: 2}, {until: 0.55, H_cycles: 2, L_cycles: 4}]"));
+        DepthSchedule depth = new DepthSchedule(config, 10);
+        int[] parts = IntStream.rangeClosed(1, 12).map(depth::partOf).toArray();
+        assertArrayEquals(new int[] {0, 0, 0, 1, 1, 1, 2, 2, 2, 2, 2, 2}, parts);
+        assertEquals(3, depth.updates(0).updates());
+        assertEquals(10, depth.updates(1).updates());
+        assertEquals(21, depth.updates(2).updates());
+        ModelSizes sizes = new ModelSizes(config.arch(), new DataShape(16, 6, 1), 4);
+        double expected = 3 * sizes.flops(true, depth.updates(0))
+                + 3 * sizes.flops(true, depth.updates(1))
+                + 4 * sizes.flops(true);
+        assertEquals(expected, depth.flops(sizes), 1e-9 * expected);
+        assertEquals(3, new DepthSchedule(config, 1).parts());
     }
 
     /** Of one step: the moments are those of a gradient scaled to the limit, and of the gradient itself below it. */

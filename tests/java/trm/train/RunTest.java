@@ -125,6 +125,19 @@ class RunTest {
             case "mlp" -> new String[0];
             case "rope" -> new String[] {"arch.mlp_t=false", "arch.pos_encodings=rope"};
             case "bf16" -> new String[] {"dtype=bfloat16"};
+            case "levers" ->
+                new String[] {
+                    "arch.loss={loss_type: softmax_cross_entropy, label_smoothing: 0.2, halt_loss_weight: 0.05}",
+                    "arch.puzzle_emb_ndim=0",
+                    "arch.puzzle_emb_len=0",
+                    "arch.learned_prefix=1",
+                    "carry_from_step=6",
+                    "ema_rate=0.9",
+                    "ema_from_step=10",
+                    "lr_min_ratio=0",
+                    "max_grad_norm=1",
+                    "depth_schedule=[{until: 0.2, H_cycles: 1, L_cycles: 1}, {until: 0.5, H_cycles: 2, L_cycles: 1}]"
+                };
             default -> throw new IllegalArgumentException(name);
         };
     }
@@ -263,7 +276,20 @@ class RunTest {
 
     /** Stopped after a logged step, after an evaluation, and between the last step and its evaluation. */
     @ParameterizedTest
-    @CsvSource({"mlp,1", "mlp,4", "mlp,5", "mlp,6", "mlp,9", "rope,3", "rope,5", "bf16,3", "bf16,5"})
+    @CsvSource({
+        "mlp,1",
+        "mlp,4",
+        "mlp,5",
+        "mlp,6",
+        "mlp,9",
+        "rope,3",
+        "rope,5",
+        "bf16,3",
+        "bf16,5",
+        "levers,1",
+        "levers,2",
+        "levers,4"
+    })
     void stopAndResume(String variant, int row) throws IOException {
         Path straight = straight(variant);
         TrainConfig config = configOf(variant);

@@ -76,6 +76,7 @@ class VerifyTest {
                 "trm_singlez",
                 "trm_hier6",
                 "trm_one_step",
+                "trm_levers",
                 "hrm",
                 "baseline")) {
             assertNotNull(byName.get(name), name);

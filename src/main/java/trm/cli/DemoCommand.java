@@ -383,7 +383,7 @@ final class DemoCommand implements Callable<Integer> {
                         + a.recursion().latentSteps() + " latent updates");
         settings.put("Supervision steps", "at most " + a.halting().maxSteps());
         settings.put("Compute type", a.dtype().key());
-        settings.put("Loss", a.lossType().name().toLowerCase(Locale.ROOT) + " cross-entropy, halting");
+        settings.put("Loss", a.loss().type().name().toLowerCase(Locale.ROOT) + " cross-entropy, halting");
         settings.put("Batch", config.schedule().globalBatchSize() + " puzzles");
         settings.put(
                 "Optimizer",

@@ -33,6 +33,7 @@ import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.model.RecursionSchedule;
 import trm.train.DeepSupervision;
+import trm.train.DepthSchedule;
 import trm.train.Devices;
 import trm.train.Run;
 
@@ -218,14 +219,17 @@ final class InfoCommand implements Callable<Integer> {
             plan.put("flops_per_step", sizes.flops(true));
             Long steps = steps(config, train);
             plan.put("steps", steps);
-            plan.put("flops", steps == null ? null : steps * sizes.flops(true));
+            plan.put(
+                    "max_train_seconds",
+                    config.schedule().isUnplanned() ? config.schedule().maxTrainSeconds() : null);
+            plan.put("flops", steps == null ? null : new DepthSchedule(config, steps).flops(sizes));
             plan.put("model_bytes", arena.totalBytes());
             plan.put("model_bytes_by_purpose", arena.bytesByPurpose());
         }
         return plan;
     }
 
-    /** Optimizer steps of the run: by its data, else by {@code --groups}, else at most max_steps; null if nothing tells. */
+    /** Optimizer steps of the run: by its data, else by {@code --groups}, else at most max_steps or what is planned; null if nothing tells. */
     private Long steps(TrainConfig config, Optional<Dataset> train) {
         if (train.isPresent()) {
             config.schedule().requirePass(train.get().info().totalGroups());
@@ -235,7 +239,8 @@ final class InfoCommand implements Callable<Integer> {
             config.schedule().requirePass(groups);
             return Run.totalSteps(config, groups, 1);
         }
-        return config.schedule().maxSteps() > 0 ? (long) config.schedule().maxSteps() : null;
+        long most = config.schedule().mostSteps();
+        return most < Long.MAX_VALUE ? most : null;
     }
 
     private static void print(Map<String, Object> result, CudaInstallation cuda) {
@@ -304,7 +309,10 @@ final class InfoCommand implements Callable<Integer> {
                 plan.get("steps") == null
                         ? "steps unknown without the data; --groups N says how many groups of puzzles it has"
                         : String.format(Locale.ROOT, "%,d steps, %.3g FLOP", (long) plan.get("steps"), (double)
-                                plan.get("flops")));
+                                        plan.get("flops"))
+                                + (plan.get("max_train_seconds") == null
+                                        ? ""
+                                        : ", or as many as fit into " + plan.get("max_train_seconds") + " s"));
         List<String> parts = new ArrayList<>();
         ((Map<?, ?>) plan.get("model_bytes_by_purpose"))
                 .forEach((purpose, bytes) -> parts.add(purpose + " " + bytes((long) bytes)));

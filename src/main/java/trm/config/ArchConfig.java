@@ -4,7 +4,6 @@ import static trm.config.ConfigKey.key;
 import static trm.config.ConfigSection.part;
 
 import java.util.List;
-import java.util.Locale;
 
 /**
  * The model.
@@ -14,7 +13,7 @@ import java.util.Locale;
  * @param recursion the networks, and how often they are applied
  * @param puzzles the puzzle embedding
  * @param halting when a lane is done with its sample
- * @param lossType loss of the tokens
+ * @param loss what is trained on
  * @param dtype what the model computes in
  * @param equilibrium how a latent takes what the network puts out, and where it starts
  */
@@ -24,7 +23,7 @@ public record ArchConfig(
         RecursionConfig recursion,
         PuzzleConfig puzzles,
         HaltingConfig halting,
-        LossType lossType,
+        LossConfig loss,
         ComputeType dtype,
         Equilibrium equilibrium) {
     static final ConfigKey<ArchConfig, Architecture> NAME = key(
@@ -46,17 +45,7 @@ public record ArchConfig(
             part(RecursionConfig.KEYS, ArchConfig::recursion),
             part(PuzzleConfig.KEYS, ArchConfig::puzzles),
             part(HaltingConfig.KEYS, ArchConfig::halting),
-            key(
-                            "arch.loss.loss_type",
-                            ValueType.word(
-                                    "stablemax_cross_entropy or softmax_cross_entropy",
-                                    ArchConfig::loss,
-                                    LossType::key),
-                            LossType.STABLEMAX,
-                            ArchConfig::lossType,
-                            "",
-                            "Loss of the tokens: stablemax_cross_entropy or softmax_cross_entropy.")
-                    .alias("arch.loss_type", "arch.loss"),
+            part(LossConfig.KEYS, ArchConfig::loss),
             key(
                             "arch.forward_dtype",
                             ValueType.oneOf(ComputeType.values()),
@@ -91,14 +80,6 @@ public record ArchConfig(
                         + most);
     }
 
-    private static LossType loss(String text) {
-        return switch (text.toLowerCase(Locale.ROOT)) {
-            case "stablemax", "stablemax_cross_entropy" -> LossType.STABLEMAX;
-            case "softmax", "softmax_cross_entropy" -> LossType.SOFTMAX;
-            default -> null;
-        };
-    }
-
     /** The networks, in the order of their tensors. */
     public List<Network> networks() {
         return name.networks(recursion.layers(), recursion.hLayers(), recursion.separateNets());
@@ -111,7 +92,12 @@ public record ArchConfig(
 
     /** The updates of one cycle. */
     public List<Update> cycle() {
-        return name.cycle(recursion.latentSteps(), recursion.numScales(), recursion.separateNets());
+        return cycle(recursion.latentSteps());
+    }
+
+    /** Those of a cycle with another n. */
+    public List<Update> cycle(int latentSteps) {
+        return name.cycle(latentSteps, recursion.numScales(), recursion.separateNets());
     }
 
     /** Whether training has the continue loss: not where every sample halts at its first step anyway. */
@@ -129,6 +115,9 @@ public record ArchConfig(
 
     /** Positions in front of the tokens, P. */
     public int prefixLen() {
+        if (puzzles.learnedPrefix() > 0) {
+            return puzzles.learnedPrefix();
+        }
         return puzzles.positions() != 0
                 ? puzzles.positions()
                 : (int) (((long) puzzles.width() + block.hiddenSize() - 1) / block.hiddenSize());

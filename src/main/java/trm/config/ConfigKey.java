@@ -20,8 +20,8 @@ public final class ConfigKey<R extends Record, T> implements ConfigSection.Row<R
         FIXED("no"),
         /** It may: the value changes no result. */
         FREE("yes"),
-        /** It may where the learning rate of a step does not follow from the number of all steps. */
-        LENGTH("if lr_min_ratio is 1");
+        /** It may where nothing of a step, rate or depth, follows from the number of all steps. */
+        LENGTH("if lr_min_ratio is 1 and depth_schedule is empty");
 
         private final String text;
 

@@ -23,7 +23,7 @@ public record LearningRateConfig(double base, double minRatio, int warmupSteps, 
                     1.0,
                     LearningRateConfig::minRatio,
                     "",
-                    "Rate at the last step over that after the warm-up, along half a cosine; 1 keeps it level."),
+                    "Rate at the last step over that after the warm-up, along half a cosine: 0 ends at nothing, 1 keeps it level."),
             key(
                     "lr_warmup_steps",
                     INTEGER,

@@ -2,8 +2,11 @@ package trm.config;
 
 import static trm.config.ConfigKey.key;
 import static trm.config.ValueType.INTEGER;
+import static trm.config.ValueType.LONG;
+import static trm.config.ValueType.NUMBER;
 import static trm.config.ValueType.OPTIONAL_INTEGER;
 
+import java.util.List;
 import trm.config.ConfigKey.OnResume;
 
 /**
@@ -15,9 +18,22 @@ import trm.config.ConfigKey.OnResume;
  * @param epochsPerPass epochs whose order the loader draws together, a divisor of {@code evalInterval}; null for as many as
  *     lie between evaluations, as published. A run that is resumed keeps it
  * @param maxSteps last step, 0 to derive it from the epochs
+ * @param carryFromStep first step whose lanes are carried on, 0 for all: before it each sample gets one supervision step and no
+ *     halting loss. From SiC (arXiv 2601.19085), where a schedule of supervision steps begins with one and no halting head
+ * @param depthStages parts at the run's begin with fewer cycles than the model has, {@code depth_schedule}
+ * @param maxTrainSeconds time for the steps of the run, which plans as many as fit; 0 for no limit
+ * @param plannedSteps how many that are, 0 as long as the run has not found out
  */
 public record ScheduleConfig(
-        int globalBatchSize, int epochs, Integer evalInterval, Integer epochsPerPass, int maxSteps) {
+        int globalBatchSize,
+        int epochs,
+        Integer evalInterval,
+        Integer epochsPerPass,
+        int maxSteps,
+        long carryFromStep,
+        List<DepthStage> depthStages,
+        double maxTrainSeconds,
+        int plannedSteps) {
     /** Rows of a batch: more than any device holds. */
     public static final int MAX_LANES = 1 << 20;
 
@@ -61,7 +77,35 @@ public record ScheduleConfig(
                             ScheduleConfig::maxSteps,
                             "optimizer steps",
                             "Last step, where the epochs have more; 0 is no limit.")
-                    .onResume(OnResume.LENGTH));
+                    .onResume(OnResume.LENGTH),
+            key(
+                    "carry_from_step",
+                    LONG,
+                    0L,
+                    ScheduleConfig::carryFromStep,
+                    "optimizer steps",
+                    "First step after which lanes go on with their samples; before it each has one step, and no halting loss."),
+            key(
+                    "depth_schedule",
+                    DepthStage.LIST,
+                    List.of(),
+                    ScheduleConfig::depthStages,
+                    "",
+                    "Smaller H_cycles and L_cycles of the run's first parts, each until a share of its steps."),
+            key(
+                    "max_train_seconds",
+                    NUMBER,
+                    0.0,
+                    ScheduleConfig::maxTrainSeconds,
+                    "seconds",
+                    "Time for the steps of the run, which times some and plans as many as fit; 0 is no limit."),
+            key(
+                    "planned_steps",
+                    INTEGER,
+                    0,
+                    ScheduleConfig::plannedSteps,
+                    "optimizer steps",
+                    "Last step by max_train_seconds: a run writes it as it begins, and one that has it times nothing."));
 
     /**
      * @throws ConfigException if a value breaks a rule
@@ -88,14 +132,64 @@ public record ScheduleConfig(
                     "must divide " + (evalInterval == null ? "epochs" : "eval_interval") + ", which is " + between);
         }
         Check.atLeast("max_steps", maxSteps, 0);
+        Check.atLeast("carry_from_step", carryFromStep, 0);
+        depthStages = List.copyOf(depthStages);
+        Check.notNegative("max_train_seconds", maxTrainSeconds);
+        Check.atLeast("planned_steps", plannedSteps, 0);
+        Check.that(
+                plannedSteps == 0 || maxTrainSeconds > 0,
+                "planned_steps",
+                plannedSteps,
+                "follows from max_train_seconds, which is 0; max_steps limits a run to as many");
     }
 
     ScheduleConfig withBatch(int batch) {
-        return new ScheduleConfig(batch, epochs, evalInterval, epochsPerPass, maxSteps);
+        return new ScheduleConfig(
+                batch,
+                epochs,
+                evalInterval,
+                epochsPerPass,
+                maxSteps,
+                carryFromStep,
+                depthStages,
+                maxTrainSeconds,
+                plannedSteps);
     }
 
     ScheduleConfig withEpochsPerPass(int together) {
-        return new ScheduleConfig(globalBatchSize, epochs, evalInterval, together, maxSteps);
+        return new ScheduleConfig(
+                globalBatchSize,
+                epochs,
+                evalInterval,
+                together,
+                maxSteps,
+                carryFromStep,
+                depthStages,
+                maxTrainSeconds,
+                plannedSteps);
+    }
+
+    ScheduleConfig withPlannedSteps(int steps) {
+        return new ScheduleConfig(
+                globalBatchSize,
+                epochs,
+                evalInterval,
+                epochsPerPass,
+                maxSteps,
+                carryFromStep,
+                depthStages,
+                maxTrainSeconds,
+                steps);
+    }
+
+    /** The last step that the settings allow, whatever the epochs: {@code max_steps}, and what was planned. */
+    public long mostSteps() {
+        return Math.min(maxSteps == 0 ? Long.MAX_VALUE : maxSteps, plannedSteps == 0 ? Long.MAX_VALUE : plannedSteps);
+    }
+
+    /** Whether the run has yet to find out how many steps fit into its time. */
+    public boolean isUnplanned() {
+        return maxTrainSeconds > 0 && plannedSteps == 0;
     }
 
     /** Epochs between evaluations, of a run that evaluates but once all of them. */

@@ -41,6 +41,17 @@ public record TrainConfig(
                 "freeze_weights",
                 optimizer.freezeWeights(),
                 "leaves nothing to train, as puzzle_emb_ndim is 0");
+        DepthStage.check(schedule.depthStages(), arch.name(), arch.recursion());
+        Check.that(
+                schedule.carryFromStep() == 0 || arch.halting().maxSteps() > 1,
+                "carry_from_step",
+                schedule.carryFromStep(),
+                "no lane goes on with its sample in any step, as halt_max_steps is 1; leave it out, or 0");
+        Check.that(
+                !optimizer.freezeWeights() || average.fromStep() == 0,
+                "ema_from_step",
+                average.fromStep(),
+                "leaves nothing to average, as freeze_weights is true");
         Check.that(
                 memory.microBatches() == 0 || schedule.globalBatchSize() % memory.microBatches() == 0,
                 "micro_batches",
@@ -61,6 +72,11 @@ public record TrainConfig(
     /** These settings for data that are there, with the order in which they are drawn. */
     public TrainConfig with(List<String> paths, DataShape shape, int drawnTogether) {
         return with(new DataConfig(paths, shape), schedule.withEpochsPerPass(drawnTogether), memory);
+    }
+
+    /** These settings with as many steps as a run has planned. */
+    public TrainConfig withPlannedSteps(int steps) {
+        return with(data, schedule.withPlannedSteps(steps), memory);
     }
 
     private TrainConfig with(DataConfig newData, ScheduleConfig newSchedule, MemoryConfig newMemory) {

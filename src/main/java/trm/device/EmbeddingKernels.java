@@ -15,16 +15,18 @@ public final class EmbeddingKernels {
     }
 
     /**
-     * x = (the lane's puzzle vector in front of its tokens' vectors, with positions (that + pos) sqrt(1/2)) sqrt(D).
+     * x = (the lane's puzzle vector, or a prefix, in front of its tokens' vectors, with positions (that + pos) sqrt(1/2)) sqrt(D).
      *
      * @param tokens in, [B, L] int32, each below V
      * @param ids in, [B] int32, each a row of the puzzle table
      * @param embed in, [V, D] of the compute type
      * @param pos in, [S, D] of the compute type, or null
-     * @param puzzleTable in, [identifiers, E] float32; null where P is 0
+     * @param puzzleTable in, [identifiers, E] float32; null where P is 0 or there is a prefix
+     * @param prefixRows in, [P, D] of the compute type, or null
      * @param x out, [B, S, D] of the compute type
      */
-    public void embed(Tensor tokens, Tensor ids, Tensor embed, Tensor pos, Tensor puzzleTable, Tensor x) {
+    public void embed(
+            Tensor tokens, Tensor ids, Tensor embed, Tensor pos, Tensor puzzleTable, Tensor prefixRows, Tensor x) {
         int lanes = tokens.size(0);
         int length = tokens.size(1);
         int prefix = x.size(1) - length;
@@ -37,6 +39,7 @@ public final class EmbeddingKernels {
                 .operand("embed", embed, t, embed.count())
                 .optional("pos", pos, t, length + prefix, width)
                 .optional("table", puzzleTable, Dtype.F32, puzzleTable == null ? 0 : puzzleTable.count())
+                .optional("prefix", prefixRows, t, prefix, width)
                 .operand(x)
                 .begin();
         launcher.end(operations.embed(
@@ -45,6 +48,7 @@ public final class EmbeddingKernels {
                 at(embed),
                 at(pos),
                 at(puzzleTable),
+                at(prefixRows),
                 at(x),
                 lanes,
                 length,
@@ -62,9 +66,10 @@ public final class EmbeddingKernels {
      * @param tokens in, [B, L] int32
      * @param dEmbed added to, [V, D] float32
      * @param dPos added to, [S, D] float32, or null
-     * @param dRows out, [B, E] float32: the gradient of each lane's puzzle vector; null where P is 0
+     * @param dRows out, [B, E] float32: the gradient of each lane's puzzle vector; null without those
+     * @param dPrefix added to, [P, D] float32, or null
      */
-    public void embedBwd(Tensor dx, Tensor tokens, Tensor dEmbed, Tensor dPos, Tensor dRows) {
+    public void embedBwd(Tensor dx, Tensor tokens, Tensor dEmbed, Tensor dPos, Tensor dRows, Tensor dPrefix) {
         int lanes = tokens.size(0);
         int length = tokens.size(1);
         int prefix = dx.size(1) - length;
@@ -77,6 +82,7 @@ public final class EmbeddingKernels {
                 .operand("d_embed", dEmbed, Dtype.F32, vocabulary, width)
                 .optional("d_pos", dPos, Dtype.F32, length + prefix, width)
                 .optional("d_rows", dRows, Dtype.F32, lanes, puzzleWidth)
+                .optional("d_prefix", dPrefix, Dtype.F32, prefix, width)
                 .begin();
         launcher.end(operations.embed_bwd(
                 at(dx),
@@ -84,6 +90,7 @@ public final class EmbeddingKernels {
                 at(dEmbed),
                 at(dPos),
                 at(dRows),
+                at(dPrefix),
                 lanes,
                 length,
                 prefix,

@@ -94,9 +94,16 @@ public final class HeadKernels {
      * @param labels in, [B, L] int32, TRM_IGNORE where a token carries no loss
      * @param dLogits out, as logits: gradient of {@code scale} times the sum of the lanes' losses; may be null or alias
      *     logits
+     * @param smoothing share of each label that is spread over the vocabulary; 0 where {@code softmax} is false
      */
     public void tokenLoss(
-            Tensor logits, Tensor labels, TokenResults out, Tensor dLogits, boolean softmax, double scale) {
+            Tensor logits,
+            Tensor labels,
+            TokenResults out,
+            Tensor dLogits,
+            boolean softmax,
+            double smoothing,
+            double scale) {
         long n = logits.shape().dim(0);
         int length = labels.size(1);
         int prefix = logits.size(1) - length;
@@ -124,6 +131,7 @@ public final class HeadKernels {
                 prefix,
                 vocabulary,
                 softmax ? Operations.SOFTMAX : Operations.STABLEMAX,
+                smoothing,
                 scale,
                 t.code(),
                 stream));
@@ -206,6 +214,35 @@ public final class HeadKernels {
                 n,
                 maxSteps,
                 scale,
+                stream));
+    }
+
+    /**
+     * A start without carry, after {@link #halt} and {@link #continueLoss}: at a step before {@code from} every lane halts, and
+     * no halting loss is trained.
+     *
+     * @param controls in, [CONTROLS] float64: number of the step
+     * @param lanes halted out, 1
+     * @param halts haltLoss and dq out, 0
+     * @param continueLoss out, [B] float64, 0; or null
+     */
+    public void dropCarry(Tensor controls, Lanes lanes, HaltResults halts, Tensor continueLoss, long from) {
+        long n = lanes.halted().count();
+        launcher.operation("drop_carry")
+                .operand("controls", controls, Dtype.F64, OptimizerKernels.CONTROLS)
+                .operand("halted", lanes.halted(), Dtype.I32, n)
+                .operand("halt_loss", halts.haltLoss(), Dtype.F64, n)
+                .optional("continue_loss", continueLoss, Dtype.F64, n)
+                .operand("dq", halts.dq(), Dtype.F32, n, 2)
+                .begin();
+        launcher.end(operations.drop_carry(
+                at(controls),
+                at(lanes.halted()),
+                at(halts.haltLoss()),
+                at(continueLoss),
+                at(halts.dq()),
+                n,
+                from,
                 stream));
     }
 

@@ -13,8 +13,13 @@ public final class OptimizerKernels {
     /** Learning-rate schedule (docs/specification.md#71-learning-rate-schedule). */
     public record Schedule(double lr, double puzzleLr, long warmup, long total, double minRatio) {}
 
-    /** Constants of the dense optimizer. */
-    public record Adam(double beta1, double beta2, double weightDecay, double eps, double emaRate, boolean atan2) {}
+    /**
+     * Constants of the dense optimizer.
+     *
+     * @param emaFrom first step that the moving average takes in; before it the average is the parameters
+     */
+    public record Adam(
+            double beta1, double beta2, double weightDecay, double eps, double emaRate, long emaFrom, boolean atan2) {}
 
     private final Operations operations;
     private final Launcher launcher;
@@ -78,7 +83,7 @@ public final class OptimizerKernels {
      * @param m in and out, float32: first moments; v in and out, float32: second moments
      * @param ema in and out, float32: moving average, or null
      * @param bf16 out, bfloat16: the new parameters rounded, or null
-     * @param controls in, [CONTROLS] float64: rate and bias corrections of the step
+     * @param controls in, [CONTROLS] float64: number, rate and bias corrections of the step
      */
     public void adam(Tensor p, Tensor g, Tensor m, Tensor v, Tensor ema, Tensor bf16, Tensor controls, Adam c) {
         long n = p.count();
@@ -105,6 +110,7 @@ public final class OptimizerKernels {
                 c.weightDecay(),
                 c.eps(),
                 c.emaRate(),
+                c.emaFrom(),
                 c.atan2() ? Operations.ADAM_ATAN2 : Operations.ADAMW,
                 stream));
     }

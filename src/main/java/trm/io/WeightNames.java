@@ -66,8 +66,16 @@ final class WeightNames {
             "train_state");
 
     /** First words of the model's own names, beside the initial latents: H_init. */
-    private static final Set<String> STEMS =
-            Set.of("embed_tokens", "lm_head", "q_head", "embed_pos", "puzzle_emb", "rotary_emb", "H_level", "L_level");
+    private static final Set<String> STEMS = Set.of(
+            "embed_tokens",
+            "lm_head",
+            "q_head",
+            "embed_pos",
+            "embed_prefix",
+            "puzzle_emb",
+            "rotary_emb",
+            "H_level",
+            "L_level");
 
     private static final Set<String> CACHES = Set.of(
             "inv_freq",

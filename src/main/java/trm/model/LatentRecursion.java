@@ -21,11 +21,13 @@ import trm.model.RecursionSchedule.Link;
  */
 public final class LatentRecursion {
     private final Kernels kernels;
-    private final RecursionSchedule schedule;
+    private final RecursionSchedule deepest; // that memory was taken for
     private final RecursionStep step;
-    private final int updates;
-    private final int tapedFrom; // first update whose application of f is taped; as many as there are when none is
-    private final List<RecursionStep.Slot> taped = new ArrayList<>(); // of the updates from there on
+    private final boolean training;
+    private RecursionSchedule schedule;
+    private int updates;
+    private int tapedFrom; // first update whose application of f is taped; as many as there are when none is
+    private final List<RecursionStep.Slot> taped = new ArrayList<>(); // of the deepest schedule's updates from there on
     private final RecursionStep.Slot[] untaped; // of each network
     private final Tensor injection;
     private final Tensor dx;
@@ -36,7 +38,7 @@ public final class LatentRecursion {
     private Update injected; // whose sum injection holds, null when it holds none
 
     /**
-     * @param schedule its latents and networks are those of the sizes' architecture
+     * @param deepest its latents and networks are those of the sizes' architecture; it runs unless {@link #use} says else
      * @param training whether a backward pass follows each forward pass
      * @param draws of the noise in training, null in evaluation, which has none
      */
@@ -44,16 +46,18 @@ public final class LatentRecursion {
             Kernels kernels,
             Arena arena,
             ModelSizes sizes,
-            RecursionSchedule schedule,
+            RecursionSchedule deepest,
             RecursionStep step,
             boolean training,
             LaneKernels.Draws draws) {
         this.kernels = kernels;
-        this.schedule = schedule;
+        this.deepest = deepest;
         this.step = step;
+        this.training = training;
         this.draws = draws;
         equilibrium = sizes.arch().equilibrium();
         draw = 1 + sizes.arch().latents().size(); // after those of their random start
+        schedule = deepest;
         updates = schedule.updates();
         tapedFrom = training ? schedule.firstDifferentiated() : updates;
         untaped = new RecursionStep.Slot[sizes.arch().networks().size()];
@@ -78,6 +82,31 @@ public final class LatentRecursion {
         for (int i = 1; i < buffers; i++) {
             gradients.add(state(arena, sizes, "d" + i, sizes.dtype()));
         }
+    }
+
+    /**
+     * Runs another schedule of the same system from here on, in the memory of the deepest one: its updates take the tape of as
+     * many of that one's last.
+     *
+     * @throws IllegalArgumentException if that does not hold its updates
+     */
+    public void use(RecursionSchedule other) {
+        int from = training ? other.firstDifferentiated() : other.updates();
+        int shift = deepest.updates() - other.updates();
+        boolean fits = other.updates() - from <= taped.size();
+        for (int k = from; fits && k < other.updates(); k++) {
+            fits = other.update(k).network() == deepest.update(k + shift).network();
+        }
+        for (int k = 0; k < other.updates(); k++) {
+            fits &= injection != null || other.update(k).injects() <= 1;
+        }
+        if (!fits || training && BackwardPass.buffers(other) > gradients.size() + 1) {
+            throw new IllegalArgumentException("a schedule of " + other.updates()
+                    + " updates does not fit into the memory" + " of one of " + deepest.updates());
+        }
+        schedule = other;
+        updates = other.updates();
+        tapedFrom = from;
     }
 
     private static Tensor state(Arena arena, ModelSizes sizes, String name, Dtype dtype) {
@@ -175,7 +204,7 @@ public final class LatentRecursion {
 
     private RecursionStep.Slot slot(int k) {
         return k >= tapedFrom
-                ? taped.get(k - tapedFrom)
+                ? taped.get(taped.size() - updates + k)
                 : untaped[schedule.update(k).network()];
     }
 

@@ -1,5 +1,6 @@
 package trm.model;
 
+import trm.config.LossConfig;
 import trm.config.LossType;
 import trm.config.PosEncodings;
 import trm.config.Recompute;
@@ -29,6 +30,7 @@ public final class Model {
     private final LatentRecursion recursion;
     private final Tensor embedTokens;
     private final Tensor embedPositions;
+    private final Tensor embedPrefix;
     private final Tensor lmHead;
     private final Tensor qHead;
     private final Tensor qBias;
@@ -42,7 +44,8 @@ public final class Model {
     private final Tensor[] dRowsParts;
     private final Gradients gradients;
 
-    private record Gradients(Tensor embedTokens, Tensor embedPositions, Tensor lmHead, Tensor qHead, Tensor qBias) {}
+    private record Gradients(
+            Tensor embedTokens, Tensor embedPositions, Tensor embedPrefix, Tensor lmHead, Tensor qHead, Tensor qBias) {}
 
     /**
      * A model that trains {@code parameters}.
@@ -96,6 +99,8 @@ public final class Model {
         boolean learned = sizes.arch().block().posEncodings() == PosEncodings.LEARNED;
         embedTokens = weights.get("embed_tokens.embedding_weight");
         embedPositions = learned ? weights.get("embed_pos.embedding_weight") : null;
+        boolean prefixed = sizes.arch().puzzles().learnedPrefix() > 0;
+        embedPrefix = prefixed ? weights.get(Parameters.PREFIX) : null;
         lmHead = weights.get("lm_head.weight");
         qHead = weights.get("q_head.weight");
         qBias = weights.get("q_head.bias");
@@ -126,6 +131,7 @@ public final class Model {
             gradients = new Gradients(
                     g.get("embed_tokens.embedding_weight"),
                     learned ? g.get("embed_pos.embedding_weight") : null,
+                    prefixed ? g.get(Parameters.PREFIX) : null,
                     g.get("lm_head.weight"),
                     g.get("q_head.weight"),
                     g.get("q_head.bias"));
@@ -170,6 +176,11 @@ public final class Model {
                 sizes.arch().block().ropeTheta());
     }
 
+    /** Makes the updates of another schedule of the same system from here on, no deeper than the model's own. */
+    public void use(RecursionSchedule schedule) {
+        recursion.use(schedule);
+    }
+
     /** {@link #forward(LaneKernels.Lanes, int)} of lanes that come in one part. */
     public void forward(LaneKernels.Lanes lanes) {
         forward(lanes, 0);
@@ -184,7 +195,8 @@ public final class Model {
     /** {@link #forward(LaneKernels.Lanes, int)} without the logits. */
     public void forwardHalting(LaneKernels.Lanes lanes, int part) {
         EmbeddingKernels embedding = kernels.embedding();
-        embedding.embed(lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), x);
+        embedding.embed(
+                lanes.inputs(), lanes.ids(), embedTokens, embedPositions, parameters.puzzleTable(), embedPrefix, x);
         recursion.forward(x, lanes.latents(), (long) part * sizes.lanes());
         kernels.phase("heads, losses");
         kernels.heads().haltHead(lanes.y(), qHead, qBias, qParts[part]);
@@ -192,8 +204,16 @@ public final class Model {
 
     /** Token loss and predictions; for a training model also the gradient {@code scale} * loss. */
     public void tokenLoss(LaneKernels.Lanes lanes, HeadKernels.TokenResults out, double scale) {
-        boolean softmax = sizes.arch().lossType() == LossType.SOFTMAX;
-        kernels.heads().tokenLoss(logits, lanes.labels(), out, dLogits, softmax, scale);
+        LossConfig loss = sizes.arch().loss();
+        kernels.heads()
+                .tokenLoss(
+                        logits,
+                        lanes.labels(),
+                        out,
+                        dLogits,
+                        loss.type() == LossType.SOFTMAX,
+                        loss.labelSmoothing(),
+                        scale);
     }
 
     /**
@@ -209,7 +229,12 @@ public final class Model {
         recursion.backward(lanes.latents(), dy);
         EmbeddingKernels embedding = kernels.embedding();
         embedding.embedBwd(
-                recursion.dx(), lanes.inputs(), gradients.embedTokens(), gradients.embedPositions(), dRowsParts[part]);
+                recursion.dx(),
+                lanes.inputs(),
+                gradients.embedTokens(),
+                gradients.embedPositions(),
+                dRowsParts[part],
+                gradients.embedPrefix());
     }
 
     /** Sizes of one part. */

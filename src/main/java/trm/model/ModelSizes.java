@@ -102,7 +102,11 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
      * training the continue loss adds a forward pass without logits.
      */
     public double flops(boolean training) {
-        RecursionSchedule schedule = RecursionSchedule.of(arch);
+        return flops(training, RecursionSchedule.of(arch));
+    }
+
+    /** As above, with other updates than the model's own. */
+    public double flops(boolean training, RecursionSchedule schedule) {
         double recursion = 0;
         double differentiated = 0;
         for (int k = 0; k < schedule.updates(); k++) {

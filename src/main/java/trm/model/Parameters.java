@@ -22,6 +22,9 @@ public final class Parameters {
     /** Prefix of every tensor name in a checkpoint. */
     public static final String ROOT = "model.inner.";
 
+    /** Of positions before the tokens, [P, D], where the settings ask for such: {@code learned_prefix}. */
+    static final String PREFIX = "embed_prefix.embedding_weight";
+
     private static final int ALIGN = 32; // elements; 64 bytes in bfloat16
 
     private record Entry(String name, long offset, int rows, int columns, double std, double fill) {
@@ -82,6 +85,9 @@ public final class Parameters {
         at = put(at, "q_head.bias", 1, 2, 0, -5);
         if (sizes.arch().block().posEncodings() == PosEncodings.LEARNED) {
             at = put(at, "embed_pos.embedding_weight", sizes.positions(), d, embedding, 0);
+        }
+        if (sizes.arch().puzzles().learnedPrefix() > 0) {
+            at = put(at, PREFIX, sizes.prefix(), d, embedding, 0);
         }
         for (ArchConfig.Network network : sizes.arch().networks()) {
             for (int i = 0; i < network.layers(); i++) {

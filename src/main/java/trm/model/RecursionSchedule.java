@@ -42,11 +42,16 @@ public final class RecursionSchedule {
         this.relaxed = relaxed;
     }
 
+    /** That of a model. */
     public static RecursionSchedule of(ArchConfig arch) {
-        List<Update> cycle = arch.cycle();
+        return of(arch, arch.recursion().cycles(), arch.recursion().latentSteps());
+    }
+
+    /** That of a model with other T and n than it has, at most as many. */
+    public static RecursionSchedule of(ArchConfig arch, int cycles, int latentSteps) {
+        List<Update> cycle = arch.cycle(latentSteps);
         int last = arch.recursion().gradient() == GradientSpan.ONE_STEP ? 2 : cycle.size();
-        return new RecursionSchedule(
-                cycle, arch.recursion().cycles(), last, arch.equilibrium().relaxes());
+        return new RecursionSchedule(cycle, cycles, last, arch.equilibrium().relaxes());
     }
 
     /** Blocks that a forward pass applies one after the other: n_layers (n + 1) T where all updates share a network. */

@@ -1,5 +1,6 @@
 package trm.train;
 
+import java.util.Arrays;
 import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.device.Arena;
@@ -26,11 +27,13 @@ import trm.model.Parameters;
 /**
  * Deep supervision of a batch of lanes (docs/specification.md#6-deep-supervision-and-halting). A lane carries its
  * sample, latents, step count and halted flag; a halted lane takes the next sample. One {@link #step} is: admit,
- * forward, losses, halting, backward, update; with the continue loss, a further forward pass whose latents are dropped.
+ * forward, losses, halting, backward, update; with the continue loss, a further forward pass whose latents are dropped. Before
+ * {@code carry_from_step} all lanes halt at every step.
  * Forward to backward may go part by part ({@link MicroBatch}).
  *
  * <p>All state lives on the device, the step number and what follows from it too: every step is the same sequence of
- * operations. The first runs as it is, then the sequence is captured and replayed. Only the numbers of the new samples
+ * operations, but for a depth schedule, where each part of the run has its own. The first step runs as it is, then the sequence
+ * is captured and replayed. Only the numbers of the new samples
  * come from the host, which is up to {@value #RING} steps ahead.
  */
 public final class DeepSupervision implements AutoCloseable {
@@ -51,13 +54,15 @@ public final class DeepSupervision implements AutoCloseable {
     private final LaneKernels.Draws draws;
     private final OptimizerKernels.Adam adam;
     private final RowRing ring;
-    private final RepeatedStep repeated;
+    private final DepthSchedule depth;
+    private final RepeatedStep[] repeated; // of each of its parts
     private final MetricsReading reading;
     private final Tensor minSteps;
     private final Tensor controls;
     private final Tensor metrics;
     private final Tensor gradNorm;
     private final Tensor partials;
+    private int part; // of the depth schedule, that the model makes the updates of
     private long offered = -1; // number of the step that samples were last offered to; -1: as controls say
 
     /** One more forward pass of the lanes, on latents of its own, and what the continue loss makes of its q. */
@@ -137,7 +142,10 @@ public final class DeepSupervision implements AutoCloseable {
         partials = arena.tensor(Purpose.LANES, "grad_norm partials", Dtype.F64, OptimizerKernels.NORM_PARTIALS);
         ring = new RowRing(backend, arena, sizes.lanes(), RING);
         reading = new MetricsReading(backend, arena);
-        repeated = new RepeatedStep(backend, graphs, this::enqueue);
+        depth = new DepthSchedule(config, totalSteps);
+        part = depth.parts() - 1;
+        repeated = new RepeatedStep[depth.parts()];
+        Arrays.setAll(repeated, i -> new RepeatedStep(backend, graphs, this::enqueue));
         schedule = new OptimizerKernels.Schedule(
                 config.learningRate().base(),
                 config.learningRate().puzzleBase(),
@@ -150,6 +158,7 @@ public final class DeepSupervision implements AutoCloseable {
                 config.optimizer().weightDecay(),
                 1e-8,
                 config.average().rate(),
+                config.average().fromStep(),
                 config.optimizer().kind() == OptimizerConfig.Kind.ADAM_ATAN2);
         LaneTensors.haltAll(backend, lanes.halted());
     }
@@ -157,7 +166,14 @@ public final class DeepSupervision implements AutoCloseable {
     /** One optimizer step; {@code exampleRows} [B] are the samples that halted lanes take. */
     public void step(int[] exampleRows) {
         offer(exampleRows);
-        repeated.run();
+        repeated[part].run();
+    }
+
+    /** The same with the updates of a part of the depth schedule, whatever the number of the step: for timing. */
+    void step(int[] exampleRows, int depthPart) {
+        offer(exampleRows);
+        use(depthPart);
+        repeated[part].run();
     }
 
     /** The samples that halted lanes take in the step after the one last offered to; part of {@link #step}. */
@@ -167,6 +183,18 @@ public final class DeepSupervision implements AutoCloseable {
         }
         kernels.phase("admit, embed");
         ring.offer(++offered, exampleRows);
+        use(depth.partOf(offered));
+    }
+
+    /** Makes the updates of a part of the depth schedule. */
+    private void use(int other) {
+        if (part != other) {
+            part = other;
+            model.use(depth.updates(part));
+            if (next != null) {
+                next.model().use(depth.updates(part));
+            }
+        }
     }
 
     /** The operations of a step, the same in every one. */
@@ -209,22 +237,24 @@ public final class DeepSupervision implements AutoCloseable {
     /** Forward to gradients of one part of the lanes. */
     private void forwardBackward(MicroBatch part, int index) {
         double scale = 1.0 / config.schedule().globalBatchSize();
+        double haltScale = config.arch().loss().haltWeight() * scale;
         int maxSteps = config.arch().halting().maxSteps();
         HaltRule rule = config.arch().haltsOnSign() ? HaltRule.SIGN : HaltRule.COMPARE;
         model.forward(part.lanes(), index);
         model.tokenLoss(part.lanes(), part.tokens(), scale);
         HeadKernels heads = kernels.heads();
         heads.halt(
-                model.q(index),
-                part.tokens(),
-                part.minSteps(),
-                part.lanes(),
-                part.halts(),
-                maxSteps,
-                rule,
-                0.5 * scale);
+                model.q(index), part.tokens(), part.minSteps(), part.lanes(), part.halts(), maxSteps, rule, haltScale);
         if (next != null) {
-            continueLoss(part, index, maxSteps, 0.5 * scale);
+            continueLoss(part, index, maxSteps, haltScale);
+        }
+        if (config.schedule().carryFromStep() > 0) {
+            heads.dropCarry(
+                    controls,
+                    part.lanes(),
+                    part.halts(),
+                    next == null ? null : part.continues().loss(),
+                    config.schedule().carryFromStep());
         }
         model.backward(part.lanes(), part.halts().dq(), index);
     }
@@ -327,7 +357,7 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Whether steps are replays of a captured graph by now. */
     public boolean captured() {
-        return repeated.captured();
+        return repeated[part].captured();
     }
 
     /** Takes the sums of {@link #metrics()} and sets them to zero; they can be read from what this returns. */
@@ -359,7 +389,9 @@ public final class DeepSupervision implements AutoCloseable {
     /** Gives back what is not the arena's; before the arena is closed. */
     @Override
     public void close() {
-        repeated.close();
+        for (RepeatedStep step : repeated) {
+            step.close();
+        }
         ring.close();
         reading.close();
     }

@@ -29,7 +29,11 @@ public final class Resume {
         int parts = wanted.memory().microBatches() == 0
                 ? run.memory().microBatches()
                 : wanted.memory().microBatches();
+        int planned = wanted.schedule().plannedSteps() == 0 && wanted.schedule().maxTrainSeconds() > 0
+                ? run.schedule().plannedSteps()
+                : wanted.schedule().plannedSteps();
         return wanted.with(wanted.memory().recompute(), parts)
+                .withPlannedSteps(planned)
                 .with(
                         run.data().paths(),
                         wanted.data().shape() == null
@@ -40,16 +44,19 @@ public final class Resume {
                                 : wanted.schedule().epochsPerPass());
     }
 
-    /** The learning rate's schedule is stretched over all steps, unless it stays level after the warm-up. */
+    /** The schedules are stretched over all steps: that of the depth, and of the rate unless it stays level after the warm-up. */
     private static void require(TrainConfig run, Difference difference) {
         OnResume rule = difference.onResume();
         double ratio = run.learningRate().minRatio();
-        if (rule == OnResume.FREE || rule == OnResume.LENGTH && ratio == 1) {
+        boolean level = run.schedule().depthStages().isEmpty();
+        if (rule == OnResume.FREE || rule == OnResume.LENGTH && ratio == 1 && level) {
             return;
         }
         String why = rule == OnResume.LENGTH
-                ? "lr_min_ratio, which is " + ratio
-                        + ", stands against it: the learning rate of each step follows from the number of all"
+                ? ratio == 1
+                        ? "depth_schedule stands against it: the depth of each step follows from the number of all"
+                        : "lr_min_ratio, which is " + ratio
+                                + ", stands against it: the learning rate of each step follows from the number of all"
                 : "it changes what the run computes; begin another run (load_checkpoint takes the weights of this one)";
         String key = difference.key();
         throw new ConfigException(

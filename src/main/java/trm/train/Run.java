@@ -4,6 +4,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Optional;
+import java.util.OptionalInt;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import trm.config.TrainConfig;
@@ -68,7 +70,7 @@ public final class Run {
         stop = true;
     }
 
-    /** Optimizer steps of the whole run: floor(epochs * groups * mean examples / batch), or max_steps if smaller. */
+    /** Optimizer steps of the whole run: floor(epochs * groups * mean examples / batch), or max_steps or planned_steps if smaller. */
     public static long totalSteps(TrainConfig config, Dataset train) {
         return totalSteps(config, train.info().totalGroups(), train.info().meanPuzzleExamples());
     }
@@ -77,7 +79,7 @@ public final class Run {
     public static long totalSteps(TrainConfig config, long groups, double meanExamples) {
         double samples = (double) config.schedule().epochs() * groups * meanExamples;
         long all = (long) (samples / config.schedule().globalBatchSize());
-        return config.schedule().maxSteps() > 0 ? Math.min(config.schedule().maxSteps(), all) : all;
+        return Math.min(config.schedule().mostSteps(), all);
     }
 
     /**
@@ -107,11 +109,40 @@ public final class Run {
                         backend.target(),
                         log.file().resolveSibling(RunFolder.CONFIG));
                 held.killed().ifPresent(who -> LOG.info("the folder was last written by {}, which was killed", who));
+                if (begins && setup.config().schedule().isUnplanned()) {
+                    Optional<RunSetup> planned = planned(setup);
+                    if (planned.isEmpty()) {
+                        return Outcome.STOPPED;
+                    }
+                    setup = planned.get();
+                    held.write(setup.config(), setup.data());
+                }
                 return train(setup, held, store, begins);
             }
         } catch (IOException e) {
             throw new FormatException(folder + ": the run folder cannot be written: " + FormatException.reason(e), e);
         }
+    }
+
+    /** With as many steps as fit into the run's time; nothing if it was asked to stop before it knew. */
+    private Optional<RunSetup> planned(RunSetup setup) {
+        try {
+            OptionalInt steps = new TimedSteps(setup, () -> stop).plan();
+            String window = setup.config().schedule().maxTrainSeconds() + " s";
+            say(
+                    steps.isEmpty()
+                            ? "stopped while steps were timed: the run has not begun"
+                            : steps.getAsInt() + " of " + setup.totalSteps() + " steps are planned for " + window);
+            return steps.isEmpty() ? Optional.empty() : Optional.of(setup.withPlannedSteps(steps.getAsInt()));
+        } catch (RuntimeException e) {
+            LOG.error("the run failed", e);
+            throw e;
+        }
+    }
+
+    private void say(String text) {
+        LOG.info(text);
+        listener.message(text);
     }
 
     private Outcome train(RunSetup setup, RunFolder held, CheckpointStore store, boolean begins) {

@@ -47,6 +47,11 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
         return new RunSetup(backend, config.with(config.memory().recompute(), parts), folder, data, total, plan);
     }
 
+    /** The same run with as many steps as it has planned. */
+    RunSetup withPlannedSteps(int steps) {
+        return new RunSetup(backend, config.withPlannedSteps(steps), folder, data, steps, plan);
+    }
+
     /** What memory must know of the data. */
     RunTensors.DataSizes sizes() {
         return RunTensors.DataSizes.of(data.train(), data.test());

@@ -58,6 +58,11 @@ record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long s
                 setup.folder().resolve(RunFolder.CHECKPOINTS) + ": no valid checkpoint to resume from");
     }
 
+    /** What draws the samples of a run from its beginning on. */
+    static TrainLoader loader(RunSetup setup) {
+        return loader(setup, new LegacyRandom(setup.config().run().seed()));
+    }
+
     private static TrainLoader loader(RunSetup setup, LegacyRandom legacy) {
         TrainConfig config = setup.config();
         return new TrainLoader(

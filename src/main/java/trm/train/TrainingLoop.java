@@ -24,7 +24,7 @@ import trm.train.MetricsRow.Column;
 /** The steps of a run, from where it stands to its end, with the evaluations and checkpoints between them. */
 final class TrainingLoop implements AutoCloseable {
     /** Passes in a row that may fill no batch, where it is left to chance how many samples a pass has. */
-    private static final int MOST_EMPTY_PASSES = 1000;
+    static final int MOST_EMPTY_PASSES = 1000;
 
     private final RunSetup setup;
     private final TrainConfig config;

@@ -41,19 +41,21 @@ final class HeadCases {
     }
 
     void tokenLoss(GoldenCase c, Arena arena, boolean softmax) {
+        double smoothing = c.head().path("label_smoothing").doubleValue();
         long[] shape = c.shape("logits");
         Tensor logits = c.upload(backend, arena, "logits");
         Tensor labels = c.uploadInts(backend, arena, "labels");
         Tensor dLogits = floats(arena, "d_logits", shape);
         HeadKernels.TokenResults rows = tokenResults(arena, shape[0], shape[1]);
-        kernels.heads().tokenLoss(logits, labels, rows, dLogits, softmax, 1);
+        kernels.heads().tokenLoss(logits, labels, rows, dLogits, softmax, smoothing, 1);
         c.check("lm_loss", () -> sum(rows.laneLoss()));
         c.check("d_logits", backend, dLogits);
 
         long tokens = shape[0] * shape[1]; // each token as a lane of its own: its loss alone
         HeadKernels.TokenResults single = tokenResults(arena, tokens, 1);
         HeadKernels heads = kernels.heads();
-        heads.tokenLoss(logits.view(0, tokens, 1, shape[2]), labels.view(0, tokens, 1), single, null, softmax, 1);
+        Tensor alone = logits.view(0, tokens, 1, shape[2]);
+        heads.tokenLoss(alone, labels.view(0, tokens, 1), single, null, softmax, smoothing, 1);
         c.check("nll", backend, single.laneLoss());
     }
 

@@ -178,9 +178,10 @@ final class ModelCases {
                 Arrays.stream(HostCopy.doubles(backend, tokens.laneLoss())).sum();
         double haltLoss =
                 Arrays.stream(HostCopy.doubles(backend, halts.haltLoss())).sum();
+        double weight = model.sizes().arch().loss().haltWeight();
         c.check(at + "loss.lm_loss", () -> new double[] {lmLoss});
         c.check(at + "loss.q_halt_loss", () -> new double[] {haltLoss});
-        c.check(at + "loss.total", () -> new double[] {lmLoss + 0.5 * (haltLoss + continueLoss)});
+        c.check(at + "loss.total", () -> new double[] {lmLoss + weight * (haltLoss + continueLoss)});
         checkLatents(c, at + "carry.z_", model.sizes().arch().latents(), lanes);
         c.check(at + "carry.steps", backend, lanes.steps());
         c.check(at + "carry.halted", backend, lanes.halted());

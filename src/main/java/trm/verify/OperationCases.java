@@ -214,12 +214,14 @@ final class OperationCases {
         Tensor positions = learned ? c.upload(backend, arena, "embed_pos") : null;
         Tensor table = c.has("puzzle_rows") ? c.upload(backend, arena, "puzzle_rows") : null;
         Tensor x = floats(arena, "x", c.shape("y"));
-        kernels.embedding().embed(tokens, ids, embed, positions, table, x);
+        Tensor prefix = c.has("embed_prefix") ? c.upload(backend, arena, "embed_prefix") : null;
+        kernels.embedding().embed(tokens, ids, embed, positions, table, prefix, x);
 
         Tensor dEmbed = floats(arena, "d_embed", c.shape("embed_tokens"));
         Tensor dPositions = learned ? floats(arena, "d_pos", c.shape("embed_pos")) : null;
         Tensor dRows = table == null ? null : floats(arena, "d_rows", c.shape("puzzle_rows"));
-        kernels.embedding().embedBwd(c.upload(backend, arena, "dy"), tokens, dEmbed, dPositions, dRows);
+        Tensor dPrefix = prefix == null ? null : floats(arena, "d_prefix", c.shape("embed_prefix"));
+        kernels.embedding().embedBwd(c.upload(backend, arena, "dy"), tokens, dEmbed, dPositions, dRows, dPrefix);
         c.check("y", backend, x);
         c.check("d_embed_tokens", backend, dEmbed);
         if (learned) {
@@ -227,6 +229,9 @@ final class OperationCases {
         }
         if (table != null) {
             c.check("d_puzzle_rows", backend, dRows);
+        }
+        if (prefix != null) {
+            c.check("d_embed_prefix", backend, dPrefix);
         }
     }
 

@@ -48,7 +48,7 @@ final class OptimizerCases {
         double beta1 = head.path("beta1").doubleValue();
         double beta2 = head.path("beta2").doubleValue();
         OptimizerKernels.Adam constants = new OptimizerKernels.Adam(
-                beta1, beta2, head.path("weight_decay").doubleValue(), 1e-8, 0, true);
+                beta1, beta2, head.path("weight_decay").doubleValue(), 1e-8, 0, 0, true);
         Tensor p = c.upload(backend, arena, "p0");
         Tensor g = floats(arena, "g", c.shape("p0"));
         Tensor m = floats(arena, "m", c.shape("p0"));
@@ -98,7 +98,7 @@ final class OptimizerCases {
             for (int step = 1; c.has(series + step); step++) {
                 setControls(controls, step, 0, 0, 0.9, 0.95);
                 HostCopy.put(backend, p, c.floats("p" + step));
-                OptimizerKernels.Adam constants = new OptimizerKernels.Adam(0.9, 0.95, 0, 1e-8, rate, true);
+                OptimizerKernels.Adam constants = new OptimizerKernels.Adam(0.9, 0.95, 0, 1e-8, rate, 0, true);
                 kernels.optimizers().adam(p, g, m, v, average, null, controls, constants);
                 c.check(series + step, backend, average);
             }
