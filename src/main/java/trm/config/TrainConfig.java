@@ -42,6 +42,11 @@ public record TrainConfig(
                 optimizer.freezeWeights(),
                 "leaves nothing to train, as puzzle_emb_ndim is 0");
         Check.that(
+                optimizer.kind() != OptimizerConfig.Kind.MUON || learningRate.base() > 0,
+                "lr",
+                learningRate.base(),
+                "must be above 0 with optimizer: muon, as muon_lr follows its course");
+        Check.that(
                 memory.microBatches() == 0 || schedule.globalBatchSize() % memory.microBatches() == 0,
                 "micro_batches",
                 memory.microBatches(),
