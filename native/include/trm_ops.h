@@ -404,6 +404,32 @@ typedef struct trm_backend {
     TRM_GIVEN(p, g, m, v, controls) TRM_POSITIVE(count) \
     TRM_REQUIRE(kind == TRM_ADAM_ATAN2 || kind == TRM_ADAMW, "kind=%d", kind)
 
+    /* Muon (docs/specification.md#76-muon), for all matrices that a table names. Row i of matrices [count, 6]: where matrix
+     * i begins in g, m, p, ema and bf16_copy [parameters], its rows and columns, and where what is its own begins in x and y
+     * [elements], in gram and polynomial [squares] and in partials [sums], one for each TRM_MUON_CHUNK of its values. x holds
+     * it as X [r, c], r <= c, transposed if rows > columns; r and c rounded up to multiples of 8 with zeros; gram has [r, r].
+     * Not checked: the table. */
+    /** m += (1 - mu)(g - m), U = g + mu (m - g), x = U / max(|U|, 1e-7) by Frobenius' norm, g = 0.  g m [parameters],
+     *  matrices [count, 6], partials [sums], x [elements]. */
+    int (*muon_direction)(float* g, float* m, const int32_t* matrices, double* partials, void* x, int64_t elements,
+                          int32_t count, double momentum, int32_t dtype, trm_stream stream);
+#define TRM_CHECK_muon_direction TRM_GIVEN(g, m, matrices, partials, x) TRM_POSITIVE(elements, count) TRM_DTYPE(dtype)
+    /** An iteration of Newton and Schulz: A = X X^T, B = b A + c A A, Y = a X + B X.  x y [elements], gram polynomial
+     *  [squares] of the compute type: A and B, or B + a I; matrices [count, 6]. */
+    int (*muon_iterate)(const void* x, const int32_t* matrices, void* gram, void* polynomial, void* y,
+                        int64_t elements, int32_t count, double a, double b, double c, int32_t dtype,
+                        trm_stream stream);
+#define TRM_CHECK_muon_iterate \
+    TRM_GIVEN(x, matrices, gram, polynomial, y) TRM_APART(x, y) TRM_APART(gram, polynomial) \
+    TRM_POSITIVE(elements, count) TRM_DTYPE(dtype)
+    /** p = (1 - lr wd) p - lr sqrt(max(1, rows / columns)) X, with lr = rate times the learning rate in controls
+     *  [TRM_CONTROLS]; ema, bf16_copy as adam has them, or NULL.  x [elements], matrices [count, 6], p ema [parameters],
+     *  bf16_copy [parameters] bfloat16. */
+    int (*muon_update)(const void* x, const int32_t* matrices, float* p, float* ema, void* bf16_copy,
+                       const double* controls, int64_t elements, int32_t count, double rate, double weight_decay,
+                       double ema_rate, int64_t ema_from, int32_t dtype, trm_stream stream);
+#define TRM_CHECK_muon_update TRM_GIVEN(x, matrices, p, controls) TRM_POSITIVE(elements, count) TRM_DTYPE(dtype)
+
     /** For each distinct identifier i of ids [B]: e_i = (1 - lr wd) e_i - lr sign(sum of its rows of d_rows [B, E]), in
      *  lane order; sign(0) = 0; other rows of table [identifiers, E] are not touched. controls [TRM_CONTROLS]. Not
      *  checked: each id in 0 .. identifiers - 1. */
@@ -419,7 +445,7 @@ typedef struct trm_backend {
     X(add_rms_norm_positions) X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(attention) X(attention_bwd)     \
     X(rotary) X(rotary_bwd) X(embed) X(embed_bwd) X(admit) X(reset_latent) X(explore) X(relax) X(relax_bwd)           \
     X(random_start) X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(drop_carry) X(metrics)      \
-    X(advance) X(grad_norm) X(clip_gradient) X(adam) X(sign_sgd)
+    X(advance) X(grad_norm) X(clip_gradient) X(adam) X(muon_direction) X(muon_iterate) X(muon_update) X(sign_sgd)
 /* NULL in a backend whose Java half has them from a library. */
 #define TRM_PRODUCTS(X) X(linear) X(linear_bwd_x) X(linear_bwd_w) X(mix) X(mix_bwd_x) X(mix_bwd_w)
 /* A backend without a group answers 0 to its fuses_*. */

@@ -23,7 +23,7 @@ cd "$tree"
 mkdir -p target/cmake
 echo TRM_NVCC:FILEPATH= >target/cmake/CMakeCache.txt
 
-tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/model/LatentRecursionTest,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest,trm/train/EquilibriumTest'
+tests='trm/device/*Test,!trm/device/InstructionSetsTest,trm/verify/*Test,trm/model/LatentRecursionTest,trm/train/DeepSupervisionTest,trm/train/RecomputeTest,trm/train/GraphTest,trm/train/EquilibriumTest,trm/train/MuonStepTest'
 ops=native/cpu/ops
 java=src/main/java/trm
 passed=0
@@ -226,6 +226,15 @@ mutate adamw-epsilon-sign $ops/adam.cpp 's|first / (root + epsilon)|first / (roo
 mutate adamw-epsilon-inside-root $ops/adam.cpp 's|first / (root + epsilon)|first / sqrt_v(root * root + epsilon)|'
 mutate adamw-epsilon-before-correction $ops/adam.cpp 's|first / (root + epsilon)|first / (root + epsilon * widen_v)|'
 mutate decay-lacks-rate $ops/adam.cpp 's|keep = (float) (1 - lr \* weight_decay)|keep = (float) (1 - weight_decay)|'
+mutate muon-lacks-nesterov $ops/muon.cpp 's|g\[i + k\] += mu \* (m\[i + k\] - g\[i + k\]);|g[i + k] += (m[i + k] - g[i + k]);|'
+mutate muon-momentum-not-averaged $ops/muon.cpp 's|m\[i + k\] += rate \* (g\[i + k\] - m\[i + k\]);|m[i + k] += g[i + k] - rate * m[i + k];|'
+mutate muon-lacks-square $ops/muon.cpp 's|b \* load(gram + at + i, k) + c \* load(p + at + i, k)|b * load(gram + at + i, k) + c * load(gram + at + i, k)|'
+mutate muon-diagonal-one-off $ops/muon.cpp 's|(r + 1) - (at + i) % (r + 1);|(r + 1) - (at + i + 1) % (r + 1);|'
+mutate muon-scale-inverted $ops/muon.cpp 's|(double) of.rows / (double) of.columns;|(double) of.columns / (double) of.rows;|'
+mutate muon-decay-lacks-rate $ops/muon.cpp 's|keep = (float) (1 - lr \* weight_decay)|keep = (float) (1 - weight_decay)|'
+mutate muon-heads-together $java/model/Parameters.java 's|? 3 \* sizes.block().heads() : 1;|? 3 : 1;|'
+mutate muon-one-iteration-less $java/train/Muon.java 's|for (int i = 0; i < steps; i++)|for (int i = 1; i < steps; i++)|'
+mutate muon-rest-by-atan2 $java/config/OptimizerConfig.java 's|return kind == Kind.MUON ? muon.rest() : kind;|return kind == Kind.MUON ? Kind.ADAM_ATAN2 : kind;|'
 mutate sign-of-zero $ops/sign_sgd.cpp 's|(sum\[c\] > 0) - (sum\[c\] < 0)|(sum[c] >= 0) - (sum[c] < 0)|'
 mutate signs-before-sum $ops/sign_sgd.cpp \
     's|sum\[c\] += (double) gradient\[c\];|sum[c] += (double) ((gradient[c] > 0) - (gradient[c] < 0));|'

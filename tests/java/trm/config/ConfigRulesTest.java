@@ -248,6 +248,47 @@ class ConfigRulesTest {
                         .getMessage());
     }
 
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "muon_lr=-1 | muon_lr is -1.0: must be a finite number, at least 0",
+                "muon_momentum=1 | muon_momentum is 1.0: must be at least 0 and below 1",
+                "muon_steps=0 | muon_steps is 0: must be at least 1",
+                "muon_steps=101 | muon_steps is 101: must be at most 100",
+                "muon_weight_decay=-1 | muon_weight_decay is -1.0: must be a finite number, at least 0",
+                "muon_rest=muon | muon_rest is 'muon': must be one of adam_atan2, adamw",
+                "freeze_weights=true | optimizer is 'muon': has no matrices to take, as freeze_weights is true",
+                "lr=0 | lr is 0.0: must be above 0 with optimizer: muon, as muon_lr follows its course",
+            })
+    void rulesOfMuon(String override, String message) {
+        String found = assertThrows(ConfigException.class, () -> parse("optimizer=muon", override))
+                .getMessage();
+        assertTrue(found.endsWith(": " + message), found);
+    }
+
+    /** A value that differs from the default asks for something; those of a written configuration do not. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "muon_lr=0.1 | muon_lr is 0.1",
+                "muon_momentum=0.9 | muon_momentum is 0.9",
+                "muon_steps=5 | muon_steps is 5",
+                "muon_weight_decay=0 | muon_weight_decay is 0.0",
+                "muon_rest=adam_atan2 | muon_rest is 'adam_atan2'",
+            })
+    void muonsKeysNeedMuon(String override, String value) {
+        for (String optimizer : List.of("adam_atan2", "adamw")) {
+            assertEquals(
+                    "override '" + override + "': " + value + ": has no effect, as optimizer is " + optimizer
+                            + "; leave it out, or set optimizer: muon",
+                    assertThrows(ConfigException.class, () -> parse("optimizer=" + optimizer, override))
+                            .getMessage());
+        }
+        parse("optimizer=adamw", "muon_lr=0.02", "muon_momentum=0.6", "muon_steps=3", "muon_rest=adamw");
+    }
+
     @Test
     void headsMatterOnlyToAttention() {
         assertEquals(7, parse("arch.num_heads=7", "arch.mlp_t=true").block().heads());

@@ -83,6 +83,7 @@ class ConfigSchemaTest {
                 "lr_warmup_steps | 2000 | 11",
                 "puzzle_emb_lr | 1.0E-4 | 0.05",
                 "optimizer | adam_atan2 | adamw",
+                "optimizer | adam_atan2 | muon",
                 "beta1 | 0.9 | 0.8",
                 "beta2 | 0.95 | 0.7",
                 "weight_decay | 1.0 | 0.6",
@@ -141,6 +142,28 @@ class ConfigSchemaTest {
         assertEquals(0, config.arch().puzzles().width());
         assertEquals(config, parse("arch.learned_prefix=1", "arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=0"));
         assertEquals(config, ConfigLoader.parse(ConfigLoader.toYaml(config), "x", List.of()));
+    }
+
+    /** The same of the keys that ask for optimizer muon. */
+    @ParameterizedTest
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "muon_lr | 0.02 | 0.5",
+                "muon_momentum | 0.6 | 0.95",
+                "muon_steps | 3 | 5",
+                "muon_weight_decay | 0.005 | 0.25",
+                "muon_rest | adamw | adam_atan2",
+            })
+    void eachKeyOfMuonChangesItsOwnValue(String key, String byDefault, String other) {
+        TrainConfig before = parse("optimizer=muon");
+        TrainConfig after = parse("optimizer=muon", key + "=" + other);
+        assertEquals(byDefault, values(before).get(key));
+        assertEquals(other, values(after).get(key));
+        assertEquals(
+                Set.of(key),
+                Difference.between(before, after).stream().map(Difference::key).collect(Collectors.toSet()));
+        assertEquals(after, ConfigLoader.parse(ConfigLoader.toYaml(after), "x", List.of()));
     }
 
     /** What a configuration leaves out is as its system's published file has it, and the table says so. */

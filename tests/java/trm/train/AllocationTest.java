@@ -56,7 +56,7 @@ class AllocationTest {
         private final DeepSupervision supervision;
         private final TrainLoader loader;
 
-        Training(Path folder, boolean mlp, String dtype) {
+        Training(Path folder, boolean mlp, String dtype, String optimizer) {
             Dataset data = Dataset.open(folder, "train");
             String yaml = String.join(
                     "\n",
@@ -74,6 +74,7 @@ class AllocationTest {
                     "  halt_max_steps: 3",
                     "  forward_dtype: " + dtype,
                     "global_batch_size: 2",
+                    "optimizer: " + optimizer,
                     "");
             TrainConfig config = ConfigLoader.parse(yaml, "test", List.of());
             DataShape shape = new DataShape(
@@ -103,12 +104,18 @@ class AllocationTest {
         }
     }
 
-    @ParameterizedTest(name = "mlp_t {0}, {1}")
-    @CsvSource({"true, float32", "false, float32", "true, bfloat16", "false, bfloat16"})
-    void aStepAllocatesNothingOnTheJavaHeap(boolean mlp, String dtype) {
+    @ParameterizedTest(name = "mlp_t {0}, {1}, {2}")
+    @CsvSource({
+        "true, float32, adam_atan2",
+        "false, float32, adam_atan2",
+        "true, bfloat16, adam_atan2",
+        "false, bfloat16, adam_atan2",
+        "true, float32, muon"
+    })
+    void aStepAllocatesNothingOnTheJavaHeap(boolean mlp, String dtype, String optimizer) {
         ThreadMXBean threads = (ThreadMXBean) ManagementFactory.getThreadMXBean();
         long thread = Thread.currentThread().getId();
-        try (Training training = new Training(temp, mlp, dtype)) {
+        try (Training training = new Training(temp, mlp, dtype, optimizer)) {
             training.steps(STEPS);
             assertTrue(training.supervision.captured());
             threads.getThreadAllocatedBytes(thread); // its own first call allocates
@@ -177,8 +184,8 @@ class AllocationTest {
 
         public static void main(String[] args) {
             System.load(args[1]);
-            try (Training mlp = new Training(Path.of(args[0]), true, "float32");
-                    Training attention = new Training(Path.of(args[0]), false, "float32")) {
+            try (Training mlp = new Training(Path.of(args[0]), true, "float32", "adam_atan2");
+                    Training attention = new Training(Path.of(args[0]), false, "float32", "adam_atan2")) {
                 long before = 0;
                 for (int window = 0; window <= WINDOWS; window++) {
                     mlp.steps(NATIVE_STEPS / 2);

@@ -272,6 +272,13 @@ public class GraphTest {
                 "depth_schedule=[{until: 0.25, H_cycles: 1, L_cycles: 1}, {until: 0.5, H_cycles: 2, L_cycles: 1}]"));
     }
 
+    /** The rate of its matrices follows the step on the device, too. */
+    @ParameterizedTest(name = "mlp_t {0}, {1}")
+    @CsvSource({"true, float32", "false, float32", "true, bfloat16", "false, bfloat16"})
+    void replayedStepsOfMuon(boolean mlp, String dtype) {
+        assertReplayed(config(mlp, true, dtype, "optimizer=muon", "lr_min_ratio=0.1", "max_grad_norm=0.5"));
+    }
+
     private static void assertReplayed(TrainConfig config) {
         Map<String, ByteBuffer> eager = train(config, false);
         Map<String, ByteBuffer> replayed = train(config, true);

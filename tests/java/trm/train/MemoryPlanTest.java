@@ -319,6 +319,7 @@ class MemoryPlanTest {
                         Arguments.of(kind, List.of("global_batch_size=2")),
                         Arguments.of(kind, List.of("global_batch_size=8", "arch.hidden_size=64")),
                         Arguments.of(kind, List.of("global_batch_size=8", "arch.hidden_size=64", "micro_batches=4")),
+                        Arguments.of(kind, List.of("global_batch_size=4", "arch.hidden_size=64", "optimizer=muon")),
                         Arguments.of(
                                 kind,
                                 List.of(
@@ -366,6 +367,21 @@ class MemoryPlanTest {
                 assertEquals(plan.parts(), plan(absent, choice, GB).parts());
             }
         }
+    }
+
+    /** Two layers of 512 over 97 positions: two copies of the matrices in bfloat16, two of their squares, sums, the table. */
+    @Test
+    void whatMuonWorksIn() {
+        Map<String, Long> plain = plan(published("mlp", List.of()), 141 * GB).parts();
+        Map<String, Long> muon =
+                plan(published("mlp", List.of("optimizer=muon")), 141 * GB).parts();
+        long matrices = 2L * (3072 * 512 + 512 * 1536 + 1024 * 104 + 104 * 512);
+        long squares = 2L * (512 * 512 + 512 * 512 + 104 * 104 + 104 * 104);
+        long sums = 2L * (384 + 192 + 25 + 13); // of 4096 values each, of 97 columns or rows
+        assertEquals(
+                padded(2 * matrices) * 2 + padded(2 * squares) * 2 + padded(8 * sums),
+                muon.get("scratch") - plain.get("scratch"));
+        assertEquals(padded(8 * 6 * 4), muon.get("optimizer") - plain.get("optimizer"));
     }
 
     /** Turns share memory: an evaluation no larger than the step costs nothing, a larger one the difference. */

@@ -93,6 +93,7 @@ public class RecomputeTest {
                 new String[] {"arch.mlp_t=false", "arch.hidden_size=32", "dtype=bfloat16"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.no_ACT_continue=false"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.L_layers=1"},
+                new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "optimizer=muon"},
                 new String[] {
                     "arch.mlp_t=true",
                     "arch.hidden_size=24",

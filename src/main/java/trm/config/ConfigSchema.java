@@ -25,7 +25,12 @@ final class ConfigSchema {
             Map.entry("puzzle_emb_lr", "weight_decay"),
             Map.entry("optimizer", "run_name"),
             Map.entry("max_grad_norm", "optimizer"),
-            Map.entry("on_nan", "memory"));
+            Map.entry("on_nan", "memory"),
+            Map.entry("muon_lr", "on_nan"),
+            Map.entry("muon_momentum", "muon_lr"),
+            Map.entry("muon_steps", "muon_momentum"),
+            Map.entry("muon_weight_decay", "muon_steps"),
+            Map.entry("muon_rest", "muon_weight_decay"));
 
     private static final Map<String, ConfigKey<?, ?>> KEYS = TrainConfig.KEYS.keys().stream()
             .collect(Collectors.toMap(ConfigKey::name, Function.identity(), (a, b) -> a, LinkedHashMap::new));

@@ -1,6 +1,7 @@
 package trm.config;
 
 import static trm.config.ConfigKey.key;
+import static trm.config.ConfigSection.part;
 import static trm.config.ValueType.BOOL;
 import static trm.config.ValueType.NUMBER;
 
@@ -12,6 +13,7 @@ import static trm.config.ValueType.NUMBER;
  * @param puzzleWeightDecay of the rows of the puzzle table
  * @param freezeWeights train the puzzle table only
  * @param maxGradNorm gradients of a larger norm are scaled down to it, 0 for no limit
+ * @param muon of the blocks' matrices, where that is the optimizer
  */
 public record OptimizerConfig(
         Kind kind,
@@ -20,11 +22,13 @@ public record OptimizerConfig(
         double weightDecay,
         double puzzleWeightDecay,
         boolean freezeWeights,
-        double maxGradNorm) {
+        double maxGradNorm,
+        MuonConfig muon) {
     /** Which optimizer. */
     public enum Kind implements Word {
         ADAM_ATAN2,
-        ADAMW
+        ADAMW,
+        MUON
     }
 
     static final ConfigSection<OptimizerConfig> KEYS = ConfigSection.of(
@@ -36,7 +40,7 @@ public record OptimizerConfig(
                     Kind.ADAM_ATAN2,
                     OptimizerConfig::kind,
                     "",
-                    "Of the weights: adam_atan2 or adamw. The puzzle embedding has sign SGD."),
+                    "Of the weights: adam_atan2, adamw, or muon for the blocks' matrices. The puzzle embedding has sign SGD."),
             key("beta1", NUMBER, 0.9, OptimizerConfig::beta1, "", "Share of the old first moment that is kept."),
             key("beta2", NUMBER, 0.95, OptimizerConfig::beta2, "", "Share of the old second moment that is kept."),
             key("weight_decay", NUMBER, 1.0, OptimizerConfig::weightDecay, "", "Decay of the weights, times lr."),
@@ -54,7 +58,8 @@ public record OptimizerConfig(
                     0.0,
                     OptimizerConfig::maxGradNorm,
                     "",
-                    "A gradient of a larger norm is scaled down to it; 0 is no limit."));
+                    "A gradient of a larger norm is scaled down to it; 0 is no limit."),
+            part(MuonConfig.KEYS, OptimizerConfig::muon));
 
     /**
      * @throws ConfigException if a value breaks a rule
@@ -70,5 +75,15 @@ public record OptimizerConfig(
                 "max_grad_norm",
                 maxGradNorm,
                 "leaves nothing to clip, as freeze_weights is true");
+        if (kind == Kind.MUON) {
+            Check.that(!freezeWeights, "optimizer", kind.key(), "has no matrices to take, as freeze_weights is true");
+        } else {
+            muon.requireNothing(kind);
+        }
+    }
+
+    /** Adam of the tensors that have it: all, or with Muon those that are not matrices of a block. */
+    public Kind adam() {
+        return kind == Kind.MUON ? muon.rest() : kind;
     }
 }

@@ -53,6 +53,11 @@ public record TrainConfig(
                 average.fromStep(),
                 "leaves nothing to average, as freeze_weights is true");
         Check.that(
+                optimizer.kind() != OptimizerConfig.Kind.MUON || learningRate.base() > 0,
+                "lr",
+                learningRate.base(),
+                "must be above 0 with optimizer: muon, as muon_lr follows its course");
+        Check.that(
                 memory.microBatches() == 0 || schedule.globalBatchSize() % memory.microBatches() == 0,
                 "micro_batches",
                 memory.microBatches(),

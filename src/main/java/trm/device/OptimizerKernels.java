@@ -2,13 +2,19 @@ package trm.device;
 
 import static trm.device.Launcher.at;
 
-/** Rates by the step, norm and limit of the gradient, both optimizers, and the moving average within the dense one. */
+/** Rates by the step, norm and limit of the gradient, the optimizers, and the moving average within the dense ones. */
 public final class OptimizerKernels {
     /** Number of float64 scalars that {@link #advance} writes. */
     public static final int CONTROLS = Operations.CONTROLS;
 
     /** Room of float64 that {@link #gradNorm} needs. */
     public static final int NORM_PARTIALS = Operations.NORM_PARTIALS;
+
+    /** Numbers of a matrix in the table of Muon, int32. */
+    public static final int MUON_FIELDS = Operations.MUON_FIELDS;
+
+    /** Values of a matrix that have one sum of squares of their own. */
+    public static final int MUON_CHUNK = Operations.MUON_CHUNK;
 
     /** Learning-rate schedule (docs/specification.md#71-learning-rate-schedule). */
     public record Schedule(double lr, double puzzleLr, long warmup, long total, double minRatio) {}
@@ -20,6 +26,25 @@ public final class OptimizerKernels {
      */
     public record Adam(
             double beta1, double beta2, double weightDecay, double eps, double emaRate, long emaFrom, boolean atan2) {}
+
+    /**
+     * The matrices that Muon updates, as {@code native/include/trm_ops.h} describes them, and what it works in; what is in
+     * {@code x} to {@code partials} does not outlive an update.
+     *
+     * @param table [matrices, MUON_FIELDS] int32: where each begins, its rows and columns, and where it begins in the others
+     * @param x [elements] of the compute type: each as [r, c], r &le; c, rounded up to multiples of 8
+     * @param y like x
+     * @param gram [squares] of the compute type: [r, r] of each
+     * @param polynomial like gram
+     * @param partials [sums] float64: one for each MUON_CHUNK values of a matrix
+     */
+    public record MuonMatrices(Tensor table, Tensor x, Tensor y, Tensor gram, Tensor polynomial, Tensor partials) {}
+
+    /** Coefficients of an iteration of Newton and Schulz, X = a X + (b A + c A A) X with A = X X^T. */
+    public record NewtonSchulz(double a, double b, double c) {}
+
+    /** Constants of Muon's update: {@code rate} times the learning rate of the step is its own. */
+    public record Muon(double rate, double weightDecay, double emaRate, long emaFrom) {}
 
     private final Operations operations;
     private final Launcher launcher;
@@ -112,6 +137,110 @@ public final class OptimizerKernels {
                 c.emaRate(),
                 c.emaFrom(),
                 c.atan2() ? Operations.ADAM_ATAN2 : Operations.ADAMW,
+                stream));
+    }
+
+    /**
+     * m += (1 - mu)(g - m), U = g + mu (m - g), x = U / max(|U|, 1e-7), matrix by matrix; gradients of the matrices become zero.
+     *
+     * @param g in and zero afterwards, float32, all parameters; what is not in a matrix is left alone
+     * @param m in and out, float32, like g: momentum
+     * @param matrices their x out
+     */
+    public void muonDirection(Tensor g, Tensor m, MuonMatrices matrices, double momentum) {
+        Tensor x = matrices.x();
+        int count = matrices.table().size(0);
+        launcher.operation("muon_direction")
+                .operand("g", g, Dtype.F32, m.count())
+                .operand("m", m, Dtype.F32, g.count())
+                .operand("matrices", matrices.table(), Dtype.I32, count, MUON_FIELDS)
+                .operand(
+                        "partials",
+                        matrices.partials(),
+                        Dtype.F64,
+                        matrices.partials().count())
+                .operand(x)
+                .beginMoving(x.count() * 24 + x.bytes());
+        launcher.end(operations.muon_direction(
+                at(g),
+                at(m),
+                at(matrices.table()),
+                at(matrices.partials()),
+                at(x),
+                x.count(),
+                count,
+                momentum,
+                x.dtype().code(),
+                stream));
+    }
+
+    /**
+     * An iteration of Newton and Schulz for each matrix.
+     *
+     * @param x in, one of x and y of the matrices
+     * @param y out, the other
+     */
+    public void muonIterate(Tensor x, Tensor y, MuonMatrices matrices, NewtonSchulz c) {
+        Dtype t = x.dtype();
+        int count = matrices.table().size(0);
+        launcher.operation("muon_iterate")
+                .operand(x)
+                .operand("matrices", matrices.table(), Dtype.I32, count, MUON_FIELDS)
+                .operand("gram", matrices.gram(), t, matrices.polynomial().count())
+                .operand("polynomial", matrices.polynomial(), t, matrices.gram().count())
+                .operand("y", y, t, x.count())
+                .beginMoving(3 * x.bytes() + 3 * matrices.gram().bytes());
+        launcher.end(operations.muon_iterate(
+                at(x),
+                at(matrices.table()),
+                at(matrices.gram()),
+                at(matrices.polynomial()),
+                at(y),
+                x.count(),
+                count,
+                c.a(),
+                c.b(),
+                c.c(),
+                t.code(),
+                stream));
+    }
+
+    /**
+     * p = (1 - lr wd) p - lr sqrt(max(1, rows / columns)) x for each matrix; the moving average and the working copy as
+     * {@link #adam} has them.
+     *
+     * @param x in, one of x and y of the matrices
+     * @param p in and out, float32, all parameters; what is not in a matrix is left alone, in the others too
+     * @param ema in and out, float32: moving average, or null
+     * @param bf16 out, bfloat16: the new parameters rounded, or null
+     * @param controls in, [CONTROLS] float64: rate of the step
+     */
+    public void muonUpdate(
+            Tensor x, MuonMatrices matrices, Tensor p, Tensor ema, Tensor bf16, Tensor controls, Muon c) {
+        long n = p.count();
+        int count = matrices.table().size(0);
+        launcher.operation("muon_update")
+                .operand(x)
+                .operand("matrices", matrices.table(), Dtype.I32, count, MUON_FIELDS)
+                .operand("p", p, Dtype.F32, n)
+                .optional("ema", ema, Dtype.F32, n)
+                .optional("bf16_copy", bf16, Dtype.BF16, n)
+                .operand("controls", controls, Dtype.F64, CONTROLS)
+                .beginMoving(x.bytes() + x.count() * (8 + (ema == null ? 0 : 8) + (bf16 == null ? 0 : 2)));
+        launcher.end(operations.muon_update(
+                at(x),
+                at(matrices.table()),
+                at(p),
+                at(ema),
+                at(bf16),
+                at(controls),
+                x.count(),
+                count,
+                c.rate(),
+                c.weightDecay(),
+                c.emaRate(),
+                c.emaFrom(),
+                x.dtype().code(),
                 stream));
     }
 

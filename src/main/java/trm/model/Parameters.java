@@ -31,6 +31,10 @@ public final class Parameters {
         long count() {
             return (long) rows * columns;
         }
+
+        boolean ofBlock() {
+            return name.contains(".layers.");
+        }
     }
 
     private final Backend backend;
@@ -261,10 +265,61 @@ public final class Parameters {
         return ROOT + sizes.arch().latents().get(latent) + "_init";
     }
 
+    /**
+     * A weight matrix within a block, or the part of one that is a matrix of its own: that of one head's queries, keys or
+     * values.
+     *
+     * @param offset of its first value in the flat buffers
+     * @param rows outputs
+     * @param columns inputs
+     */
+    public record Matrix(long offset, int rows, int columns) {
+        public long count() {
+            return (long) rows * columns;
+        }
+    }
+
+    /** Consecutive values of the flat buffers. */
+    public record Range(long from, long count) {}
+
+    /** All matrices of the networks' blocks: what mixes positions or channels, and head by head what attention projects. */
+    public List<Matrix> blockMatrices() {
+        List<Matrix> matrices = new ArrayList<>();
+        for (Entry e : entries.values()) {
+            if (e.ofBlock()) {
+                int parts =
+                        e.name.endsWith(".qkv_proj.weight") ? 3 * sizes.block().heads() : 1;
+                int rows = e.rows / parts;
+                for (int i = 0; i < parts; i++) {
+                    matrices.add(new Matrix(e.offset + (long) i * rows * e.columns, rows, e.columns));
+                }
+            }
+        }
+        return matrices;
+    }
+
+    /** Where everything lies that is not of a block: embeddings, heads; neighbours as one range. */
+    public List<Range> otherRanges() {
+        List<Range> ranges = new ArrayList<>();
+        for (Entry e : entries.values()) {
+            Range last = ranges.isEmpty() ? null : ranges.get(ranges.size() - 1);
+            long end = (e.offset + e.count() + ALIGN - 1) / ALIGN * ALIGN;
+            if (!e.ofBlock()) {
+                boolean joins = last != null && last.from + last.count == e.offset;
+                long from = joins ? last.from : e.offset;
+                if (joins) {
+                    ranges.remove(ranges.size() - 1);
+                }
+                ranges.add(new Range(from, end - from));
+            }
+        }
+        return ranges;
+    }
+
     /** Number of trained values of the networks' blocks: {@link #trainedCount()} but for embeddings and heads. */
     public long networkCount() {
         return entries.values().stream()
-                .filter(e -> e.name.contains(".layers."))
+                .filter(Entry::ofBlock)
                 .mapToLong(Entry::count)
                 .sum();
     }

@@ -1,7 +1,6 @@
 package trm.train;
 
 import java.util.Arrays;
-import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -52,7 +51,7 @@ public final class DeepSupervision implements AutoCloseable {
     private final MicroBatch[] parts;
     private final OptimizerKernels.Schedule schedule;
     private final LaneKernels.Draws draws;
-    private final OptimizerKernels.Adam adam;
+    private final WeightUpdate weightUpdate;
     private final RowRing ring;
     private final DepthSchedule depth;
     private final RepeatedStep[] repeated; // of each of its parts
@@ -152,14 +151,7 @@ public final class DeepSupervision implements AutoCloseable {
                 config.learningRate().warmupSteps(),
                 totalSteps,
                 config.learningRate().minRatio());
-        adam = new OptimizerKernels.Adam(
-                config.optimizer().beta1(),
-                config.optimizer().beta2(),
-                config.optimizer().weightDecay(),
-                1e-8,
-                config.average().rate(),
-                config.average().fromStep(),
-                config.optimizer().kind() == OptimizerConfig.Kind.ADAM_ATAN2);
+        weightUpdate = new WeightUpdate(backend, arena, parameters, sizes.dtype(), config);
         LaneTensors.haltAll(backend, lanes.halted());
     }
 
@@ -307,16 +299,7 @@ public final class DeepSupervision implements AutoCloseable {
                     .clipGradient(
                             parameters.gradient(), gradNorm, config.optimizer().maxGradNorm());
         }
-        OptimizerKernels optimizers = kernels.optimizers();
-        optimizers.adam(
-                parameters.master(),
-                parameters.gradient(),
-                parameters.moment1(),
-                parameters.moment2(),
-                config.average().kept() ? parameters.average() : null,
-                parameters.working(),
-                controls,
-                adam);
+        weightUpdate.run(controls);
     }
 
     /** Moves the step counter and rates on; part of {@link #step}, apart for replays of captured steps. */

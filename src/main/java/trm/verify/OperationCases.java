@@ -44,6 +44,7 @@ final class OperationCases {
                     "softmax_cross_entropy",
                     "halting",
                     "adam_atan2",
+                    "muon",
                     "sparse_sign_sgd",
                     "ema",
                     "lr_schedule",
@@ -68,6 +69,7 @@ final class OperationCases {
                 case "softmax_cross_entropy" -> heads.tokenLoss(c, arena, true);
                 case "halting" -> heads.halting(c, arena);
                 case "adam_atan2" -> optimizers.adam(c, arena);
+                case "muon" -> optimizers.muon(c, arena);
                 case "sparse_sign_sgd" -> optimizers.signSgd(c, arena);
                 case "ema" -> optimizers.ema(c, arena);
                 case "lr_schedule" -> optimizers.schedule(c, arena);

@@ -1,6 +1,10 @@
 package trm.verify;
 
 import com.fasterxml.jackson.databind.JsonNode;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Control;
@@ -10,6 +14,8 @@ import trm.device.Kernels;
 import trm.device.OptimizerKernels;
 import trm.device.Purpose;
 import trm.device.Tensor;
+import trm.model.Parameters;
+import trm.train.Muon;
 
 /** Cases of the optimizers, the moving average and the rates by the step. */
 final class OptimizerCases {
@@ -61,6 +67,47 @@ final class OptimizerCases {
             c.check("p" + step, backend, p);
             c.check("m" + step, backend, m);
             c.check("v" + step, backend, v);
+        }
+    }
+
+    /** All weights lie one after the other in flat buffers; one may be made of several matrices, one above the other. */
+    void muon(GoldenCase c, Arena arena) {
+        JsonNode head = c.head();
+        Map<String, Long> offsets = new LinkedHashMap<>();
+        List<Parameters.Matrix> matrices = new ArrayList<>();
+        long total = 0;
+        for (JsonNode weight : head.path("matrices")) {
+            String name = weight.path("name").asText();
+            long[] shape = c.shape(name + "_p0");
+            int rows = (int) shape[0] / weight.path("parts").intValue();
+            offsets.put(name, total);
+            for (long end = total + shape[0] * shape[1]; total < end; total += rows * shape[1]) {
+                matrices.add(new Parameters.Matrix(total, rows, (int) shape[1]));
+            }
+        }
+        Muon muon = new Muon(
+                backend,
+                arena,
+                matrices,
+                Dtype.F32,
+                head.path("momentum").doubleValue(),
+                head.path("steps").intValue(),
+                new OptimizerKernels.Muon(1, head.path("weight_decay").doubleValue(), 0, 0));
+        Tensor p = floats(arena, "p", total);
+        Tensor g = floats(arena, "g", total);
+        Tensor m = floats(arena, "m", total);
+        Tensor controls = controls(arena);
+        offsets.forEach((name, at) -> HostCopy.put(backend, p.view(at, c.shape(name + "_p0")), c.floats(name + "_p0")));
+        for (int step = 1; step <= head.path("lrs").size(); step++) {
+            int t = step;
+            setControls(controls, t, head.path("lrs").get(t - 1).doubleValue(), 0, 0.9, 0.95);
+            offsets.forEach((name, at) ->
+                    HostCopy.put(backend, g.view(at, c.shape(name + "_p0")), c.floats(name + "_grad" + t)));
+            muon.update(p, g, m, null, null, controls);
+            offsets.forEach((name, at) -> {
+                c.check(name + "_p" + t, backend, p.view(at, c.shape(name + "_p0")));
+                c.check(name + "_m" + t, backend, m.view(at, c.shape(name + "_p0")));
+            });
         }
     }
 
