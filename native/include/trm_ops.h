@@ -125,6 +125,17 @@ typedef struct trm_backend {
     int (*swiglu_bwd)(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int64_t inner, int32_t dtype,
                       trm_stream stream);
 #define TRM_CHECK_swiglu_bwd TRM_GIVEN(gu, dp, dgu) TRM_POSITIVE(outer, inner) TRM_DTYPE(dtype)
+    /** The gate of a normed SwiGLU, for Muon (docs/specification.md#32-swiglu): p = sigma(g) n with n = r a, a = g u and
+     *  r = 1 / sqrt(mean_I(a^2) + eps).  gu [outer, 2, I, inner], p [outer, I, inner]: a norm for each of outer and inner. */
+    int (*normed_swiglu)(const void* gu, void* p, int64_t outer, int32_t I, int32_t inner, float eps, int32_t dtype,
+                         trm_stream stream);
+#define TRM_CHECK_normed_swiglu TRM_GIVEN(gu, p) TRM_POSITIVE(outer, I, inner) TRM_DTYPE(dtype)
+    /** With da = r (dp sigma(g) - n mean_I(dp sigma(g) n)): dg = dp n sigma(g) (1 - sigma(g)) + da u, du = da g; and p
+     *  again unless it is NULL, with the bits of normed_swiglu.  gu, dgu [outer, 2, I, inner], dp, p [outer, I, inner];
+     *  dgu may alias gu, and p dp. */
+    int (*normed_swiglu_bwd)(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int32_t I,
+                             int32_t inner, float eps, int32_t dtype, trm_stream stream);
+#define TRM_CHECK_normed_swiglu_bwd TRM_GIVEN(gu, dp, dgu) TRM_POSITIVE(outer, I, inner) TRM_DTYPE(dtype)
 
     /** o = softmax(q k^T / sqrt(d)) v over all S positions of a lane, per head.
      *  qkv [B, S, 3, A, d], o [B, S, A, d], lse [B, A, S]: log of the sum of exponentials of a row of scores, or NULL
@@ -442,7 +453,8 @@ typedef struct trm_backend {
 #define TRM_HOST(X) X(last_error) X(set_threads)
 #define TRM_OPERATIONS(X)                                                                                             \
     X(zero) X(copy) X(cast_bf16) X(permute_lanes) X(add) X(add_into) X(add_rms_norm) X(add_rms_norm_bwd)              \
-    X(add_rms_norm_positions) X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(attention) X(attention_bwd)     \
+    X(add_rms_norm_positions) X(add_rms_norm_positions_bwd) X(swiglu) X(swiglu_bwd) X(normed_swiglu)                  \
+    X(normed_swiglu_bwd) X(attention) X(attention_bwd)                                                                \
     X(rotary) X(rotary_bwd) X(embed) X(embed_bwd) X(admit) X(reset_latent) X(explore) X(relax) X(relax_bwd)           \
     X(random_start) X(halt_head) X(halt_head_bwd) X(token_loss) X(halt) X(continue_loss) X(drop_carry) X(metrics)      \
     X(advance) X(grad_norm) X(clip_gradient) X(adam) X(muon_direction) X(muon_iterate) X(muon_update) X(sign_sgd)

@@ -83,7 +83,7 @@ mutate exponential-overflows swiglu.cu swiglu 's|expf(fminf(-a, 88.0f))|expf(-a)
 mutate norm-drops-a-pack add_rms_norm.cu add_rms_norm '0,/if (d < D) {/s||if (d < D - PACK) {|'
 mutate norm-of-unrounded-y add_rms_norm.cu add_rms_norm 's|up.v\[i\] = from_float<T>(to_float(yp.v\[i\]) + to_float(cp.v\[i\]));|up.v[i] = from_float<T>(scale * r[p][i] + to_float(cp.v[i]));|'
 mutate norm-over-wrong-axis add_rms_norm_positions.cu add_rms_norm_positions 's|scale\[0\] = 1.0f / sqrtf(scale\[0\] / static_cast<float>(S) + eps);|scale[0] = 1.0f / sqrtf(scale[0] / static_cast<float>(D) + eps);|'
-mutate norm-lacks-barrier add_rms_norm_positions.cu add_rms_norm_positions '0,/^    __syncthreads();/s///'
+mutate norm-lacks-barrier slab.cuh add_rms_norm_positions '0,/^    __syncthreads();/s///'
 mutate norm-skips-last-position add_rms_norm_positions.cu add_rms_norm_positions '0,/if (inside \&\& t < S) {/s//if (inside \&\& t < S - 1) {/'
 mutate norm-leaves-before-barrier add_rms_norm_positions.cu add_rms_norm_positions '0,/^    const bool inside = p.channel < D;/s//    const bool inside = p.channel < D; if (!inside) return;/'
 mutate attention-tile-lacks-barrier attention.cu attention_plain '0,/__syncthreads();  \/\/ the tiles are free/s///'

@@ -60,7 +60,11 @@ class LatentRecursionTest {
     }
 
     /** Updates of a cycle, T, and how many of the last updates are differentiated. */
-    private record Case(String name, List<Update> cycle, int cycles, int differentiated) {
+    private record Case(String name, List<Update> cycle, int cycles, int differentiated, String activation) {
+        Case(String name, List<Update> cycle, int cycles, int differentiated) {
+            this(name, cycle, cycles, differentiated, "swiglu");
+        }
+
         @Override
         public String toString() {
             return name;
@@ -139,7 +143,9 @@ class LatentRecursionTest {
                 of("the answer is a constant", 2, 1, update(0, 0, y, z, true), update(1, 1, z, y, true)));
         Stream<Case> drawn = IntStream.range(0, 16).mapToObj(LatentRecursionTest::drawn);
         Stream<Case> systems = Stream.of(Architecture.values()).map(LatentRecursionTest::system);
-        return Stream.of(systems, made, drawn).flatMap(all -> all);
+        Case trm = system(Architecture.TRM);
+        Case normed = new Case("trm, normed", trm.cycle, trm.cycles, trm.differentiated, "normed_swiglu");
+        return Stream.of(systems, Stream.of(normed), made, drawn).flatMap(all -> all);
     }
 
     /** Two cycles of a system, of which the last is differentiated. */
@@ -181,7 +187,7 @@ class LatentRecursionTest {
         return schedules().flatMap(c -> Stream.of(1.0, 0.7).map(lambda -> Arguments.of(c, lambda)));
     }
 
-    private static ModelSizes sizes(double lambda) {
+    private static ModelSizes sizes(Case c, double lambda) {
         String yaml = String.join(
                 "\n",
                 "data_paths: [none]",
@@ -195,6 +201,7 @@ class LatentRecursionTest {
                 "  hidden_size: 8",
                 "  num_heads: 1",
                 "  expansion: 1",
+                "  mlp_activation: " + c.activation,
                 "  mlp_t: true",
                 "  pos_encodings: none",
                 "  puzzle_emb_ndim: 0",
@@ -227,7 +234,7 @@ class LatentRecursionTest {
     /** What the recursion computes: the latents, and gradients of x and the weights. */
     private static Map<String, double[]> run(
             Case c, double lambda, Recompute recompute, Map<String, double[]> weights) {
-        ModelSizes sizes = sizes(lambda);
+        ModelSizes sizes = sizes(c, lambda);
         Kernels kernels = backend.kernels();
         Map<String, double[]> found = new LinkedHashMap<>();
         try (Arena arena = new Arena(backend)) {
@@ -278,7 +285,7 @@ class LatentRecursionTest {
 
     /** The same by the oracle. */
     private static Map<String, double[]> oracle(Case c, double lambda, boolean rounded, Map<String, double[]> weights) {
-        RecursionOracle oracle = new RecursionOracle(sizes(lambda), weights, rounded);
+        RecursionOracle oracle = new RecursionOracle(sizes(c, lambda), weights, rounded);
         List<Update> updates = c.updates();
         RecursionOracle.Pass pass = oracle.forward(updates, updates.size() - c.differentiated, lambda, x(), start());
         oracle.backward(pass.latents().get(0), dy());
@@ -333,7 +340,7 @@ class LatentRecursionTest {
         run(c, lambda, Recompute.NONE, weights);
         List<Update> updates = c.updates();
         int first = updates.size() - c.differentiated;
-        List<double[]> constants = new RecursionOracle(sizes(lambda), weights, false)
+        List<double[]> constants = new RecursionOracle(sizes(c, lambda), weights, false)
                 .forward(updates.subList(0, first), first, lambda, x(), start()).latents().stream()
                         .map(value -> value.at)
                         .toList();
@@ -358,7 +365,7 @@ class LatentRecursionTest {
                 if (!name.equals("dx")) {
                     moved.put(name, at);
                 }
-                double[] y = new RecursionOracle(sizes(lambda), moved, false)
+                double[] y = new RecursionOracle(sizes(c, lambda), moved, false)
                         .forward(last, 0, lambda, x, constants)
                         .latents()
                         .get(0)

@@ -144,8 +144,8 @@ final class RecursionOracle {
             Linear mixOut = new Linear(weight(at + "mlp_t.down_proj.weight"), mixInner, s);
             Linear in = new Linear(weight(at + "mlp.gate_up_proj.weight"), d, 2 * inner);
             Linear out = new Linear(weight(at + "mlp.down_proj.weight"), inner, d);
-            h = norm(add(h, 1, product(swiglu(product(h, mixIn, d), d), mixOut, d), 1), s, d);
-            h = norm(add(h, 1, product(swiglu(product(h, in, 1), 1), out, 1), 1), d, 1);
+            h = norm(add(h, 1, product(activation(product(h, mixIn, d), d), mixOut, d), 1), s, d);
+            h = norm(add(h, 1, product(activation(product(h, in, 1), 1), out, 1), 1), d, 1);
         }
         return h;
     }
@@ -183,6 +183,52 @@ final class RecursionOracle {
     /** Place of the first value of vector v. */
     private static int first(int v, int length, int stride) {
         return v / stride * length * stride + v % stride;
+    }
+
+    private Value activation(Value gateUp, int stride) {
+        if (!sizes.block().normed()) {
+            return swiglu(gateUp, stride);
+        }
+        int half = stride == 1 ? inner : mixInner;
+        Value gate = half(gateUp, half, stride, 0);
+        return times(sigmoid(gate), norm(times(gate, half(gateUp, half, stride, 1)), half, stride));
+    }
+
+    /** The first or second half of an axis of 2 {@code length} values. */
+    private Value half(Value x, int length, int stride, int which) {
+        int[] from = new int[x.at.length / 2];
+        for (int v = 0; v < from.length / length; v++) {
+            for (int i = 0; i < length; i++) {
+                from[first(v, length, stride) + i * stride] =
+                        first(v, 2 * length, stride) + (which * length + i) * stride;
+            }
+        }
+        return make(Arrays.stream(from).mapToDouble(i -> x.at[i]).toArray(), y -> {
+            for (int i = 0; i < from.length; i++) {
+                accumulate(x.d, from[i], y.d[i]);
+            }
+        });
+    }
+
+    /** a b, element by element. */
+    private Value times(Value a, Value b) {
+        double[] at = new double[a.at.length];
+        Arrays.setAll(at, i -> round(a.at[i] * b.at[i]));
+        return make(at, y -> {
+            for (int i = 0; i < at.length; i++) {
+                accumulate(a.d, i, y.d[i] * b.at[i]);
+                accumulate(b.d, i, y.d[i] * a.at[i]);
+            }
+        });
+    }
+
+    private Value sigmoid(Value x) {
+        double[] at = Arrays.stream(x.at).map(this::sigmoid).toArray();
+        return make(at, y -> {
+            for (int i = 0; i < at.length; i++) {
+                accumulate(x.d, i, y.d[i] * round(at[i] * round(1 - at[i])));
+            }
+        });
     }
 
     /** silu(gate) * up, of the two halves of an axis. */

@@ -12,6 +12,7 @@ import static trm.config.ValueType.NUMBER;
  * @param hiddenSize channels, D
  * @param heads attention heads; need not divide the channels
  * @param expansion of the MLPs, before 2/3 and rounding up to 256
+ * @param mlpActivation between the two products of an MLP, in the token mixer too where that is one
  * @param mlpT whether the token mixer is an MLP over positions; else attention
  * @param ropeTheta base of the rotary angles
  * @param rmsNormEps added to the mean square
@@ -20,6 +21,7 @@ public record BlockConfig(
         int hiddenSize,
         int heads,
         double expansion,
+        MlpActivation mlpActivation,
         boolean mlpT,
         PosEncodings posEncodings,
         double ropeTheta,
@@ -51,6 +53,13 @@ public record BlockConfig(
                     BlockConfig::expansion,
                     "",
                     "Inner width of the MLPs over their width, times 2/3 and rounded up to a multiple of 256."),
+            key(
+                    "arch.mlp_activation",
+                    ValueType.words(MlpActivation.values()),
+                    MlpActivation.SWIGLU,
+                    BlockConfig::mlpActivation,
+                    "",
+                    "Between the two products of an MLP: swiglu, or normed_swiglu, sigma(g) rms_norm(g u), for Muon."),
             key(
                     "arch.mlp_t",
                     BOOL,

@@ -51,6 +51,40 @@ public final class MlpKernels {
     }
 
     /**
+     * p = sigma(g) rms_norm(g u), the norm over I (docs/specification.md#32-swiglu).
+     *
+     * @param gu in, [outer, 2, I, inner]; inner is 1 over channels, D over positions
+     * @param p out, [outer, I, inner]
+     */
+    public void normedSwiglu(Tensor gu, Tensor p, long outer, int I, float eps) {
+        long n = gu.count() / 2;
+        Dtype t = gu.dtype();
+        launcher.operation("normed_swiglu").operand(gu).operand("p", p, t, n).beginMoving(3 * n * t.bytes());
+        launcher.end(operations.normed_swiglu(at(gu), at(p), outer, I, (int) (n / outer / I), eps, t.code(), stream));
+    }
+
+    /**
+     * The gradients of g and u from that of p, and p again.
+     *
+     * @param gu in, [outer, 2, I, inner]
+     * @param dp in, [outer, I, inner]
+     * @param dgu out, as gu; may alias it
+     * @param p out, as dp, or null; may alias dp
+     */
+    public void normedSwigluBwd(Tensor gu, Tensor dp, Tensor dgu, Tensor p, long outer, int I, float eps) {
+        long n = gu.count() / 2;
+        Dtype t = gu.dtype();
+        launcher.operation("normed_swiglu_bwd")
+                .operand(gu)
+                .operand("dp", dp, t, n)
+                .operand("dgu", dgu, t, 2 * n)
+                .optional("p", p, t, n)
+                .beginMoving((p == null ? 5 : 6) * n * t.bytes());
+        launcher.end(operations.normed_swiglu_bwd(
+                at(gu), at(dp), at(dgu), at(p), outer, I, (int) (n / outer / I), eps, t.code(), stream));
+    }
+
+    /**
      * y = rms_norm(h + swiglu(h)), both over positions, for sizes of {@link Fusion.PositionMlp}; else
      * {@link ProductKernels#mix}, {@link #swiglu} and {@link NormKernels#addRmsNormPositions} compose it.
      *

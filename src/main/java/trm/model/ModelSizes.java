@@ -3,6 +3,7 @@ package trm.model;
 import trm.config.ArchConfig;
 import trm.config.ConfigException;
 import trm.config.DataShape;
+import trm.config.MlpActivation;
 import trm.device.Dtype;
 import trm.ops.BlockSizes;
 
@@ -92,6 +93,7 @@ public record ModelSizes(ArchConfig arch, DataShape data, int lanes) {
                 arch.block().headWidth(),
                 arch.block().innerWidth(width()),
                 arch.block().innerWidth(positions()),
+                arch.block().mlpActivation() == MlpActivation.NORMED_SWIGLU,
                 (float) arch.block().rmsNormEps(),
                 dtype());
     }

@@ -12,7 +12,8 @@ import trm.device.Dtype;
  * @param headWidth d
  * @param inner I of the SwiGLU over channels
  * @param mixInner I of the SwiGLU over positions
- * @param eps of the norm
+ * @param normed whether the activation of both MLPs is the normed SwiGLU
+ * @param eps of the norms
  * @param dtype compute type
  */
 public record BlockSizes(
@@ -23,6 +24,7 @@ public record BlockSizes(
         int headWidth,
         int inner,
         int mixInner,
+        boolean normed,
         float eps,
         Dtype dtype) {
     /** Rows of the state, B * S. */

@@ -9,7 +9,7 @@ import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
- * out = rms_norm(h + (silu(h G^T) * (h U^T)) W^T) over channels: the second residual sublayer of a block
+ * out = rms_norm(h + a(h G^T, h U^T) W^T) over channels, with the {@link Activation} a: the second residual sublayer of a block
  * (docs/specification.md#35-block), forward and backward (docs/backward.md#channel-mlp). The backward pass recomputes the
  * activation from gate and up, and these, where the tape does not keep them, from h by the operation that formed them
  * first, hence with the same bits. One operation of the backend for sizes that it fuses, else composed.
@@ -24,6 +24,7 @@ public final class ChannelMlp {
     private final Tensor downWeight;
     private final Tensor activation;
     private final Tensor branch;
+    private final Activation activate;
     private final LinearAddRmsNorm down;
     private final boolean recompute;
     private final boolean fused;
@@ -44,6 +45,7 @@ public final class ChannelMlp {
         this.recompute = scratch.gateUp() != null;
         this.fused = scratch.fusions().channelMlp();
         this.fusesGateUp = scratch.fusions().gateUp();
+        this.activate = new Activation(kernels, sizes, sizes.rows(), sizes.inner());
         this.down = new LinearAddRmsNorm(kernels, scratch.fusions().down(), downWeight, branch, sizes.eps());
     }
 
@@ -74,7 +76,7 @@ public final class ChannelMlp {
             kernels.products().linearSwiglu(h, gateUpWeight, kept, activation);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
-            kernels.mlps().swiglu(saved.gateUp(), activation, sizes.rows());
+            activate.forward(saved.gateUp(), activation);
         }
         down.forward(activation, h, c, out, u, saved.scale());
     }
@@ -104,15 +106,15 @@ public final class ChannelMlp {
         if (recompute) {
             recomputeGateUp(h, saved);
         }
-        MlpKernels mlps = kernels.mlps();
         if (fused) {
+            MlpKernels mlps = kernels.mlps();
             mlps.channelMlpBwd(h, gateUp, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight);
             return;
         }
         ProductKernels products = kernels.products();
         kernels.norms().addRmsNormBwd(d, out, saved.scale(), d);
         products.linearBwdX(d, downWeight, activation, false); // its gradient, then the activation itself
-        mlps.swigluBwd(gateUp, activation, gateUp, activation, sizes.rows());
+        activate.backward(gateUp, activation);
         products.linearBwdW(d, activation, dDownWeight);
         products.linearBwdW(gateUp, h, dGateUpWeight);
         products.linearBwdX(gateUp, gateUpWeight, d, true);

@@ -4,7 +4,8 @@ import trm.device.Capabilities;
 import trm.device.Fusion;
 
 /**
- * What a device computes as one operation, for the sizes of one block. Asked once, when a network is made.
+ * What a device computes as one operation, for the sizes of one block. Asked once, when a network is made. The fused
+ * operations have the plain SwiGLU: with the normed one both MLPs are composed.
  *
  * @param positionMlp the token mixer
  * @param channelMlp the MLP over channels
@@ -22,11 +23,12 @@ public record Fusions(
         long positionMlpWork) {
     /** @param training whether a backward pass follows */
     public static Fusions of(Capabilities device, BlockSizes s, boolean training) {
-        boolean mixer = device.fuses(new Fusion.PositionMlp(s.positions(), s.mixInner(), s.width(), s.dtype()));
+        boolean mixer =
+                !s.normed() && device.fuses(new Fusion.PositionMlp(s.positions(), s.mixInner(), s.width(), s.dtype()));
         return new Fusions(
                 mixer,
-                device.fuses(new Fusion.ChannelMlp(s.inner(), s.width(), s.dtype())),
-                device.fuses(new Fusion.LinearSwiglu(s.inner(), s.width(), s.dtype())),
+                !s.normed() && device.fuses(new Fusion.ChannelMlp(s.inner(), s.width(), s.dtype())),
+                !s.normed() && device.fuses(new Fusion.LinearSwiglu(s.inner(), s.width(), s.dtype())),
                 device.fuses(new Fusion.LinearAddRmsNorm(s.width(), s.inner(), s.dtype())),
                 device.fuses(new Fusion.LinearAddRmsNorm(s.width(), s.attentionWidth(), s.dtype())),
                 mixer

@@ -9,7 +9,7 @@ import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
- * Token mixing: on the transposed state, out = rms_norm(h + swiglu(h)), where the SwiGLU and the mean of the norm run
+ * Token mixing: on the transposed state, out = rms_norm(h + swiglu(h)), where the MLP and the mean of the norm run
  * over positions (docs/specification.md#35-block), forward and backward (docs/backward.md#position-mlp). The state is
  * never transposed: a product over positions is W h_b, lane by lane. The backward pass recomputes gate and up where the
  * tape does not keep them, as in {@link ChannelMlp}. One operation of the backend for sizes that it fuses, else composed.
@@ -26,6 +26,7 @@ public final class PositionMlp {
     private final Tensor activation;
     private final Tensor branch;
     private final Tensor work;
+    private final Activation activate;
     private final boolean recompute;
     private final boolean fused;
 
@@ -43,6 +44,7 @@ public final class PositionMlp {
         this.work = scratch.work();
         this.recompute = scratch.gateUp() != null;
         this.fused = scratch.fusions().positionMlp();
+        this.activate = new Activation(kernels, sizes, sizes.lanes(), sizes.mixInner());
         this.activation = fused ? null : scratch.activation().view(0, sizes.lanes(), sizes.mixInner(), sizes.width());
     }
 
@@ -69,7 +71,7 @@ public final class PositionMlp {
         }
         long lanes = sizes.lanes();
         project(h, saved.gateUp());
-        kernels.mlps().swiglu(saved.gateUp(), activation, lanes);
+        activate.forward(saved.gateUp(), activation);
         kernels.products().mix(activation, downWeight, branch, lanes, sizes.width());
         kernels.norms().addRmsNormPositions(h, branch, out, saved.scale(), lanes, sizes.width(), sizes.eps());
     }
@@ -101,7 +103,7 @@ public final class PositionMlp {
         ProductKernels products = kernels.products();
         kernels.norms().addRmsNormPositionsBwd(d, out, saved.scale(), d, lanes, width);
         products.mixBwdX(d, downWeight, activation, lanes, width, false); // its gradient, then the activation itself
-        kernels.mlps().swigluBwd(gateUp, activation, gateUp, activation, lanes);
+        activate.backward(gateUp, activation);
         products.mixBwdW(d, activation, dDownWeight, lanes, width);
         products.mixBwdW(gateUp, h, dGateUpWeight, lanes, width);
         products.mixBwdX(gateUp, gateUpWeight, d, lanes, width, true);

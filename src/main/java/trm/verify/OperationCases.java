@@ -247,6 +247,7 @@ final class OperationCases {
                         "arch.hidden_size=" + shape[2],
                         "arch.num_heads=" + heads,
                         "arch.expansion=" + c.head().path("expansion").asDouble(4),
+                        "arch.mlp_activation=" + c.head().path("mlp_activation").asText("swiglu"),
                         "arch.mlp_t=" + mlpT,
                         "arch.pos_encodings=" + (mlpT ? "none" : "rope"),
                         "arch.rope_theta=" + theta,
