@@ -10,8 +10,7 @@ package trm.device;
  *     waits too
  * @param capture what the backend's other calls look at too
  */
-public record DeviceStream(
-        long handle, StickyError stickyError, Barrier barrier, boolean waiting, Capture capture) {
+public record DeviceStream(long handle, StickyError stickyError, Barrier barrier, boolean waiting, Capture capture) {
     /** Waits for a device. */
     @FunctionalInterface
     public interface Barrier {

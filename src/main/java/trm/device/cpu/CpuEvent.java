@@ -1,7 +1,7 @@
 package trm.device.cpu;
 
-import trm.device.Event;
 import trm.device.Capture;
+import trm.device.Event;
 
 /** Work has been done when it is enqueued, so every event is reached at once. */
 final class CpuEvent implements Event {

@@ -1,9 +1,9 @@
 package trm.device.cpu;
 
 import java.util.List;
+import trm.device.Capture;
 import trm.device.DeviceException;
 import trm.device.NativeOps;
-import trm.device.Capture;
 import trm.device.StepGraph;
 
 /** Native calls with their arguments, made again one after the other. */

@@ -1,8 +1,8 @@
 package trm.device.cuda;
 
 import org.bytedeco.cuda.cudart.CUstream_st;
-import trm.device.DeviceException;
 import trm.device.Capture;
+import trm.device.DeviceException;
 import trm.device.StickyError;
 
 /**

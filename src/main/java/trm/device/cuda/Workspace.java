@@ -2,8 +2,8 @@ package trm.device.cuda;
 
 import java.util.ArrayList;
 import java.util.List;
-import trm.device.DeviceException;
 import trm.device.Capture;
+import trm.device.DeviceException;
 
 /**
  * Device memory for what lives within one call. A larger wish gets a larger block; the earlier ones stay until the end,
