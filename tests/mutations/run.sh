@@ -205,6 +205,8 @@ mutate augmentation-not-transposed $ops/lanes.cpp 's/return record\[0\] == 0 ? r
 mutate ring-slot-from-host $java/train/DeepSupervision.java 's|admit(ring.rows(), controls,|admit(ring.rows().view(offered % RING * lanes.ids().count(), 1, lanes.ids().count()), null,|'
 mutate capture-may-wait $java/device/cpu/CpuBackend.java 's|kernels.capture().refuse("synchronize");||'
 mutate graph-of-other-examples $java/evaluation/EvaluationLanes.java 's|repeated.forget();||'
+mutate fresh-of-one-lane $ops/lanes.cpp 's|(uint32_t) (first_lane + b), (uint32_t) step, 0xFFFFFFFFu|(uint32_t) first_lane, (uint32_t) step, 0xFFFFFFFFu|'
+mutate fresh-swaps-with-any $ops/lanes.cpp 's|const uint32_t j = one_of(i + 1);|const uint32_t j = one_of(n);|'
 mutate explore-from-one $ops/lanes.cpp 's|deviate < p ? 2 + |deviate < p ? 1 + |'
 mutate explore-misses-maximum $ops/lanes.cpp 's|(uint64_t) (max_steps - 1) >> 32|(uint64_t) (max_steps - 2) >> 32|'
 mutate kept-share-squared $ops/relax.cpp 's|store(d + at + i, keep \* g, k);|store(d + at + i, keep * keep * g, k);|'

@@ -1,5 +1,7 @@
 // lanes_test.cpp: admission of examples into halted lanes, their first latents, and the exploration minimum. All results
 // are exact.
+#include <utility>
+
 #include "check.h"
 
 using namespace check;
@@ -171,6 +173,116 @@ void explore_matches(int64_t B, int64_t first, int64_t seed, double step, double
         static_cast<long long>(seed), step, p, max_steps);
 }
 
+/** The choices of one lane's symmetry, number after number. */
+struct Chooser {
+    uint64_t seed;
+    uint32_t lane, step, number = 0;
+
+    int32_t one_of(int32_t n) {
+        uint32_t w[4] = {number / 4, lane, step, 0xffffffffu};
+        philox(w, seed);
+        return static_cast<int32_t>(static_cast<uint64_t>(w[number++ % 4]) * static_cast<uint64_t>(n) >> 32);
+    }
+    std::vector<int32_t> permutation(int32_t n) {
+        std::vector<int32_t> p(n);
+        for (int32_t i = 0; i < n; i++) p[i] = i;
+        for (int32_t i = n - 1; i > 0; i--) std::swap(p[i], p[one_of(i + 1)]);
+        return p;
+    }
+    std::vector<int32_t> lines(int32_t side, int32_t box) {
+        std::vector<int32_t> order;
+        if (box == 0) {
+            const bool reversed = one_of(2) == 1;
+            for (int32_t i = 0; i < side; i++) order.push_back(reversed ? side - 1 - i : i);
+            return order;
+        }
+        const std::vector<int32_t> groups = permutation(side / box);
+        for (const int32_t group : groups)
+            for (const int32_t line : permutation(box)) order.push_back(group * box + line);
+        return order;
+    }
+};
+
+struct Kind {
+    int32_t side, vocabulary, transposes, box_rows, box_columns, first_token;
+};
+
+/** Halted lanes take tasks as three plain steps change them: transpose, permute lines, rename. */
+void admit_fresh_matches(int64_t B, Kind k, int32_t ignore_id, int64_t first, int64_t seed, int64_t step,
+                         int32_t ring) {
+    each_case(
+        [=](Random& random) {
+            const int32_t examples = 5, tasks = 2, L = k.side * k.side;
+            Buffer<int32_t> ring_rows("rows", ring * B), halted("halted", B), steps("steps", B),
+                inputs("inputs", B * L), labels("labels", B * L), ids("ids", B), data_ids("data_ids", examples),
+                origins("origins", 2 * examples);
+            Buffer<uint8_t> data_inputs("data_inputs", tasks * L), data_labels("data_labels", tasks * L);
+            Buffer<double> controls("controls", TRM_CONTROLS);
+            for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = i == TRM_CTRL_STEP ? static_cast<double>(step) : 7.5;
+            for (int32_t e = 0; e < examples; e++) {
+                origins[2 * e] = e % tasks;
+                origins[2 * e + 1] = 1000000 + e;  // of no record
+                data_ids[e] = 100 + e;
+            }
+            for (int64_t i = 0; i < tasks * L; i++) {
+                data_inputs[i] = static_cast<uint8_t>(random.below(k.vocabulary));
+                data_labels[i] = static_cast<uint8_t>(random.below(k.vocabulary));
+            }
+            for (int64_t i = 0; i < B * L; i++) inputs[i] = random.below(9), labels[i] = random.below(9);
+            for (int64_t i = 0; i < ring * B; i++) ring_rows[i] = random.below(examples + 1) - 1;
+            for (int64_t b = 0; b < B; b++) {
+                halted[b] = b == 0 ? 1 : random.below(2);
+                steps[b] = 1 + random.below(5);
+                ids[b] = random.below(9);
+            }
+            for (Guarded* b :
+                 {static_cast<Guarded*>(&ring_rows), static_cast<Guarded*>(&halted), static_cast<Guarded*>(&data_ids),
+                  static_cast<Guarded*>(&origins), static_cast<Guarded*>(&data_inputs),
+                  static_cast<Guarded*>(&data_labels), static_cast<Guarded*>(&controls)})
+                b->freeze();
+            const auto values = [](const Buffer<int32_t>& b) {
+                return std::vector<int32_t>(b.data(), b.data() + b.count());
+            };
+            std::vector<int32_t> want_steps = values(steps), want_inputs = values(inputs), want_labels = values(labels),
+                                 want_ids = values(ids);
+            for (int64_t b = 0; b < B; b++) {
+                if (halted[b] == 0) continue;
+                const int32_t row = ring_rows[step % ring * B + b];
+                want_steps[b] = 0;
+                want_ids[b] = row < 0 ? 0 : data_ids[row];
+                std::vector<int32_t> input(L), label(L, TRM_IGNORE);
+                if (row >= 0) {
+                    Chooser choose = {static_cast<uint64_t>(seed), static_cast<uint32_t>(first + b),
+                                      static_cast<uint32_t>(step)};
+                    std::vector<uint8_t> record;
+                    record.push_back(static_cast<uint8_t>(k.transposes != 0 ? choose.one_of(2) : 0));
+                    for (const int32_t box : {k.box_rows, k.box_columns})
+                        for (const int32_t line : choose.lines(k.side, box))
+                            record.push_back(static_cast<uint8_t>(line));
+                    for (int32_t t = 0; t < k.first_token; t++) record.push_back(static_cast<uint8_t>(t));
+                    for (const int32_t t : choose.permutation(k.vocabulary - k.first_token))
+                        record.push_back(static_cast<uint8_t>(k.first_token + t));
+                    input = augment(record.data(), k.side, data_inputs.data() + row % tasks * L);
+                    label = augment(record.data(), k.side, data_labels.data() + row % tasks * L);
+                }
+                for (int32_t i = 0; i < L; i++) {
+                    want_inputs[b * L + i] = input[i];
+                    want_labels[b * L + i] = label[i] == ignore_id ? TRM_IGNORE : label[i];
+                }
+            }
+            succeeded(ops().admit_fresh(ring_rows, controls, ring, data_inputs, data_labels, data_ids, origins,
+                                        ignore_id, halted, steps, inputs, labels, ids, B, L, k.side, k.vocabulary,
+                                        k.transposes, k.box_rows, k.box_columns, k.first_token, first, seed, nullptr));
+            equal(steps, want_steps);
+            equal(inputs, want_inputs);
+            equal(labels, want_labels);
+            equal(ids, want_ids);
+        },
+        "B=%lld side=%d V=%d transposes=%d boxes=%dx%d from=%d ignore=%d first=%lld seed=%lld step=%lld ring=%d",
+        static_cast<long long>(B), k.side, k.vocabulary, k.transposes, k.box_rows, k.box_columns, k.first_token,
+        ignore_id, static_cast<long long>(first), static_cast<long long>(seed), static_cast<long long>(step), ring);
+}
+
 }  // namespace
 
 TEST(admit) {
@@ -208,6 +320,34 @@ TEST(admit) {
     refused(admit(c, 1, i, nullptr, u, 1, 1, 1), "origins and augmentations, one is NULL");
     refused(admit(c, 1, i, i, u, 5, 2, 1), "L=5 side=2 V=1");
     refused(admit(c, 1, i, i, u, 4, 2, 0), "L=4 side=2 V=0");
+}
+
+TEST(admit_fresh) {
+    const Kind sudoku = {9, 11, 1, 3, 3, 2}, six = {6, 8, 0, 2, 3, 2}, maze = {17, 6, 1, 0, 0, 6};
+    for (const Kind& kind : {sudoku, six, maze, Kind{4, 6, 1, 2, 2, 2}}) {
+        admit_fresh_matches(37, kind, 0, 0, 7, 1, 1);
+        admit_fresh_matches(11, kind, -1, 1000, -5, 5000000002, 4);  // more steps than 32 bits
+    }
+    admit_fresh_matches(3, {1, 1, 1, 1, 1, 0}, -1, 0, 3, 2, 3);
+    admit_fresh_matches(3, {8, 256, 0, 8, 1, 0}, 255, 0, 3, 2, 3);  // one band of all rows; stacks of one column
+    if (product_sizes()) admit_fresh_matches(768, sudoku, 0, 0, 0, 12345, 4);
+    Buffer<int32_t> i("i", 8);
+    Buffer<uint8_t> u("u", 8);
+    Buffer<double> c("c", TRM_CONTROLS);
+    const auto admit = [&](const double* controls, const int32_t* origins, int32_t L, Kind k, int64_t first) {
+        return ops().admit_fresh(i, controls, 1, u, u, i, origins, 0, i, i, i, i, i, 1, L, k.side, k.vocabulary,
+                                 k.transposes, k.box_rows, k.box_columns, k.first_token, first, 0, nullptr);
+    };
+    refused(admit(nullptr, i, 4, {2, 2, 0, 0, 0, 2}, 0), "admit_fresh: controls is NULL");
+    refused(admit(c, nullptr, 4, {2, 2, 0, 0, 0, 2}, 0), "admit_fresh: origins is NULL");
+    refused(admit(c, i, 5, {2, 2, 0, 0, 0, 2}, 0), "L=5 side=2 V=2");
+    refused(admit(c, i, 4, {2, 257, 0, 0, 0, 2}, 0), "L=4 side=2 V=257");
+    refused(admit(c, i, 257 * 257, {257, 2, 0, 0, 0, 2}, 0), "side=257");
+    refused(admit(c, i, 4, {2, 2, 0, 3, 0, 2}, 0), "box_rows=3 with side=2");
+    refused(admit(c, i, 4, {2, 2, 0, 0, -1, 2}, 0), "box_columns=-1 with side=2");
+    refused(admit(c, i, 4, {2, 2, 1, 2, 1, 2}, 0), "transposes with box_rows=2 box_columns=1");
+    refused(admit(c, i, 4, {2, 2, 0, 0, 0, 3}, 0), "first_token=3 V=2");
+    refused(admit(c, i, 4, {2, 2, 0, 0, 0, 2}, -1), "first_lane=-1");
 }
 
 TEST(reset_latent) {

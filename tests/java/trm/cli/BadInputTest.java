@@ -201,6 +201,8 @@ class BadInputTest {
                 "arch=hrm arch.no_ACT_continue=true | arch.no_ACT_continue is true | hrm always learns when to continue",
                 "arch=transformers_baseline | arch.L_layers is 1 | one network (H_layers) applied once; leave it out, or 0",
                 "arch.H_cycels=3 | arch.H_cycels | arch.H_cycles",
+                "augment=fresh | augment is fresh: | found the expanded form, which does not say which examples are copies",
+                "augment=new | augment | expected stored or fresh",
                 "eval_puzzles=-1 | eval_puzzles is -1: | must be at least 0",
                 "global_batch_size=many | global_batch_size | many",
                 "lr | override 'lr' | expected key=value",

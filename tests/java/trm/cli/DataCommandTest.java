@@ -11,7 +11,9 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.data.DataFolders;
@@ -242,6 +244,54 @@ class DataCommandTest {
             args.addAll(List.of(options.strip().split(" ")));
         }
         return Trm.execute(args.toArray());
+    }
+
+    /** Puzzles of 30 to 38 givens of the ones that are shipped; the same for equal seeds, compact or not. */
+    @Test
+    void easySudoku() throws IOException {
+        Path out = temp.resolve("easy");
+        Path compact = temp.resolve("compact");
+        List<Object> args =
+                List.of("data", "sudoku-easy", "--subsample", "20", "--limit-test", "10", "--aug", "3", "--out");
+        String said = Trm.execute(with(args, out)).assertDone().err();
+        assertTrue(
+                said.contains(
+                        "80 training examples (20 puzzles, 3 shuffled copies each), 10 test puzzles, 30 to 38 givens"),
+                said);
+        Trm.execute(with(args, compact, "--compact", "--givens", "30..38")).assertDone();
+        Dataset made = Dataset.open(out, "train");
+        Dataset again = Dataset.open(compact, "train");
+        for (int i = 0; i < made.examples(); i++) {
+            long givens =
+                    Arrays.stream(made.inputRow(i)).filter(token -> token > 1).count();
+            assertTrue(givens >= 30 && givens <= 38, givens + " givens");
+            assertArrayEquals(made.inputRow(i), again.inputRow(i));
+            assertArrayEquals(made.labelRow(i), again.labelRow(i));
+        }
+        List<String> sources = Files.readAllLines(out.resolve("test/all__sources.csv"));
+        assertEquals(11, sources.size());
+        assertTrue(sources.get(1).matches("3[0-8] givens,"), sources.get(1));
+        Path mixed = temp.resolve("mixed");
+        Trm.execute(with(args, mixed, "--minimal-plus", "0..12", "--each", "3")).assertDone();
+        assertArrayEquals(
+                Dataset.open(out, "test").labelRow(3),
+                Dataset.open(mixed, "test").labelRow(3));
+        Path none = temp.resolve("none");
+        Trm.execute(with(args, none, "--givens", "38..30"))
+                .assertFails(2, "--givens 38..30: expected A..B, two whole numbers from 0 to 81, the lesser");
+        Trm.execute(with(args, none, "--givens", "many"))
+                .assertFails(2, "--givens many: expected A..B, two whole numbers");
+        Trm.execute(with(args, none, "--givens", "30", "--minimal-plus", "3"))
+                .assertFails(2, "--givens with --minimal-plus: ");
+        Trm.execute(with(args, none, "--givens", "5..9"))
+                .assertFails(1, "train.csv: each of its 8000 puzzles has more than 9 givens");
+        Trm.execute(with(args, none, "--train", temp.resolve("no.csv"))).assertFails(1, "no.csv: file not found");
+        Trm.execute("data", "sudoku-easy", "--compact", "--out", none).assertFails(2, "--compact with --aug 0");
+        assertFalse(Files.exists(none));
+    }
+
+    private static Object[] with(List<Object> args, Object... more) {
+        return Stream.concat(args.stream(), Stream.of(more)).toArray();
     }
 
     /** A board in any form is no wrong usage: what is wrong here is the checkpoint. */

@@ -82,6 +82,8 @@ class EvaluationOptionsTest {
                 "--breadth 3",
                 "--breadth 3 --choose halt --noise 0.2",
                 "--breadth 2 --vote 3 --choose change",
+                "--breadth 2 --vote 3 --choose first",
+                "--vote 4 --choose rules",
                 "--vote 4 --limit 13"
             })
     void sameForAnyBatch(String options) throws IOException {
@@ -106,6 +108,26 @@ class EvaluationOptionsTest {
         assertNotEquals(json("--steps 4 --breadth 5"), json("--steps 4 --breadth 5 --seed 1"));
         assertNotEquals(plain, json("--steps 4 --vote 5"));
         assertNotEquals(plain, json("--steps 4 --noise 0.5"));
+    }
+
+    /** Answers that keep the rules are right, as these puzzles have one solution; what chooses by them is told apart. */
+    @Test
+    void choiceByRules() throws IOException {
+        JsonNode halt = json("--vote 8 --breadth 3 --choose halt");
+        ObjectNode rules = (ObjectNode) json("--vote 8 --breadth 3 --choose rules");
+        double exact = rules.remove("exact_accuracy_by_rules").asDouble();
+        assertTrue(exact >= halt.get("exact_accuracy").asDouble());
+        assertTrue(rules.remove("exact_accuracy_by_rules_low").asDouble() <= exact);
+        assertTrue(rules.remove("exact_accuracy_by_rules_high").asDouble() >= exact);
+        assertEquals(halt, rules, "the score of what the model itself chooses");
+        String out = eval("--vote 3 --choose rules").assertDone().out();
+        assertTrue(
+                out.contains("\n  of the same tries, those that keep the puzzle's rules first: exact accuracy "), out);
+        assertTrue(json("--vote 8 --choose first").get("mean_steps").asDouble() <= 3);
+        Path arc = Path.of("tests/golden/datasets/arc_tiny/expected");
+        eval("--breadth 2 --choose rules --data " + arc)
+                .assertFails(
+                        2, "--choose rules: " + arc + ": found puzzles of the kind 'arc', expected Sudokus or mazes");
     }
 
     @Test
@@ -168,7 +190,9 @@ class EvaluationOptionsTest {
                 "--seed -1 | --seed -1: expected at least 0",
                 "--noise -0.5 | --noise -0.5: expected a number from 0 on",
                 "--noise NaN | --noise NaN: expected a number from 0 on",
-                "--choose best | --choose best: expected halt, change or majority",
+                "--choose best | --choose best: expected halt, change, majority, first or rules",
+                "--choose first | --choose first: expected several tries to choose from: --breadth B or --vote N",
+                "--choose rules --noise 1 | --choose rules: expected several tries to choose from",
                 "--adaptive --breadth 2 | --adaptive with --breadth, --noise or --vote: ",
                 "--adaptive --vote 2 | --adaptive with --breadth, --noise or --vote: ",
                 "--adaptive --noise 1 | --adaptive with --breadth, --noise or --vote: ",
@@ -195,6 +219,13 @@ class EvaluationOptionsTest {
         assertNotEquals(
                 solve("--noise", 1).get("halt_probability"),
                 solve("--noise", 1, "--seed", 1).get("halt_probability"));
+        JsonNode first = solve("--breadth", 6, "--choose", "first");
+        int steps = first.get("steps").asInt();
+        assertEquals(steps, first.get("halt_probability").size());
+        assertTrue(steps == 3 || first.get("halt_probability").get(steps - 1).asDouble() > 0.5);
+        assertEquals(3, solve("--breadth", 6, "--choose", "rules").get("steps").asInt());
+        Trm.execute("solve", run, "--puzzle", PUZZLE, "--choose", "first")
+                .assertFails(2, "--choose first: expected several tries to choose from: --breadth B");
         Trm.execute("solve", run, "--puzzle", PUZZLE, "--breadth", 0)
                 .assertFails(2, "--breadth 0: expected at least 1");
     }

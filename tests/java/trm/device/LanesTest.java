@@ -2,20 +2,28 @@ package trm.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.io.InputStream;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.TreeSet;
 import java.util.stream.IntStream;
+import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** {@code admit reset_latent explore}. All values are equal, none within a bound. */
+/** {@code admit admit_fresh reset_latent explore}. All values are equal, none within a bound. */
 class LanesTest extends KernelTest {
     private static final int IGNORED = -100;
 
@@ -187,6 +195,146 @@ class LanesTest extends KernelTest {
         Tensor t = tensor(name, Dtype.U8, extents);
         HostCopy.put(backend, t, values);
         return t;
+    }
+
+    /** Where a symmetry takes each cell, and each renamed token: decoded from what lanes took. */
+    private static String decoded(int[] inputs, int[] labels, int from, int cells) {
+        StringBuilder text = new StringBuilder();
+        char[] names = new char[4];
+        for (int i = 0; i < cells; i++) {
+            text.append((char) ('a' + inputs[from + i]));
+            names[inputs[from + i] % 4] = (char) ('0' + labels[from + i] - cells);
+        }
+        return text.append(' ').append(names).toString();
+    }
+
+    /** What lanes of so many steps take of one board [16] whose cells differ, with labels that are 4 renamed tokens. */
+    private List<String> fresh(LaneKernels.Symmetries symmetries, int lanes, int steps, long seed, long firstLane) {
+        int cells = 16;
+        LaneKernels.Lanes t = new LaneKernels.Lanes(
+                ints("halted", IntStream.generate(() -> 1).limit(lanes).toArray(), lanes),
+                ints("steps", new int[lanes], lanes),
+                ints("inputs", new int[lanes * cells], lanes, cells),
+                ints("labels", new int[lanes * cells], lanes, cells),
+                ints("ids", new int[lanes], lanes),
+                List.of());
+        LaneKernels.Examples data = new LaneKernels.Examples(
+                bytes("data.inputs", IntStream.range(0, cells).toArray(), 1, cells),
+                bytes(
+                        "data.labels",
+                        IntStream.range(0, cells).map(i -> cells + i % 4).toArray(),
+                        1,
+                        cells),
+                ints("data.ids", new int[] {7}, 1),
+                -1,
+                ints("data.origins", new int[] {0, 5}, 1, 2),
+                null,
+                symmetries);
+        Tensor rows = ints("rows", new int[lanes], 1, lanes);
+        Tensor controls = tensor("controls", Dtype.F64, OptimizerKernels.CONTROLS);
+        List<String> all = new ArrayList<>();
+        for (int step = 1; step <= steps; step++) {
+            double[] values = new double[OptimizerKernels.CONTROLS];
+            values[Control.STEP.ordinal()] = step;
+            HostCopy.put(backend, controls, values);
+            kernels.lanes().admitFresh(rows, new LaneKernels.Draws(controls, seed), data, cells + 4, t, firstLane);
+            int[] inputs = HostCopy.ints(backend, t.inputs());
+            int[] labels = HostCopy.ints(backend, t.labels());
+            for (int b = 0; b < lanes; b++) {
+                all.add(decoded(inputs, labels, b * cells, cells));
+            }
+        }
+        return all;
+    }
+
+    /**
+     * Every symmetry occurs, and as often as any other: 2 x 8 x 8 x 24 of Sudokus of side 4, 4 x 4 of a board whose boxes are its
+     * rows, 8 of the square. Bound: six deviations of a binomial; a share is off by at most 2^-27 by the choice of a word.
+     */
+    @ParameterizedTest(name = "transposes {0}, boxes {1} x {2}, tokens from {3}: {4}")
+    @CsvSource({"true,2,2,16,3072", "false,1,4,20,576", "true,0,0,20,8", "false,2,2,16,1536", "true,2,2,20,128"})
+    void freshSymmetriesAreUniform(boolean transposes, int boxRows, int boxColumns, int firstToken, int count) {
+        LaneKernels.Symmetries symmetries = new LaneKernels.Symmetries(transposes, boxRows, boxColumns, firstToken);
+        Map<String, Integer> seen = new HashMap<>();
+        List<String> all = fresh(symmetries, 2048, count / 15 + 4, 11, 0);
+        all.forEach(s -> seen.merge(s, 1, Integer::sum));
+        assertEquals(count, seen.size());
+        double expected = (double) all.size() / count;
+        double deviation = Math.sqrt(expected * (1 - 1.0 / count));
+        seen.forEach((s, n) -> assertEquals(expected, n, 6 * deviation, s));
+        // neighbouring lanes and steps are independent: pairs agree as often as by chance
+        for (int apart : new int[] {1, 2, 2048}) {
+            int pairs = all.size() - apart;
+            long equal = IntStream.range(0, pairs)
+                    .filter(i -> all.get(i).equals(all.get(i + apart)))
+                    .count();
+            assertEquals((double) pairs / count, equal, 6 * Math.sqrt((double) pairs / count) + 1, apart + " apart");
+        }
+    }
+
+    /** A draw belongs to seed, step and lane of the whole batch, in whatever part the lane is. */
+    @Test
+    void freshSymmetriesOfPartsAreThoseOfTheWhole() {
+        LaneKernels.Symmetries sudoku = new LaneKernels.Symmetries(true, 2, 2, 16);
+        List<String> whole = fresh(sudoku, 12, 1, 5, 0);
+        assertEquals(whole.subList(0, 5), fresh(sudoku, 5, 1, 5, 0));
+        assertEquals(whole.subList(5, 12), fresh(sudoku, 7, 1, 5, 5));
+        assertNotEquals(whole, fresh(sudoku, 12, 1, 6, 0));
+        assertTrue(new TreeSet<>(whole).size() > 9, whole.toString());
+    }
+
+    /** Boards that an independent program (fresh.py beside the file) makes of the same seeds, steps and lanes. */
+    @Test
+    void freshSymmetriesAreThoseOfTheReference() throws IOException {
+        try (InputStream in = LanesTest.class.getResourceAsStream("fresh.json")) {
+            for (JsonNode c : new ObjectMapper().readTree(in)) {
+                int cells = c.get("input").size();
+                int lanes = c.get("inputs").size();
+                int vocabulary = c.get("vocabulary").asInt();
+                LaneKernels.Lanes t = new LaneKernels.Lanes(
+                        ints("halted", IntStream.generate(() -> 1).limit(lanes).toArray(), lanes),
+                        ints("steps", new int[lanes], lanes),
+                        ints("inputs", new int[lanes * cells], lanes, cells),
+                        ints("labels", new int[lanes * cells], lanes, cells),
+                        ints("ids", new int[lanes], lanes),
+                        List.of());
+                LaneKernels.Examples data = new LaneKernels.Examples(
+                        bytes("data.inputs", values(c.get("input")), 1, cells),
+                        bytes("data.labels", values(c.get("label")), 1, cells),
+                        ints("data.ids", new int[] {0}, 1),
+                        0,
+                        ints("data.origins", new int[2], 1, 2),
+                        null,
+                        new LaneKernels.Symmetries(
+                                c.get("transposes").asBoolean(),
+                                c.get("box_rows").asInt(),
+                                c.get("box_columns").asInt(),
+                                c.get("first_token").asInt()));
+                double[] controls = new double[OptimizerKernels.CONTROLS];
+                controls[Control.STEP.ordinal()] = c.get("step").asLong();
+                LaneKernels.Draws draws = new LaneKernels.Draws(
+                        put("controls", Dtype.F64, controls, controls.length),
+                        c.get("seed").asLong());
+                kernels.lanes()
+                        .admitFresh(
+                                ints("rows", new int[lanes], 1, lanes),
+                                draws,
+                                data,
+                                vocabulary,
+                                t,
+                                c.get("first_lane").asLong());
+                assertArrayEquals(values(c.get("inputs")), HostCopy.ints(backend, t.inputs()));
+                assertArrayEquals(values(c.get("labels")), HostCopy.ints(backend, t.labels()));
+            }
+        }
+    }
+
+    private static int[] values(JsonNode node) {
+        return node.isArray()
+                ? StreamSupport.stream(node.spliterator(), false)
+                        .flatMapToInt(n -> Arrays.stream(values(n)))
+                        .toArray()
+                : new int[] {node.asInt()};
     }
 
     @Test

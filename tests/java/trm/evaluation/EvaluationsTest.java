@@ -14,6 +14,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
+import java.util.function.Predicate;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -213,7 +214,7 @@ public class EvaluationsTest {
 
     /** One try is the fixed evaluation, its score included, which the device sums up there. */
     @ParameterizedTest
-    @EnumSource(Choice.class)
+    @EnumSource(value = Choice.class, mode = EnumSource.Mode.EXCLUDE, names = "FIRST")
     void oneTry(Choice choice) {
         model(true);
         Map<Integer, Answer> expected = new HashMap<>();
@@ -304,6 +305,62 @@ public class EvaluationsTest {
         Map<Integer, Answer> other = new HashMap<>();
         breadth(new BreadthEvaluator.Tries(5, List.of(), choice, 0.1, 10), 7, examples, other);
         assertNotEquals(all.get(0), other);
+    }
+
+    /** Every step of a copy's fixed evaluation: tokens turned back, q_halt, whether the halt head says so. */
+    private List<Answer> steps(
+            Evaluator one, LaneKernels.Examples copies, int copy, Augmentation symmetry, boolean compares) {
+        List<Answer> own = new ArrayList<>();
+        one.run(copies, new int[] {copy}, step -> {
+            float[] q = HostCopy.floats(backend, one.model().q());
+            boolean says = q[0] > (compares ? q[1] : 0);
+            own.add(new Answer(
+                    back(symmetry, HostCopy.ints(backend, one.tokens().preds())), q[0], says ? step : 0));
+        });
+        return own;
+    }
+
+    private static Predicate<List<Answer>> never() {
+        return steps -> steps.stream().allMatch(a -> a.steps() == 0);
+    }
+
+    /** The first of a puzzle's tries that halts: its answer and q at that step; of several the surest; else the surest at the end. */
+    @ParameterizedTest(name = "no continue loss {0}")
+    @CsvSource({"true", "false"})
+    void firstToHalt(boolean noContinue) {
+        model(noContinue);
+        List<Augmentation> symmetries = SudokuPuzzle.INSTANCE.symmetries(3, data.seqLen(), 1);
+        LaneKernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
+        Map<Integer, Answer> found = new HashMap<>();
+        Score score = breadth(new BreadthEvaluator.Tries(1, symmetries, Choice.FIRST, 0, 0), 7, copies, found);
+        Set<Integer> lengths = new TreeSet<>();
+        double taken = 0;
+        try (Arena own = new Arena(backend);
+                Evaluator one = new Evaluator(backend, own, sizes, parameters, parameters.weights(), STEPS)) {
+            for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+                List<List<Answer>> all = new ArrayList<>();
+                for (int k = 0; k < 3; k++) {
+                    all.add(steps(one, copies, 3 * puzzle + k, symmetries.get(k), !noContinue));
+                }
+                Answer best = null;
+                for (int step = 0; step < STEPS && best == null; step++) {
+                    for (List<Answer> tried : all) {
+                        Answer a = tried.get(step);
+                        boolean counts = a.steps() > 0
+                                || step == STEPS - 1 && all.stream().allMatch(never());
+                        best = counts && (best == null || a.qHalt() > best.qHalt()) ? a : best;
+                    }
+                    if (best != null) {
+                        lengths.add(step + 1);
+                        taken += step + 1;
+                    }
+                }
+                assertEquals(best.tokens(), found.get(puzzle).tokens(), "puzzle " + puzzle);
+                assertEquals(best.qHalt(), found.get(puzzle).qHalt(), "puzzle " + puzzle);
+            }
+        }
+        assertTrue(lengths.size() > 1, "all halt at one step: " + lengths);
+        assertEquals(taken / PUZZLES, score.steps(), 1e-12);
     }
 
     /** Least change: the states before and after the last step, which fixed evaluations of 4 and 5 steps end in. */

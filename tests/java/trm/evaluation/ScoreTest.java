@@ -63,6 +63,27 @@ class ScoreTest {
                 "of equally many, those of the surest try; of these the first");
     }
 
+    /** The first to halt, of several the surest; the surest that keeps the rules; with none of either, the surest. */
+    @Test
+    void choicesByHaltingAndByRules() {
+        int[] answer = {1};
+        List<Choice.Try> tries = List.of(
+                new Choice.Try(answer, 9, 0, Choice.NEVER, false),
+                new Choice.Try(answer, 1, 0, 4, true),
+                new Choice.Try(answer, 2, 0, 3, false),
+                new Choice.Try(answer, 3, 0, 3, false),
+                new Choice.Try(answer, 3, 0, 3, true));
+        assertEquals(3, Choice.FIRST.of(tries));
+        assertEquals(4, Choice.RULES.of(tries));
+        List<Choice.Try> none = tries.stream()
+                .map(t -> new Choice.Try(answer, -t.qHalt(), 0, Choice.NEVER, false))
+                .toList();
+        assertEquals(1, Choice.FIRST.of(none));
+        assertEquals(1, Choice.RULES.of(none));
+        assertEquals(
+                1, Choice.HALT.of(List.of(new Choice.Try(answer, Float.NaN, 0), none.get(0))), "NaN is never surest");
+    }
+
     /** In any order; a puzzle without labels counts for nothing but its loss. */
     @Test
     void sheet() {

@@ -16,6 +16,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
@@ -28,6 +29,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import trm.Systems;
+import trm.config.Augment;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
@@ -159,13 +161,31 @@ public class GraphTest {
         }
     }
 
+    /** The data as they are; to be augmented afresh, each a task of its own. */
+    private static LaneKernels.Examples examples(Arena arena, TrainConfig config) {
+        LaneKernels.Examples all = DeviceExamples.upload(backend, arena, data);
+        if (config.data().augment() == Augment.STORED) {
+            return all;
+        }
+        Tensor origins = arena.tensor(Purpose.DATA, "origins", Dtype.I32, data.examples(), 2);
+        HostCopy.put(
+                backend,
+                origins,
+                IntStream.range(0, 2 * data.examples())
+                        .map(i -> i % 2 == 0 ? i / 2 : 0)
+                        .toArray());
+        LaneKernels.Symmetries sudoku = new LaneKernels.Symmetries(true, 2, 2, 2);
+        return new LaneKernels.Examples(
+                all.inputs(), all.labels(), all.ids(), all.ignoreLabel(), origins, null, sudoku);
+    }
+
     /** What {@link #STEPS} steps leave behind. Nothing waits for the device but the reading of metrics taken before. */
     private static Map<String, ByteBuffer> train(TrainConfig config, boolean graphs) {
         ModelSizes sizes = sizes(config);
         Map<String, ByteBuffer> found = new LinkedHashMap<>();
         try (Arena arena = new Arena(backend)) {
             Parameters parameters = parameters(arena, sizes);
-            LaneKernels.Examples examples = DeviceExamples.upload(backend, arena, data);
+            LaneKernels.Examples examples = examples(arena, config);
             try (DeepSupervision supervision =
                     new DeepSupervision(backend, arena, sizes, parameters, config, 30, examples, graphs)) {
                 List<double[]> metrics = new ArrayList<>();
@@ -277,6 +297,16 @@ public class GraphTest {
     @CsvSource({"true, float32", "false, float32", "true, bfloat16", "false, bfloat16"})
     void replayedStepsOfMuon(boolean mlp, String dtype) {
         assertReplayed(config(mlp, true, dtype, "optimizer=muon", "lr_min_ratio=0.1", "max_grad_norm=0.5"));
+    }
+
+    /** Symmetries that are drawn follow it too. */
+    @Test
+    void replayedStepsWithFreshAugmentation() {
+        TrainConfig fresh = config(true, true, "float32", "augment=fresh");
+        assertReplayed(fresh);
+        assertNotEquals(
+                train(config(true, true, "float32"), true).get("inputs"),
+                train(fresh, true).get("inputs"));
     }
 
     private static void assertReplayed(TrainConfig config) {

@@ -26,6 +26,7 @@ import trm.data.table.ColumnNames;
         subcommands = {
             DataCommand.Sudoku.class,
             DataCommand.SudokuMini.class,
+            DataSudokuEasyCommand.class,
             DataMazeCommand.class,
             DataArcCommand.class,
             DataCsvCommand.class,

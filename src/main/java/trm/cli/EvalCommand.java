@@ -25,6 +25,7 @@ import trm.data.Dataset;
 import trm.data.Grouping;
 import trm.data.Puzzles;
 import trm.data.puzzle.Augmentation;
+import trm.data.puzzle.Puzzle;
 import trm.device.Backend;
 import trm.device.LaneKernels;
 import trm.evaluation.AdaptiveEvaluator;
@@ -32,6 +33,7 @@ import trm.evaluation.ArcVotes;
 import trm.evaluation.ArcVoting;
 import trm.evaluation.BreadthEvaluator;
 import trm.evaluation.Breakdown;
+import trm.evaluation.Choice;
 import trm.evaluation.Evaluation;
 import trm.evaluation.Evaluator;
 import trm.evaluation.Score;
@@ -62,7 +64,9 @@ final class EvalCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
 
-    @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder, .safetensors file or PyTorch's checkpoint.")
+    @Parameters(
+            paramLabel = "RUN|CHECKPOINT",
+            description = "Run folder, .safetensors file or PyTorch's checkpoint.")
     private Path checkpoint;
 
     @Option(
@@ -126,6 +130,7 @@ final class EvalCommand implements Callable<Integer> {
                 : DataFolders.of(config.data().paths());
         DataFolders folders = data != null ? new DataFolders(data) : trained;
         Dataset dataset = folders.open(split);
+        requireRules(folders, dataset);
         List<Augmentation> symmetries = symmetries(folders, dataset);
         ArcVoting voting = voting(folders, dataset);
         Optional<Validity> validity = Validity.of(dataset);
@@ -135,15 +140,15 @@ final class EvalCommand implements Callable<Integer> {
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().halting().maxSteps();
         long began = System.nanoTime();
-        Score score;
+        Scores scores;
         try (Backend backend = device.open(config);
                 LoadedModel model = LoadedModel.load(backend, file, config, shape, lanes);
-                Evaluation evaluation = evaluation(model, depth, symmetries)) {
+                Evaluation evaluation = evaluation(model, depth, symmetries, dataset)) {
             LaneKernels.Examples examples = vote == 1
                     ? DeviceExamples.upload(backend, model.arena(), dataset)
                     : DeviceExamples.uploadCopies(
                             backend, model.arena(), dataset, (int) Math.min(limit, dataset.examples()), symmetries);
-            score = evaluation
+            Score score = evaluation
                     .evaluate(examples, limit, () -> false, (rows, predictions, qHalt) -> {
                         if (voting != null) {
                             voting.answered(rows, predictions, qHalt);
@@ -152,18 +157,12 @@ final class EvalCommand implements Callable<Integer> {
                         breakdown.answered(rows, predictions, qHalt);
                     })
                     .orElseThrow();
+            Optional<Score> byRules = evaluation instanceof BreadthEvaluator b ? b.byRules() : Optional.empty();
+            scores = new Scores(score, byRules, (System.nanoTime() - began) * 1e-9);
         }
-        double seconds = (System.nanoTime() - began) * 1e-9;
         Breakdown counted =
                 voting == null ? breakdown : Breakdown.of(dataset, groupings, voting.votes(), ArcVotes.ATTEMPTS);
-        report(
-                file.file(),
-                depth,
-                score,
-                validity,
-                seconds,
-                voting,
-                new BreakdownPrinter(counted.tables(), voting != null));
+        report(file.file(), depth, scores, validity, voting, new BreakdownPrinter(counted.tables(), voting != null));
         return 0;
     }
 
@@ -172,7 +171,7 @@ final class EvalCommand implements Callable<Integer> {
         Cli.within(spec, "--steps", steps, 0, HaltingConfig.MAX_STEPS);
         Cli.within(spec, "--batch", batch, 0, ScheduleConfig.MAX_LANES);
         Cli.within(spec, "--vote", vote, 1, TriesOption.MOST);
-        tries.check(spec);
+        tries.check(spec, vote);
         if (!List.of("train", "test").contains(split)) {
             throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
         }
@@ -181,6 +180,16 @@ final class EvalCommand implements Callable<Integer> {
                     spec.commandLine(),
                     "--adaptive with --breadth, --noise or --vote: tries are compared after equally many steps,"
                             + " expected one of the two");
+        }
+    }
+
+    private void requireRules(DataFolders folders, Dataset dataset) {
+        Puzzle kind = Puzzles.of(dataset);
+        if (tries.choice() == Choice.RULES && !kind.hasRules()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--choose rules: " + folders + ": found puzzles of the kind '" + kind.key()
+                            + "', expected Sudokus or mazes, whose rules are known");
         }
     }
 
@@ -197,7 +206,10 @@ final class EvalCommand implements Callable<Integer> {
         }
     }
 
-    private Evaluation evaluation(LoadedModel model, int depth, List<Augmentation> symmetries) {
+    /** @param byRules of the tries that the rules of the puzzle choose, if they were to */
+    private record Scores(Score score, Optional<Score> byRules, double seconds) {}
+
+    private Evaluation evaluation(LoadedModel model, int depth, List<Augmentation> symmetries, Dataset dataset) {
         Backend backend = model.backend();
         trm.model.Parameters parameters = model.parameters();
         trm.model.Parameters.WeightSet weights = parameters.weights();
@@ -207,18 +219,25 @@ final class EvalCommand implements Callable<Integer> {
         if (vote == 1 && tries.plain()) {
             return new Evaluator(backend, model.arena(), model.sizes(), parameters, weights, depth);
         }
+        Puzzle kind = Puzzles.of(dataset);
         return new BreadthEvaluator(
-                backend, model.arena(), model.sizes(), parameters, weights, depth, tries.of(symmetries));
+                backend,
+                model.arena(),
+                model.sizes(),
+                parameters,
+                weights,
+                depth,
+                tries.of(symmetries, (puzzle, answer) -> kind.solves(dataset.inputRow(puzzle), answer)));
     }
 
     private void report(
             Path file,
             int depth,
-            Score score,
+            Scores scores,
             Optional<Validity> validity,
-            double seconds,
             ArcVoting voting,
             BreakdownPrinter tables) {
+        Score score = scores.score();
         Score.Interval interval = score.exactInterval();
         System.out.printf(
                 Locale.ROOT,
@@ -235,7 +254,8 @@ final class EvalCommand implements Callable<Integer> {
                 interval.high(),
                 validity.map(v -> String.format(Locale.ROOT, ", valid %.4f", v.share()))
                         .orElse(""),
-                seconds);
+                scores.seconds());
+        scores.byRules().ifPresent(EvalCommand::printByRules);
         Map<Integer, Double> pass = voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
         if (voting != null) {
             System.out.println(ArcVoting.describe(pass));
@@ -257,11 +277,26 @@ final class EvalCommand implements Callable<Integer> {
             result.put("puzzles", score.puzzles());
             result.put("steps", depth);
             result.put("mean_steps", score.steps());
-            result.put("seconds", seconds);
+            result.put("seconds", scores.seconds());
+            scores.byRules().ifPresent(s -> {
+                result.put("exact_accuracy_by_rules", s.exactAccuracy());
+                result.put("exact_accuracy_by_rules_low", s.exactInterval().low());
+                result.put("exact_accuracy_by_rules_high", s.exactInterval().high());
+            });
             pass.forEach((k, value) -> result.put("ARC/pass@" + k, value));
             tables.addTo(result);
             Cli.json(result);
         }
+    }
+
+    /** Apart: whoever checks answers by the rules knows more than the model was told. */
+    private static void printByRules(Score score) {
+        System.out.printf(
+                Locale.ROOT,
+                "  of the same tries, those that keep the puzzle's rules first: exact accuracy %.4f (95 %%: %.4f to %.4f)%n",
+                score.exactAccuracy(),
+                score.exactInterval().low(),
+                score.exactInterval().high());
     }
 
     /** For the test split of ARC data; null for anything else. */

@@ -128,7 +128,7 @@ final class PlanCommand implements Callable<Integer> {
                                 + " are there and say how many; leave them out");
             }
             return RunTensors.DataSizes.of(
-                    train.get(), ConfiguredData.open(config, "test").orElse(null));
+                    train.get(), ConfiguredData.open(config, "test").orElse(null), config.data());
         }
         Cli.message("no data set in " + String.join(", ", config.data().paths()) + ": planned for " + examples
                 + " training and " + testExamples + " test samples (--examples, --test-examples)");

@@ -17,6 +17,7 @@ import picocli.CommandLine.Spec;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.sudoku.Boards;
+import trm.data.sudoku.SudokuPuzzle;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
@@ -83,7 +84,7 @@ final class SolveCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Cli.atLeast(spec, "--steps", steps, 1);
-        tries.check(spec);
+        tries.check(spec, 1);
         int[] givens = givens();
         int side = Boards.side(givens.length);
         SafeTensors file = LoadedModel.file(checkpoint);
@@ -102,7 +103,12 @@ final class SolveCommand implements Callable<Integer> {
         SolveTrace.Solution solution;
         try (Backend backend = device.open(config);
                 LoadedModel model = LoadedModel.load(backend, file, config, shape, 1)) {
-            solution = SolveTrace.chosen(model, unlabelled(model, givens), givens, steps, tries.of(List.of()));
+            solution = SolveTrace.chosen(
+                    model,
+                    unlabelled(model, givens),
+                    givens,
+                    steps,
+                    tries.of(List.of(), (number, answer) -> Boards.solves(givens, SudokuPuzzle.digits(answer))));
         }
         report(solution, file.file());
         return 0;
@@ -126,7 +132,7 @@ final class SolveCommand implements Callable<Integer> {
             out.put("puzzle", text(solution.puzzle()));
             out.put("answer", text(answer));
             out.put("legal", legal);
-            out.put("steps", steps);
+            out.put("steps", solution.boards().size());
             out.put("halt_probability", solution.haltProbabilities());
             Cli.json(out);
         }

@@ -38,6 +38,11 @@ final class SolveTrace {
             while (steps > 1 && Arrays.equals(boards.get(steps - 1), boards.get(steps - 2))) {
                 steps--;
             }
+            return first(steps);
+        }
+
+        /** The first so many steps. */
+        Solution first(int steps) {
             return new Solution(puzzle, answer, boards.subList(0, steps), Arrays.copyOf(haltProbabilities, steps));
         }
 
@@ -138,7 +143,9 @@ final class SolveTrace {
                         model.parameters().weights(),
                         steps,
                         tries)) {
-            return solutions.get(breadth.solve(examples, step -> add(step, backend, breadth.evaluator(), solutions)));
+            BreadthEvaluator.Chosen chosen =
+                    breadth.solve(examples, step -> add(step, backend, breadth.evaluator(), solutions));
+            return solutions.get(chosen.lane()).first(chosen.steps());
         }
     }
 

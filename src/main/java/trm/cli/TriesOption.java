@@ -6,6 +6,7 @@ import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import trm.data.puzzle.Augmentation;
+import trm.evaluation.BreadthEvaluator.Rules;
 import trm.evaluation.BreadthEvaluator.Tries;
 import trm.evaluation.Choice;
 
@@ -27,7 +28,8 @@ final class TriesOption {
             defaultValue = "majority",
             paramLabel = "RULE",
             description = "Which try counts: halt (surest halt head), change (least change of y in the last step),"
-                    + " majority (commonest answer; default).")
+                    + " majority (commonest answer; default), first (whose halt head is the first to say that it is done),"
+                    + " rules (surest of those that keep the puzzle's rules, told apart).")
     private String choose;
 
     @Option(
@@ -44,8 +46,11 @@ final class TriesOption {
             description = "Of random starts, noise and drawn symmetries (default ${DEFAULT-VALUE}).")
     private long seed;
 
-    /** @throws ParameterException if an option is out of its range */
-    void check(CommandSpec spec) {
+    /**
+     * @param copies of each puzzle that are tried
+     * @throws ParameterException if an option is out of its range, or chooses from a single try
+     */
+    void check(CommandSpec spec, int copies) {
         Cli.within(spec, "--breadth", breadth, 1, MOST);
         Cli.atLeast(spec, "--seed", seed, 0);
         if (!(noise >= 0 && noise < Double.POSITIVE_INFINITY)) {
@@ -53,7 +58,13 @@ final class TriesOption {
         }
         if (List.of(Choice.values()).stream().noneMatch(c -> c.key().equals(choose))) {
             throw new ParameterException(
-                    spec.commandLine(), "--choose " + choose + ": expected halt, change or majority");
+                    spec.commandLine(), "--choose " + choose + ": expected halt, change, majority, first or rules");
+        }
+        if ((choice() == Choice.FIRST || choice() == Choice.RULES) && breadth * copies == 1) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--choose " + choose + ": expected several tries to choose from: --breadth B"
+                            + (spec.name().equals("eval") ? " or --vote N" : ""));
         }
     }
 
@@ -66,7 +77,12 @@ final class TriesOption {
         return breadth == 1 && noise == 0;
     }
 
-    Tries of(List<Augmentation> symmetries) {
-        return new Tries(breadth, symmetries, Choice.valueOf(choose.toUpperCase(Locale.ROOT)), noise, seed);
+    Choice choice() {
+        return Choice.valueOf(choose.toUpperCase(Locale.ROOT));
+    }
+
+    /** @param rules of the puzzles, for a choice by them */
+    Tries of(List<Augmentation> symmetries, Rules rules) {
+        return new Tries(breadth, symmetries, choice(), noise, seed, rules);
     }
 }

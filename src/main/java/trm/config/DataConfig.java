@@ -11,8 +11,9 @@ import java.util.List;
  *
  * @param paths dataset directories
  * @param shape of the dataset, null to take it from the data
+ * @param augment what changes an example as it is taken
  */
-public record DataConfig(List<String> paths, DataShape shape) {
+public record DataConfig(List<String> paths, DataShape shape, Augment augment) {
     static final ConfigSection<DataConfig> KEYS = ConfigSection.of(
             DataConfig.class,
             "Data",
@@ -24,7 +25,15 @@ public record DataConfig(List<String> paths, DataShape shape) {
                             "",
                             "Folders of the data set, one at least; several are merged.")
                     .alias("data_path"),
-            optional("data_shape", DataShape.KEYS, DataConfig::shape));
+            optional("data_shape", DataShape.KEYS, DataConfig::shape),
+            key(
+                    "augment",
+                    ValueType.words(Augment.values()),
+                    Augment.STORED,
+                    DataConfig::augment,
+                    "",
+                    "stored takes examples as the data set has them; fresh draws a symmetry of the puzzle each time one is taken"
+                            + " (Sudoku, mazes; compact form)."));
 
     /**
      * @throws ConfigException if a value breaks a rule

@@ -76,7 +76,7 @@ public record TrainConfig(
 
     /** These settings for data that are there, with the order in which they are drawn. */
     public TrainConfig with(List<String> paths, DataShape shape, int drawnTogether) {
-        return with(new DataConfig(paths, shape), schedule.withEpochsPerPass(drawnTogether), memory);
+        return with(new DataConfig(paths, shape, data.augment()), schedule.withEpochsPerPass(drawnTogether), memory);
     }
 
     /** These settings with as many steps as a run has planned. */

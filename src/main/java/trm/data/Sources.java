@@ -11,6 +11,7 @@ import trm.data.format.SingleExampleWriter;
 import trm.data.maze.MazeBuilder;
 import trm.data.sudoku.SudokuBuilder;
 import trm.data.sudoku.SudokuCsv;
+import trm.data.sudoku.SudokuRows;
 import trm.data.table.ColumnNames;
 import trm.data.table.ColumnNames.Role;
 import trm.data.table.PuzzleTable;
@@ -42,8 +43,8 @@ public final class Sources {
         writeSudoku(out, new SudokuCsv(testCsv, ColumnNames.USUAL, minDifficulty), limitTest);
     }
 
-    /** As {@link #writeSudoku(Path, Path, Number, Integer)}, of a file with columns of other names. */
-    public static void writeSudoku(Path out, SudokuCsv test, Integer limitTest) {
+    /** As {@link #writeSudoku(Path, Path, Number, Integer)}, of a file with columns of other names, or of puzzles made of one. */
+    public static void writeSudoku(Path out, SudokuRows test, Integer limitTest) {
         List<Row> rows = new ArrayList<>();
         test.read(row -> {
             if (limitTest == null || rows.size() < limitTest) {

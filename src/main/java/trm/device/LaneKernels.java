@@ -46,14 +46,38 @@ public final class LaneKernels {
      *
      * @param ignoreLabel label of tokens that carry no loss, -1 for none
      * @param origins null where the examples are as they are, as {@code augmentations}
+     * @param fresh symmetries to draw at each admission ({@link #admitFresh}); then {@code augmentations} is null; or null
      */
     public record Examples(
-            Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel, Tensor origins, Tensor augmentations) {
+            Tensor inputs,
+            Tensor labels,
+            Tensor ids,
+            int ignoreLabel,
+            Tensor origins,
+            Tensor augmentations,
+            Symmetries fresh) {
+        /** Examples as they are, or by records of augmentations. */
+        public Examples(
+                Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel, Tensor origins, Tensor augmentations) {
+            this(inputs, labels, ids, ignoreLabel, origins, augmentations, null);
+        }
+
         /** Examples as they are. */
         public Examples(Tensor inputs, Tensor labels, Tensor ids, int ignoreLabel) {
             this(inputs, labels, ids, ignoreLabel, null, null);
         }
     }
+
+    /**
+     * Symmetries of a board to draw from, all equally likely: transposed or not; rows and columns reversed or not, or permuted in
+     * boxes and boxes among each other; tokens permuted.
+     *
+     * @param transposes whether there are transposed ones
+     * @param boxRows rows of a box; 0 without boxes, where rows are reversed or not
+     * @param boxColumns likewise
+     * @param firstToken the tokens from here on are permuted
+     */
+    public record Symmetries(boolean transposes, int boxRows, int boxColumns, int firstToken) {}
 
     /**
      * What random numbers on the device depend on, besides lane, place and number of the draw.
@@ -110,6 +134,61 @@ public final class LaneKernels {
                 length,
                 side,
                 vocabulary,
+                stream));
+    }
+
+    /**
+     * As {@link #admit}, each sample changed by one of the symmetries {@code data.fresh()}, drawn for the lane at this step: fresh
+     * augmentation, as in SiC (arXiv:2601.19085). Data has origins, of which the tasks count.
+     *
+     * @param rows in, [ring, B] int32
+     * @param draws with controls, whose step it is
+     * @param vocabulary tokens of the data set
+     * @param lanes halted in, all but the latents in and out
+     * @param firstLane number of the first of these lanes in the whole batch
+     */
+    public void admitFresh(Tensor rows, Draws draws, Examples data, int vocabulary, Lanes lanes, long firstLane) {
+        long n = lanes.halted().count();
+        int ring = rows.size(0);
+        int length = lanes.inputs().size(1);
+        Symmetries symmetries = data.fresh();
+        launcher.operation("admit_fresh")
+                .operand("rows", rows, Dtype.I32, ring, n)
+                .operand("controls", draws.controls(), Dtype.F64, CONTROLS)
+                .operand(data.inputs())
+                .operand(data.labels())
+                .operand(data.ids())
+                .operand("origins", data.origins(), Dtype.I32, data.ids().count(), 2)
+                .operand("halted", lanes.halted(), Dtype.I32, n)
+                .operand("steps", lanes.steps(), Dtype.I32, n)
+                .operand("inputs", lanes.inputs(), Dtype.I32, n, length)
+                .operand("labels", lanes.labels(), Dtype.I32, n, length)
+                .operand("ids", lanes.ids(), Dtype.I32, n)
+                .begin();
+        launcher.end(operations.admit_fresh(
+                at(rows),
+                at(draws.controls()),
+                ring,
+                at(data.inputs()),
+                at(data.labels()),
+                at(data.ids()),
+                at(data.origins()),
+                data.ignoreLabel(),
+                at(lanes.halted()),
+                at(lanes.steps()),
+                at(lanes.inputs()),
+                at(lanes.labels()),
+                at(lanes.ids()),
+                n,
+                length,
+                (int) Math.sqrt(length),
+                vocabulary,
+                symmetries.transposes() ? 1 : 0,
+                symmetries.boxRows(),
+                symmetries.boxColumns(),
+                symmetries.firstToken(),
+                firstLane,
+                draws.seed(),
                 stream));
     }
 

@@ -26,8 +26,15 @@ public final class BreadthEvaluator implements Evaluation {
      * @param breadth tries at a copy: with noise from the trained first latents, else all but the first from random ones
      * @param symmetries by which the copies were made; none where there are no copies but the sample itself
      * @param noise deviation of what is added to z before each step, 0 for none
+     * @param rules of the puzzles, by which {@link Choice#RULES} chooses; null where it does not
      */
-    public record Tries(int breadth, List<Augmentation> symmetries, Choice choice, double noise, long seed) {
+    public record Tries(
+            int breadth, List<Augmentation> symmetries, Choice choice, double noise, long seed, Rules rules) {
+        /** Without rules. */
+        public Tries(int breadth, List<Augmentation> symmetries, Choice choice, double noise, long seed) {
+            this(breadth, symmetries, choice, noise, seed, null);
+        }
+
         /** Copies of a sample, itself included. */
         int copies() {
             return Math.max(1, symmetries.size());
@@ -39,8 +46,22 @@ public final class BreadthEvaluator implements Evaluation {
         }
     }
 
+    /** Whether an answer keeps the rules of a puzzle, by its number among the examples. */
+    @FunctionalInterface
+    public interface Rules {
+        boolean keeps(int puzzle, int[] answer);
+    }
+
     /** The end of a try with what scores it. */
     private record Ended(Choice.Try end, int hits, int labelled, double loss) {}
+
+    /**
+     * What {@link #solve} has chosen.
+     *
+     * @param lane of the try
+     * @param steps after which its answer counts
+     */
+    public record Chosen(int lane, int steps) {}
 
     private final Backend backend;
     private final Evaluator evaluator;
@@ -48,6 +69,8 @@ public final class BreadthEvaluator implements Evaluation {
     private final Tries tries;
     private final int steps;
     private final int lanes;
+    private final boolean haltsOnSign;
+    private Score byRules; // null unless the last evaluation chose by them
 
     /** @param steps supervision steps of every try */
     public BreadthEvaluator(
@@ -62,17 +85,25 @@ public final class BreadthEvaluator implements Evaluation {
         this.tries = tries;
         this.steps = steps;
         lanes = sizes.lanes();
+        haltsOnSign = sizes.arch().haltsOnSign();
         evaluator = new Evaluator(backend, arena, sizes, parameters, weights, steps);
         draws = new LatentDraws(backend, arena, sizes, tries.noise(), tries.seed());
     }
 
-    /** @param examples copy k of puzzle i is number i * copies + k */
+    /**
+     * Scores the tries that are chosen; where rules choose, those that the halt head is surest of: what rules make of it is told
+     * apart, by {@link #byRules}.
+     *
+     * @param examples copy k of puzzle i is number i * copies + k
+     */
     @Override
     public Optional<Score> evaluate(
             LaneKernels.Examples examples, long limit, BooleanSupplier stop, AnswerListener answers) {
         int puzzles = (int) Math.min(limit, examples.ids().count() / tries.copies());
         long all = (long) puzzles * tries.count();
         ScoreSheet sheet = new ScoreSheet(puzzles);
+        ScoreSheet rulesSheet = new ScoreSheet(puzzles);
+        byRules = null;
         List<Ended> pending = new ArrayList<>(); // tries at the puzzle that is next to be complete
         int done = 0;
         for (long from = 0; from < all; from += lanes) {
@@ -82,39 +113,59 @@ public final class BreadthEvaluator implements Evaluation {
             for (Ended ended : batch(examples, from, (int) Math.min(lanes, all - from), step -> {})) {
                 pending.add(ended);
                 if (pending.size() == tries.count()) {
+                    if (tries.choice() == Choice.RULES) {
+                        put(rulesSheet, done, chosen(pending, Choice.RULES));
+                    }
                     choose(done++, pending, sheet, answers);
                     pending.clear();
                 }
             }
         }
+        byRules = tries.choice() == Choice.RULES ? rulesSheet.score() : null;
         return Optional.of(sheet.score());
     }
 
+    /** The score of the last evaluation's tries that the rules of the puzzle choose; empty unless they were to. */
+    public Optional<Score> byRules() {
+        return Optional.ofNullable(byRules);
+    }
+
     private void choose(int puzzle, List<Ended> ended, ScoreSheet sheet, AnswerListener answers) {
-        Ended chosen =
-                ended.get(tries.choice().of(ended.stream().map(Ended::end).toList()));
-        float qHalt = chosen.end().qHalt();
-        sheet.put(puzzle, chosen.hits(), chosen.labelled(), qHalt, chosen.loss(), steps);
+        Ended chosen = chosen(ended, tries.choice() == Choice.RULES ? Choice.HALT : tries.choice());
+        put(sheet, puzzle, chosen);
         if (answers != null) {
-            answers.answered(new int[] {puzzle}, chosen.end().answer(), new float[] {qHalt});
+            answers.answered(new int[] {puzzle}, chosen.end().answer(), new float[] {
+                chosen.end().qHalt()
+            });
         }
     }
 
-    private int choice(List<Ended> ended) {
-        return tries.choice().of(ended.stream().map(Ended::end).toList());
+    private void put(ScoreSheet sheet, int puzzle, Ended e) {
+        sheet.put(puzzle, e.hits(), e.labelled(), e.end().qHalt(), e.loss(), stepsOf(e.end()));
+    }
+
+    private int stepsOf(Choice.Try end) {
+        return end.haltedAt() == Choice.NEVER ? steps : end.haltedAt();
+    }
+
+    private static Ended chosen(List<Ended> ended, Choice choice) {
+        return ended.get(choice.of(ended.stream().map(Ended::end).toList()));
     }
 
     /**
      * Tries example 0 in the lanes, of which there are as many as tries.
      *
      * @param after sees the lanes after each step
-     * @return the lane that is chosen
+     * @return the try that is chosen
      */
-    public int solve(LaneKernels.Examples examples, Evaluator.StepListener after) {
+    public Chosen solve(LaneKernels.Examples examples, Evaluator.StepListener after) {
         if (lanes != tries.count()) {
             throw new IllegalArgumentException(lanes + " lanes for " + tries.count() + " tries");
         }
-        return choice(batch(examples, 0, lanes, after));
+        List<Choice.Try> ends =
+                batch(examples, 0, lanes, after).stream().map(Ended::end).toList();
+        int lane = tries.choice().of(ends);
+        return new Chosen(lane, stepsOf(ends.get(lane)));
     }
 
     /** What runs the tries. */
@@ -135,25 +186,48 @@ public final class BreadthEvaluator implements Evaluation {
             numbers[b] = (int) ((from + b) % tries.count());
             rows[b] = puzzles[b] * copies + numbers[b] / tries.breadth();
         }
-        double[] change = run(examples, rows, puzzles, numbers, after);
+        Ended[] halted = new Ended[count];
+        double[] change = run(examples, rows, puzzles, numbers, step -> {
+            if (tries.choice() == Choice.FIRST) {
+                keepHalted(step, puzzles, numbers, halted);
+            }
+            after.step(step);
+        });
         EvaluationLanes.Reading reading = evaluator.read();
-        int length = reading.predictions().length / lanes;
         List<Ended> ended = new ArrayList<>();
         for (int b = 0; b < count; b++) {
-            int[] answer = Arrays.copyOfRange(reading.predictions(), b * length, (b + 1) * length);
-            int copy = numbers[b] / tries.breadth();
-            ended.add(new Ended(
-                    new Choice.Try(
-                            tries.symmetries().isEmpty()
-                                    ? answer
-                                    : tries.symmetries().get(copy).undo(answer),
-                            reading.qHalt()[b],
-                            change[b]),
-                    reading.hits()[b],
-                    reading.labelled()[b],
-                    reading.loss()[b]));
+            ended.add(halted[b] != null ? halted[b] : end(reading, b, puzzles[b], numbers[b], change[b], Choice.NEVER));
         }
         return ended;
+    }
+
+    /** The ends of the tries that halt at this step and not before, by the rule of training. */
+    private void keepHalted(int step, int[] puzzles, int[] numbers, Ended[] halted) {
+        float[] q = HostCopy.floats(backend, evaluator.model().q());
+        EvaluationLanes.Reading reading = null;
+        for (int b = 0; b < halted.length; b++) {
+            if (halted[b] == null && q[2 * b] > (haltsOnSign ? 0 : q[2 * b + 1])) {
+                reading = reading == null ? evaluator.read() : reading;
+                halted[b] = end(reading, b, puzzles[b], numbers[b], Double.NaN, step);
+            }
+        }
+    }
+
+    /** What lane {@code b} has come to. */
+    private Ended end(EvaluationLanes.Reading reading, int b, int puzzle, int number, double change, int haltedAt) {
+        int length = reading.predictions().length / lanes;
+        int[] answer = Arrays.copyOfRange(reading.predictions(), b * length, (b + 1) * length);
+        if (!tries.symmetries().isEmpty()) {
+            answer = tries.symmetries().get(number / tries.breadth()).undo(answer);
+        }
+        boolean keeps = tries.choice() == Choice.RULES
+                && tries.rules() != null
+                && tries.rules().keeps(puzzle, answer);
+        return new Ended(
+                new Choice.Try(answer, reading.qHalt()[b], change, haltedAt, keeps),
+                reading.hits()[b],
+                reading.labelled()[b],
+                reading.loss()[b]);
     }
 
     /** What the last step changed of each lane's y, NaN where the choice does not ask. */

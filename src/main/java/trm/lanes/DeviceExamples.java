@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import trm.data.Dataset;
 import trm.data.puzzle.Augmentation;
+import trm.data.puzzle.Symmetries;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.Dtype;
@@ -26,8 +27,20 @@ public final class DeviceExamples {
      * @param augmentations  records of the compact form, 0 in the expanded one
      * @param recordBytes    of each of them, 0 likewise
      * @param ignoreLabel    byte of the labels that carry no loss, -1 for none
+     * @param fresh          symmetries to draw in place of the records, null to take those
      */
-    public record Size(long examples, long storedRows, long augmentations, int recordBytes, int ignoreLabel) {
+    public record Size(
+            long examples,
+            long storedRows,
+            long augmentations,
+            int recordBytes,
+            int ignoreLabel,
+            LaneKernels.Symmetries fresh) {
+        /** With the records that are stored, if there are any. */
+        public Size(long examples, long storedRows, long augmentations, int recordBytes, int ignoreLabel) {
+            this(examples, storedRows, augmentations, recordBytes, ignoreLabel, null);
+        }
+
         /** Of the expanded form. */
         public static Size expanded(long examples, int ignoreLabel) {
             return new Size(examples, examples, 0, 0, ignoreLabel);
@@ -42,21 +55,30 @@ public final class DeviceExamples {
                     records == 0 ? 0 : data.augmentationBytes().capacity() / records,
                     data.ignoredLabel());
         }
+
+        /** Of the same data set, in the compact form, without its records. */
+        public Size fresh(Symmetries drawn) {
+            LaneKernels.Symmetries symmetries = new LaneKernels.Symmetries(
+                    drawn.transposes(), drawn.boxRows(), drawn.boxColumns(), drawn.firstToken());
+            return new Size(examples, storedRows, 0, 0, ignoreLabel, symmetries);
+        }
     }
 
     /** Memory for a data set. */
     public static LaneKernels.Examples allocate(Arena arena, Size size, int seqLen) {
-        boolean compact = size.augmentations() > 0;
+        boolean records = size.augmentations() > 0;
+        boolean compact = records || size.fresh() != null;
         return new LaneKernels.Examples(
                 arena.tensor(Purpose.DATA, "data.inputs", Dtype.U8, size.storedRows(), seqLen),
                 arena.tensor(Purpose.DATA, "data.labels", Dtype.U8, size.storedRows(), seqLen),
                 arena.tensor(Purpose.DATA, "data.ids", Dtype.I32, size.examples()),
                 size.ignoreLabel(),
                 compact ? arena.tensor(Purpose.DATA, "data.origins", Dtype.I32, size.examples(), 2) : null,
-                compact
+                records
                         ? arena.tensor(
                                 Purpose.DATA, "data.augmentations", Dtype.U8, size.augmentations(), size.recordBytes())
-                        : null);
+                        : null,
+                size.fresh());
     }
 
     public static LaneKernels.Examples upload(Backend backend, Arena arena, Dataset data) {
@@ -137,6 +159,8 @@ public final class DeviceExamples {
         HostCopy.put(backend, to.ids(), identifiers);
         if (to.origins() != null) {
             HostCopy.put(backend, to.origins(), data.origins());
+        }
+        if (to.augmentations() != null) {
             backend.upload(data.augmentationBytes(), to.augmentations());
         }
     }

@@ -61,6 +61,7 @@ public final class DeepSupervision implements AutoCloseable {
     private final Tensor metrics;
     private final Tensor gradNorm;
     private final Tensor partials;
+    private final int vocabulary;
     private int part; // of the depth schedule, that the model makes the updates of
     private long offered = -1; // number of the step that samples were last offered to; -1: as controls say
 
@@ -112,6 +113,7 @@ public final class DeepSupervision implements AutoCloseable {
         this.parameters = parameters;
         this.config = config;
         this.data = data;
+        vocabulary = sizes.data().vocabSize();
         arena.begin(Lifetime.TRAINING_STEP);
         int count = Math.max(1, config.memory().microBatches());
         controls = arena.tensor(Purpose.LANES, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
@@ -206,7 +208,11 @@ public final class DeepSupervision implements AutoCloseable {
 
     /** Admission to gradients, with the exploration minimum as {@link #minSteps()} holds it. */
     public void forwardBackward() {
-        kernels.lanes().admit(ring.rows(), controls, data, lanes);
+        if (data.fresh() == null) {
+            kernels.lanes().admit(ring.rows(), controls, data, lanes);
+        } else {
+            kernels.lanes().admitFresh(ring.rows(), draws, data, vocabulary, lanes, 0);
+        }
         if (config.arch().equilibrium().randomStart()) {
             kernels.lanes().randomStart(lanes, null, draws, 0);
         } else {

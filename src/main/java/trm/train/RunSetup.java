@@ -34,7 +34,7 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
         }
         config.schedule().requirePass(data.train().info().totalGroups());
         data.requireBatches(config);
-        RunTensors.DataSizes sizes = RunTensors.DataSizes.of(data.train(), data.test());
+        RunTensors.DataSizes sizes = RunTensors.DataSizes.of(data.train(), data.test(), config.data());
         int positions = config.arch().prefixLen() + data.train().seqLen();
         MemoryPlan plan = MemoryPlan.of(
                 backend,
@@ -54,6 +54,6 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
 
     /** What memory must know of the data. */
     RunTensors.DataSizes sizes() {
-        return RunTensors.DataSizes.of(data.train(), data.test());
+        return RunTensors.DataSizes.of(data.train(), data.test(), config.data());
     }
 }

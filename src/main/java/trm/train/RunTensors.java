@@ -1,13 +1,18 @@
 package trm.train;
 
+import trm.config.Augment;
+import trm.config.ConfigException;
+import trm.config.DataConfig;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
+import trm.data.FreshSymmetries;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.LaneKernels;
 import trm.device.Staging;
 import trm.evaluation.Evaluator;
+import trm.input.DataException;
 import trm.lanes.DeviceExamples;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -38,6 +43,27 @@ public record RunTensors(
                     train.seqLen(), train.info().vocabSize(), train.info().numPuzzleIdentifiers());
             return new DataSizes(
                     shape, DeviceExamples.Size.of(train), test == null ? null : DeviceExamples.Size.of(test));
+        }
+
+        /**
+         * As training takes them: with fresh augmentation the records of the training split are not needed.
+         *
+         * @param test null without a test split
+         * @throws ConfigException if the data cannot be augmented as the settings ask
+         */
+        public static DataSizes of(Dataset train, Dataset test, DataConfig settings) {
+            DataSizes sizes = of(train, test);
+            if (settings.augment() != Augment.FRESH) {
+                return sizes;
+            }
+            try {
+                return new DataSizes(sizes.shape, sizes.train.fresh(FreshSymmetries.of(train)), sizes.test);
+            } catch (DataException e) {
+                throw new ConfigException(
+                        "augment",
+                        "augment is " + settings.augment().key() + ": " + String.join(", ", settings.paths()) + ": "
+                                + e.getMessage());
+            }
         }
     }
 

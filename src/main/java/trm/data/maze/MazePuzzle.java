@@ -8,6 +8,7 @@ import java.util.stream.IntStream;
 import trm.data.puzzle.Augmentation;
 import trm.data.puzzle.Grid;
 import trm.data.puzzle.Puzzle;
+import trm.data.puzzle.Symmetries;
 import trm.input.DataException;
 
 /** Squares of {@link MazeBuilder#CELLS}: the same if their questions are rotations or reflections of each other. */
@@ -75,6 +76,11 @@ public final class MazePuzzle implements Puzzle {
         return IntStream.range(0, count)
                 .mapToObj(k -> Augmentation.dihedral(k, side(cells), MazeBuilder.VOCABULARY))
                 .toList();
+    }
+
+    @Override
+    public Symmetries drawnSymmetries(int cells) {
+        return new Symmetries(true, 0, 0, MazeBuilder.VOCABULARY);
     }
 
     @Override

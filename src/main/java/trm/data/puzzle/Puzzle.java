@@ -71,6 +71,18 @@ public interface Puzzle {
         throw new DataException("found neither Sudokus nor mazes, expected one of them, whose symmetries are known");
     }
 
+    /**
+     * The symmetries that fresh augmentation draws from. They keep token 0 where it is.
+     *
+     * @param cells of a board
+     * @throws DataException if there are none
+     */
+    default Symmetries drawnSymmetries(int cells) {
+        throw new DataException(
+                "found " + (key().equals("none") ? "puzzles of which nothing is known" : key() + " puzzles")
+                        + ", expected Sudokus or mazes, whose symmetries are known");
+    }
+
     /** Whether {@link #solves} can tell. */
     default boolean hasRules() {
         return false;

@@ -70,13 +70,13 @@ public final class SudokuBuilder {
     }
 
     /**
-     * As the others, of files with columns of other names.
+     * As the others, of files with columns of other names, or of puzzles made of them.
      *
      * @param notes sees how many answers a file lacks, each of which was found
      */
     public static Summary build(
-            SudokuCsv trainCsv,
-            SudokuCsv testCsv,
+            SudokuRows trainCsv,
+            SudokuRows testCsv,
             Path out,
             Integer subsample,
             int aug,
@@ -134,7 +134,7 @@ public final class SudokuBuilder {
         return new Summary(out, groups, (int) examples, testRows, trainType);
     }
 
-    private static int count(SudokuCsv csv, Consumer<String> notes) {
+    private static int count(SudokuRows csv, Consumer<String> notes) {
         int[] count = {0};
         int[] solved = {0};
         csv.read(row -> {
@@ -153,7 +153,7 @@ public final class SudokuBuilder {
         return count[0];
     }
 
-    private static SudokuCsv.Row[] select(SudokuCsv csv, int rows, int[] chosen) {
+    private static SudokuCsv.Row[] select(SudokuRows csv, int rows, int[] chosen) {
         int[] slots = new int[rows]; // 1 + position in the drawn order, 0: not drawn
         for (int i = 0; i < chosen.length; i++) {
             slots[chosen[i]] = i + 1;

@@ -18,7 +18,7 @@ import trm.input.Shown;
  * 9 x 9 Sudokus in a table ({@link PuzzleTable}) of questions, and, where there are, answers, ratings and sources; or a list of
  * questions. Boards have any form of {@link BoardText}. A question without an answer is solved, and has exactly one solution.
  */
-public final class SudokuCsv {
+public final class SudokuCsv implements SudokuRows {
     private static final int SIDE = 9;
     private static final int CELLS = 81;
     private static final int LONGEST_RATING = 32;
@@ -63,12 +63,13 @@ public final class SudokuCsv {
         return rows;
     }
 
-    Path file() {
+    @Override
+    public Path file() {
         return table.file();
     }
 
-    /** Least rating, null for any. */
-    Number least() {
+    @Override
+    public Number least() {
         return least;
     }
 
@@ -78,6 +79,7 @@ public final class SudokuCsv {
      * @throws DataException naming file:line, if a row breaks the format or the rules of Sudoku, a question without an
      *                       answer has not exactly one solution, or a rating that is needed is missing
      */
+    @Override
     public void read(Consumer<Row> sink) {
         table.read(row -> {
             Row checked = row(row);

@@ -5,6 +5,7 @@ import java.util.Arrays;
 import java.util.List;
 import trm.data.puzzle.Augmentation;
 import trm.data.puzzle.Puzzle;
+import trm.data.puzzle.Symmetries;
 import trm.data.random.PhiloxRandom;
 
 /**
@@ -15,6 +16,9 @@ public final class SudokuPuzzle implements Puzzle {
     public static final Puzzle INSTANCE = new SudokuPuzzle();
 
     private static final List<Integer> CELLS = List.of(16, 36, 81);
+
+    /** Token of the digit 1; those before it are padding and the blank. */
+    private static final int FIRST_DIGIT = 2;
 
     private SudokuPuzzle() {}
 
@@ -72,6 +76,14 @@ public final class SudokuPuzzle implements Puzzle {
             symmetries.add(k == 0 ? Augmentation.dihedral(0, side, side + 2) : drawn(side, random));
         }
         return symmetries;
+    }
+
+    @Override
+    public Symmetries drawnSymmetries(int cells) {
+        int side = Boards.side(cells);
+        int boxRows = Boards.boxRows(side);
+        int boxColumns = Boards.boxColumns(side);
+        return new Symmetries(boxRows == boxColumns, boxRows, boxColumns, FIRST_DIGIT);
     }
 
     /** Bands and the rows in them, stacks and their columns, digits; transposed at times, where boxes are square. */
