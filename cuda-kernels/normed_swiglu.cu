@@ -192,6 +192,7 @@ __global__ void __launch_bounds__(SLAB_THREADS)
     slab::sum_warps(mean);
 #pragma unroll
     for (int k = 0; k < PACK; k++) mean[k] /= static_cast<float>(I);
+#pragma unroll 1  // two rounds at once need more registers than 512 threads have
     for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += slab::WARPS) {
         const int64_t row = static_cast<int64_t>(i) * inner;
         Pack<T> gp = load_pack(g + row, count, wide), up = load_pack(u + row, count, wide);

@@ -178,7 +178,7 @@ int normed_swiglu(const void* gu, void* p, int64_t outer, int32_t I, int32_t inn
     return TRM_OK;
 }
 
-int normed_swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int32_t I, int64_t inner,
+int normed_swiglu_bwd(const void* gu, const void* dp, void* dgu, void* p, int64_t outer, int32_t I, int32_t inner,
                       float eps, int32_t dtype, trm_stream) {
     TRM_CHECK(normed_swiglu_bwd);
     if (dtype == TRM_F32)
