@@ -3,7 +3,8 @@
 //   fwd   a = g u,  r = 1 / sqrt(mean_I(a^2) + eps),  n = r a,  p = sigma(g) n
 //   bwd   dn = dp sigma(g),  da = r (dn - n mean_I(dn n));  dg = dp n sigma(g) (1 - sigma(g)) + da u,  du = da g
 //
-// 1 - sigma is computed as exp(-g) sigma, without cancellation; exp(-g) stops at exp(88), so it stays finite.
+// 1 - sigma is computed as exp(-g) sigma, without cancellation; exp(-g) stops at exp(80), within
+// what the fast division takes; that has no slow path, whose calls would spill.
 //
 // shapes    gu dgu [outer, 2, I, inner], g in front of u; p dp [outer, I, inner]; fp32 or bf16
 // numerics  fp32 sums in an order that depends on the shapes alone; one rounding at the store; r is computed anew by
@@ -28,8 +29,8 @@ struct Sigmoid {
 };
 
 __device__ __forceinline__ Sigmoid sigmoid(float g) {
-    const float e = expf(fminf(-g, 88.0f));  // a NaN gives a number here; n keeps it NaN
-    const float sigma = 1.0f / (1.0f + e);
+    const float e = expf(fminf(-g, 80.0f));  // a NaN gives a number here; n keeps it NaN
+    const float sigma = __fdividef(1.0f, 1.0f + e);
     return {sigma, e * sigma};
 }
 

@@ -139,6 +139,9 @@ mutate transformer-halts-by-sign $java/config/Architecture.java \
 mutate halt-loss-unscaled $java/train/DeepSupervision.java 's|rule, haltScale);|rule, scale);|'
 mutate continue-loss-unscaled $java/train/DeepSupervision.java \
     's|continueLoss(part, index, maxSteps, haltScale);|continueLoss(part, index, maxSteps, scale);|'
+mutate part-ends-a-step-early $java/train/DepthSchedule.java 's|step > lasts\[part\]|step >= lasts[part]|'
+mutate shallow-tape-from-the-front $java/model/LatentRecursion.java 's|taped.get(taped.size() - updates + k)|taped.get(k - tapedFrom)|'
+mutate further-pass-stays-deep $java/train/DeepSupervision.java 's|next.model().use(depth.updates(part));||'
 mutate continue-from-old-latents $java/train/DeepSupervision.java \
     's|for (int i = 0; i < part.lanes().latents().size(); i++) {|for (int i = 1; i < part.lanes().latents().size(); i++) {|'
 mutate replay-lacks-an-input $java/model/RecursionStep.java \

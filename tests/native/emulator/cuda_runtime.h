@@ -140,9 +140,10 @@ inline unsigned atomicAdd(unsigned* at, unsigned value) {
 }
 
 // ---- arithmetic ---------------------------------------------------------------------------------------------------
-// rsqrtf is computed exactly: a test's tolerance must allow for its error on a device.
+// The fast intrinsics are computed exactly: a test's tolerance must allow for their error on a device.
 
 inline float rsqrtf(float x) { return 1.0f / std::sqrt(x); }
+inline float __fdividef(float x, float y) { return x / y; }
 
 inline int __popc(unsigned x) { return __builtin_popcount(x); }
 inline int __ffs(int x) { return __builtin_ffs(x); }

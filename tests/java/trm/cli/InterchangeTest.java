@@ -227,6 +227,25 @@ class InterchangeTest {
         }
     }
 
+    /** A learned prefix goes out and comes in by its name, which PyTorch's wrappers may stand before. */
+    @Test
+    void learnedPrefix() throws IOException {
+        Path folder = temp.resolve("run");
+        String[] settings = {"arch.learned_prefix=2", "arch.puzzle_emb_ndim=0", "arch.puzzle_emb_len=0", "max_steps=2"};
+        List<Object> args = new ArrayList<>(List.of("train", config, "--run", folder, "--device", "cpu"));
+        args.addAll(List.of(settings));
+        Trm.execute(args.toArray()).assertDone();
+        Path exported = temp.resolve("prefix.pt");
+        Trm.execute("export", folder, "--out", exported).assertDone();
+        SafeTensors found = TorchFile.read(exported);
+        assertEquals(2, found.entry("model.inner.embed_prefix.embedding_weight").shape()[0]);
+        assertFalse(found.contains(TABLE));
+        Path back = temp.resolve("back.safetensors");
+        Trm.execute("export", exported, "--config", folder.resolve("config.yaml"), "--out", back)
+                .assertDone();
+        assertSame(found, SafeTensors.open(back));
+    }
+
     /** A run without a learning rate keeps what it has loaded: weights, average, puzzle table and latents. */
     @Test
     void trainingBeginsWithLoadedWeights() {
