@@ -24,6 +24,7 @@ COPY --from=build /src/target/lib /opt/trm/lib
 COPY --from=build /src/target/trm-cuda-*.jar /opt/trm/trm.jar
 COPY --from=build /src/configs /opt/trm/configs
 COPY --from=build /src/data /opt/trm/data
+COPY --from=build /src/models /opt/trm/models
 # Any user id may run this (docker run --user, OpenShift). Runs go to /work/runs. Native libraries are unpacked in /tmp, or
 # in /work/runs/.cache where /tmp cannot be written or runs no code: then /work/runs is all that must be writable.
 RUN mkdir -p /work/runs && chmod 1777 /work /work/runs && ln -s /opt/trm/configs /opt/trm/data /work/

@@ -31,7 +31,7 @@ rm -rf "$work"
 mkdir -p "$folder"
 "$jdk/bin/jlink" --add-modules "$modules" --strip-debug --no-header-files --no-man-pages --output "$folder/runtime"
 "$jdk/bin/java" -Xmx512m "$root/deploy/bundle/StoredJars.java" "${jars[0]}" "$folder" "$platform"
-cp -R "$root/configs" "$root/data" "$root/LICENSE" "$root/deploy/bundle/trm" "$folder"
+cp -R "$root/configs" "$root/data" "$root/models" "$root/LICENSE" "$root/deploy/bundle/trm" "$folder"
 if [ -f "$root/target/bom.json" ]; then
     cp "$root/target/bom.json" "$folder"
 else

@@ -278,19 +278,16 @@ typedef struct trm_backend {
     TRM_REQUIRE(ring == 1 || (ring > 1 && controls != nullptr), "ring=%d with controls %s", ring, \
                 controls == nullptr ? "NULL" : "given")
 
-    /** As `admit`, of examples that are those of tasks, but with fresh augmentation: what halted lane b takes is task
-     *  origins[2 row], changed by a symmetry that is drawn for lane first_lane + b at the step in controls; origins[2 row + 1] is
-     *  not used. A record of data_augmentations that says the same (see `admit`) is made of choices, the first first:
-     *    1  transpose, one of 2, where `transposes`
-     *    2  rows: without boxes (box_rows 0) whether they are reversed, one of 2; else a permutation of the side / box_rows
-     *       bands, then one of the rows of each band, in the order of the result
-     *    3  columns: likewise, by box_columns
-     *    4  tokens first_token .. V - 1: a permutation; the others stay
-     *  A permutation begins with the identity; for i = n - 1 .. 1 it swaps its places i and one of i + 1. Choice number k, one of
-     *  n, is n w >> 32 for word w = k % 4 of Philox4x32-10 with key (seed low, seed high) and counter (k / 4, lane, step low,
-     *  2^32 - 1). No other draw has that last word.
-     *  rows [ring, B], controls [TRM_CONTROLS]; data_inputs, data_labels [tasks, L], L = side side <= 2^16; data_ids
-     *  [examples], origins [examples, 2]; halted, steps, ids [B], inputs, labels [B, L]. */
+    /** Fresh augmentation: as `admit` of tasks (rows [ring, B]; data_inputs, data_labels [tasks, L]; data_ids [examples]; origins
+     *  [examples, 2], of which the tasks count; halted, steps, ids [B]; inputs, labels [B, L]; controls [TRM_CONTROLS]), but the
+     *  record is drawn for lane first_lane + b at the step in controls, of choices in this order:
+     *    flag     one of 2, where `transposes`; else 0
+     *    rows     box_rows = 0: reversed or not, one of 2. Else a permutation of the side / box_rows bands, then one of the
+     *             rows of each band, in the order of the result
+     *    columns  likewise, by box_columns
+     *    tokens   a permutation of first_token .. V - 1; the others stay
+     *  A permutation begins with the identity; for i = n - 1 .. 1 it swaps places i and one of i + 1. Choice k, one of n, is
+     *  n w >> 32 for word w = k % 4 of Philox4x32-10, key (seed low, seed high), counter (k / 4, lane, step low, 2^32 - 1). */
     int (*admit_fresh)(const int32_t* rows, const double* controls, int32_t ring, const uint8_t* data_inputs,
                        const uint8_t* data_labels, const int32_t* data_ids, const int32_t* origins, int32_t ignore_id,
                        const int32_t* halted, int32_t* steps, int32_t* inputs, int32_t* labels, int32_t* ids, int64_t B,
@@ -298,14 +295,11 @@ typedef struct trm_backend {
                        int32_t first_token, int64_t first_lane, int64_t seed, trm_stream stream);
 #define TRM_CHECK_admit_fresh \
     TRM_GIVEN(rows, controls, data_inputs, data_labels, data_ids, origins, halted, steps, inputs, labels, ids) \
-    TRM_POSITIVE(B, L, ring) TRM_NOT_NEGATIVE(first_lane) \
-    TRM_REQUIRE(side > 0 && side <= 256 && (int64_t) side * side == L && V > 0 && V <= 256, "L=%d side=%d V=%d", L, \
-                side, V) \
-    TRM_REQUIRE(box_rows >= 0 && (box_rows == 0 || side % box_rows == 0), "box_rows=%d with side=%d", box_rows, side) \
-    TRM_REQUIRE(box_columns >= 0 && (box_columns == 0 || side % box_columns == 0), "box_columns=%d with side=%d", \
-                box_columns, side) \
-    TRM_REQUIRE(transposes == 0 || box_rows == box_columns, "transposes with box_rows=%d box_columns=%d", box_rows, \
-                box_columns) \
+    TRM_POSITIVE(B, L, ring) TRM_NOT_NEGATIVE(first_lane, box_rows, box_columns) \
+    TRM_REQUIRE(side > 0 && side <= 256 && side * side == L && V > 0 && V <= 256, "L=%d side=%d V=%d", L, side, V) \
+    TRM_REQUIRE((box_rows == 0 || side % box_rows == 0) && (box_columns == 0 || side % box_columns == 0) && \
+                (transposes == 0 || box_rows == box_columns), "side=%d transposes=%d box_rows=%d box_columns=%d", side, \
+                transposes, box_rows, box_columns) \
     TRM_REQUIRE(first_token >= 0 && first_token <= V, "first_token=%d V=%d", first_token, V)
 
     /** A latent z of every halted lane = init at every position, rounded; others keep theirs.

@@ -343,9 +343,9 @@ TEST(admit_fresh) {
     refused(admit(c, i, 5, {2, 2, 0, 0, 0, 2}, 0), "L=5 side=2 V=2");
     refused(admit(c, i, 4, {2, 257, 0, 0, 0, 2}, 0), "L=4 side=2 V=257");
     refused(admit(c, i, 257 * 257, {257, 2, 0, 0, 0, 2}, 0), "side=257");
-    refused(admit(c, i, 4, {2, 2, 0, 3, 0, 2}, 0), "box_rows=3 with side=2");
-    refused(admit(c, i, 4, {2, 2, 0, 0, -1, 2}, 0), "box_columns=-1 with side=2");
-    refused(admit(c, i, 4, {2, 2, 1, 2, 1, 2}, 0), "transposes with box_rows=2 box_columns=1");
+    refused(admit(c, i, 4, {2, 2, 0, 3, 0, 2}, 0), "side=2 transposes=0 box_rows=3 box_columns=0");
+    refused(admit(c, i, 4, {2, 2, 0, 0, -1, 2}, 0), "box_columns=-1");
+    refused(admit(c, i, 4, {2, 2, 1, 2, 1, 2}, 0), "side=2 transposes=1 box_rows=2 box_columns=1");
     refused(admit(c, i, 4, {2, 2, 0, 0, 0, 3}, 0), "first_token=3 V=2");
     refused(admit(c, i, 4, {2, 2, 0, 0, 0, 2}, -1), "first_lane=-1");
 }

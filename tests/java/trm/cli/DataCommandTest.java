@@ -16,8 +16,14 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.config.Augment;
+import trm.config.ConfigLoader;
+import trm.config.DataShape;
+import trm.config.TrainConfig;
 import trm.data.DataFolders;
 import trm.data.Dataset;
+import trm.data.FreshSymmetries;
+import trm.data.puzzle.Symmetries;
 import trm.data.sudoku.MiniSudokuBuilder;
 import trm.evaluation.ArcVotes;
 
@@ -288,6 +294,28 @@ class DataCommandTest {
         Trm.execute(with(args, none, "--train", temp.resolve("no.csv"))).assertFails(1, "no.csv: file not found");
         Trm.execute("data", "sudoku-easy", "--compact", "--out", none).assertFails(2, "--compact with --aug 0");
         assertFalse(Files.exists(none));
+    }
+
+    /** What the demo of 9 x 9 trains on: each puzzle once, for fresh augmentation, and 600 others; its settings fit them. */
+    @Test
+    void puzzlesOfTheDemo() {
+        Path folder = temp.resolve("demo");
+        DemoPuzzles puzzles = DemoPuzzles.of(9).orElseThrow();
+        Trm.printed(() -> {
+            puzzles.buildOnce(folder);
+            puzzles.buildOnce(folder); // is there
+            return 0;
+        });
+        Dataset train = Dataset.open(folder, "train");
+        assertEquals(8000, train.info().totalGroups());
+        assertEquals(8000, train.storedRows());
+        assertEquals(600, Dataset.open(folder, "test").examples());
+        assertEquals(new Symmetries(true, 3, 3, 2), FreshSymmetries.of(train));
+        TrainConfig settings = ConfigLoader.load(Path.of("configs", puzzles.settings()), List.of());
+        assertEquals(new DataShape(81, 11, 1), settings.data().shape());
+        assertEquals(Augment.FRESH, settings.data().augment());
+        assertFalse(Files.exists(temp.resolve("demo.partial")));
+        Trm.execute("demo", "--side", 5).assertFails(2, "--side 5: expected 4 or 9");
     }
 
     private static Object[] with(List<Object> args, Object... more) {

@@ -64,7 +64,7 @@ final class DataSudokuEasyCommand implements Callable<Integer> {
     @Option(
             names = "--minimal-plus",
             paramLabel = "A..B",
-            description = "Givens that are added to each puzzle, drawn evenly; those of data/sudoku are minimal.")
+            description = "Givens that are added to each puzzle, drawn evenly; nearly all of data/sudoku are minimal.")
     private String added;
 
     @Option(

@@ -66,7 +66,8 @@ final class EvalCommand implements Callable<Integer> {
 
     @Parameters(
             paramLabel = "RUN|CHECKPOINT",
-            description = "Run folder, .safetensors file or PyTorch's checkpoint.")
+            description =
+                    "Run folder, .safetensors file, PyTorch's checkpoint, or the name of a bundled model (trm models).")
     private Path checkpoint;
 
     @Option(

@@ -7,8 +7,11 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
+import picocli.CommandLine.Spec;
 import trm.config.ComputeType;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
@@ -31,7 +34,8 @@ import trm.train.Checkpoint;
             "",
             "Example: trm export runs/demo --out demo.safetensors",
             "         trm export step_5000.pt --config configs/sudoku-mlp.yaml --out sudoku.safetensors",
-            "         trm export runs/demo --out demo.pt"
+            "         trm export runs/demo --out demo.pt",
+            "         trm export runs/demo --dtype bfloat16 --out models/mine/weights.safetensors"
         })
 final class ExportCommand implements Callable<Integer> {
     private static final String ROOT = trm.model.Parameters.ROOT;
@@ -42,30 +46,50 @@ final class ExportCommand implements Callable<Integer> {
     /** A tensor to write: its name in the new file and in the old one. */
     private record Item(String name, SafeTensors.Entry source) {}
 
+    @Spec
+    private CommandSpec spec;
+
     @Parameters(paramLabel = "RUN|CHECKPOINT", description = "Run folder, .safetensors file or PyTorch's checkpoint.")
     private Path checkpoint;
 
     @Mixin
     private ConfigOption config;
 
+    @Option(
+            names = "--dtype",
+            paramLabel = "TYPE",
+            description = "Round the weights to bfloat16, half as large; default: as they are. Of safetensors only.")
+    private String dtype;
+
     @Option(names = "--out", required = true, paramLabel = "FILE", description = "File to write.")
     private Path out;
 
     @Override
     public Integer call() {
+        boolean torch = out.toString().endsWith(".pt") || out.toString().endsWith(".pth");
+        if (dtype != null && (torch || !dtype.equals("bfloat16"))) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--dtype " + dtype
+                            + (torch ? " with " + out + ": expected a .safetensors file" : ": expected bfloat16"));
+        }
         SafeTensors file = LoadedModel.file(checkpoint);
         Optional<TrainConfig> settings = config.find(file);
         Optional<Boolean> averaged = settings.map(s -> s.average().kept());
         Checkpoint.used(file, averaged).ifPresent(Cli::message);
         List<Item> items = items(file, averaged.orElse(false));
-        if (out.toString().endsWith(".pt") || out.toString().endsWith(".pth")) {
+        if (torch) {
             writeTorch(file, items, settings);
         } else {
             SafeTensorsWriter writer = new SafeTensorsWriter();
             settings.ifPresent(s -> writer.metadata("config", ConfigLoader.toYaml(s)));
             for (Item item : items) {
                 SafeTensors.Entry e = item.source;
-                writer.add(item.name, e.dtype(), e.shape(), file.bytes(e.name()));
+                if (dtype == null) {
+                    writer.add(item.name, e.dtype(), e.shape(), file.bytes(e.name()));
+                } else {
+                    writer.add(item.name, "BF16", e.shape(), file.floats(e.name()));
+                }
             }
             writer.writeTo(out);
         }

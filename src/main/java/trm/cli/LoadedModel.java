@@ -1,5 +1,6 @@
 package trm.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
 import trm.config.DataShape;
@@ -17,9 +18,16 @@ import trm.train.Checkpoint;
  * memory, and that of whatever else is put into its arena.
  */
 record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters parameters) implements AutoCloseable {
-    /** Opens a checkpoint file, also one of others, or a run folder's newest valid one; damaged ones are reported. */
+    /**
+     * Opens a checkpoint file, also one of others, or a run folder's newest valid one, damaged ones being reported; or the weights of
+     * the bundled model of this name, where there is no such file.
+     */
     static SafeTensors file(Path runOrFile) {
-        return Checkpoint.open(runOrFile, Cli::message);
+        Optional<BundledModel> bundled =
+                runOrFile.getNameCount() == 1 && !runOrFile.isAbsolute() && Files.notExists(runOrFile)
+                        ? BundledModels.named(runOrFile.toString())
+                        : Optional.empty();
+        return Checkpoint.open(bundled.map(BundledModel::weights).orElse(runOrFile), Cli::message);
     }
 
     /**

@@ -28,6 +28,7 @@ import trm.input.Shown;
             TrainCommand.class,
             EvalCommand.class,
             SolveCommand.class,
+            ModelsCommand.class,
             DataCommand.class,
             ExportCommand.class,
             PlanCommand.class,

@@ -37,7 +37,8 @@ import trm.io.SafeTensors;
                 "Solves one Sudoku with a trained model and shows every supervision step, of several tries the chosen one's.",
         footer = {
             "",
-            "Example: trm solve runs/demo --puzzle 1..4.2....3.3..2",
+            "Example: trm solve --puzzle 1..4.2....3.3..2",
+            "         trm solve runs/demo --puzzle 1..4.2....3.3..2",
             "         trm solve runs/demo --puzzle 1..4.2....3.3..2 --breadth 8 --choose halt"
         })
 final class SolveCommand implements Callable<Integer> {
@@ -49,8 +50,11 @@ final class SolveCommand implements Callable<Integer> {
 
     @Parameters(
             index = "0",
+            arity = "0..1",
             paramLabel = "CHECKPOINT",
-            description = "A run folder or a checkpoint file, also PyTorch's.")
+            description =
+                    "A run folder, a checkpoint file, also PyTorch's, or the name of a bundled model (trm models);"
+                            + " default: the best bundled one that fits the puzzle.")
     private Path checkpoint;
 
     @Option(
@@ -87,7 +91,8 @@ final class SolveCommand implements Callable<Integer> {
         tries.check(spec, 1);
         int[] givens = givens();
         int side = Boards.side(givens.length);
-        SafeTensors file = LoadedModel.file(checkpoint);
+        BundledModel bundled = checkpoint == null ? BundledModels.best(SolveTrace.KIND.key(), side) : null;
+        SafeTensors file = bundled == null ? LoadedModel.file(checkpoint) : SafeTensors.open(bundled.weights());
         TrainConfig config = settings.of(file);
         DataShape shape = config.data().shape() != null ? config.data().shape() : shapeOf(file, config, givens.length);
         if (shape.seqLen() != givens.length) {
@@ -110,7 +115,7 @@ final class SolveCommand implements Callable<Integer> {
                     steps,
                     tries.of(List.of(), (number, answer) -> Boards.solves(givens, SudokuPuzzle.digits(answer))));
         }
-        report(solution, file.file());
+        report(solution, bundled == null ? file.file().toString() : bundled.describe());
         return 0;
     }
 
@@ -122,13 +127,14 @@ final class SolveCommand implements Callable<Integer> {
         }
     }
 
-    private void report(SolveTrace.Solution solution, Path file) {
+    private void report(SolveTrace.Solution solution, String model) {
         int[] answer = solution.last();
         boolean keeps = keepsGivens(solution.puzzle(), answer);
         boolean legal = Boards.solves(solution.puzzle(), answer);
-        print(solution, file, keeps, legal);
+        print(solution, model, keeps, legal);
         if (json) {
             Map<String, Object> out = new LinkedHashMap<>();
+            out.put("model", model);
             out.put("puzzle", text(solution.puzzle()));
             out.put("answer", text(answer));
             out.put("legal", legal);
@@ -138,9 +144,9 @@ final class SolveCommand implements Callable<Integer> {
         }
     }
 
-    private static void print(SolveTrace.Solution solution, Path file, boolean keeps, boolean legal) {
+    private static void print(SolveTrace.Solution solution, String model, boolean keeps, boolean legal) {
         BoardPrinter printer = BoardPrinter.forConsole();
-        System.out.println(file);
+        System.out.println(model);
         System.out.println(printer.key());
         System.out.println();
         System.out.print(printer.render(solution));
