@@ -20,7 +20,7 @@ namespace {
 
 using namespace slab;
 
-constexpr int THREADS = WARPS * WARP;
+constexpr int WARPS = 16, THREADS = WARPS * WARP;
 constexpr int KEPT = 8;  // positions of a warp whose packs stay in registers
 constexpr int KEPT_POSITIONS = WARPS * KEPT;
 
@@ -47,7 +47,7 @@ __global__ void __launch_bounds__(THREADS)
             }
         }
     }
-    sum_warps(scale);
+    sum_warps<WARPS>(scale);
     if (!inside) return;
 #pragma unroll
     for (int i = 0; i < PACK; i++) {
@@ -78,7 +78,7 @@ __global__ void __launch_bounds__(THREADS)
         const float r = to_float(h[at]) + to_float(f[at]);
         scale[0] += r * r;
     }
-    sum_warps(scale);
+    sum_warps<WARPS>(scale);
     if (!inside) return;
     scale[0] = 1.0f / sqrtf(scale[0] / static_cast<float>(S) + eps);
     if (warp == 0) s[p.b * D + p.channel] = scale[0];
@@ -121,7 +121,7 @@ __global__ void __launch_bounds__(THREADS)
             for (int i = 0; i < PACK; i++) mean[i] += to_float(gp.v[i]) * to_float(vp.v[i]);
         }
     }
-    sum_warps(mean);
+    sum_warps<WARPS>(mean);
     if (!inside) return;
     float scale[PACK];
 #pragma unroll
@@ -154,7 +154,7 @@ __global__ void __launch_bounds__(THREADS)
         const int64_t at = p.at + static_cast<int64_t>(t) * D;
         mean[0] += to_float(dy[at]) * to_float(y[at]);
     }
-    sum_warps(mean);
+    sum_warps<WARPS>(mean);
     if (!inside) return;
     mean[0] /= static_cast<float>(S);
     const float scale = s[p.b * D + p.channel];

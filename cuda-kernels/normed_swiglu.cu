@@ -22,7 +22,7 @@ namespace trm {
 namespace {
 
 constexpr int ROWS_PER_BLOCK = 4, ROW_THREADS = ROWS_PER_BLOCK * WARP;
-constexpr int SLAB_THREADS = slab::WARPS * WARP;
+constexpr int SLAB_WARPS = 8, SLAB_THREADS = SLAB_WARPS * WARP;  // with 16 the gradient spills
 
 struct Sigmoid {
     float sigma, rest;  // rest = 1 - sigma
@@ -152,9 +152,9 @@ template <typename T>
 __device__ __forceinline__ void column_scales(const T* g, const T* u, int32_t I, int64_t inner, int64_t count,
                                               float eps, bool wide, float (&r)[PACK]) {
     fill(r, 0.0f);
-    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += slab::WARPS)
+    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += SLAB_WARPS)
         add_squares(load_pack(g + i * inner, count, wide), load_pack(u + i * inner, count, wide), r);
-    slab::sum_warps(r);
+    slab::sum_warps<SLAB_WARPS>(r);
 #pragma unroll
     for (int k = 0; k < PACK; k++) r[k] = scale_of(r[k], I, eps);
 }
@@ -168,7 +168,7 @@ __global__ void __launch_bounds__(SLAB_THREADS)
     T* out = p + at.b * I * inner + at.channel;
     float r[PACK];
     column_scales(g, u, I, inner, count, eps, wide, r);
-    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += slab::WARPS) {
+    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += SLAB_WARPS) {
         const int64_t row = static_cast<int64_t>(i) * inner;
         store_pack(out + row, gated(load_pack(g + row, count, wide), load_pack(u + row, count, wide), r), count, wide);
     }
@@ -185,16 +185,15 @@ __global__ void __launch_bounds__(SLAB_THREADS)
     T* dg = dgu + at.at;
     float r[PACK], mean[PACK] = {};
     column_scales(g, u, I, inner, count, eps, wide, r);
-    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += slab::WARPS) {
+    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += SLAB_WARPS) {
         const int64_t row = static_cast<int64_t>(i) * inner;
         add_products(load_pack(g + row, count, wide), load_pack(u + row, count, wide), load_pack(d + row, count, wide),
                      r, mean);
     }
-    slab::sum_warps(mean);
+    slab::sum_warps<SLAB_WARPS>(mean);
 #pragma unroll
     for (int k = 0; k < PACK; k++) mean[k] /= static_cast<float>(I);
-#pragma unroll 1  // two rounds at once need more registers than 512 threads have
-    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += slab::WARPS) {
+    for (int32_t i = threadIdx.x / WARP; count > 0 && i < I; i += SLAB_WARPS) {
         const int64_t row = static_cast<int64_t>(i) * inner;
         Pack<T> gp = load_pack(g + row, count, wide), up = load_pack(u + row, count, wide);
         Pack<T> out = load_pack(d + row, count, wide);

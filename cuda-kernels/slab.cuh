@@ -1,13 +1,11 @@
 // slab.cuh: sums down the rows of a matrix, as a mean over positions needs them. A block has a slab of neighbouring channels,
-// whose rows its warps share: warp w takes the rows w, w + WARPS, ...; then the warps' sums are added in their order.
+// whose rows its WARPS warps share: warp w takes the rows w, w + WARPS, ...; then the warps' sums are added in their order.
 #pragma once
 
 #include "common.cuh"
 
 namespace trm {
 namespace slab {
-
-constexpr int WARPS = 16;
 
 /** Where a thread begins: its first channel, and the index of that channel's element at position 0. */
 struct Place {
@@ -26,8 +24,9 @@ __device__ __forceinline__ Place place(int32_t S, int32_t D) {
     return {b, channel, b * S * D + channel};
 }
 
-/** v[i] = the sum of v[i] over the warps of the block, for this thread's channels. Warp i adds up the i-th channels. */
-template <int WIDTH>
+/** v[i] = the sum of v[i] over the warps of the block, for this thread's channels. Warp i adds up the i-th channels:
+ *  there are at least WIDTH warps. */
+template <int WARPS, int WIDTH>
 __device__ __forceinline__ void sum_warps(float (&v)[WIDTH]) {
     __shared__ float partial[WARPS][WIDTH][WARP];  // lane_id innermost: a warp's accesses touch 32 banks
     __shared__ float total[WIDTH][WARP];
