@@ -12,7 +12,7 @@ namespace muon {
 constexpr int64_t BLOCKS = 1056;  // at most: eight for each of 132 processors
 
 inline int64_t blocks_for(int64_t elements, int32_t count) {
-    const int64_t units = elements / 2048 + count;
+    const int64_t units = elements / 8192 + count;
     return units < BLOCKS ? units : BLOCKS;
 }
 
