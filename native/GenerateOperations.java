@@ -161,17 +161,37 @@ public final class GenerateOperations {
         }
     }
 
+    /** The entries of the table, those of the headers that it includes in their place. */
     private static List<Entry> entries(Path file) throws IOException {
         String text = Files.readString(file, StandardCharsets.UTF_8);
         int begin = text.indexOf("typedef struct trm_backend {");
         int end = text.indexOf("} trm_backend;");
         Set<String> listed = listed(text.substring(end));
+        List<Entry> entries = new ArrayList<>();
+        Matcher include =
+                Pattern.compile("(?m)^#include \"(\\w+\\.h)\"$").matcher(text).region(begin, end);
+        int from = begin;
+        while (include.find()) {
+            entries(file, text, from, include.start(), listed, entries);
+            Path part = file.resolveSibling(include.group(1));
+            String entriesOfPart = Files.readString(part, StandardCharsets.UTF_8);
+            entries(part, entriesOfPart, 0, entriesOfPart.length(), listed, entries);
+            from = include.end();
+        }
+        entries(file, text, from, end, listed, entries);
+        if (!listed.isEmpty()) {
+            throw wrong(file, lineAt(text, end), "the lists have " + new TreeSet<>(listed) + ", the table has not");
+        }
+        return entries;
+    }
+
+    /** Adds the entries of a part of a header, and takes their names from {@code listed}. */
+    private static void entries(Path file, String text, int begin, int end, Set<String> listed, List<Entry> entries) {
         Matcher entry = Pattern.compile(
                         "(?:/\\*\\*((?:(?!\\*/).)*)\\*/\\s*)?([\\w* ]+?) ?\\(\\*(\\w+)\\)\\(([^;]*)\\);",
                         Pattern.DOTALL)
                 .matcher(text)
                 .region(begin, end);
-        List<Entry> entries = new ArrayList<>();
         while (entry.find()) {
             int line = lineAt(text, entry.start(3));
             String name = entry.group(3);
@@ -200,10 +220,6 @@ public final class GenerateOperations {
             }
             entries.add(found);
         }
-        if (!listed.isEmpty()) {
-            throw wrong(file, lineAt(text, end), "the lists have " + new TreeSet<>(listed) + ", the table has not");
-        }
-        return entries;
     }
 
     /** The names X(name) of all lists. */

@@ -28,7 +28,7 @@ class GenerateOperationsTest {
     private Result generate(String text, String replacement) throws IOException, InterruptedException {
         Path include = Files.createDirectories(folder.resolve("include"));
         int replaced = 0;
-        for (String name : List.of("trm_ops.h", "trm_types.h")) {
+        for (String name : List.of("trm_ops.h", "trm_optimizers.h", "trm_types.h")) {
             String header = Files.readString(INCLUDE.resolve(name), StandardCharsets.UTF_8);
             replaced += header.contains(text) ? 1 : 0;
             Files.writeString(include.resolve(name), header.replace(text, replacement), StandardCharsets.UTF_8);
@@ -53,6 +53,7 @@ class GenerateOperationsTest {
     @CsvSource(delimiter = '|', textBlock = """
             X(swiglu_bwd) | '' | swiglu_bwd is in none of the lists below the table
             '#define TRM_CHECK_swiglu_bwd' | '#define TRM_CHECK_other' | swiglu_bwd has no TRM_CHECK_swiglu_bwd
+            '#define TRM_CHECK_grad_norm' | '#define TRM_CHECK_other' | trm_optimizers.h:14: grad_norm has no TRM_CHECK_grad_norm
             int (*swiglu_bwd)( | int (*other)( | other is in none of the lists below the table
             gu dgu [outer, 2, inner] | gu [outer, 2, inner] | the comment of swiglu_bwd gives no shape of dgu
             TRM_CTRL_LR = 1 | TRM_CTRL_LR = 6 | TRM_CTRL_LR is not 1: an enum counts from 0
@@ -61,7 +62,7 @@ class GenerateOperationsTest {
             throws IOException, InterruptedException {
         Result result = generate(text, replacement);
         assertEquals(1, result.code(), result.out());
-        assertTrue(result.out().matches("(?s)\\S*trm_(ops|types)\\.h:\\d+: .*"), result.out());
+        assertTrue(result.out().matches("(?s)\\S*trm_(ops|optimizers|types)\\.h:\\d+: .*"), result.out());
         assertTrue(result.out().contains(message), result.out());
         assertEquals(1, result.out().lines().count(), result.out());
         assertFalse(Files.exists(generated("Operations.java")));
