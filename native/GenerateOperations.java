@@ -50,9 +50,7 @@ public final class GenerateOperations {
             String name, String returns, List<Parameter> parameters, List<String> comment, String checks, int line) {
         /** Whether a pointer must be given, perhaps under a condition; the others may be NULL. */
         boolean needs(Parameter pointer) {
-            return Pattern.compile("TRM_GIVEN(_IF)?\\([^)]*\\b" + pointer.name() + "\\b")
-                    .matcher(checks)
-                    .find();
+            return checks.matches("(?s).*TRM_GIVEN(_IF)?\\([^)]*\\b" + pointer.name() + "\\b.*");
         }
 
         /** The comment in one line. */
@@ -161,50 +159,44 @@ public final class GenerateOperations {
         }
     }
 
-    /** The entries of the table, those of the headers that it includes in their place. */
     private static List<Entry> entries(Path file) throws IOException {
         String text = Files.readString(file, StandardCharsets.UTF_8);
-        int begin = text.indexOf("typedef struct trm_backend {");
         int end = text.indexOf("} trm_backend;");
         Set<String> listed = listed(text.substring(end));
         List<Entry> entries = new ArrayList<>();
-        Matcher include =
-                Pattern.compile("(?m)^#include \"(\\w+\\.h)\"$").matcher(text).region(begin, end);
-        int from = begin;
-        while (include.find()) {
-            entries(file, text, from, include.start(), listed, entries);
-            Path part = file.resolveSibling(include.group(1));
-            String entriesOfPart = Files.readString(part, StandardCharsets.UTF_8);
-            entries(part, entriesOfPart, 0, entriesOfPart.length(), listed, entries);
-            from = include.end();
-        }
-        entries(file, text, from, end, listed, entries);
+        entries(file, text.substring(0, end), text.indexOf("typedef struct trm_backend {"), listed, entries);
         if (!listed.isEmpty()) {
             throw wrong(file, lineAt(text, end), "the lists have " + new TreeSet<>(listed) + ", the table has not");
         }
         return entries;
     }
 
-    /** Adds the entries of a part of a header, and takes their names from {@code listed}. */
-    private static void entries(Path file, String text, int begin, int end, Set<String> listed, List<Entry> entries) {
+    /** Adds the entries of a header, those of what it includes in their place; takes their names from {@code listed}. */
+    private static void entries(Path file, String text, int begin, Set<String> listed, List<Entry> entries)
+            throws IOException {
         Matcher entry = Pattern.compile(
-                        "(?:/\\*\\*((?:(?!\\*/).)*)\\*/\\s*)?([\\w* ]+?) ?\\(\\*(\\w+)\\)\\(([^;]*)\\);",
+                        "\n#include \"(\\w+\\.h)\"\n|(?:/\\*\\*((?:(?!\\*/).)*)\\*/\\s*)?([\\w* ]+?) ?\\(\\*(\\w+)\\)\\(([^;]*)\\);",
                         Pattern.DOTALL)
                 .matcher(text)
-                .region(begin, end);
+                .region(begin, text.length());
         while (entry.find()) {
-            int line = lineAt(text, entry.start(3));
-            String name = entry.group(3);
-            List<String> comment = entry.group(1) == null
+            if (entry.group(1) != null) {
+                Path part = file.resolveSibling(entry.group(1));
+                entries(part, Files.readString(part, StandardCharsets.UTF_8), 0, listed, entries);
+                continue;
+            }
+            int line = lineAt(text, entry.start(4));
+            String name = entry.group(4);
+            List<String> comment = entry.group(2) == null
                     ? List.of()
-                    : entry.group(1)
+                    : entry.group(2)
                             .lines()
                             .map(l -> l.replaceFirst("^\\s*\\* ?", "").stripTrailing())
                             .toList();
             Matcher checks = Pattern.compile("#define TRM_CHECK_" + name + " ((?:.*\\\\\n)*.*)")
                     .matcher(text);
             String checked = checks.find() ? checks.group(1) : "";
-            Entry found = new Entry(name, entry.group(2).strip(), parameters(entry.group(4)), comment, checked, line);
+            Entry found = new Entry(name, entry.group(3).strip(), parameters(entry.group(5)), comment, checked, line);
             if (!listed.remove(name)) {
                 throw wrong(file, line, name + " is in none of the lists below the table");
             }
