@@ -70,9 +70,9 @@ struct Tile {
 __device__ __forceinline__ bool tile_of(const int32_t* matrices, int count, int64_t unit, Tile* tile) {
     if (!find(matrices, count, &unit, &tile->matrix, [](const Matrix& of) { return tiles<TILE>(of.r(), of.c()); }))
         return false;
-    const int across = (tile->matrix.c() + TILE - 1) / TILE;
-    tile->row = static_cast<int>(unit / across) * TILE;
-    tile->column = static_cast<int>(unit % across) * TILE;
+    const int number = static_cast<int>(unit), across = (tile->matrix.c() + TILE - 1) / TILE;
+    tile->row = number / across * TILE;
+    tile->column = number % across * TILE;
     return true;
 }
 
@@ -118,15 +118,17 @@ __global__ void __launch_bounds__(THREADS)
     muon_update_kernel(const T* x, const int32_t* matrices, float* p, float* ema, bf16* copies, const double* controls,
                        int count, Rates rates) {
     __shared__ float values[TILE][TILE + 1];
-    const double lr = rates.rate * controls[TRM_CTRL_LR];
-    const float keep = static_cast<float>(1 - lr * rates.weight_decay);
-    const bool averages = !(controls[TRM_CTRL_STEP] < rates.ema_from);
     for (int64_t unit = blockIdx.x;; unit += gridDim.x) {
         Tile tile;
         if (!tile_of(matrices, count, unit, &tile)) return;
         const Matrix& matrix = tile.matrix;
-        const double ratio = static_cast<double>(matrix.rows) / matrix.columns;
-        const float step = static_cast<float>(lr * sqrt(ratio > 1 ? ratio : 1.0));
+        const double lr = rates.rate * controls[TRM_CTRL_LR];  // for each tile anew: what lives longer is spilled
+        const float keep = static_cast<float>(1 - lr * rates.weight_decay);
+        const bool averages = !(controls[TRM_CTRL_STEP] < rates.ema_from);
+        // Without the slow paths of division and root, whose calls would spill.
+        const float ratio =
+            fmaxf(1.0f, __fdividef(static_cast<float>(matrix.rows), static_cast<float>(matrix.columns)));
+        const float step = static_cast<float>(lr) * (ratio * rsqrtf(ratio));
         for (int e = static_cast<int>(threadIdx.x); e < TILE * TILE; e += THREADS) {
             const int i = e / TILE, j = e % TILE, row = tile.row + i, column = tile.column + j;
             const bool inside = row < matrix.r() && column < matrix.c();

@@ -203,7 +203,8 @@ void update_matches(const Layout& layout, bool average, bool copy, int64_t ema_f
                         const double scale = std::sqrt(std::max(1.0, static_cast<double>(m.rows) / m.columns));
                         const double step = lr * rate * scale * X[m.in_x(i, j)];
                         want_p[at] = (1 - lr * rate * decay) * p0[at] - step;
-                        slack[at] = 4 * U32 * (std::fabs(p0[at]) + std::fabs(step));
+                        slack[at] =
+                            4 * U32 * std::fabs(p0[at]) + 12 * U32 * std::fabs(step);  // a fast division and root
                         if (average)
                             want_e[at] = ema_from > 3 ? want_p[at] : ema_rate * e0[at] + (1 - ema_rate) * want_p[at];
                     }
