@@ -85,6 +85,8 @@ mutate norm-of-unrounded-y add_rms_norm.cu add_rms_norm 's|up.v\[i\] = from_floa
 mutate norm-over-wrong-axis add_rms_norm_positions.cu add_rms_norm_positions 's|scale\[0\] = 1.0f / sqrtf(scale\[0\] / static_cast<float>(S) + eps);|scale[0] = 1.0f / sqrtf(scale[0] / static_cast<float>(D) + eps);|'
 mutate norm-lacks-barrier slab.cuh add_rms_norm_positions '0,/^    __syncthreads();/s///'
 mutate norm-skips-last-position add_rms_norm_positions.cu add_rms_norm_positions '0,/if (inside \&\& t < S) {/s//if (inside \&\& t < S - 1) {/'
+mutate normed-gradient-lacks-mean normed_swiglu.cu normed_swiglu 's|(d \* s.sigma - n \* mean\[i\])|(d * s.sigma - n * 0.0f)|'
+mutate normed-scale-of-the-sum normed_swiglu.cu normed_swiglu 's|sqrtf(sum / static_cast<float>(I) + eps)|sqrtf(sum + eps)|'
 mutate norm-leaves-before-barrier add_rms_norm_positions.cu add_rms_norm_positions '0,/^    const bool inside = p.channel < D;/s//    const bool inside = p.channel < D; if (!inside) return;/'
 mutate attention-tile-lacks-barrier attention.cu attention_plain '0,/__syncthreads();  \/\/ the tiles are free/s///'
 mutate attention-values-lack-barrier attention.cu attention_plain 's|__syncthreads();  // the values are complete||'
