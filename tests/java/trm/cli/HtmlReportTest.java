@@ -1,6 +1,5 @@
 package trm.cli;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -106,13 +105,5 @@ class HtmlReportTest {
         String html = page.html();
         assertTrue(html.contains("training step"));
         assertFalse(html.contains("NaN") || html.contains("Infinity"));
-    }
-
-    @Test
-    void ticksAreRound() {
-        assertEquals(100, HtmlReport.tick(600), 1e-9);
-        assertEquals(0.5, HtmlReport.tick(1.75), 1e-9);
-        assertEquals(0.05, HtmlReport.tick(0.21), 1e-9);
-        assertEquals(1, HtmlReport.tick(0), 1e-9);
     }
 }

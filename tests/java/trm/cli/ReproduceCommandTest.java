@@ -27,7 +27,8 @@ class ReproduceCommandTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "sudoku | 2 | unknown table 'sudoku', expected sudoku-ablation, latents, depth, sudoku-maze, arc, hrm",
+                "sudoku | 2 | unknown table 'sudoku', expected sudoku-ablation, latents, depth, sudoku-maze, arc, hrm,"
+                        + " recipes, recipes-mixed",
                 "latents.x | 2 | unknown row of latents 'x', expected trm, multi-scale, single",
                 "latents --only trm,x | 2 | unknown row of latents 'x', expected trm, multi-scale, single",
                 "latents.trm --only single | 2 | latents.trm names a row, --only single too; give one",
@@ -36,6 +37,14 @@ class ReproduceCommandTest {
                 "latents --scale tiny --data data | 2 | --data data: --scale tiny makes its own data",
                 "latents --seeds 0 | 2 | --seeds 0: expected at least 1",
                 "latents --settings both | 2 | --settings",
+                "recipes | 2 | --scale full: recipes is a study of small models, expected --scale tiny",
+                "recipes-mixed --scale 0.5 | 2 | --scale 0.5: recipes-mixed is a study of small models",
+                "recipes --scale tiny --settings paper | 2 | --settings paper: recipes has settings of its own",
+                "recipes --scale tiny --data data | 2 | --data data: --scale tiny makes its own data",
+                "recipes.adam --scale tiny | 2 | unknown row of recipes 'adam', expected base, muon, normed,",
+                "recipes-mixed --scale tiny --only prefix | 2 | unknown row of recipes-mixed 'prefix', expected base,",
+                "recipes --scale tiny --seeds 1001 | 2 | --seeds 1001: expected at most 1000",
+                "recipes --scale tiny --seeds 0..2 | 2 | --seeds",
                 "depth --data nowhere | 1 | no data set with splits train and test, expected Sudoku-Extreme",
             })
     void badInput(String line, int code, String message) throws IOException {

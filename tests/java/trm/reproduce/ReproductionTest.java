@@ -30,7 +30,7 @@ import trm.train.Run;
 /** Two rows of six steps each on 64 puzzles: run, killed, resumed. */
 class ReproductionTest {
     private static final Table TABLE = Table.named("sudoku-ablation");
-    private static final List<Table.Row> ROWS = TABLE.rows(List.of("hrm", "t2-n2"));
+    private static final List<String> ROWS = List.of("hrm", "t2-n2");
 
     private static Backend backend;
 
@@ -85,7 +85,7 @@ class ReproductionTest {
 
     private Reproduction runKilledIn(String setup) {
         return new Reproduction(
-                plan,
+                new PublishedStudy(TABLE, plan),
                 (config, folder, resume) -> train(
                         config,
                         folder,
@@ -129,7 +129,7 @@ class ReproductionTest {
     /** Killed before its first checkpoint a run begins anew. */
     @Test
     void begunWithoutACheckpoint() throws IOException {
-        List<Table.Row> one = ROWS.subList(1, 2);
+        List<String> one = ROWS.subList(1, 2);
         assertThrows(Killed.class, () -> runKilledIn("sudoku-mlp-T2-n2").run(one, 1));
         Path checkpoints = temp.resolve("sudoku-mlp-T2-n2/seed-0/checkpoints");
         try (var files = Files.list(checkpoints)) {
@@ -146,7 +146,7 @@ class ReproductionTest {
     private List<String> called(Reproduction.Runner runner, int seeds) {
         List<String> folders = new ArrayList<>();
         Reproduction reproduction = new Reproduction(
-                plan,
+                new PublishedStudy(TABLE, plan),
                 (config, folder, resume) -> {
                     folders.add(temp.relativize(folder) + " " + config.run().seed());
                     return runner.run(config, folder, resume);
@@ -189,7 +189,7 @@ class ReproductionTest {
 
     @Test
     void nothingRunsBesideARunOfOtherSettings() throws IOException {
-        Setup second = ROWS.get(1).setup();
+        Setup second = TABLE.rows(ROWS).get(1).setup();
         MadeRuns.make(plan.folder(second, 0), plan.config(second, 7), 2, 0, 6, "2,1,,,,5,64");
         FormatException e = assertThrows(FormatException.class, () -> called(null, 1));
         assertTrue(e.getMessage().contains("found 'seed: 7', expected 'seed: 0'"), e.getMessage());
@@ -198,7 +198,7 @@ class ReproductionTest {
     @Test
     void missingData() {
         Plan full = new Plan(Scale.FULL, false, Path.of("configs"), temp.resolve("none"), temp);
-        Reproduction reproduction = new Reproduction(full, null, line -> {});
+        Reproduction reproduction = new Reproduction(new PublishedStudy(TABLE, full), null, line -> {});
         DataException e = assertThrows(DataException.class, () -> reproduction.run(ROWS, 1));
         Path folder = temp.resolve("none").resolve("sudoku-extreme-1k-aug-1000");
         assertEquals(

@@ -36,9 +36,6 @@ final class DataSudokuEasyCommand implements Callable<Integer> {
     private static final Path SHIPPED = Path.of("data", "sudoku");
     private static final Pattern RANGE = Pattern.compile("(\\d{1,2})(?:\\.\\.(\\d{1,2}))?");
 
-    /** Test puzzles have a generator of their own, so that they are the same whatever is trained on. */
-    private static final long TEST_SEED = 0x74657374; // "test"
-
     @Spec
     private CommandSpec spec;
 
@@ -106,7 +103,7 @@ final class DataSudokuEasyCommand implements Callable<Integer> {
         checkOptions();
         GivensAdded.Amount amount = amount();
         GivensAdded training = new GivensAdded(csv(train, "train.csv"), amount, each, seed);
-        GivensAdded testing = new GivensAdded(csv(test, "test.csv"), amount, 1, seed ^ TEST_SEED);
+        GivensAdded testing = new GivensAdded(csv(test, "test.csv"), amount, 1, GivensAdded.testSeed(seed));
         SudokuBuilder.Summary made =
                 SudokuBuilder.build(training, testing, out, subsample, aug, seed, limitTest, compact, Cli::message);
         for (GivensAdded rows : new GivensAdded[] {training, testing}) {

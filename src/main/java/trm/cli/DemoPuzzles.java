@@ -1,18 +1,15 @@
 package trm.cli;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Optional;
+import trm.data.format.BuiltOnce;
 import trm.data.sudoku.GivensAdded;
 import trm.data.sudoku.MiniSudokuBuilder;
 import trm.data.sudoku.SudokuBuilder;
 import trm.data.sudoku.SudokuCsv;
 import trm.data.table.ColumnNames;
-import trm.input.DataException;
 import trm.io.FormatException;
 
 /** What a demo trains on, by the side of its boards. */
@@ -82,20 +79,12 @@ enum DemoPuzzles {
     /** Writes a data set. */
     abstract void build(Path folder);
 
-    /** As {@link #build}, unless the folder is there; made under another name first, so that no half of it is left behind. */
+    /** As {@link #build}, unless the folder is there. */
     void buildOnce(Path folder) {
-        if (Files.isDirectory(folder)) {
-            return;
-        }
-        Cli.message("making puzzles to train on, and " + UNSEEN + " others, in " + folder);
-        Path partial = folder.resolveSibling(folder.getFileName() + ".partial");
-        try {
-            Files.createDirectories(partial);
+        BuiltOnce.folder(folder, partial -> {
+            Cli.message("making puzzles to train on, and " + UNSEEN + " others, in " + folder);
             build(partial);
-            Files.move(partial, folder, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            throw new DataException(folder + ": cannot be written: " + e, e);
-        }
+        });
     }
 
     private static SudokuCsv shipped(String name) {

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import trm.data.sudoku.Boards;
+import trm.io.LinePlot;
 
 /** The report of a run as one HTML page: styles and drawings are inside it, nothing is loaded from elsewhere. */
 final class HtmlReport {
@@ -12,7 +13,11 @@ final class HtmlReport {
     record Figure(String value, String label) {}
 
     /** One line of a chart; x rises. {@code dashed} lines have no markers. */
-    record Series(String name, String colour, boolean dashed, List<double[]> points) {}
+    record Series(String name, String colour, boolean dashed, List<double[]> points) {
+        private LinePlot.Line line() {
+            return new LinePlot.Line(colour, dashed ? LinePlot.Style.DASHED : LinePlot.Style.MARKED, points);
+        }
+    }
 
     /** A line chart over training steps. {@code share}: y runs from 0 to 1 and reads in per cent. */
     record Chart(String title, String yLabel, boolean share, List<Series> series) {}
@@ -71,14 +76,6 @@ final class HtmlReport {
             table.settings tr + tr > * { border-top: 1px solid #e8ebef; }
             footer { color: #5a6675; font-size: 0.85rem; margin-top: 24px; }
             """;
-
-    // One chart, in units of its view box: the plot leaves room for tick labels and axis titles.
-    private static final int WIDTH = 560;
-    private static final int HEIGHT = 320;
-    private static final int LEFT = 62;
-    private static final int RIGHT = 16;
-    private static final int TOP = 12;
-    private static final int BOTTOM = 48;
 
     private final String title;
     private final String summary;
@@ -195,102 +192,20 @@ final class HtmlReport {
     }
 
     private static void chart(StringBuilder out, Chart chart) {
-        double maxX = 0;
-        double maxY = 0;
-        for (Series s : chart.series) {
-            for (double[] p : s.points) {
-                maxX = Math.max(maxX, p[0]);
-                maxY = Math.max(maxY, p[1]);
-            }
-        }
-        double stepX = tick(maxX);
-        double stepY = chart.share ? 0.2 : tick(maxY);
-        double topY = chart.share ? 1 : stepY * Math.max(1, Math.ceil(maxY / stepY - 1e-9));
-        double endX = maxX > 0 ? maxX : 1;
         out.append("<section class=\"card\">\n<h2>").append(escape(chart.title)).append("</h2>\n");
         out.append("<ul class=\"legend\">\n");
         for (Series s : chart.series) {
             out.append("<li><svg viewBox=\"0 0 28 10\" aria-hidden=\"true\">");
-            out.append(format("<path d=\"M1 5H27\" %s/>", stroke(s)));
+            out.append(format("<path d=\"M1 5H27\" %s/>", s.line().stroke()));
             out.append(s.dashed ? "" : format("<circle cx=\"14\" cy=\"5\" r=\"3\" fill=\"%s\"/>", s.colour));
             out.append("</svg>").append(escape(s.name)).append("</li>\n");
         }
         out.append(format(
-                "</ul>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\"",
-                WIDTH, HEIGHT, escape(chart.title)));
-        out.append(" font-size=\"12\" fill=\"#5a6675\">\n");
-        for (int k = 0; k * stepY <= topY * (1 + 1e-9); k++) {
-            double y = y(k * stepY, topY);
-            out.append(format(
-                    "<path d=\"M%d %.1fH%d\" stroke=\"%s\"/>", LEFT, y, WIDTH - RIGHT, k == 0 ? "#8791a0" : "#e8ebef"));
-            out.append(format(
-                    "<text x=\"%d\" y=\"%.1f\" text-anchor=\"end\">%s</text>\n",
-                    LEFT - 8, y + 4, chart.share ? Math.round(100 * k * stepY) + " %" : number(k * stepY, stepY)));
-        }
-        for (int k = 0; k * stepX <= endX * (1 + 1e-9); k++) {
-            double x = x(k * stepX, endX);
-            out.append(format("<path d=\"M%.1f %dv5\" stroke=\"#8791a0\"/>", x, HEIGHT - BOTTOM));
-            out.append(format(
-                    "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">%s</text>\n",
-                    x, HEIGHT - BOTTOM + 19, number(k * stepX, stepX)));
-        }
-        out.append(format(
-                "<text x=\"%.1f\" y=\"%d\" text-anchor=\"middle\">training step</text>\n",
-                (LEFT + WIDTH - RIGHT) / 2.0, HEIGHT - 8));
-        double middle = (TOP + HEIGHT - BOTTOM) / 2.0;
-        out.append(format(
-                "<text transform=\"translate(14 %.1f) rotate(-90)\" text-anchor=\"middle\">%s</text>\n",
-                middle, escape(chart.yLabel)));
-        for (Series s : chart.series) {
-            StringBuilder path = new StringBuilder();
-            for (double[] p : s.points) {
-                path.append(path.length() == 0 ? "M" : "L");
-                path.append(format("%.1f %.1f", x(p[0], endX), y(Math.min(p[1], topY), topY)));
-            }
-            if (path.length() > 0) {
-                out.append(format("<path d=\"%s\" %s/>\n", path, stroke(s)));
-            }
-            for (double[] p : s.dashed ? List.<double[]>of() : s.points) {
-                out.append(format(
-                        "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"%s\" fill=\"%s\"/>\n",
-                        x(p[0], endX), y(Math.min(p[1], topY), topY), s.points.size() > 30 ? "1.5" : "3.5", s.colour));
-            }
-        }
+                "</ul>\n<svg viewBox=\"0 0 %d %d\" role=\"img\" aria-label=\"%s\" font-size=\"12\">\n",
+                LinePlot.WIDTH, LinePlot.HEIGHT, escape(chart.title)));
+        List<LinePlot.Line> lines = chart.series.stream().map(Series::line).toList();
+        out.append(new LinePlot(chart.yLabel, chart.share, lines).elements());
         out.append("</svg>\n</section>\n");
-    }
-
-    private static String stroke(Series s) {
-        return format(
-                "fill=\"none\" stroke=\"%s\" stroke-width=\"2\" stroke-linejoin=\"round\"%s",
-                s.colour, s.dashed ? " stroke-dasharray=\"5 4\" opacity=\"0.75\"" : "");
-    }
-
-    private static double x(double value, double end) {
-        return LEFT + value / end * (WIDTH - LEFT - RIGHT);
-    }
-
-    private static double y(double value, double top) {
-        return HEIGHT - BOTTOM - value / top * (HEIGHT - BOTTOM - TOP);
-    }
-
-    /** A round distance between ticks (1, 2 or 5 times a power of ten) that gives at most six of them. */
-    static double tick(double max) {
-        if (!(max > 0)) {
-            return 1;
-        }
-        double power = Math.pow(10, Math.floor(Math.log10(max / 6)));
-        for (int factor : new int[] {1, 2, 5}) {
-            if (max / (factor * power) <= 6 + 1e-9) {
-                return factor * power;
-            }
-        }
-        return 10 * power;
-    }
-
-    /** As many decimals as the distance between ticks needs. */
-    private static String number(double value, double step) {
-        int decimals = (int) Math.max(0, Math.ceil(-Math.log10(step) - 1e-9));
-        return format("%." + decimals + "f", value);
     }
 
     private static String format(String pattern, Object... values) {
@@ -298,9 +213,6 @@ final class HtmlReport {
     }
 
     static String escape(String text) {
-        return text.replace("&", "&amp;")
-                .replace("<", "&lt;")
-                .replace(">", "&gt;")
-                .replace("\"", "&quot;");
+        return LinePlot.escape(text);
     }
 }

@@ -2,7 +2,6 @@ package trm.cli;
 
 import java.nio.file.Path;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
@@ -17,24 +16,29 @@ import trm.config.TrainConfig;
 import trm.device.Backend;
 import trm.io.FormatException;
 import trm.reproduce.Plan;
-import trm.reproduce.Report;
+import trm.reproduce.PublishedStudy;
+import trm.reproduce.Recipes;
+import trm.reproduce.RecipesStudy;
 import trm.reproduce.Reproduction;
 import trm.reproduce.Scale;
+import trm.reproduce.Study;
 import trm.reproduce.Table;
 import trm.train.Run;
 
-/** {@code trm reproduce}: runs the rows of a published table and sets measured values beside the published ones. */
+/** {@code trm reproduce}: runs the rows of a published table, or of a study of our own, and reports on them. */
 @Command(
         name = "reproduce",
         mixinStandardHelpOptions = true,
         description = {
             "Runs the rows of a published table, or goes on with them, and reports published and measured values.",
-            "Tables: sudoku-ablation, latents, depth, sudoku-maze, arc, hrm (docs/reproduce.md lists their rows)."
+            "Tables: sudoku-ablation, latents, depth, sudoku-maze, arc, hrm (docs/reproduce.md lists their rows).",
+            "recipes and recipes-mixed compare levers of training on a CPU (docs/recipes.md); they have scale tiny only."
         },
         footer = {
             "",
             "Example: trm reproduce sudoku-ablation --scale tiny",
             "         trm reproduce depth --only trm-k6-t3,trm-k6-t6 --seeds 3 --data data --out runs/depth",
+            "         trm reproduce recipes --scale tiny --only base,muon --seeds 3",
             "Called again after any kind of end, it goes on with the run it was at and repeats no finished one. Exit code 1",
             "if a row failed; the others have run."
         })
@@ -63,7 +67,8 @@ final class ReproduceCommand implements Callable<Integer> {
     @Option(
             names = "--scale",
             defaultValue = "full",
-            description = "full, a fraction of every schedule, or tiny: small models on 4 x 4 Sudoku (default full).")
+            description = "full, a fraction of every schedule, or tiny: small models, of the papers' tables on 4 x 4 Sudoku"
+                    + " (default full).")
     private String scale;
 
     @Option(
@@ -106,34 +111,50 @@ final class ReproduceCommand implements Callable<Integer> {
                     spec.commandLine(),
                     "--report-only with a row, --only or --seeds: the report is of all runs that are there; leave them out");
         }
-        Table table = Table.named(names[0]);
-        List<Table.Row> rows = table.rows(names.length == 2 ? List.of(names[1]) : only);
-        Path configs = Cli.installed(Path.of("configs"))
-                .orElseThrow(() ->
-                        new FormatException("configs: found neither in the installation nor in the current folder"));
-        Plan plan = new Plan(
-                part,
-                settings == Settings.PAPER,
-                configs,
-                data != null ? data : Path.of("data"),
-                out != null ? out : Path.of("runs", part.equals(Scale.FULL) ? names[0] : names[0] + "-" + scale));
-        Map<String, String> failures = reportOnly ? Map.of() : run(plan, rows);
-        Report report = new Report(table, plan, failures);
-        Optional<String> noChart = report.write();
+        List<String> rows = names.length == 2 ? List.of(names[1]) : only;
+        Path folder = out != null ? out : Path.of("runs", part.equals(Scale.FULL) ? names[0] : names[0] + "-" + scale);
+        Optional<Recipes> recipes = Recipes.named(names[0]);
+        Study study = recipes.isPresent() ? recipes(recipes.get(), part, folder) : published(names[0], part, folder);
+        Map<String, String> failures = reportOnly ? Map.of() : run(study, rows);
+        Study.Written report = study.report(failures);
         System.out.print(report.markdown());
         System.out.flush();
-        Cli.message(String.format(
-                Locale.ROOT,
-                "wrote report.md, report.csv%s in %s",
-                noChart.isEmpty() ? " and report.png" : "",
-                plan.out()));
-        noChart.ifPresent(why -> Cli.message("no chart: " + why));
+        List<String> files = report.files();
+        Cli.message("wrote " + String.join(", ", files.subList(0, files.size() - 1)) + " and "
+                + files.get(files.size() - 1) + " in " + folder);
+        report.noChart().ifPresent(why -> Cli.message("no chart: " + why));
         failures.forEach((run, message) -> Cli.error(run + ": " + message));
         return failures.isEmpty() ? 0 : 1;
     }
 
-    private Map<String, String> run(Plan plan, List<Table.Row> rows) {
-        Reproduction reproduction = new Reproduction(plan, this::train, Cli::message);
+    private Study published(String table, Scale part, Path folder) {
+        Path sets = data != null ? data : Path.of("data");
+        return new PublishedStudy(
+                Table.named(table), new Plan(part, settings == Settings.PAPER, installed("configs"), sets, folder));
+    }
+
+    private Study recipes(Recipes recipes, Scale part, Path folder) {
+        if (!part.isTiny()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--scale " + scale + ": " + recipes.name() + " is a study of small models, expected --scale tiny");
+        }
+        if (settings == Settings.PAPER) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--settings paper: " + recipes.name() + " has settings of its own, configs/recipes; leave it out");
+        }
+        return new RecipesStudy(recipes, installed("configs"), installed("data/sudoku"), folder);
+    }
+
+    private static Path installed(String folder) {
+        return Cli.installed(Path.of(folder))
+                .orElseThrow(() -> new FormatException(
+                        folder + ": found neither in the installation nor in the current folder"));
+    }
+
+    private Map<String, String> run(Study study, List<String> rows) {
+        Reproduction reproduction = new Reproduction(study, this::train, Cli::message);
         reproduction.run(rows, seeds);
         return reproduction.failures();
     }

@@ -31,7 +31,7 @@ public record Score(
      * The shares p with |hits/n - p| &lt;= Z sqrt(p (1 - p) / n): Wilson's score interval of a binomial share (E. B. Wilson,
      * JASA 22, 1927). Unlike hits/n +- Z sqrt(...) it stays within 0 and 1, and says something when all or none hit.
      */
-    static Interval wilson(long hits, long n) {
+    public static Interval wilson(long hits, long n) {
         if (n == 0) {
             return new Interval(0, 1);
         }

@@ -9,9 +9,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
-import java.util.TreeMap;
 import java.util.stream.DoubleStream;
-import java.util.stream.Stream;
 import trm.config.TrainConfig;
 import trm.io.FormatException;
 
@@ -71,27 +69,12 @@ public final class Report {
         this.table = table;
         this.plan = plan;
         this.failures = failures;
-        lines = table.rows().stream().map(row -> new Line(row, runs(row))).toList();
-    }
-
-    private Map<Integer, RunSummary> runs(Table.Row row) {
-        Map<Integer, RunSummary> runs = new TreeMap<>();
-        Path folder = plan.out().resolve(row.setup().name());
-        if (Files.isDirectory(folder)) {
-            try (Stream<Path> seeds = Files.list(folder)) {
-                seeds.map(path -> path.getFileName().toString())
-                        .filter(name -> name.matches("seed-\\d{1,6}"))
-                        .map(name -> Integer.parseInt(name.substring("seed-".length())))
-                        .forEach(seed -> RunSummary.open(plan.folder(row.setup(), seed))
-                                .ifPresent(run -> {
-                                    run.resumed(plan.config(row.setup(), seed));
-                                    runs.put(seed, run);
-                                }));
-            } catch (IOException e) {
-                throw new FormatException(folder + ": cannot be listed: " + FormatException.reason(e), e);
-            }
-        }
-        return runs;
+        lines = table.rows().stream()
+                .map(row -> new Line(
+                        row,
+                        RunSummary.seeds(
+                                plan.out().resolve(row.setup().name()), seed -> plan.config(row.setup(), seed))))
+                .toList();
     }
 
     /**

@@ -6,13 +6,14 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.function.Consumer;
+import trm.config.ConfigException;
 import trm.config.TrainConfig;
 import trm.device.DeviceException;
 import trm.input.DataException;
 import trm.io.FormatException;
 import trm.train.Run;
 
-/** Runs rows of a table one after the other: those begun are resumed, those finished are left alone. */
+/** Runs rows of a study one after the other: those begun are resumed, those finished are left alone. */
 public final class Reproduction {
     /** Trains one run to its end, or until it is asked to stop. */
     @FunctionalInterface
@@ -20,14 +21,14 @@ public final class Reproduction {
         Run.Outcome run(TrainConfig config, Path folder, boolean resume);
     }
 
-    private final Plan plan;
+    private final Study study;
     private final Runner runner;
     private final Consumer<String> log;
     private final Map<String, String> failures = new LinkedHashMap<>();
 
     /** @param log takes a line for people as each run begins */
-    public Reproduction(Plan plan, Runner runner, Consumer<String> log) {
-        this.plan = plan;
+    public Reproduction(Study study, Runner runner, Consumer<String> log) {
+        this.study = study;
         this.runner = runner;
         this.log = log;
     }
@@ -35,40 +36,34 @@ public final class Reproduction {
     /**
      * All rows with seed 0, then all with seed 1, and so on. A run that fails does not keep the others from running.
      *
+     * @param rows names, none for all
      * @param seeds how many
+     * @throws ConfigException if there is no row of a name
      * @throws DataException if a data set is not there
      * @throws FormatException if a folder holds a run of other settings; nothing has run then
      */
-    public void run(List<Table.Row> rows, int seeds) {
-        for (int seed = 0; seed < seeds; seed++) {
-            for (Table.Row row : rows) {
-                settings(row, seed);
-            }
-        }
-        plan.prepareData(rows);
-        int number = 0;
-        for (int seed = 0; seed < seeds; seed++) {
-            for (Table.Row row : rows) {
-                String what = "row " + row.name() + ", seed " + seed + " (" + ++number + " of " + seeds * rows.size()
-                        + "), " + plan.folder(row.setup(), seed);
-                if (!run(row, seed, what)) {
-                    return;
-                }
+    public void run(List<String> rows, int seeds) {
+        List<PlannedRun> runs = study.runs(rows, seeds);
+        runs.forEach(Reproduction::settings);
+        study.prepareData(runs);
+        for (int i = 0; i < runs.size(); i++) {
+            PlannedRun run = runs.get(i);
+            String what = "row " + run.label() + " (" + (i + 1) + " of " + runs.size() + "), " + run.folder();
+            if (!run(run, what)) {
+                return;
             }
         }
     }
 
-    private TrainConfig settings(Table.Row row, int seed) {
-        TrainConfig config = plan.config(row.setup(), seed);
-        return RunSummary.open(plan.folder(row.setup(), seed))
-                .map(found -> found.resumed(config))
-                .orElse(config);
+    private static TrainConfig settings(PlannedRun run) {
+        return RunSummary.open(run.folder())
+                .map(found -> found.resumed(run.config()))
+                .orElse(run.config());
     }
 
     /** False if the run was asked to stop. */
-    private boolean run(Table.Row row, int seed, String what) {
-        Path folder = plan.folder(row.setup(), seed);
-        Optional<RunSummary> found = RunSummary.open(folder);
+    private boolean run(PlannedRun run, String what) {
+        Optional<RunSummary> found = RunSummary.open(run.folder());
         if (found.map(RunSummary::finished).orElse(false)) {
             log.accept(what + ": finished");
             return true;
@@ -76,12 +71,12 @@ public final class Reproduction {
         log.accept(what);
         try {
             return runner.run(
-                            settings(row, seed),
-                            folder,
+                            settings(run),
+                            run.folder(),
                             found.map(RunSummary::begun).orElse(false))
                     != Run.Outcome.STOPPED;
         } catch (DataException | DeviceException | FormatException e) {
-            failures.put(row.name() + ", seed " + seed, e.getMessage());
+            failures.put(run.label(), e.getMessage());
             log.accept(what + ": failed: " + e.getMessage());
             return true;
         }

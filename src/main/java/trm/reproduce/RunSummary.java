@@ -3,11 +3,15 @@ package trm.reproduce;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.TreeMap;
+import java.util.function.IntFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 import trm.config.ConfigLoader;
 import trm.config.Difference;
 import trm.config.TrainConfig;
@@ -48,6 +52,30 @@ public final class RunSummary {
         return Files.isRegularFile(folder.resolve("config.yaml"))
                 ? Optional.of(new RunSummary(folder))
                 : Optional.empty();
+    }
+
+    /**
+     * The runs in the folders {@code seed-N} of a row, by seed.
+     *
+     * @param expected settings of each seed
+     * @throws FormatException if a file of a run cannot be read, or a run has other settings
+     */
+    static Map<Integer, RunSummary> seeds(Path row, IntFunction<TrainConfig> expected) {
+        Map<Integer, RunSummary> runs = new TreeMap<>();
+        if (Files.isDirectory(row)) {
+            try (Stream<Path> seeds = Files.list(row)) {
+                seeds.map(path -> path.getFileName().toString())
+                        .filter(name -> name.matches("seed-\\d{1,6}"))
+                        .map(name -> Integer.parseInt(name.substring("seed-".length())))
+                        .forEach(seed -> open(row.resolve("seed-" + seed)).ifPresent(run -> {
+                            run.resumed(expected.apply(seed));
+                            runs.put(seed, run);
+                        }));
+            } catch (IOException e) {
+                throw new FormatException(row + ": cannot be listed: " + FormatException.reason(e), e);
+            }
+        }
+        return runs;
     }
 
     /** Whether there is a checkpoint to go on from. */
@@ -129,19 +157,41 @@ public final class RunSummary {
 
     /** Optimizer steps a second of training, evaluations apart; NaN before the first row of metrics. */
     public double stepsPerSecond() {
-        double steps = 0;
-        double seconds = 0;
-        double last = 0;
-        for (Map<String, Double> row : rows) {
+        Clock clock = new Clock();
+        rows.forEach(clock::add);
+        return clock.step / clock.seconds;
+    }
+
+    /** Time that the steps took, evaluations apart, and pauses between two parts of a run. */
+    private final class Clock {
+        private double step;
+        private double seconds;
+
+        private void add(Map<String, Double> row) {
             Double rate = row.get(Column.SAMPLES_PER_SECOND.title());
             if (rate != null) {
-                double step = row.get(Column.STEP.title());
-                steps += step - last;
-                seconds += (step - last) * config.schedule().globalBatchSize() / rate;
-                last = step;
+                double now = row.get(Column.STEP.title());
+                seconds += (now - step) * config.schedule().globalBatchSize() / rate;
+                step = now;
             }
         }
-        return steps / seconds;
+    }
+
+    /** What the evaluations found; the time to one is that of the steps until the last row of training before it. */
+    public Curve curve() {
+        List<Curve.Point> points = new ArrayList<>();
+        Clock clock = new Clock();
+        for (Map<String, Double> row : rows) {
+            clock.add(row);
+            if (row.containsKey(Column.EVAL_PUZZLES.title())) {
+                points.add(new Curve.Point(
+                        row.get(Column.STEP.title()).longValue(),
+                        clock.seconds,
+                        row.get(Column.EVAL_PUZZLES.title()).longValue(),
+                        row.getOrDefault(Column.EVAL_EXACT_ACCURACY.title(), 0.0)));
+            }
+        }
+        return new Curve(points);
     }
 
     /** Name of the device that the run, or its last part, ran on; empty if the log does not say. */

@@ -2,6 +2,8 @@ package trm.reproduce;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import trm.config.ConfigException;
 
 /**
@@ -127,13 +129,16 @@ public record Table(String name, String title, List<Row> rows) {
         rows.add(new Row("trm" + of, "TRM" + label, trm, trmSetup));
     }
 
-    /** @throws ConfigException if there is none of this name; the message lists them */
+    /** @throws ConfigException if there is none of this name; the message lists them, and the studies beside them */
     public static Table named(String name) {
+        List<String> known = Stream.concat(
+                        ALL.stream().map(Table::name), Recipes.ALL.stream().map(Recipes::name))
+                .toList();
         return ALL.stream()
                 .filter(table -> table.name.equals(name))
                 .findFirst()
-                .orElseThrow(() ->
-                        unknown("table", name, ALL.stream().map(Table::name).toList()));
+                .orElseThrow(() -> new ConfigException(
+                        "unknown table '" + name + "', expected " + String.join(", ", known)));
     }
 
     /**
@@ -142,18 +147,20 @@ public record Table(String name, String title, List<Row> rows) {
      * @throws ConfigException if there is none of a name; the message lists them
      */
     public List<Row> rows(List<String> names) {
-        List<String> known = rows.stream().map(Row::name).toList();
+        return chosen(name, rows, Row::name, names);
+    }
+
+    /** Of the rows of a study those of some names, in the study's order, or all. */
+    static <R> List<R> chosen(String study, List<R> rows, Function<R, String> name, List<String> names) {
+        List<String> known = rows.stream().map(name).toList();
         for (String asked : names) {
             if (!known.contains(asked)) {
-                throw unknown("row of " + name, asked, known);
+                throw new ConfigException(
+                        "unknown row of " + study + " '" + asked + "', expected " + String.join(", ", known));
             }
         }
         return names.isEmpty()
                 ? rows
-                : rows.stream().filter(row -> names.contains(row.name)).toList();
-    }
-
-    private static ConfigException unknown(String what, String found, List<String> known) {
-        return new ConfigException("unknown " + what + " '" + found + "', expected " + String.join(", ", known));
+                : rows.stream().filter(row -> names.contains(name.apply(row))).toList();
     }
 }

@@ -19,6 +19,9 @@ public final class GivensAdded implements SudokuRows {
     /** Of a board. */
     public static final int CELLS = 81;
 
+    /** Test puzzles have a generator of their own, so that they are the same whatever is trained on. */
+    private static final long TEST_SEED = 0x74657374; // "test"
+
     private static final int MOST_DRAWS = 1000; // of a puzzle that has not been drawn from the same one before
 
     /**
@@ -65,6 +68,11 @@ public final class GivensAdded implements SudokuRows {
         this.amount = amount;
         this.each = each;
         this.seed = seed;
+    }
+
+    /** The seed of a test split beside a training split of this one. */
+    public static long testSeed(long seed) {
+        return seed ^ TEST_SEED;
     }
 
     @Override

@@ -1,15 +1,14 @@
 package trm.data.sudoku;
 
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Set;
+import trm.data.format.BuiltOnce;
 import trm.data.format.SingleExampleWriter;
 import trm.data.random.LegacyRandom;
 import trm.input.DataException;
@@ -82,22 +81,9 @@ public final class MiniSudokuBuilder {
         return new Summary(out, train, test, distinctGrids(trainPuzzles), distinctGrids(testPuzzles));
     }
 
-    /**
-     * As {@link #build}, unless the folder is there already. The puzzles are made under another name first, so that no half
-     * of a data set is left behind.
-     */
+    /** As {@link #build}, unless the folder is there already. */
     public static void buildOnce(Path out, int side, int train, int test, long seed, int minBlanks) {
-        if (Files.isDirectory(out)) {
-            return;
-        }
-        Path partial = out.resolveSibling(out.getFileName() + ".partial");
-        try {
-            Files.createDirectories(partial);
-            build(partial, side, train, test, seed, minBlanks);
-            Files.move(partial, out, StandardCopyOption.ATOMIC_MOVE);
-        } catch (IOException e) {
-            throw new DataException(out + ": cannot be written: " + e, e);
-        }
+        BuiltOnce.folder(out, folder -> build(folder, side, train, test, seed, minBlanks));
     }
 
     private record Puzzle(int[] question, int[] answer) {}
