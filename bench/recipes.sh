@@ -2,7 +2,7 @@
 # bench/recipes.sh [RUNS]   brings the reports of `trm reproduce recipes` and `recipes-mixed` at scale tiny into the documentation
 #
 # RUNS (default runs) has the folders recipes-tiny and recipes-mixed-tiny. Of each that has a report, report.md, .csv and .svg become
-# docs/measurements/STUDY.md, .csv and .svg, and the table and the curves replace what docs/recipes.md has between its marks. A study
+# STUDY.md, .csv and .svg in docs/measurements, and the table and the curves replace what docs/recipes.md has between its marks. A study
 # without a report is left as it is.
 set -euo pipefail
 cd "$(dirname "$0")/.."

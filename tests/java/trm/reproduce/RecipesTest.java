@@ -77,7 +77,10 @@ class RecipesTest {
     void everySettingsFileIsAnArm() throws IOException {
         try (Stream<Path> files = Files.list(Path.of("configs", "recipes"))) {
             assertEquals(
-                    RECIPES.arms().stream().map(arm -> arm.name() + ".yaml").sorted().toList(),
+                    RECIPES.arms().stream()
+                            .map(arm -> arm.name() + ".yaml")
+                            .sorted()
+                            .toList(),
                     files.map(file -> file.getFileName().toString()).sorted().toList());
         }
         for (Recipes recipes : Recipes.ALL) {
@@ -99,7 +102,9 @@ class RecipesTest {
         assertEquals(temp.resolve("cosine/seed-1"), runs.get(3).folder());
         assertEquals(1, runs.get(3).config().run().seed());
         assertEquals(12, runs.get(3).config().schedule().epochs());
-        assertEquals(List.of(temp.resolve("data").toString()), runs.get(3).config().data().paths());
+        assertEquals(
+                List.of(temp.resolve("data").toString()),
+                runs.get(3).config().data().paths());
         assertEquals(3 * 14, study().runs(List.of(), 3).size());
         assertThrows(ConfigException.class, () -> study().runs(List.of("muon", "adam"), 1));
     }
@@ -198,7 +203,8 @@ class RecipesTest {
     void aRunOfOtherSettingsIsRefused() throws IOException {
         MadeRuns.make(study().folder(arm("muon"), 0), study().config(arm("base"), 0), 9, 9, 1200, "9,1,,,,5,80");
         FormatException e = assertThrows(FormatException.class, () -> study().report(Map.of()));
-        assertTrue(e.getMessage().contains("found 'optimizer: adam_atan2', expected 'optimizer: muon'"), e.getMessage());
+        assertTrue(
+                e.getMessage().contains("found 'optimizer: adam_atan2', expected 'optimizer: muon'"), e.getMessage());
     }
 
     /** A study in small: its own settings, 24 puzzles in batches of eight, so three steps an epoch. */
@@ -261,8 +267,7 @@ class RecipesTest {
             calls.add("-");
             calls.add("-");
             new Reproduction(study, killed, line -> {}).run(List.of(), 2);
-            assertEquals(
-                    List.of("-", "-", "fresh/seed-0 resumed", "base/seed-1", "fresh/seed-1"), calls);
+            assertEquals(List.of("-", "-", "fresh/seed-0 resumed", "base/seed-1", "fresh/seed-1"), calls);
         }
         String text = study.report(Map.of()).markdown();
         assertFalse(text.contains("## Not finished"), text);

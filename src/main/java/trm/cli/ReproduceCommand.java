@@ -67,8 +67,9 @@ final class ReproduceCommand implements Callable<Integer> {
     @Option(
             names = "--scale",
             defaultValue = "full",
-            description = "full, a fraction of every schedule, or tiny: small models, of the papers' tables on 4 x 4 Sudoku"
-                    + " (default full).")
+            description =
+                    "full, a fraction of every schedule, or tiny: small models, of the papers' tables on 4 x 4 Sudoku"
+                            + " (default full).")
     private String scale;
 
     @Option(
@@ -149,8 +150,8 @@ final class ReproduceCommand implements Callable<Integer> {
 
     private static Path installed(String folder) {
         return Cli.installed(Path.of(folder))
-                .orElseThrow(() -> new FormatException(
-                        folder + ": found neither in the installation nor in the current folder"));
+                .orElseThrow(() ->
+                        new FormatException(folder + ": found neither in the installation nor in the current folder"));
     }
 
     private Map<String, String> run(Study study, List<String> rows) {

@@ -44,8 +44,7 @@ public record Curve(List<Point> points) {
             if (at.exact >= share) {
                 Point before = i == 0 ? at : points.get(i - 1);
                 double part = i == 0 ? 1 : (share - before.exact) / (at.exact - before.exact);
-                return value.applyAsDouble(before)
-                        + part * (value.applyAsDouble(at) - value.applyAsDouble(before));
+                return value.applyAsDouble(before) + part * (value.applyAsDouble(at) - value.applyAsDouble(before));
             }
         }
         return NEVER;

@@ -41,8 +41,8 @@ final class RecipesChart {
             List<double[]> points = new ArrayList<>();
             for (int i = 0; i < seeds.get(0).points().size(); i++) {
                 int at = i;
-                Spread exact = Spread.of(
-                        seeds.stream().mapToDouble(curve -> curve.points().get(at).exact()));
+                Spread exact = Spread.of(seeds.stream()
+                        .mapToDouble(curve -> curve.points().get(at).exact()));
                 points.add(new double[] {seeds.get(0).points().get(i).step(), exact.median()});
             }
             return points;
@@ -85,8 +85,9 @@ final class RecipesChart {
         }
         List<Plot> plots = new ArrayList<>();
         for (Recipes.Theme theme : Recipes.Theme.values()) {
-            List<Entry> of = new ArrayList<>(
-                    others.stream().filter(entry -> entry.arm().theme() == theme).toList());
+            List<Entry> of = new ArrayList<>(others.stream()
+                    .filter(entry -> entry.arm().theme() == theme)
+                    .toList());
             if (!of.isEmpty()) {
                 of.add(0, entries.get(0));
                 plots.add(new Plot(theme.title(), of));

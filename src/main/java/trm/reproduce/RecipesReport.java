@@ -78,15 +78,20 @@ final class RecipesReport {
     String markdown() {
         StringBuilder text = new StringBuilder("# " + study.recipes().title() + "\n\n" + settings() + "\n\n");
         text.append("| arm | differs in | runs | solved at the end, % | steps to 50 % | of base's | steps to 90 %")
-                .append(" | seconds to 50 % | seconds to 90 % | steps/s |\n|---|---|---|---|---|---|---|---|---|---|\n");
+                .append(
+                        " | seconds to 50 % | seconds to 90 % | steps/s |\n|---|---|---|---|---|---|---|---|---|---|\n");
         lines.forEach(line -> text.append(row(cells(line))));
-        text.append("\nThe median over the seeds and, in brackets, the least and the greatest value. Steps to a share of the")
-                .append(" unseen puzzles: where the line from the last\nevaluation below it to the first above it crosses it;")
-                .append(" \"of base's\" is the quotient of the medians. Seconds are those of the training steps alone,\nwhatever")
+        text.append(
+                        "\nThe median over the seeds and, in brackets, the least and the greatest value. Steps to a share of the")
+                .append(
+                        " unseen puzzles: where the line from the last\nevaluation below it to the first above it crosses it;")
+                .append(
+                        " \"of base's\" is the quotient of the medians. Seconds are those of the training steps alone,\nwhatever")
                 .append(" else the machine did. Differences within the brackets show nothing.\n")
                 .append("\n![unseen puzzles solved by training step, a thin line a seed](report.svg)\n")
                 .append("\n## Runs\n\n| arm | seed | solved at the end, % (95 %) | steps to 50 % | steps to 90 %")
-                .append(" | seconds to 50 % | seconds to 90 % | seconds | steps/s |\n|---|---|---|---|---|---|---|---|---|\n");
+                .append(
+                        " | seconds to 50 % | seconds to 90 % | seconds | steps/s |\n|---|---|---|---|---|---|---|---|---|\n");
         lines.forEach(line -> line.runs().forEach((seed, run) -> {
             if (run.finished()) {
                 text.append(row(cells(line, seed, run)));
@@ -171,9 +176,7 @@ final class RecipesReport {
         return List.of(
                 line.arm().name(),
                 Integer.toString(seed),
-                format(
-                        "%.1f (%.1f to %.1f)",
-                        100 * last.exact(), 100 * interval.low(), 100 * interval.high()),
+                format("%.1f (%.1f to %.1f)", 100 * last.exact(), 100 * interval.low(), 100 * interval.high()),
                 Spread.text(STEPS, curve.stepsTo(0.5)),
                 Spread.text(STEPS, curve.stepsTo(0.9)),
                 Spread.text(SECONDS, curve.secondsTo(0.5)),

@@ -137,8 +137,8 @@ public record Table(String name, String title, List<Row> rows) {
         return ALL.stream()
                 .filter(table -> table.name.equals(name))
                 .findFirst()
-                .orElseThrow(() -> new ConfigException(
-                        "unknown table '" + name + "', expected " + String.join(", ", known)));
+                .orElseThrow(() ->
+                        new ConfigException("unknown table '" + name + "', expected " + String.join(", ", known)));
     }
 
     /**
