@@ -50,6 +50,7 @@ class CurveTest {
                 "300 (100 to 1,500)", Spread.of(DoubleStream.of(1500, 100, 300)).text("%,.0f"));
         assertEquals("200 (100 to 300)", Spread.of(DoubleStream.of(300, 100)).text("%,.0f"));
         assertEquals("7.0", Spread.of(DoubleStream.of(7)).text("%.1f"));
+        assertEquals("7.0", Spread.of(DoubleStream.of(7, 7)).text("%.1f"));
         assertEquals(
                 "300 (100 to never)",
                 Spread.of(DoubleStream.of(Curve.NEVER, 100, 300)).text("%,.0f"));

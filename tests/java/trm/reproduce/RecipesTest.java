@@ -53,9 +53,9 @@ class RecipesTest {
                 "normed | arch.mlp_activation: normed_swiglu",
                 "muon-normed | arch.mlp_activation: normed_swiglu, optimizer: muon, muon_rest: adam_atan2",
                 "cosine | lr_min_ratio: 0.05",
-                "no-carry | carry_from_step: 300",
+                "no-carry | carry_from_step: 350",
                 "depth | depth_schedule: [{until: 0.3, H_cycles: 1, L_cycles: 1}, {until: 0.6, H_cycles: 1, L_cycles: 2}]",
-                "late-ema | ema_from_step: 600",
+                "late-ema | ema_from_step: 700",
                 "softmax | arch.loss.loss_type: softmax_cross_entropy",
                 "smoothing | arch.loss.loss_type: softmax_cross_entropy, arch.loss.label_smoothing: 0.2",
                 "halt-weight | arch.loss.halt_loss_weight: 0.05",
@@ -101,7 +101,7 @@ class RecipesTest {
                 runs.stream().map(PlannedRun::label).toList());
         assertEquals(temp.resolve("cosine/seed-1"), runs.get(3).folder());
         assertEquals(1, runs.get(3).config().run().seed());
-        assertEquals(12, runs.get(3).config().schedule().epochs());
+        assertEquals(14, runs.get(3).config().schedule().epochs());
         assertEquals(
                 List.of(temp.resolve("data").toString()),
                 runs.get(3).config().data().paths());
@@ -146,7 +146,7 @@ class RecipesTest {
         String text = report.markdown();
         assertEquals(
                 "| base | \u2013 | 3 | 75.0 (40.0 to 95.0) | 1,000 (800 to never) | \u2013 | never (1,156 to never)"
-                        + " | 120 (80 to never) | never (151 to never) | 7.50 (7.50 to 7.50) |",
+                        + " | 120 (80 to never) | never (151 to never) | 7.50 |",
                 line(text, "| base |"));
         assertEquals(
                 "| normed | `mlp_activation: normed_swiglu` | 1 | 95.0 | 720 | 0.72 | 1,138 | 72 | 148 | 7.50 |",
@@ -159,7 +159,7 @@ class RecipesTest {
         assertTrue(text.contains("- cosine, seed 4: stopped at step 10 of 1200\n"), text);
         assertTrue(text.contains("- fresh: not run\n"), text);
         assertTrue(text.contains("## Failed\n\n- fresh, seed 0: no room\n"), text);
-        assertTrue(text.contains("width 128, T = 2, n = 2, batch 80, bfloat16, 12 epochs"), text);
+        assertTrue(text.contains("width 128, T = 2, n = 2, batch 80, bfloat16, 14 epochs"), text);
         List<String> csv = report.csv().lines().toList();
         assertEquals(1 + 4 * 3 + 1, csv.size());
         assertEquals("recipes,base,1,true,1200,160.0,480,0.950000", csv.get(6));

@@ -57,7 +57,7 @@ public record Recipes(
                     "Levers on ordinary Sudoku",
                     new GivensAdded.Amount(true, 30, 38),
                     "9 x 9 puzzles of 30 to 38 givens",
-                    12,
+                    14,
                     List.of(
                             FIRST,
                             new Arm("muon", Theme.MATRICES),
