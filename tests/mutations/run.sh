@@ -34,7 +34,7 @@ failed=0
 reports=target/surefire-reports
 verify() {
     rm -rf $reports
-    timeout 600 mvn -B -q -ntp "-Dtest=$tests" -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" "-Dtrm.test.jvmArgs=
+    timeout 600 mvn -B -q -ntp "-Dtest=$tests" -Dtrm.test.forks=1 -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" "-Dtrm.test.jvmArgs=
         -Dorg.bytedeco.javacpp.cachedir=$work/cache -Dtrm.test.failFast=true
         -Djunit.jupiter.extensions.autodetection.enabled=true" "$@" >"$work/maven" 2>&1
 }

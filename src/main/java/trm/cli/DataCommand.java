@@ -4,7 +4,6 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
-import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
@@ -12,11 +11,7 @@ import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.MemorySize;
 import trm.data.CompactBuilder;
-import trm.data.Sources;
 import trm.data.sudoku.MiniSudokuBuilder;
-import trm.data.sudoku.SudokuBuilder;
-import trm.data.sudoku.SudokuCsv;
-import trm.data.table.ColumnNames;
 
 /** Makes data-set folders. */
 @Command(
@@ -24,7 +19,7 @@ import trm.data.table.ColumnNames;
         mixinStandardHelpOptions = true,
         description = "Makes data-set folders in the published layout, and looks into them.",
         subcommands = {
-            DataCommand.Sudoku.class,
+            DataSudokuCommand.class,
             DataCommand.SudokuMini.class,
             DataSudokuEasyCommand.class,
             DataMazeCommand.class,
@@ -41,104 +36,6 @@ final class DataCommand implements Runnable {
     @Override
     public void run() {
         spec.commandLine().usage(System.out);
-    }
-
-    @Command(
-            name = "sudoku",
-            mixinStandardHelpOptions = true,
-            description = {
-                "Builds a folder from files of 9 x 9 Sudokus, of Sudoku-Extreme as the published builder does.",
-                "CSV, TSV or JSON with questions and, where there are, answers, ratings and sources; or a list of questions,"
-                        + " one a line. A question without an answer is solved. Plain, gzipped or zipped."
-            },
-            footer = {
-                "",
-                "Example: trm data sudoku --train data/sudoku/train.csv --test data/sudoku/test.csv"
-                        + " --subsample 1000 --aug 1000 --out data/sudoku-1k-aug-1000",
-                "         trm data sudoku --train sudoku.csv --test test.csv --question puzzle --rating difficulty --out data/own"
-            })
-    static final class Sudoku implements Callable<Integer> {
-        @Spec
-        private CommandSpec spec;
-
-        @Option(names = "--train", required = true, paramLabel = "FILE", description = "Training puzzles.")
-        private Path train;
-
-        @Option(names = "--test", required = true, paramLabel = "FILE", description = "Test puzzles.")
-        private Path test;
-
-        @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
-        private Path out;
-
-        @Option(names = "--subsample", paramLabel = "N", description = "Only N training puzzles, drawn at random.")
-        private Integer subsample;
-
-        @Option(names = "--aug", defaultValue = "0", description = "Shuffled copies of each training puzzle.")
-        private int aug;
-
-        @Option(names = "--min-difficulty", paramLabel = "R", description = "Only puzzles rated R or more.")
-        private Double minDifficulty;
-
-        @Mixin
-        private ColumnsOption columns;
-
-        @Option(
-                names = "--rating",
-                paramLabel = "NAME",
-                description = "Column or key of the ratings (default: rating or difficulty).")
-        private String rating;
-
-        @Option(
-                names = "--source",
-                paramLabel = "NAME",
-                description = "Column or key of where a puzzle comes from (default: source).")
-        private String source;
-
-        @Option(
-                names = "--limit-test",
-                paramLabel = "N",
-                description = "Only the first N test puzzles: evaluation takes long on a CPU.")
-        private Integer limitTest;
-
-        @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
-        private long seed;
-
-        @Option(
-                names = "--compact",
-                description = "Training puzzles once, copies as records that the device applies: the same examples in a"
-                        + " fraction of the space, for this program only.")
-        private boolean compact;
-
-        @Override
-        public Integer call() {
-            Cli.atLeast(spec, "--subsample", subsample == null ? 1 : subsample, 1);
-            Cli.atLeast(spec, "--aug", aug, 0);
-            Cli.atLeast(spec, "--limit-test", limitTest == null ? 1 : limitTest, 1);
-            if (compact && aug == 0) {
-                throw new ParameterException(
-                        spec.commandLine(),
-                        "--compact with --aug 0: expected copies to be compact about, --aug 1 or more");
-            }
-            if (minDifficulty != null && !Double.isFinite(minDifficulty)) {
-                throw new ParameterException(
-                        spec.commandLine(), "--min-difficulty " + minDifficulty + ": expected a number");
-            }
-            ColumnNames names = columns.names(rating, source);
-            SudokuCsv training = new SudokuCsv(train, names, minDifficulty);
-            SudokuCsv testing = new SudokuCsv(test, names, minDifficulty);
-            SudokuBuilder.Summary made =
-                    SudokuBuilder.build(training, testing, out, subsample, aug, seed, limitTest, compact, Cli::message);
-            Sources.writeSudoku(out, testing, limitTest);
-            Cli.message(String.format(
-                    Locale.ROOT,
-                    "%s: %d training examples (%d puzzles, %d shuffled copies each), %d test puzzles",
-                    made.out(),
-                    made.trainExamples(),
-                    made.trainGroups(),
-                    aug,
-                    made.testExamples()));
-            return 0;
-        }
     }
 
     @Command(

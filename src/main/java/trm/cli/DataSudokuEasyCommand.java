@@ -1,7 +1,6 @@
 package trm.cli;
 
 import java.nio.file.Path;
-import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -9,11 +8,8 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
-import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Spec;
-import trm.data.Sources;
 import trm.data.sudoku.GivensAdded;
-import trm.data.sudoku.SudokuBuilder;
 import trm.data.sudoku.SudokuCsv;
 import trm.io.FormatException;
 
@@ -71,57 +67,24 @@ final class DataSudokuEasyCommand implements Callable<Integer> {
             description = "Different training puzzles to make of each (default ${DEFAULT-VALUE}).")
     private int each;
 
-    @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
-    private Path out;
-
-    @Option(names = "--subsample", paramLabel = "N", description = "Only N training puzzles, drawn at random.")
-    private Integer subsample;
-
-    @Option(names = "--aug", defaultValue = "0", description = "Shuffled copies of each training puzzle.")
-    private int aug;
-
-    @Option(names = "--min-difficulty", paramLabel = "R", description = "Only of puzzles rated R or more.")
-    private Double minDifficulty;
-
     @Mixin
-    private ColumnsOption columns;
-
-    @Option(names = "--limit-test", paramLabel = "N", description = "Only the first N test puzzles.")
-    private Integer limitTest;
-
-    @Option(names = "--seed", defaultValue = "42", description = "Seed (default ${DEFAULT-VALUE}).")
-    private long seed;
-
-    @Option(
-            names = "--compact",
-            description =
-                    "Training puzzles once, copies as records that the device applies, as trm data sudoku has it.")
-    private boolean compact;
+    private SudokuFolderOptions folder;
 
     @Override
     public Integer call() {
+        folder.check();
         checkOptions();
         GivensAdded.Amount amount = amount();
-        GivensAdded training = new GivensAdded(csv(train, "train.csv"), amount, each, seed);
-        GivensAdded testing = new GivensAdded(csv(test, "test.csv"), amount, 1, GivensAdded.testSeed(seed));
-        SudokuBuilder.Summary made =
-                SudokuBuilder.build(training, testing, out, subsample, aug, seed, limitTest, compact, Cli::message);
+        GivensAdded training = new GivensAdded(rows(train, "train.csv"), amount, each, folder.seed());
+        GivensAdded testing = new GivensAdded(rows(test, "test.csv"), amount, 1, GivensAdded.testSeed(folder.seed()));
+        String made = folder.build(training, testing);
         for (GivensAdded rows : new GivensAdded[] {training, testing}) {
             if (rows.leftOut() > 0) {
                 Cli.message(rows.file() + ": left out " + rows.leftOut() + " puzzles of more than " + amount.most()
                         + " givens");
             }
         }
-        Sources.writeSudoku(out, testing, limitTest);
-        Cli.message(String.format(
-                Locale.ROOT,
-                "%s: %d training examples (%d puzzles, %d shuffled copies each), %d test puzzles, %s",
-                made.out(),
-                made.trainExamples(),
-                made.trainGroups(),
-                aug,
-                made.testExamples(),
-                text(amount)));
+        Cli.message(made + ", " + text(amount));
         return 0;
     }
 
@@ -131,18 +94,8 @@ final class DataSudokuEasyCommand implements Callable<Integer> {
 
     private void checkOptions() {
         Cli.atLeast(spec, "--each", each, 1);
-        Cli.atLeast(spec, "--subsample", subsample == null ? 1 : subsample, 1);
-        Cli.atLeast(spec, "--aug", aug, 0);
-        Cli.atLeast(spec, "--limit-test", limitTest == null ? 1 : limitTest, 1);
-        Cli.within(spec, "--seed", seed, 0, 0xFFFFFFFFL);
-        if (compact && aug == 0) {
-            throw wrong("--compact with --aug 0: expected copies to be compact about, --aug 1 or more");
-        }
-        if (minDifficulty != null && !Double.isFinite(minDifficulty)) {
-            throw wrong("--min-difficulty " + minDifficulty + ": expected a number");
-        }
         if (givens != null && added != null) {
-            throw wrong(
+            throw folder.wrong(
                     "--givens with --minimal-plus: the number of all givens or of those added, expected one of the two");
         }
     }
@@ -155,14 +108,14 @@ final class DataSudokuEasyCommand implements Callable<Integer> {
         int least = number ? Integer.parseInt(range.group(1)) : -1;
         int most = number ? Integer.parseInt(range.group(range.group(2) == null ? 1 : 2)) : -1;
         if (!number || most < least || most > GivensAdded.CELLS) {
-            throw wrong(option + " " + text + ": expected A..B, two whole numbers from 0 to " + GivensAdded.CELLS
+            throw folder.wrong(option + " " + text + ": expected A..B, two whole numbers from 0 to " + GivensAdded.CELLS
                     + ", the lesser one first");
         }
         return new GivensAdded.Amount(added == null, least, most);
     }
 
-    /** The file given, else the one that the project ships. */
-    private SudokuCsv csv(Path file, String shipped) {
+    /** Those of the file given, else of the one that the project ships. */
+    private SudokuCsv rows(Path file, String shipped) {
         Path from = file != null
                 ? file
                 : Cli.installed(SHIPPED.resolve(shipped))
@@ -170,10 +123,6 @@ final class DataSudokuEasyCommand implements Callable<Integer> {
                                 () -> new FormatException(
                                         SHIPPED.resolve(shipped)
                                                 + ": not found in the installation or the current folder; give --train FILE and --test FILE"));
-        return new SudokuCsv(from, columns.names(), minDifficulty);
-    }
-
-    private ParameterException wrong(String message) {
-        return new ParameterException(spec.commandLine(), message);
+        return folder.rows(from, null, null);
     }
 }
