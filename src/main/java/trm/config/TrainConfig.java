@@ -84,6 +84,26 @@ public record TrainConfig(
         return with(data, schedule.withPlannedSteps(steps), memory);
     }
 
+    /**
+     * These settings for puzzles that the model does not know: their vectors alone are trained ({@code freeze_weights}), on other data
+     * and for so many steps of so many lanes, at a level rate from the first step on. What the settings ask for the weights, or for
+     * memory that is laid out anew, is left out.
+     */
+    public TrainConfig adapting(List<String> paths, int lanes, int steps) {
+        return new TrainConfig(
+                arch,
+                new DataConfig(paths, null, Augment.STORED),
+                ScheduleConfig.ofSteps(steps, lanes),
+                new LearningRateConfig(learningRate.base(), 1, 0, learningRate.puzzleBase()),
+                optimizer.frozen(),
+                new AverageConfig(average.kept(), average.rate(), 0),
+                run,
+                checkpoints,
+                new EvaluationConfig(0, 0),
+                device,
+                memory.with(Recompute.AUTO, 0));
+    }
+
     private TrainConfig with(DataConfig newData, ScheduleConfig newSchedule, MemoryConfig newMemory) {
         return new TrainConfig(
                 arch,
