@@ -39,7 +39,9 @@ class AdaptationTest {
     private static Path shared;
 
     private static TrainConfig trained;
-    private static TrainConfig adapting; // at a rate at which so small a model shows it soon
+    /** At which so small a model shows it soon. */
+    private static final double RATE = 1;
+
     private static SafeTensors weights;
 
     @TempDir
@@ -78,7 +80,6 @@ class AdaptationTest {
                         ""),
                 "test",
                 List.of());
-        adapting = ConfigLoader.parse(ConfigLoader.toYaml(trained), "test", List.of("puzzle_emb_lr=1"));
         run(trained, shared.resolve("run"));
         weights = SafeTensors.open(new CheckpointStore(shared.resolve("run/checkpoints"), 1).path(TRAINED_STEPS));
     }
@@ -141,7 +142,7 @@ class AdaptationTest {
         List<Double> losses = new ArrayList<>();
         float[] first;
         try (Backend backend = new CpuBackend(2);
-                Adaptation adaptation = Adaptation.of(backend, adapting, weights, folder, 60)) {
+                Adaptation adaptation = Adaptation.of(backend, trained, weights, folder, 60, RATE)) {
             Parameters parameters = adaptation.parameters();
             assertEquals(4, adaptation.lanes());
             assertEquals(6, adaptation.demonstrations());
@@ -172,7 +173,7 @@ class AdaptationTest {
 
     /** The same by {@code load_checkpoint} and {@code freeze_weights}. */
     private float[] inARun(Path folder, int steps) throws IOException {
-        TrainConfig frozen = adapting.adapting(List.of(folder.toString()), 4, steps);
+        TrainConfig frozen = trained.adapting(List.of(folder.toString()), 4, steps, RATE);
         assertTrue(frozen.optimizer().freezeWeights());
         TrainConfig config = ConfigLoader.parse(
                 ConfigLoader.toYaml(frozen), "test", List.of("load_checkpoint='" + weights.file() + "'"));
@@ -188,7 +189,8 @@ class AdaptationTest {
     void equallyManyPuzzles() {
         int rows = (int) weights.entry(Checkpoint.PUZZLES).shape()[0];
         try (Backend backend = new CpuBackend(2);
-                Adaptation adaptation = Adaptation.of(backend, trained, weights, folder("66e6c45b", rows - 2), 1)) {
+                Adaptation adaptation =
+                        Adaptation.of(backend, trained, weights, folder("66e6c45b", rows - 2), 1, RATE)) {
             float[] table = HostCopy.floats(backend, adaptation.parameters().puzzleTable());
             assertEquals(rows * WIDTH, table.length);
             float[] mean = meanOfTable();
@@ -203,7 +205,7 @@ class AdaptationTest {
     void timeIsOver() {
         List<Integer> told = new ArrayList<>();
         try (Backend backend = new CpuBackend(2);
-                Adaptation adaptation = Adaptation.of(backend, trained, weights, folder("66e6c45b", 1), 1000)) {
+                Adaptation adaptation = Adaptation.of(backend, trained, weights, folder("66e6c45b", 1), 1000, RATE)) {
             assertEquals(1, adaptation.train(1e-9, (step, loss) -> told.add(step)));
         }
         assertEquals(List.of(1), told);
@@ -227,9 +229,9 @@ class AdaptationTest {
                         "eval_interval=10",
                         "micro_batches=2",
                         "data_shape={seq_len: 900, vocab_size: 12, num_puzzle_identifiers: 11}"));
-        TrainConfig frozen = other.adapting(List.of("somewhere"), 3, 7);
+        TrainConfig frozen = other.adapting(List.of("somewhere"), 3, 7, RATE);
         assertEquals(
-                trained.adapting(List.of("somewhere"), 3, 7),
+                trained.adapting(List.of("somewhere"), 3, 7, RATE),
                 ConfigLoader.parse(
                         ConfigLoader.toYaml(frozen),
                         "test",

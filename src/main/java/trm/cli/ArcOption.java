@@ -13,6 +13,7 @@ import picocli.CommandLine.ParameterException;
 final class ArcOption {
     static final int COPIES = 16;
     static final int STEPS = 50;
+    static final double RATE = 1;
     private static final int MOST_STEPS = 10_000;
     private static final long MOST_SEED = 0xFFFFFFFFL;
 
@@ -36,6 +37,12 @@ final class ArcOption {
     private Integer steps;
 
     @Option(
+            names = "--adapt-lr",
+            paramLabel = "R",
+            description = "ARC: rate of the vectors' first step, from which it falls to 0 (default " + RATE + ").")
+    private Double rate;
+
+    @Option(
             names = "--adapt-seconds",
             paramLabel = "S",
             description = "ARC: time after which no further step begins, 0 for no limit (default 0).")
@@ -53,6 +60,7 @@ final class ArcOption {
         all.put("--task", task);
         all.put("--augmentations", copies);
         all.put("--adapt-steps", steps);
+        all.put("--adapt-lr", rate);
         all.put("--adapt-seconds", seconds);
         all.put("--submission", submission);
         return all.entrySet().stream()
@@ -66,9 +74,13 @@ final class ArcOption {
         Cli.within(spec, "--augmentations", copies(), 0, TriesOption.MOST);
         Cli.within(spec, "--adapt-steps", steps(), 0, MOST_STEPS);
         Cli.within(spec, "--seed", seed, 0, MOST_SEED);
-        if (!(seconds() >= 0 && seconds() < Double.POSITIVE_INFINITY)) {
-            throw new ParameterException(
-                    spec.commandLine(), "--adapt-seconds " + seconds + ": expected a number from 0 on");
+        notNegative(spec, "--adapt-lr", rate());
+        notNegative(spec, "--adapt-seconds", seconds());
+    }
+
+    private static void notNegative(CommandSpec spec, String option, double value) {
+        if (!(value >= 0 && value < Double.POSITIVE_INFINITY)) {
+            throw new ParameterException(spec.commandLine(), option + " " + value + ": expected a number from 0 on");
         }
     }
 
@@ -83,6 +95,10 @@ final class ArcOption {
 
     int steps() {
         return steps == null ? STEPS : steps;
+    }
+
+    double rate() {
+        return rate == null ? RATE : rate;
     }
 
     double seconds() {

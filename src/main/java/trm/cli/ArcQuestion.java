@@ -90,8 +90,8 @@ record ArcQuestion(ArcTask task) implements SolveQuestion {
         try {
             ArcBuilder.Summary made = ArcBuilder.build(
                     task, folder, options.copies(), asked.tries().seed(), Cli::message);
-            try (Adaptation adaptation =
-                    Adaptation.of(model.backend(), config, model.file(), folder, Math.max(1, options.steps()))) {
+            try (Adaptation adaptation = Adaptation.of(
+                    model.backend(), config, model.file(), folder, Math.max(1, options.steps()), options.rate())) {
                 int copies = made.identifiers() - 1;
                 System.out.println(
                         "task " + task.id() + ": " + count(task.train().size(), "demonstration") + ", "
@@ -124,10 +124,11 @@ record ArcQuestion(ArcTask task) implements SolveQuestion {
     private static Adapted adapt(Adaptation adaptation, ArcOption options) {
         System.out.printf(
                 Locale.ROOT,
-                "adapting the copies' vectors to %s, weights frozen: %s of %s%s%n",
+                "adapting the copies' vectors to %s, weights frozen: %s of %s, from a rate of %s%s%n",
                 count(adaptation.demonstrations(), "example"),
                 count(options.steps(), "step"),
                 count(adaptation.lanes(), "lane"),
+                options.rate(),
                 options.seconds() == 0 ? "" : String.format(Locale.ROOT, ", at most %.1f s", options.seconds()));
         long began = System.nanoTime();
         double before = adaptation.loss();

@@ -83,7 +83,8 @@ record ArcReport(ArcTask task, ArcVotes votes, BoardPrinter printer) {
         List<BoardPrinter.Panel> panels = new ArrayList<>();
         Grid solution = pair.known() ? pair.output() : null;
         for (Ranked answer : attempts(ballot)) {
-            String votes = String.format(Locale.ROOT, "%d votes, q %.2f", answer.count(), answer.meanQ());
+            String votes = String.format(
+                    Locale.ROOT, "%d vote%s, q %.2f", answer.count(), answer.count() == 1 ? "" : "s", answer.meanQ());
             panels.add(panel("attempt " + (panels.size() + 1), votes, answer.answer(), answer.answer(), solution));
         }
         if (solution != null) {

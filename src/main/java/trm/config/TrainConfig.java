@@ -86,15 +86,16 @@ public record TrainConfig(
 
     /**
      * These settings for puzzles that the model does not know: their vectors alone are trained ({@code freeze_weights}), on other data
-     * and for so many steps of so many lanes, at a level rate from the first step on. What the settings ask for the weights, or for
-     * memory that is laid out anew, is left out.
+     * and for so many steps of so many lanes. What the settings ask for the weights, or for memory that is laid out anew, is left out.
+     *
+     * @param rate of the vectors at the first step; it falls to 0 along half a cosine
      */
-    public TrainConfig adapting(List<String> paths, int lanes, int steps) {
+    public TrainConfig adapting(List<String> paths, int lanes, int steps, double rate) {
         return new TrainConfig(
                 arch,
                 new DataConfig(paths, null, Augment.STORED),
                 ScheduleConfig.ofSteps(steps, lanes),
-                new LearningRateConfig(learningRate.base(), 1, 0, learningRate.puzzleBase()),
+                new LearningRateConfig(learningRate.base(), 0, 0, rate),
                 optimizer.frozen(),
                 new AverageConfig(average.kept(), average.rate(), 0),
                 run,

@@ -49,14 +49,16 @@ public final class Adaptation implements AutoCloseable {
      * @param trained settings of the model, which has puzzle vectors
      * @param folder data set with both splits
      * @param steps that the vectors are trained for at most
+     * @param rate of the first step; it falls to 0 with the last
      * @throws trm.io.FormatException if weights or data are not as they should be
      * @throws trm.device.DeviceException if they do not fit into memory
      */
-    public static Adaptation of(Backend backend, TrainConfig trained, SafeTensors weights, Path folder, int steps) {
+    public static Adaptation of(
+            Backend backend, TrainConfig trained, SafeTensors weights, Path folder, int steps, double rate) {
         int lanes = Math.min(
                 trained.schedule().globalBatchSize(),
                 Dataset.open(folder, "train").examples());
-        TrainConfig config = trained.adapting(List.of(folder.toString()), lanes, steps);
+        TrainConfig config = trained.adapting(List.of(folder.toString()), lanes, steps, rate);
         RunSetup setup = RunSetup.of(backend, config, folder, List.of(), false);
         Arena arena = setup.plan().allocate(backend);
         try {
