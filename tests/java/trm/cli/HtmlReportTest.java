@@ -13,6 +13,7 @@ import java.util.TreeMap;
 import javax.xml.parsers.DocumentBuilderFactory;
 import org.junit.jupiter.api.Test;
 import trm.data.sudoku.Boards;
+import trm.data.sudoku.SudokuPuzzle;
 
 class HtmlReportTest {
     private static final String PUZZLE = "1..4.2....3.3..2";
@@ -29,12 +30,13 @@ class HtmlReportTest {
             training.add(new double[] {step, 1 - Math.exp(-step / 120.0)});
         }
         List<double[]> unseen = List.of(new double[] {156, 0.4}, new double[] {312, 0.9}, new double[] {600, 0.99});
-        int[] answer = Boards.parse(ANSWER);
+        int[] answer = Boards.tokens(Boards.parse(ANSWER));
         int[] near = answer.clone();
-        near[1] = 2;
-        near[2] = 3;
+        near[1] = 3; // the digits 2 and 3
+        near[2] = 4;
         SolveTrace.Solution solution = new SolveTrace.Solution(
-                Boards.parse(PUZZLE),
+                SudokuPuzzle.INSTANCE,
+                Boards.tokens(Boards.parse(PUZZLE)),
                 answer,
                 List.of(near, answer, answer, answer, answer, answer, answer, answer),
                 new double[] {0.031, 0.97, 0.991, 0.998, 0.999, 0.999, 0.999, 0.999});

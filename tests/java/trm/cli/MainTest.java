@@ -220,7 +220,7 @@ class MainTest {
         execute("solve", run.toString(), "--puzzle", "1..4.2....3.3..")
                 .assertFails(2, "--puzzle: found 15 cells, expected 16, 36 or 81");
         execute("solve", run.toString(), "--puzzle", ".".repeat(36))
-                .assertFails(2, "--puzzle has 36 cells, but the model of " + run, "takes 16");
+                .assertFails(2, "--puzzle: a sudoku of 6 x 6, but " + run, " was trained on sudoku 4 x 4");
     }
 
     @Test

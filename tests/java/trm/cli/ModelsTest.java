@@ -91,7 +91,7 @@ class ModelsTest {
         Path better = Trm.copy(temp.resolve("models/sudoku-4x4"), temp.resolve("models/a-better-one"));
         String card = Files.readString(better.resolve("card.md"));
         Files.writeString(better.resolve("card.md"), card.replaceAll("\\| rank \\| \\d+ \\|", "| rank | 99 |"));
-        assertEquals("a-better-one", BundledModels.best("sudoku", 4).name());
+        assertEquals("a-better-one", BundledModels.best("sudoku", 4, "", "").name());
         Files.createDirectories(temp.resolve("models/of-the-user/checkpoints")); // no card, no model
         assertEquals(
                 BundledModels.all().size(),
@@ -146,7 +146,7 @@ class ModelsTest {
         Trm.execute("solve", "--puzzle", nine)
                 .assertFails(
                         1,
-                        "no bundled model fits a sudoku of side 9: there are ",
+                        "no bundled model fits a sudoku of 9 x 9: there are ",
                         "sudoku-4x4 (sudoku, side 4)",
                         "name a checkpoint");
     }

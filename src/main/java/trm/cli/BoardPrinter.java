@@ -2,22 +2,15 @@ package trm.cli;
 
 import java.util.ArrayList;
 import java.util.List;
-import trm.data.sudoku.Boards;
+import java.util.Locale;
+import trm.data.puzzle.Puzzle;
 
-/** Draws boards side by side as text: changed cells carry a star, or on a terminal the colours of {@link #COLOURS}. */
+/** Draws boards side by side as text; what a cell looks like is a {@link CellStyle}. */
 final class BoardPrinter {
-    /** The key to the colours. */
-    static final String COLOURS = "bold: given, green: changed by this step, red: wrong";
-
-    /** The key to the marks that stand in for colours. */
-    static final String MARKS = "*: changed by this step, !: wrong";
-
-    private static final String RESET = "\u001b[0m";
-    private static final String BOLD = "\u001b[1m";
-    private static final String GREEN = "\u001b[30;42m";
-    private static final String RED = "\u001b[1;31m";
-    private static final String RED_CHANGED = "\u001b[97;41m";
     private static final String GAP = "    ";
+
+    /** Columns that titles need. */
+    private static final int LEAST_WIDTH = 10;
 
     private final boolean colour;
     private final int width;
@@ -33,66 +26,117 @@ final class BoardPrinter {
         return new BoardPrinter(System.console() != null && System.getenv("NO_COLOR") == null, 100);
     }
 
-    String key() {
-        return colour ? COLOURS : MARKS;
+    /** The key to colours or marks. */
+    String key(Puzzle kind) {
+        return CellStyle.of(kind).key(colour);
+    }
+
+    /**
+     * A board with two lines above it.
+     *
+     * @param tokens row by row
+     * @param columns of a row; 0 for a board without cells
+     */
+    record Panel(String title, String subtitle, int[] tokens, int columns, Marks marks) {
+        int rows() {
+            return columns == 0 ? 0 : tokens.length / columns;
+        }
+    }
+
+    /** What is to be said of cells, each [cells]. */
+    record Marks(boolean[] given, boolean[] changed, boolean[] wrong) {
+        static Marks none(int cells) {
+            return new Marks(new boolean[cells], new boolean[cells], new boolean[cells]);
+        }
     }
 
     /** The puzzle and the board after each step. */
     String render(SolveTrace.Solution solution) {
-        boolean[] none = new boolean[solution.puzzle().length];
-        List<List<String>> panels = new ArrayList<>();
-        panels.add(panel("puzzle", "", solution.puzzle(), solution.puzzle(), none, none));
+        Puzzle kind = solution.kind();
+        int[] puzzle = solution.puzzle();
+        int side = (int) Math.round(Math.sqrt(puzzle.length));
+        boolean[] none = new boolean[puzzle.length];
+        boolean[] given = new boolean[puzzle.length];
+        for (int i = 0; i < given.length; i++) {
+            given[i] = kind.given(puzzle[i]);
+        }
+        List<Panel> panels = new ArrayList<>();
+        panels.add(new Panel("puzzle", "", puzzle, side, new Marks(given, none, none)));
         for (int i = 0; i < solution.boards().size(); i++) {
             int[] board = solution.boards().get(i);
-            String halt = String.format(java.util.Locale.ROOT, "halt %.2f", solution.haltProbabilities()[i]);
-            panels.add(panel(
-                    "step " + (i + 1), halt, board, solution.puzzle(), solution.changed(i), solution.wrong(board)));
+            Marks marks = new Marks(given, solution.changed(i), solution.wrong(board));
+            panels.add(new Panel("step " + (i + 1), halt(solution.haltProbabilities()[i]), board, side, marks));
         }
-        return sideBySide(panels, boardWidth(Boards.side(solution.puzzle().length)));
+        return render(kind, panels);
     }
 
-    private String sideBySide(List<List<String>> panels, int panelWidth) {
-        int each = Math.max(1, (width + GAP.length()) / (panelWidth + GAP.length()));
+    /** The halt probability of a step, as the line below its title. */
+    static String halt(double probability) {
+        return String.format(Locale.ROOT, "halt %.2f", probability);
+    }
+
+    /** Boards of any sizes. */
+    String render(Puzzle kind, List<Panel> panels) {
         StringBuilder out = new StringBuilder();
-        for (int from = 0; from < panels.size(); from += each) {
-            List<List<String>> shown = panels.subList(from, Math.min(panels.size(), from + each));
-            for (int line = 0; line < shown.get(0).size(); line++) {
-                StringBuilder text = new StringBuilder();
-                for (List<String> panel : shown) {
-                    text.append(text.length() == 0 ? "" : GAP).append(panel.get(line));
-                }
-                out.append(text.toString().stripTrailing()).append('\n');
+        List<Panel> beside = new ArrayList<>();
+        int taken = 0;
+        for (Panel panel : panels) {
+            int columns = columns(kind, panel);
+            if (!beside.isEmpty() && taken + GAP.length() + columns > width) {
+                append(out, kind, beside);
+                beside.clear();
+                taken = 0;
             }
-            out.append('\n');
+            taken += (beside.isEmpty() ? 0 : GAP.length()) + columns;
+            beside.add(panel);
         }
+        append(out, kind, beside);
         return out.toString();
     }
 
-    /** Columns of a board: two for each cell, two for each line between boxes. */
-    private static int boardWidth(int side) {
-        return Math.max(10, 2 * side + 2 * (side / SolveTrace.KIND.blockColumns(side) - 1));
+    private void append(StringBuilder out, Puzzle kind, List<Panel> beside) {
+        List<List<String>> drawn =
+                beside.stream().map(panel -> lines(kind, panel)).toList();
+        int most = drawn.stream().mapToInt(List::size).max().orElse(0);
+        for (int line = 0; line < most; line++) {
+            StringBuilder text = new StringBuilder();
+            for (int i = 0; i < drawn.size(); i++) {
+                List<String> lines = drawn.get(i);
+                text.append(i == 0 ? "" : GAP)
+                        .append(line < lines.size() ? lines.get(line) : " ".repeat(columns(kind, beside.get(i))));
+            }
+            out.append(text.toString().stripTrailing()).append('\n');
+        }
+        out.append('\n');
     }
 
-    private List<String> panel(
-            String title, String subtitle, int[] board, int[] givens, boolean[] changed, boolean[] wrong) {
-        int side = Boards.side(board.length);
-        int columns = boardWidth(side);
+    /** Columns of a board: two for each cell, two for each line between boxes; those of its titles if these are wider. */
+    private static int columns(Puzzle kind, Panel panel) {
+        int board = panel.columns() == 0
+                ? 0
+                : 2 * panel.columns() + 2 * (panel.columns() / kind.blockColumns(panel.columns()) - 1);
+        int titles = Math.max(panel.title().length(), panel.subtitle().length());
+        return Math.max(LEAST_WIDTH, Math.max(board, titles));
+    }
+
+    private List<String> lines(Puzzle kind, Panel panel) {
+        CellStyle style = CellStyle.of(kind);
+        int columns = columns(kind, panel);
         List<String> lines = new ArrayList<>();
-        lines.add(pad(title, title.length(), columns));
-        lines.add(pad(subtitle, subtitle.length(), columns));
-        for (int r = 0; r < side; r++) {
+        lines.add(pad(panel.title(), panel.title().length(), columns));
+        lines.add(pad(panel.subtitle(), panel.subtitle().length(), columns));
+        for (int r = 0; r < panel.rows(); r++) {
             StringBuilder line = new StringBuilder();
             StringBuilder rule = new StringBuilder();
-            for (int c = 0; c < side; c++) {
-                if (c > 0 && c % SolveTrace.KIND.blockColumns(side) == 0) {
+            for (int c = 0; c < panel.columns(); c++) {
+                if (c > 0 && c % kind.blockColumns(panel.columns()) == 0) {
                     line.append("| ");
                     rule.append("+-");
                 }
-                int i = r * side + c;
-                line.append(cell(board[i], givens[i] != 0, changed[i], wrong[i]));
+                line.append(style.cell(panel.tokens()[r * panel.columns() + c], mark(panel, r, c), colour));
                 rule.append("--");
             }
-            if (r > 0 && r % SolveTrace.KIND.blockRows(side) == 0) {
+            if (r > 0 && r % kind.blockRows(panel.rows()) == 0) {
                 lines.add(pad(rule.toString(), rule.length(), columns));
             }
             lines.add(pad(line.toString(), rule.length(), columns));
@@ -100,17 +144,13 @@ final class BoardPrinter {
         return lines;
     }
 
-    private static String pad(String text, int shown, int columns) {
-        return text + " ".repeat(Math.max(0, columns - shown));
+    private static CellStyle.Mark mark(Panel panel, int row, int column) {
+        int i = row * panel.columns() + column;
+        Marks marks = panel.marks();
+        return new CellStyle.Mark(marks.given()[i], marks.changed()[i], marks.wrong()[i]);
     }
 
-    /** Two columns. */
-    private String cell(int digit, boolean given, boolean changed, boolean wrong) {
-        String text = String.valueOf(SolveTrace.KIND.glyph(digit + 1));
-        if (!colour) {
-            return text + (wrong ? "!" : changed ? "*" : " ");
-        }
-        String code = wrong ? (changed ? RED_CHANGED : RED) : changed ? GREEN : given ? BOLD : "";
-        return code.isEmpty() ? text + " " : code + text + RESET + " ";
+    private static String pad(String text, int shown, int columns) {
+        return text + " ".repeat(Math.max(0, columns - shown));
     }
 }

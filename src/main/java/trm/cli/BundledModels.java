@@ -77,16 +77,18 @@ final class BundledModels {
     /**
      * The best one for a puzzle.
      *
+     * @param what what messages call the puzzle
+     * @param instead what else they say can be done
      * @throws FormatException if none fits
      */
-    static BundledModel best(String puzzle, int side) {
+    static BundledModel best(String puzzle, int side, String what, String instead) {
         List<BundledModel> all = all();
         return all.stream()
                 .filter(model -> model.puzzle().equals(puzzle) && model.side() == side)
                 .max(Comparator.comparingInt(BundledModel::rank))
-                .orElseThrow(() -> new FormatException("no bundled model fits a " + puzzle + " of side " + side
-                        + ": there " + (all.isEmpty() ? "is none" : "are " + listed(all))
-                        + "; name a checkpoint, a run folder or a file"));
+                .orElseThrow(() -> new FormatException("no bundled model fits " + what + ": there "
+                        + (all.isEmpty() ? "is none" : "are " + listed(all))
+                        + "; name a checkpoint, a run folder or a file" + instead));
     }
 
     private static String listed(List<BundledModel> models) {

@@ -216,13 +216,14 @@ final class DemoCommand implements Callable<Integer> {
         List<int[]> puzzles = new ArrayList<>();
         List<int[]> answers = new ArrayList<>();
         for (int row : rows) {
-            puzzles.add(SudokuPuzzle.digits(test.inputRow(row)));
-            answers.add(SudokuPuzzle.digits(test.labelRow(row)));
+            puzzles.add(test.inputRow(row));
+            answers.add(test.labelRow(row));
         }
         try (LoadedModel model =
                 LoadedModel.load(backend, checkpoint, config, LoadedModel.shapeOf(test), rows.length)) {
             return SolveTrace.run(
                     model,
+                    SudokuPuzzle.INSTANCE,
                     DeviceExamples.upload(backend, model.arena(), test),
                     rows,
                     puzzles,
@@ -258,7 +259,7 @@ final class DemoCommand implements Callable<Integer> {
         }
         BoardPrinter printer = BoardPrinter.forConsole();
         System.out.println("Three unseen puzzles, early in training and at its end, revised at each supervision step");
-        System.out.println("(" + printer.key() + ")");
+        System.out.println("(" + printer.key(SudokuPuzzle.INSTANCE) + ")");
         for (Before b : solutions) {
             System.out.println(format("%nAfter %d training steps: %s", b.step(), verdict(b.early())));
             System.out.print(printer.render(b.early().untilSettled()));
@@ -308,8 +309,7 @@ final class DemoCommand implements Callable<Integer> {
         List<HtmlReport.Story> stories = new ArrayList<>();
         for (Before b : solutions) {
             int number = stories.size() / 2 + 1;
-            long blank =
-                    IntStream.of(b.last().puzzle()).filter(digit -> digit == 0).count();
+            long blank = blanks(b.last().puzzle());
             stories.add(new HtmlReport.Story(
                     format(
                             "Puzzle %d, %d blanks, after %d training steps: %s",

@@ -1,6 +1,5 @@
 package trm.cli;
 
-import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
@@ -39,7 +38,6 @@ import trm.evaluation.Evaluator;
 import trm.evaluation.Score;
 import trm.evaluation.Validity;
 import trm.input.DataException;
-import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.lanes.DeviceExamples;
 import trm.train.RunData;
@@ -265,7 +263,9 @@ final class EvalCommand implements Callable<Integer> {
                         voting.votes().unknown() + " tasks have test outputs that are not known, [[0]] in their place:"
                                 + " they count as wrong");
             }
-            writeSubmission(voting.votes());
+            if (submission != null) {
+                Submission.write(submission, voting.votes());
+            }
         }
         tables.print();
         if (json) {
@@ -309,17 +309,5 @@ final class EvalCommand implements Callable<Integer> {
                     "--submission is for the test split of ARC data; " + folders + " (" + split + ") is none");
         }
         return voting;
-    }
-
-    private void writeSubmission(ArcVotes votes) {
-        if (submission == null) {
-            return;
-        }
-        try {
-            Files.writeString(submission, votes.submission(ArcVotes.ATTEMPTS));
-        } catch (IOException e) {
-            throw new FormatException(submission + ": cannot be written: " + FormatException.reason(e), e);
-        }
-        Cli.message("wrote " + submission);
     }
 }

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import trm.data.sudoku.Boards;
+import trm.data.puzzle.Puzzle;
 import trm.io.LinePlot;
 
 /** The report of a run as one HTML page: styles and drawings are inside it, nothing is loaded from elsewhere. */
@@ -144,11 +144,11 @@ final class HtmlReport {
         SolveTrace.Solution s = story.solution;
         out.append("<h3>").append(escape(story.caption)).append("</h3>\n<div class=\"steps\">\n");
         boolean[] none = new boolean[s.puzzle().length];
-        step(out, "Puzzle", "&nbsp;", s.puzzle(), s.puzzle(), none, none);
+        step(out, "Puzzle", "&nbsp;", s, s.puzzle(), none, none);
         for (int i = 0; i < s.boards().size(); i++) {
             int[] board = s.boards().get(i);
             String halt = String.format(Locale.ROOT, "halt %.1f %%", 100 * s.haltProbabilities()[i]);
-            step(out, "Step " + (i + 1), halt, board, s.puzzle(), s.changed(i), s.wrong(board));
+            step(out, "Step " + (i + 1), halt, s, board, s.changed(i), s.wrong(board));
         }
         out.append("</div>\n");
     }
@@ -157,11 +157,12 @@ final class HtmlReport {
             StringBuilder out,
             String name,
             String note,
+            SolveTrace.Solution solution,
             int[] board,
-            int[] givens,
             boolean[] changed,
             boolean[] wrong) {
-        int side = Boards.side(board.length);
+        Puzzle kind = solution.kind();
+        int side = (int) Math.round(Math.sqrt(board.length));
         out.append("<figure class=\"step\"><figcaption><b>")
                 .append(name)
                 .append("</b><br>")
@@ -172,13 +173,13 @@ final class HtmlReport {
             for (int c = 0; c < side; c++) {
                 int i = r * side + c;
                 List<String> classes = new ArrayList<>();
-                add(classes, givens[i] != 0, "given");
+                add(classes, kind.given(solution.puzzle()[i]), "given");
                 add(classes, changed[i], "changed");
                 add(classes, wrong[i], "wrong");
-                add(classes, c + 1 < side && (c + 1) % SolveTrace.KIND.blockColumns(side) == 0, "r");
-                add(classes, r + 1 < side && (r + 1) % SolveTrace.KIND.blockRows(side) == 0, "b");
+                add(classes, c + 1 < side && (c + 1) % kind.blockColumns(side) == 0, "r");
+                add(classes, r + 1 < side && (r + 1) % kind.blockRows(side) == 0, "b");
                 out.append(classes.isEmpty() ? "<td>" : "<td class=\"" + String.join(" ", classes) + "\">");
-                out.append(board[i] == 0 ? "" : board[i]).append("</td>");
+                out.append(kind.given(board[i]) ? kind.glyph(board[i]) : "").append("</td>");
             }
             out.append("</tr>\n");
         }

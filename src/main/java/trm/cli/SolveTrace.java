@@ -4,8 +4,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import trm.data.puzzle.Puzzle;
-import trm.data.sudoku.Boards;
-import trm.data.sudoku.SudokuPuzzle;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.HostCopy;
@@ -16,18 +14,16 @@ import trm.evaluation.Evaluator;
 
 /** Watches a model solve boards: its answer and halt probability after each supervision step. */
 final class SolveTrace {
-    /** What the boards are. */
-    static final Puzzle KIND = SudokuPuzzle.INSTANCE;
-
     /**
-     * One board being solved. Boards are row major, 0 for blank; the model's token of a cell is its value + 1.
+     * One board being solved. Boards are rows of tokens.
      *
-     * @param puzzle the givens
+     * @param kind of the puzzle
+     * @param puzzle the question
      * @param answer the solution, or null when it is not known
      * @param boards the model's board after each supervision step
      * @param haltProbabilities sigmoid of the halt logit after each supervision step
      */
-    record Solution(int[] puzzle, int[] answer, List<int[]> boards, double[] haltProbabilities) {
+    record Solution(Puzzle kind, int[] puzzle, int[] answer, List<int[]> boards, double[] haltProbabilities) {
         int[] last() {
             return boards.get(boards.size() - 1);
         }
@@ -43,7 +39,8 @@ final class SolveTrace {
 
         /** The first so many steps. */
         Solution first(int steps) {
-            return new Solution(puzzle, answer, boards.subList(0, steps), Arrays.copyOf(haltProbabilities, steps));
+            return new Solution(
+                    kind, puzzle, answer, boards.subList(0, steps), Arrays.copyOf(haltProbabilities, steps));
         }
 
         /** The first step (from 1) after which the board is the solution, or 0. */
@@ -73,17 +70,7 @@ final class SolveTrace {
 
         /** Cells that differ from the solution; when it is not known, those that break a rule or a given. */
         boolean[] wrong(int[] board) {
-            if (answer != null) {
-                return differing(answer, board);
-            }
-            boolean[] wrong = differing(puzzle, board);
-            for (int i = 0; i < wrong.length; i++) {
-                wrong[i] &= puzzle[i] != 0;
-            }
-            for (int cell : Boards.conflicts(board)) {
-                wrong[cell] = true;
-            }
-            return wrong;
+            return answer != null ? differing(answer, board) : kind.faults(puzzle, board);
         }
 
         private static boolean[] differing(int[] a, int[] b) {
@@ -100,10 +87,12 @@ final class SolveTrace {
     /**
      * Runs the model for {@code steps} supervision steps on some rows of {@code examples}.
      *
+     * @param kind of the puzzles
      * @param answers solution of each row, entries may be null
      */
     static List<Solution> run(
             LoadedModel model,
+            Puzzle kind,
             LaneKernels.Examples examples,
             int[] rows,
             List<int[]> puzzles,
@@ -112,7 +101,7 @@ final class SolveTrace {
         Backend backend = model.backend();
         List<Solution> solutions = new ArrayList<>();
         for (int i = 0; i < rows.length; i++) {
-            solutions.add(new Solution(puzzles.get(i), answers.get(i), new ArrayList<>(), new double[steps]));
+            solutions.add(new Solution(kind, puzzles.get(i), answers.get(i), new ArrayList<>(), new double[steps]));
         }
         try (Arena arena = new Arena(backend);
                 Evaluator evaluator = new Evaluator(
@@ -128,11 +117,12 @@ final class SolveTrace {
     }
 
     /** The chosen one of several tries at the puzzle that is example 0. */
-    static Solution chosen(LoadedModel model, LaneKernels.Examples examples, int[] puzzle, int steps, Tries tries) {
+    static Solution chosen(
+            LoadedModel model, Puzzle kind, LaneKernels.Examples examples, int[] puzzle, int steps, Tries tries) {
         Backend backend = model.backend();
         List<Solution> solutions = new ArrayList<>();
         for (int i = 0; i < tries.count(); i++) {
-            solutions.add(new Solution(puzzle, null, new ArrayList<>(), new double[steps]));
+            solutions.add(new Solution(kind, puzzle, null, new ArrayList<>(), new double[steps]));
         }
         try (Arena arena = new Arena(backend);
                 BreadthEvaluator breadth = new BreadthEvaluator(
@@ -155,8 +145,7 @@ final class SolveTrace {
         float[] logits = HostCopy.floats(backend, evaluator.model().q());
         int length = tokens.length / solutions.size();
         for (int b = 0; b < solutions.size(); b++) {
-            int[] board = SudokuPuzzle.digits(Arrays.copyOfRange(tokens, b * length, (b + 1) * length));
-            solutions.get(b).boards.add(board);
+            solutions.get(b).boards.add(Arrays.copyOfRange(tokens, b * length, (b + 1) * length));
             solutions.get(b).haltProbabilities[step - 1] = 1 / (1 + Math.exp(-logits[2 * b]));
         }
     }

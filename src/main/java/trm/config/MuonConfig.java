@@ -17,7 +17,7 @@ import java.util.Objects;
  * @param rest optimizer of the other tensors
  */
 public record MuonConfig(double rate, double momentum, int steps, double weightDecay, OptimizerConfig.Kind rest) {
-    private static final MuonConfig DEFAULT = new MuonConfig(0.02, 0.6, 3, 0.005, OptimizerConfig.Kind.ADAMW);
+    static final MuonConfig DEFAULT = new MuonConfig(0.02, 0.6, 3, 0.005, OptimizerConfig.Kind.ADAMW);
 
     static final ConfigSection<MuonConfig> KEYS = ConfigSection.of(
             MuonConfig.class,

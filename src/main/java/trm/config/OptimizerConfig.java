@@ -82,6 +82,11 @@ public record OptimizerConfig(
         }
     }
 
+    /** The same for the puzzle table, without what asks for an update of other tensors. */
+    OptimizerConfig frozen() {
+        return new OptimizerConfig(adam(), beta1, beta2, weightDecay, puzzleWeightDecay, true, 0, MuonConfig.DEFAULT);
+    }
+
     /** Adam of the tensors that have it: all, or with Muon those that are not matrices of a block. */
     public Kind adam() {
         return kind == Kind.MUON ? muon.rest() : kind;

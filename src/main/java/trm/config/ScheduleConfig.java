@@ -143,6 +143,12 @@ public record ScheduleConfig(
                 "follows from max_train_seconds, which is 0; max_steps limits a run to as many");
     }
 
+    /** A run of so many steps and nothing else, on any data: an epoch has a sample or more, a pass a batch or more. */
+    static ScheduleConfig ofSteps(int steps, int batch) {
+        int passes = Math.min(steps, Integer.MAX_VALUE / batch);
+        return new ScheduleConfig(batch, passes * batch, null, batch, steps, 0, List.of(), 0, 0);
+    }
+
     ScheduleConfig withBatch(int batch) {
         return new ScheduleConfig(
                 batch,

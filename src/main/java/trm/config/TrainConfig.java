@@ -84,6 +84,27 @@ public record TrainConfig(
         return with(data, schedule.withPlannedSteps(steps), memory);
     }
 
+    /**
+     * These settings for puzzles that the model does not know: their vectors alone are trained ({@code freeze_weights}), on other data
+     * and for so many steps of so many lanes. What the settings ask for the weights, or for memory that is laid out anew, is left out.
+     *
+     * @param rate of the vectors at the first step; it falls to 0 along half a cosine
+     */
+    public TrainConfig adapting(List<String> paths, int lanes, int steps, double rate) {
+        return new TrainConfig(
+                arch,
+                new DataConfig(paths, null, Augment.STORED),
+                ScheduleConfig.ofSteps(steps, lanes),
+                new LearningRateConfig(learningRate.base(), 0, 0, rate),
+                optimizer.frozen(),
+                new AverageConfig(average.kept(), average.rate(), 0),
+                run,
+                checkpoints,
+                new EvaluationConfig(0, 0),
+                device,
+                memory.with(Recompute.AUTO, 0));
+    }
+
     private TrainConfig with(DataConfig newData, ScheduleConfig newSchedule, MemoryConfig newMemory) {
         return new TrainConfig(
                 arch,

@@ -20,10 +20,27 @@ public final class Puzzles {
      * rules that the first example keeps.
      */
     public static Puzzle of(Dataset data) {
-        int[] input = data.inputRow(0);
-        int[] label = data.labelRow(0);
+        return of(data.info().vocabSize(), data.inputRow(0), data.labelRow(0));
+    }
+
+    /**
+     * The kind of an example.
+     *
+     * @param vocabulary tokens, padding included
+     * @param input tokens
+     * @param label tokens
+     */
+    public static Puzzle of(int vocabulary, int[] input, int[] label) {
         return KINDS.stream()
-                .filter(kind -> kind.recognises(data.info().vocabSize(), input, label))
+                .filter(kind -> kind.recognises(vocabulary, input, label))
+                .findFirst()
+                .orElseThrow();
+    }
+
+    /** The first kind whose puzzles have such sizes: the best guess where no example is there. */
+    public static Puzzle ofShape(int cells, int vocabulary) {
+        return KINDS.stream()
+                .filter(kind -> kind.hasShape(cells, vocabulary))
                 .findFirst()
                 .orElseThrow();
     }

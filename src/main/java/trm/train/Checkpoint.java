@@ -196,17 +196,38 @@ public final class Checkpoint {
                 && file.entry(puzzles).shape().length == 2
                 && file.entry(puzzles).shape()[0] != table.shape().dims()[0];
         if (reset) {
-            int width = (int) table.shape().dims()[1];
-            long rows = Math.max(1, file.entry(puzzles).shape()[0]);
-            check(file, puzzles, new long[] {rows, width}, table.dtype().name());
-            HostCopy.put(backend, table, repeated(meanRow(file.floats(puzzles), width), (int) table.count()));
-            readLatents(file, backend, parameters, average);
+            readMeanPuzzle(file, backend, parameters, average);
         } else {
             readFixed(file, backend, parameters, average);
         }
         backend.kernels().elementwise().copy(parameters.master(), parameters.average());
         parameters.refreshWorking();
         return reset;
+    }
+
+    /**
+     * Weights for puzzles that the file does not know, whatever their number: as {@link #readInitial} of a table with another number of
+     * rows.
+     */
+    static void readForNewPuzzles(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
+        boolean average = config(file).map(c -> c.average().kept()).orElse(averaged);
+        readDense(file, backend, parameters, average);
+        readMeanPuzzle(file, backend, parameters, average);
+        backend.kernels().elementwise().copy(parameters.master(), parameters.average());
+        parameters.refreshWorking();
+    }
+
+    /** Every row of the puzzle table is the mean of those of the file's; the first latents are the file's. */
+    private static void readMeanPuzzle(SafeTensors file, Backend backend, Parameters parameters, boolean average) {
+        Tensor table = parameters.puzzleTable();
+        String puzzles = average(file, PUZZLES, average);
+        int width = (int) table.shape().dims()[1];
+        long rows = file.contains(puzzles) && file.entry(puzzles).shape().length == 2
+                ? Math.max(1, file.entry(puzzles).shape()[0])
+                : 1;
+        check(file, puzzles, new long[] {rows, width}, table.dtype().name());
+        HostCopy.put(backend, table, repeated(meanRow(file.floats(puzzles), width), (int) table.count()));
+        readLatents(file, backend, parameters, average);
     }
 
     /** Mean of the rows [width] of a table [rows, width], summed in double. */

@@ -129,12 +129,30 @@ public final class ArcBuilder {
                     ArcFiles.read(prefix, subset, subsets.size() == 1, notes), subset, testSets.contains(subset));
         }
         builder.tellRepeated();
-        if (builder.scarce > 0) {
-            notes.accept(builder.scarce + " of " + builder.train.size() + " tasks have fewer than " + aug
-                    + " different copies; the fewest, " + (builder.scarcest.size() - 1) + ", has "
-                    + builder.scarcest.get(0).task());
-        }
+        builder.tellScarce();
         return builder.write(out, limitTest, compact);
+    }
+
+    /**
+     * Writes the folder of a single task: its train pairs are the training split, its test pairs the test split.
+     *
+     * @param aug   copies, 0 or more
+     * @param seed  of the legacy generator, 0 .. 2^32 - 1
+     * @param notes is told if there are fewer copies
+     */
+    public static Summary build(ArcTask task, Path out, int aug, long seed, Consumer<String> notes) {
+        ArcBuilder builder = new ArcBuilder(seed, aug, notes);
+        builder.addSubset(List.of(task), task.id(), true);
+        builder.tellScarce();
+        return builder.write(out, null, false);
+    }
+
+    private void tellScarce() {
+        if (scarce > 0) {
+            notes.accept(scarce + " of " + train.size() + " tasks have fewer than " + aug
+                    + " different copies; the fewest, " + (scarcest.size() - 1) + ", has "
+                    + scarcest.get(0).task());
+        }
     }
 
     /** A task of the same name again is a group of its own, as in the published builder, and has the same identifier. */

@@ -71,6 +71,58 @@ public final class ArcFiles {
         return tasks;
     }
 
+    /**
+     * A single task: that of a file which holds it alone, or one of a file of many, whose solutions are read too where they lie
+     * beside it ({@code ..._challenges.json}, {@code ..._solutions.json}). Test pairs without an output get the grid [[0]].
+     *
+     * @param name of the task in a file of many; null for the only one
+     * @throws DataException naming file, task and place, if it is missing or not as it should be
+     */
+    public static ArcTask task(Path file, String name) {
+        String stem = file.getFileName().toString().replaceFirst("\\.json(\\.gz)?$", "");
+        String packed = file.getFileName().toString().replace("challenges", "solutions");
+        Path solutions = file.resolveSibling(packed);
+        boolean beside = !packed.equals(file.getFileName().toString()) && Files.isRegularFile(solutions);
+        return task(file + "", JsonFile.read(file), stem, name, beside ? solutions : null);
+    }
+
+    /**
+     * As {@link #task(Path, String)}, of JSON that has been read.
+     *
+     * @param where     what messages call the text
+     * @param id        of a task that is alone
+     * @param solutions file of the outputs of many tasks, null for none
+     */
+    public static ArcTask task(String where, JsonNode json, String id, String name, Path solutions) {
+        boolean many = json.isObject()
+                && !json.isEmpty()
+                && !json.has("train")
+                && !json.has("test")
+                && json.properties().iterator().next().getValue().isObject();
+        if (many != (name != null)) {
+            throw new DataException(where + ": found "
+                    + (many
+                            ? json.size() + " tasks, the first "
+                                    + Shown.quoted(json.fieldNames().next())
+                                    + ", expected the name of one of them: --task NAME"
+                            : "one task, expected several, as there is --task " + Shown.quoted(name)));
+        }
+        String at = where + ": " + (many ? "task " + Shown.quoted(name) + ": " : "");
+        JsonNode task = many ? json.get(name) : json;
+        if (task == null) {
+            throw new DataException(at + "found no task of this name, expected one of " + json.size() + ", the first "
+                    + Shown.quoted(json.fieldNames().next()));
+        }
+        if (many && solutions != null) {
+            ArcTask.fill(
+                    solutions + ": task " + Shown.quoted(name) + ": ",
+                    task,
+                    ArcTask.object(solutions, JsonFile.read(solutions)).get(name));
+        }
+        ArcTask.fillUnknown(task);
+        return ArcTask.of(at, many ? name : id, task);
+    }
+
     /** The one file of that kind, or null. */
     private static Path find(String prefix, String subset, String kind, List<String> tried) {
         Path found = null;

@@ -18,8 +18,13 @@ public final class ArcPuzzle implements Puzzle {
     }
 
     @Override
+    public boolean hasShape(int cells, int vocabulary) {
+        return cells == ArcTokens.TOKENS && vocabulary == ArcTokens.VOCABULARY;
+    }
+
+    @Override
     public boolean recognises(int vocabulary, int[] input, int[] label) {
-        return input.length == ArcTokens.TOKENS && vocabulary == ArcTokens.VOCABULARY;
+        return hasShape(input.length, vocabulary);
     }
 
     @Override

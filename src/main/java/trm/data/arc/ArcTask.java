@@ -21,12 +21,19 @@ import trm.input.Shown;
  */
 public record ArcTask(String id, List<Pair> train, List<Pair> test, boolean testFirst, JsonNode json) {
     /** Most rows and columns of a grid. */
-    static final int SIDE = 30;
+    public static final int SIDE = 30;
 
     static final int COLOURS = 10;
 
+    private static final Grid UNKNOWN = new Grid(1, 1, new byte[1]);
+
     /** A question and its answer. */
-    public record Pair(Grid input, Grid output) {}
+    public record Pair(Grid input, Grid output) {
+        /** Whether the output is known: in the place of one that is not, readers put the grid [[0]]. */
+        public boolean known() {
+            return !output.equals(UNKNOWN);
+        }
+    }
 
     /** All pairs in the order of the file. */
     List<Pair> inFileOrder() {

@@ -13,7 +13,8 @@ public final class ArcTokens {
     static final int VOCABULARY = ArcTask.COLOURS + 2;
 
     private static final int END = 1;
-    static final int FIRST_COLOUR = 2;
+    /** Token of colour 0. */
+    public static final int FIRST_COLOUR = 2;
 
     private ArcTokens() {}
 

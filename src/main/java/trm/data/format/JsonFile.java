@@ -8,11 +8,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.BufferedInputStream;
+import java.io.ByteArrayInputStream;
 import java.io.FilterInputStream;
 import java.io.IOException;
 import java.io.InputStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.zip.GZIPInputStream;
 import trm.input.Budget;
 import trm.input.DataException;
@@ -34,7 +36,33 @@ public final class JsonFile {
         if (!Files.isRegularFile(file)) {
             throw new DataException(file + ": file not found");
         }
-        try (InputStream in = open(file)) {
+        return read(file + "", () -> open(file));
+    }
+
+    /**
+     * The same of a text that is there, plain or gzip.
+     *
+     * @param name what messages call it
+     */
+    public static JsonNode read(String name, byte[] content) {
+        byte[] head = Arrays.copyOf(content, Math.min(content.length, FileKind.HEAD_BYTES));
+        return read(
+                name,
+                () -> FileKind.of(head) == FileKind.GZIP
+                        ? new Unpacked(
+                                new GZIPInputStream(new ByteArrayInputStream(content)),
+                                new Budget(name, content.length))
+                        : new ByteArrayInputStream(content));
+    }
+
+    /** Where a text comes from. */
+    @FunctionalInterface
+    private interface Source {
+        InputStream open() throws IOException;
+    }
+
+    private static JsonNode read(String file, Source source) {
+        try (InputStream in = source.open()) {
             JsonNode json = JSON.readTree(in);
             if (json.isMissingNode()) {
                 throw new DataException(file + ": not valid JSON: the file is empty");

@@ -5,7 +5,7 @@ import java.util.Arrays;
 
 /** Paths in mazes of {@link MazeBuilder#CELLS}: steps go to one of four neighbours. */
 final class MazePath {
-    private static final int FREE = token(' ');
+    static final int FREE = token(' ');
     private static final int START = token('S');
     private static final int GOAL = token('G');
     private static final int PATH = token('o');
@@ -21,13 +21,52 @@ final class MazePath {
      * has, and start and goal are joined by them: so none of them is off the path.
      */
     static boolean solves(int[] question, int[] answer) {
+        int shortest = shortest(question);
+        return count(overwritten(question, answer)) == 0
+                && shortest > 0
+                && moves(answer) == shortest
+                && distance(answer, PATH) == shortest;
+    }
+
+    /** Cells of an answer that are neither as in the question nor a free cell that has become path. */
+    static boolean[] overwritten(int[] question, int[] answer) {
+        boolean[] overwritten = new boolean[question.length];
         for (int i = 0; i < question.length; i++) {
-            if (answer[i] != question[i] && !(question[i] == FREE && answer[i] == PATH)) {
-                return false;
-            }
+            overwritten[i] = answer[i] != question[i] && !(question[i] == FREE && answer[i] == PATH);
         }
-        int shortest = distance(question, FREE);
-        return shortest > 0 && moves(answer) == shortest && distance(answer, PATH) == shortest;
+        return overwritten;
+    }
+
+    private static int count(boolean[] cells) {
+        int count = 0;
+        for (boolean cell : cells) {
+            count += cell ? 1 : 0;
+        }
+        return count;
+    }
+
+    /** Fewest moves from start to goal of a question, -1 where there is no way. */
+    static int shortest(int[] question) {
+        return distance(question, FREE);
+    }
+
+    /** Of the marked cells: whether they are a path, as short as any, and without cells beside it. */
+    static String verdict(int[] question, int[] answer) {
+        int shortest = shortest(question);
+        int overwritten = count(overwritten(question, answer));
+        if (overwritten > 0) {
+            return "not a path: " + overwritten + " cells of the maze are overwritten";
+        }
+        int path = distance(answer, PATH);
+        if (path < 0) {
+            return "not a path: the " + (moves(answer) - 1) + " marked cells do not join start and goal";
+        }
+        int beside = moves(answer) - path;
+        String rest = beside == 0 ? "" : ", and " + beside + " marked cells beside it";
+        return path > shortest
+                ? "a path from start to goal of " + path + " moves" + rest + "; not the shortest, of " + shortest
+                : (beside == 0 ? "solved: " : "not solved: ") + "a shortest path from start to goal, of " + path
+                        + " moves" + rest;
     }
 
     /** Steps of the path that an answer marks. */

@@ -25,12 +25,19 @@ public final class MazePuzzle implements Puzzle {
     }
 
     @Override
+    public boolean hasShape(int cells, int vocabulary) {
+        int side = side(cells);
+        return side * side == cells && vocabulary == MazeBuilder.VOCABULARY;
+    }
+
+    @Override
     public boolean recognises(int vocabulary, int[] input, int[] label) {
-        int side = side(input.length);
-        return side * side == input.length
-                && vocabulary == MazeBuilder.VOCABULARY
-                && count(input, 'S') == 1
-                && count(input, 'G') == 1;
+        return hasShape(input.length, vocabulary) && count(input, 'S') == 1 && count(input, 'G') == 1;
+    }
+
+    @Override
+    public boolean given(int token) {
+        return token > 0 && token != MazePath.FREE;
     }
 
     private static int side(int cells) {
@@ -91,6 +98,16 @@ public final class MazePuzzle implements Puzzle {
     @Override
     public boolean solves(int[] input, int[] answer) {
         return MazePath.solves(input, answer);
+    }
+
+    @Override
+    public boolean[] faults(int[] input, int[] answer) {
+        return MazePath.overwritten(input, answer);
+    }
+
+    @Override
+    public String verdict(int[] input, int[] answer) {
+        return MazePath.verdict(input, answer);
     }
 
     @Override

@@ -15,6 +15,13 @@ public interface Puzzle {
     String key();
 
     /**
+     * Whether puzzles of this kind have such sizes.
+     *
+     * @param vocabulary tokens, padding included
+     */
+    boolean hasShape(int cells, int vocabulary);
+
+    /**
      * Whether a split holds puzzles of this kind.
      *
      * @param vocabulary tokens, padding included
@@ -30,6 +37,11 @@ public interface Puzzle {
     default char glyph(int token) {
         String all = glyphs();
         return token <= 0 ? ' ' : token <= all.length() ? all.charAt(token - 1) : '?';
+    }
+
+    /** Whether a token of a question is part of the puzzle: what is not is for the answer to fill. */
+    default boolean given(int token) {
+        return token > 0;
     }
 
     /** Rows between the lines that are drawn across a board; all of them where none is. */
@@ -96,6 +108,21 @@ public interface Puzzle {
      * @param answer tokens
      */
     default boolean solves(int[] input, int[] answer) {
+        throw new IllegalStateException(key().toUpperCase(Locale.ROOT) + " has no rules");
+    }
+
+    /**
+     * Cells of an answer that break a rule by themselves: givens that are overwritten, digits that repeat.
+     *
+     * @param input tokens
+     * @param answer tokens
+     */
+    default boolean[] faults(int[] input, int[] answer) {
+        throw new IllegalStateException(key().toUpperCase(Locale.ROOT) + " has no rules");
+    }
+
+    /** What the rules say of an answer, as a line for people: whether it {@link #solves}, and if not, why. */
+    default String verdict(int[] input, int[] answer) {
         throw new IllegalStateException(key().toUpperCase(Locale.ROOT) + " has no rules");
     }
 

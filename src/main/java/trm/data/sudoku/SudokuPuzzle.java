@@ -28,10 +28,18 @@ public final class SudokuPuzzle implements Puzzle {
     }
 
     @Override
+    public boolean hasShape(int cells, int vocabulary) {
+        return CELLS.contains(cells) && vocabulary == Boards.side(cells) + 2;
+    }
+
+    @Override
     public boolean recognises(int vocabulary, int[] input, int[] label) {
-        return CELLS.contains(input.length)
-                && vocabulary == Boards.side(input.length) + 2
-                && Boards.legal(digits(label));
+        return hasShape(input.length, vocabulary) && Boards.legal(digits(label));
+    }
+
+    @Override
+    public boolean given(int token) {
+        return token >= FIRST_DIGIT;
     }
 
     @Override
@@ -119,6 +127,36 @@ public final class SudokuPuzzle implements Puzzle {
     @Override
     public boolean solves(int[] input, int[] answer) {
         return Boards.solves(digits(input), digits(answer));
+    }
+
+    @Override
+    public boolean[] faults(int[] input, int[] answer) {
+        boolean[] faults = overwritten(input, answer);
+        for (int cell : Boards.conflicts(digits(answer))) {
+            faults[cell] = true;
+        }
+        return faults;
+    }
+
+    private boolean[] overwritten(int[] input, int[] answer) {
+        boolean[] overwritten = new boolean[input.length];
+        for (int i = 0; i < overwritten.length; i++) {
+            overwritten[i] = given(input[i]) && answer[i] != input[i];
+        }
+        return overwritten;
+    }
+
+    @Override
+    public String verdict(int[] input, int[] answer) {
+        if (solves(input, answer)) {
+            return "legal: every row, column and box holds each digit once, and the givens are kept";
+        }
+        for (boolean fault : overwritten(input, answer)) {
+            if (fault) {
+                return "not legal: a given was overwritten";
+            }
+        }
+        return "not legal: a digit repeats or is missing";
     }
 
     /** The digits of a row of tokens; padding and ignored labels read as blank. */
