@@ -87,8 +87,7 @@ small() {
     cp -R configs "$work/kit"
     export TRM_JAVA_OPTS=-Dorg.bytedeco.javacpp.cachedir=$work/cache
     "$work/kit/trm" data sudoku --train "$work/kit/data/sudoku/train.csv" --test "$work/kit/data/sudoku/test.csv" \
-        --subsample 8 --aug 1 --compact --limit-test 8 --out "$work/made" >/dev/null
-    "$work/kit/trm" info "$work/kit/configs/sudoku-fast.yaml" "data_paths=[$work/made]" | grep -E "^(CUDA kernels|whole run)"
+        --subsample 8 --aug 1 --compact --limit-test 8 --out "$work/made" >/dev/null # what needs no device
 }
 
 if [ -z "$arch" ]; then whole; else small; fi
