@@ -21,25 +21,32 @@
 #   candidate  kernels that are only tried so far, against those in use, and their time; only when named
 #   profile    where the warps of the step's largest kernels wait, by ncu; only when named
 #   curve      a training of Sudoku at the published settings, stopped and resumed, beside the reference's; only when named
+#   train      a training of configs/sudoku-fast.yaml within a window of time, its evaluations, weights and state; only when named,
+#              and with bench/gpu-kit.sh --train enough
 #
 # FOLDER (default target/gpu/out) gets gpu-DEVICE.md and .json and logs.tar.gz, again after every timed stage. A stage that
-# fails or passes its limit is recorded, the others still run, and the exit status is 1. --full takes longer for each
-# figure, and 60 s for the yardstick. Variables:
+# fails or passes its limit is recorded, the others still run, and the exit status is 1; it is 75 where train is not finished and
+# the same call again goes on with it. --full takes longer for each figure, and 60 s for the yardstick. Variables:
 #   PYTHON       default python3
 #   GPU_DEVICE   default cuda:0; with cpu the stages verify, agreement and bench show that they work, without a GPU
 #   GPU_ARCH     nvcc's target, default that of the GPU
 #   GPU_CASES    of sudoku-mlp,sudoku-att,maze,arc: what bench, peer and inference take
 #   GPU_CURVE    steps of ours and of the reference, default 1000,700
+#   GPU_TRAIN_SECONDS  of the stage train: time for the steps of the whole run (max_train_seconds), default 540
+#   GPU_TRAIN_CALL     seconds that one call of it may take, default 560
+#   GPU_TRAIN_CONFIG, GPU_TRAIN_SETTINGS, GPU_TRAIN_GATES   its configuration, key=value words besides, and its gates
+#   GPU_TRAIN_DATA     words for `trm data sudoku`, default --subsample 1000 --aug 1
+#   GPU_TRAIN_BYTES    that its state may have when it comes back, in files of 16 MiB; default 48 MiB
 # shellcheck source=bench/gpu/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/gpu/lib.sh"
 
 checks=(info kernels sanitize fused junit verify agreement)
-timed=(rates fusedtime cudnn bench compile peer inference curve candidate profile)
+timed=(rates fusedtime cudnn bench compile peer inference curve candidate profile train)
 usual=("${checks[@]}" rates fusedtime cudnn bench peer)
 # Seconds that a stage may take. compile is part of peer and inference: nobody names it.
 declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=150 [junit]=200 [verify]=120 [agreement]=150
     [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [compile]=300 [peer]=180 [inference]=240 [curve]=560 [candidate]=60
-    [profile]=120)
+    [profile]=120 [train]=595)
 
 # Programs of the stages, built before the first of them: nvcc's work takes all processors anyway.
 build() {
@@ -66,6 +73,7 @@ run_stage() { # FOLDER NAME
     case $status in
         0) echo "$name: passed, $((SECONDS - begin)) s" ;;
         "$skipped") echo "$name: $(tail -n 1 "$run/$name.log")" ;;
+        "$unfinished") echo "$name: $(tail -n 1 "$run/$name.log" | sed 's/^summary: //'), after $((SECONDS - begin)) s" ;;
         *) echo "$name: FAILED with status $status after $((SECONDS - begin)) s"
             tail -n 15 "$run/$name.log" | cut -c 1-300 | sed 's/^/    /' ;;
     esac
@@ -93,7 +101,6 @@ collect() {
 # ---- what is asked for -----------------------------------------------------------------------------------------------
 
 full=0
-results=$work/out
 wanted=()
 while [ $# -gt 0 ]; do
     case $1 in
@@ -119,6 +126,8 @@ is_wanted() { # NAME...: any of them
 ! is_wanted peer inference || wanted+=(compile)
 ! is_wanted inference || export GPU_PEER_MODES=train,infer # for stages, which are processes of their own
 
+export GPU_RESULTS=$results
+
 # ---- the stages ------------------------------------------------------------------------------------------------------
 
 rm -rf "$run"
@@ -143,5 +152,6 @@ done
 for file in "$run"/peer-*.pid; do # what was never timed still waits
     [ ! -e "$file" ] || kill -- "-$(cat "$file")" 2>/dev/null
 done
-awk -F '\t' '$2 != 0 && $2 != 77 { failed = failed " " $1 }
-    END { print failed == "" ? "no stage failed" : "failed:" failed; exit failed != "" }' "$run/stages.tsv"
+awk -F '\t' -v skipped=$skipped -v unfinished=$unfinished '$2 == unfinished { more = unfinished }
+    $2 != 0 && $2 != skipped && $2 != unfinished { failed = failed " " $1 }
+    END { print failed == "" ? "no stage failed" : "failed:" failed; exit failed == "" ? more + 0 : 1 }' "$run/stages.tsv"

@@ -4,7 +4,7 @@
 //   t = step + 1
 //   lr(t) = base t / max(1, warmup)                                               for t < warmup
 //         = base (ratio + max(0, (1 - ratio) (1 + cos(pi phi)) / 2))              else
-//   phi = (t - warmup) / max(1, total - warmup);  correction_i = 1 - beta_i^t
+//   phi = (t - warmup) / max(1, total - warmup);  correction_i = 1 - beta_i^(t - moments_from)
 //
 // numerics  fp64      cost  one thread: a launch
 
@@ -14,8 +14,9 @@ namespace trm {
 namespace {
 
 __global__ void advance_kernel(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total,
-                               double min_ratio, double beta1, double beta2) {
+                               double min_ratio, double beta1, double beta2, int64_t moments_from) {
     const double t = controls[TRM_CTRL_STEP] + 1, w = static_cast<double>(warmup);
+    const double updates = t - static_cast<double>(moments_from);  // that the moments have seen
     double factor;
     if (t < w) {
         factor = t / (w > 1 ? w : 1);
@@ -27,8 +28,8 @@ __global__ void advance_kernel(double* controls, double lr, double puzzle_lr, in
     controls[TRM_CTRL_STEP] = t;
     controls[TRM_CTRL_LR] = lr * factor;
     controls[TRM_CTRL_PUZZLE_LR] = puzzle_lr * factor;
-    controls[TRM_CTRL_CORRECTION1] = 1 - pow(beta1, t);
-    controls[TRM_CTRL_CORRECTION2] = 1 - pow(beta2, t);
+    controls[TRM_CTRL_CORRECTION1] = 1 - pow(beta1, updates);
+    controls[TRM_CTRL_CORRECTION2] = 1 - pow(beta2, updates);
 }
 
 }  // namespace
@@ -36,9 +37,10 @@ __global__ void advance_kernel(double* controls, double lr, double puzzle_lr, in
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
 int ops::advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
-                 double beta1, double beta2, trm_stream stream) {
+                 double beta1, double beta2, int64_t moments_from, trm_stream stream) {
     TRM_CHECK(advance);
-    return launch(advance_kernel, 1, 1, 0, stream, controls, lr, puzzle_lr, warmup, total, min_ratio, beta1, beta2);
+    return launch(advance_kernel, 1, 1, 0, stream, controls, lr, puzzle_lr, warmup, total, min_ratio, beta1, beta2,
+                  moments_from);
 }
 
 }  // namespace trm

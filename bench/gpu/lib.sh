@@ -10,7 +10,9 @@ python=${PYTHON:-python3}
 device=${GPU_DEVICE:-cuda:0}
 IFS=, read -r -a peer_modes <<<"${GPU_PEER_MODES:-train}"
 IFS=, read -r -a cases <<<"${GPU_CASES:-sudoku-mlp,sudoku-att,maze,arc}"
-skipped=77 # exit status of a stage that has nothing to run on
+results=${GPU_RESULTS:-$work/out}
+skipped=77    # exit status of a stage that has nothing to run on
+unfinished=75 # and of one that another call goes on with
 
 # ---- the machine -----------------------------------------------------------------------------------------------------
 
@@ -56,7 +58,7 @@ java() {
     "$kit/runtime/bin/java" -XX:+UseSerialGC "$@"
 }
 
-# ---- a run that is to be stopped (stages agreement and curve) --------------------------------------------------------
+# ---- a run that is to be stopped (stages agreement, curve and train) --------------------------------------------------------
 
 lines_of() { # FILE, which need not be there yet
     # shellcheck disable=SC2002

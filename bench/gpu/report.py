@@ -67,6 +67,11 @@ class Run:
                 pass            # a stage that was stopped within a line
         return found
 
+    def json_file(self, name):
+        """A file that is one JSON object over several lines; None if there is none."""
+        text = self.text(name)
+        return json.loads(text) if text else None
+
     def json(self, name):
         found = self.lines(name)
         return found[-1] if found else None
@@ -139,7 +144,7 @@ def stages(run):
             summary = "; ".join(line for line in log if re.search(r"\d+ passed", line))
         if status == "77":
             summary = log[-1] if log else ""
-        result = {"0": "passed", "77": "skipped", "124": "passed its limit"}.get(status, "**failed**, status " + status)
+        result = {"0": "passed", "75": "another call goes on", "77": "skipped", "124": "passed its limit"}.get(status, "**failed**, status " + status)
         rows.append((name, result, seconds, summary))
     text = "## Checks\n\n" + costs.table(("stage", "result", "seconds", "what it says"), rows)
     missing = run.text("kernels-missing.txt").split("\n")
@@ -288,6 +293,11 @@ def operations(run):
     return text
 
 
+def training(run):
+    """As train_report.py wrote it."""
+    return run.text("train.md")
+
+
 def agreement(run):
     text = ""
     for model, rows in run.agreement.items():
@@ -304,13 +314,14 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     run = Run(sys.argv[1:-1])
-    parts = [part(run) for part in (header, stages, clocks, library, attention, steps, operations, agreement)]
+    parts = [part(run) for part in (header, stages, training, clocks, library, attention, steps, operations, agreement)]
     with open(sys.argv[-1] + ".md", "w") as f:
         f.write("\n".join(part.rstrip("\n") + "\n" for part in parts if part))
     figures = {"date": datetime.date.today().isoformat(), "commit": run.commit, "gpu": run.gpu, "device": run.device,
                "libraries": run.libraries, "stages": run.stages, "copies": run.copies, "products": run.products,
                "cudnn": run.cudnn, "attention": run.attention, "peer": run.peer, "bench": run.bench,
-               "composed": run.composed, "evaluation": run.evaluation, "agreement": run.agreement}
+               "composed": run.composed, "evaluation": run.evaluation, "agreement": run.agreement,
+               "training": run.json_file("train.json")}
     with open(sys.argv[-1] + ".json", "w") as f:
         json.dump(figures, f, indent=1)
         f.write("\n")

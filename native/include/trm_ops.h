@@ -34,7 +34,7 @@
 extern "C" {
 #endif
 
-#define TRM_ABI_VERSION 6
+#define TRM_ABI_VERSION 7
 
 typedef void* trm_stream;
 

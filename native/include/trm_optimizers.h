@@ -4,10 +4,11 @@
     /* ---- optimizers --------------------------------------------------------------------------------------------- */
     /** controls [TRM_CONTROLS]: step += 1, then the rates of docs/specification.md#71-learning-rate-schedule with t = step:
      *  lr(t) = base t / max(1, warmup) for t < warmup, else base (ratio + max(0, (1 - ratio) (1 + cos(pi phi)) / 2)),
-     *  phi = (t - warmup) / max(1, total - warmup); and 1 - beta^t. */
+     *  phi = (t - warmup) / max(1, total - warmup); and 1 - beta^k, k = t - moments_from: the moments were zero after that
+     *  step, 0 for a run that began there. */
     int (*advance)(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
-                   double beta1, double beta2, trm_stream stream);
-#define TRM_CHECK_advance TRM_GIVEN(controls) TRM_NOT_NEGATIVE(warmup, total)
+                   double beta1, double beta2, int64_t moments_from, trm_stream stream);
+#define TRM_CHECK_advance TRM_GIVEN(controls) TRM_NOT_NEGATIVE(warmup, total, moments_from)
 
     /** norm [1] = sqrt(sum of squares) of the flat gradient g [count]; total [1] += norm, unless it is NULL.
      *  partials [TRM_NORM_PARTIALS]: room for sums on the way. */

@@ -244,6 +244,7 @@ mutate sign-of-zero $ops/sign_sgd.cpp 's|(sum\[c\] > 0) - (sum\[c\] < 0)|(sum[c]
 mutate signs-before-sum $ops/sign_sgd.cpp \
     's|sum\[c\] += (double) gradient\[c\];|sum[c] += (double) ((gradient[c] > 0) - (gradient[c] < 0));|'
 mutate warm-up-one-late $ops/schedule.cpp 's|factor = t / (w > 1|factor = (t - 1) / (w > 1|'
+mutate moments-as-old-as-run $ops/schedule.cpp 's|t - (double) moments_from;|t;|'
 
 echo "$passed passed, $failed failed"
 [ $failed = 0 ]

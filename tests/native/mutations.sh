@@ -148,6 +148,7 @@ mutate smoothing-spares-the-label token_loss.cu token_loss 's|spread = smoothing
 mutate smoothed-sum-of-one-thread token_loss.cu token_loss 's|below = warp_sum(below);|below = below;|'
 mutate loss-over-all-tokens token_loss.cu token_loss 's|share = 1.0 / (count > 1 ? count : 1)|share = 1.0 / L|'
 mutate warm-up-one-late schedule.cu advance 's|factor = t / (w > 1|factor = (t - 1) / (w > 1|'
+mutate moments-as-old-as-run schedule.cu advance 's|t - static_cast<double>(moments_from);|t;|'
 mutate norm-of-one-stride grad_norm.cu grad_norm \
     '/squares_kernel/,/^}/s|at += static_cast<int64_t>(gridDim.x) \* THREADS \* PACK|at += count|'
 mutate norm-lacks-root grad_norm.cu grad_norm 's|\*norm = sqrt(sum);|*norm = sum;|'

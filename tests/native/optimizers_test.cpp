@@ -12,24 +12,24 @@ using namespace check;
 
 namespace {
 
-void advance_matches(double step, int64_t warmup, int64_t total, double ratio) {
+void advance_matches(double step, int64_t warmup, int64_t total, double ratio, int64_t moments_from = 0) {
     each_case(
         [=](Random&) {
             Buffer<double> controls("controls", TRM_CONTROLS);
             for (int i = 0; i < TRM_CONTROLS; i++) controls[i] = 77;
             controls[TRM_CTRL_STEP] = step;
-            const double t = step + 1, w = static_cast<double>(warmup);
+            const double t = step + 1, w = static_cast<double>(warmup), k = t - static_cast<double>(moments_from);
             double factor = t / std::max(1.0, w);
             if (t >= w) {
                 const double phi = (t - w) / std::max<double>(1.0, static_cast<double>(total - warmup));
                 factor = ratio + std::max(0.0, (1 - ratio) * (1 + std::cos(M_PI * phi)) / 2);
             }
-            succeeded(ops().advance(controls, 1e-4, 1e-2, warmup, total, ratio, 0.9, 0.95, nullptr));
-            near(controls, {t, 1e-4 * factor, 1e-2 * factor, 1 - std::pow(0.9, t), 1 - std::pow(0.95, t), 77, 77, 77},
+            succeeded(ops().advance(controls, 1e-4, 1e-2, warmup, total, ratio, 0.9, 0.95, moments_from, nullptr));
+            near(controls, {t, 1e-4 * factor, 1e-2 * factor, 1 - std::pow(0.9, k), 1 - std::pow(0.95, k), 77, 77, 77},
                  [](int64_t i) { return i == 0 || i > 4 ? 0 : 1e-14; });
         },
-        "step=%g warmup=%lld total=%lld ratio=%g", step, static_cast<long long>(warmup), static_cast<long long>(total),
-        ratio);
+        "step=%g warmup=%lld total=%lld ratio=%g moments_from=%lld", step, static_cast<long long>(warmup),
+        static_cast<long long>(total), ratio, static_cast<long long>(moments_from));
 }
 
 void adam_matches(int64_t n, int32_t kind, bool average, bool copy, int shift, int64_t ema_from = 0) {
@@ -164,8 +164,11 @@ TEST(advance) {
     advance_matches(9, 10, 100, 0.1);
     advance_matches(60, 10, 100, 0.1);
     advance_matches(150, 10, 100, 0);
+    advance_matches(60, 10, 100, 0.1, 60);
+    advance_matches(63, 10, 100, 0, 60);
     Buffer<double> c("c", 8);
-    refused(ops().advance(c, 1, 1, -1, 5, 0, 0.9, 0.9, nullptr), "warmup=-1");
+    refused(ops().advance(c, 1, 1, -1, 5, 0, 0.9, 0.9, 0, nullptr), "warmup=-1");
+    refused(ops().advance(c, 1, 1, 0, 5, 0, 0.9, 0.9, -1, nullptr), "moments_from=-1");
 }
 
 TEST(adam) {

@@ -3,7 +3,7 @@
 //   t = step + 1
 //   lr(t) = base t / max(1, warmup)                                               for t < warmup
 //         = base (ratio + max(0, (1 - ratio) (1 + cos(pi phi)) / 2))              else
-//   phi = (t - warmup) / max(1, total - warmup);  correction_i = 1 - beta_i^t
+//   phi = (t - warmup) / max(1, total - warmup);  correction_i = 1 - beta_i^(t - moments_from)
 #include <math.h>
 
 #include "ops.h"
@@ -12,9 +12,10 @@ namespace trm {
 namespace TRM_ISA {
 
 int advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64_t total, double min_ratio,
-            double beta1, double beta2, trm_stream) {
+            double beta1, double beta2, int64_t moments_from, trm_stream) {
     TRM_CHECK(advance);
     const double t = controls[TRM_CTRL_STEP] + 1, w = (double) warmup;
+    const double updates = t - (double) moments_from;  // that the moments have seen
     double factor;
     if (t < w) {
         factor = t / (w > 1 ? w : 1);
@@ -26,8 +27,8 @@ int advance(double* controls, double lr, double puzzle_lr, int64_t warmup, int64
     controls[TRM_CTRL_STEP] = t;
     controls[TRM_CTRL_LR] = lr * factor;
     controls[TRM_CTRL_PUZZLE_LR] = puzzle_lr * factor;
-    controls[TRM_CTRL_CORRECTION1] = 1 - ::pow(beta1, t);
-    controls[TRM_CTRL_CORRECTION2] = 1 - ::pow(beta2, t);
+    controls[TRM_CTRL_CORRECTION1] = 1 - ::pow(beta1, updates);
+    controls[TRM_CTRL_CORRECTION2] = 1 - ::pow(beta2, updates);
     return TRM_OK;
 }
 

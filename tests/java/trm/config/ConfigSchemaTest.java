@@ -95,6 +95,7 @@ class ConfigSchemaTest {
                 "ema_from_step | 0 | 5000",
                 "seed | 0 | 4294967295",
                 "load_checkpoint | null | some file",
+                "begin_step | 0 | 0", // other values need load_checkpoint
                 "run_name | null | a name",
                 "log_every_steps | 10 | 13",
                 "on_nan | stop | warn",
@@ -102,6 +103,7 @@ class ConfigSchemaTest {
                 "checkpoint_keep | 3 | 2",
                 "eval_puzzles | 0 | 19",
                 "eval_batch_size | 0 | 21",
+                "gates | [] | []", // other values need evaluations within the run
                 "threads | 0 | 6",
                 "matmul_precision | float32 | tf32",
                 "recompute | auto | layers",

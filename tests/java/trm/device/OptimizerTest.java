@@ -19,21 +19,23 @@ class OptimizerTest extends KernelTest {
         return new double[] {step, lr, puzzleLr, 1 - Math.pow(beta1, step), 1 - Math.pow(beta2, step), 0, 0, 0};
     }
 
-    /** Warm-up, its last step, the cosine part, its end and beyond; a schedule without either. */
-    @ParameterizedTest(name = "warmup={0} total={1} ratio={2}")
-    @CsvSource({"5,20,0.1", "0,7,0", "2000,1000,1", "1,1,0.5", "0,0,0.25"})
-    void advance(long warmup, long total, double ratio) {
+    /** Warm-up, its last step, the cosine part, its end and beyond; a schedule without either; moments younger than the run. */
+    @ParameterizedTest(name = "warmup={0} total={1} ratio={2} begin={3}")
+    @CsvSource({"5,20,0.1,0", "0,7,0,0", "2000,1000,1,0", "1,1,0.5,0", "0,0,0.25,0", "5,20,0.1,3", "0,40,0,11"})
+    void advance(long warmup, long total, double ratio, int begin) {
         double beta1 = 0.9;
         double beta2 = 0.95;
-        Tensor controls = put("controls", Dtype.F64, new double[OptimizerKernels.CONTROLS], OptimizerKernels.CONTROLS);
-        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(3e-4, 1e-2, warmup, total, ratio);
-        for (int t = 1; t <= 30; t++) {
+        Tensor controls = put("controls", Dtype.F64, controls(begin, 0, 0, 0, 0), OptimizerKernels.CONTROLS);
+        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(3e-4, 1e-2, warmup, total, ratio, begin);
+        for (int t = begin + 1; t <= 30; t++) {
             kernels.optimizers().advance(controls, schedule, beta1, beta2);
             double phi = (t - warmup) / (double) Math.max(1, total - warmup);
             double factor = t < warmup
                     ? t / (double) Math.max(1, warmup)
                     : ratio + Math.max(0, (1 - ratio) * (1 + Math.cos(Math.PI * phi)) / 2);
             double[] want = controls(t, 3e-4 * factor, 1e-2 * factor, beta1, beta2);
+            want[3] = 1 - Math.pow(beta1, t - begin);
+            want[4] = 1 - Math.pow(beta2, t - begin);
             double[] got = read(controls);
             for (int i = 0; i < want.length; i++) {
                 assertEquals(want[i], got[i], 1e-13 * (1 + Math.abs(want[i])), "step " + t + ", control " + i);
@@ -46,7 +48,7 @@ class OptimizerTest extends KernelTest {
     @CsvSource({"0,0", "5,0", "0,0.1", "5,0.05", "20,0", "5,1"})
     void cosineEndsAtItsFloor(long warmup, double ratio) {
         Tensor controls = put("controls", Dtype.F64, new double[OptimizerKernels.CONTROLS], OptimizerKernels.CONTROLS);
-        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(3e-4, 1e-2, warmup, 20, ratio);
+        OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(3e-4, 1e-2, warmup, 20, ratio, 0);
         double before = 0;
         for (int t = 1; t <= 20; t++) {
             kernels.optimizers().advance(controls, schedule, 0.9, 0.95);

@@ -43,22 +43,25 @@ class ControlsTest {
         backend.close();
     }
 
-    @ParameterizedTest(name = "warmup {0}, ratio {1}, total {2}")
-    @CsvSource({"0,1,50", "10,0.1,50", "50,0.5,50", "200,0,50", "1,0,1", "7,0.3,2000"})
-    void isWhatTheDeviceLeaves(int warmup, double ratio, long total) {
+    @ParameterizedTest(name = "warmup {0}, ratio {1}, total {2}, begin {3}")
+    @CsvSource({"0,1,50,0", "10,0.1,50,0", "50,0.5,50,0", "200,0,50,0", "1,0,1,0", "7,0.3,2000,0", "7,0.3,2000,300"})
+    void isWhatTheDeviceLeaves(int warmup, double ratio, long total, long begin) {
         TrainConfig config = run.config(
                 "lr_warmup_steps=" + warmup,
                 "lr_min_ratio=" + ratio,
                 "lr=0.0031",
                 "puzzle_emb_lr=0.7",
                 "beta1=0.93",
-                "beta2=0.999");
+                "beta2=0.999",
+                "load_checkpoint=x",
+                "begin_step=" + begin);
         OptimizerKernels.Schedule schedule = new OptimizerKernels.Schedule(
-                config.learningRate().base(), config.learningRate().puzzleBase(), warmup, total, ratio);
+                config.learningRate().base(), config.learningRate().puzzleBase(), warmup, total, ratio, begin);
         double[] bounds = Controls.bounds(config);
         try (Arena arena = new Arena(backend)) {
             Tensor controls = arena.tensor(Purpose.LANES, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
-            for (long step = 0; step <= total; step++) {
+            HostCopy.put(backend, controls, Controls.after(begin, config, total));
+            for (long step = begin; step <= total; step++) {
                 double[] left = HostCopy.doubles(backend, controls);
                 double[] formed = Controls.after(step, config, total);
                 for (int i = 0; i < left.length; i++) {

@@ -373,9 +373,9 @@ public class GraphTest {
         Tensor controls = arena.tensor(Purpose.CASE, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
         double[] lr = new double[1];
         Runnable byHost = () ->
-                kernels.optimizers().advance(controls, new OptimizerKernels.Schedule(lr[0], 0, 0, 10, 1), 0.9, 0.99);
+                kernels.optimizers().advance(controls, new OptimizerKernels.Schedule(lr[0], 0, 0, 10, 1, 0), 0.9, 0.99);
         Runnable byDevice = () ->
-                kernels.optimizers().advance(controls, new OptimizerKernels.Schedule(0.5, 0, 8, 10, 1), 0.9, 0.99);
+                kernels.optimizers().advance(controls, new OptimizerKernels.Schedule(0.5, 0, 8, 10, 1, 0), 0.9, 0.99);
         for (boolean host : new boolean[] {true, false}) {
             List<ByteBuffer> ends = new ArrayList<>();
             for (boolean graphs : new boolean[] {false, true}) {

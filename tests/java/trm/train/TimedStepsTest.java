@@ -207,17 +207,20 @@ class TimedStepsTest {
     @Test
     void whatFits() {
         TrainConfig level = config("max_train_seconds=100", "lr_min_ratio=1", "lr_warmup_steps=2000");
-        assertEquals(180, TimedSteps.steps(level, ALL, 0.5, 8));
-        assertEquals(150, TimedSteps.steps(level, 150, 0.5, 8));
+        assertEquals(180, TimedSteps.steps(level, ALL, new double[] {0.5}, 8));
+        assertEquals(150, TimedSteps.steps(level, 150, new double[] {0.5}, 8));
         TrainConfig falls = config("max_train_seconds=100", "lr_warmup_steps=179");
-        assertEquals(180, TimedSteps.steps(falls, ALL, 0.5, 8));
+        assertEquals(180, TimedSteps.steps(falls, ALL, new double[] {0.5}, 8));
         TrainConfig longer = config("max_train_seconds=100", "lr_warmup_steps=180");
-        String message = assertThrows(ConfigException.class, () -> TimedSteps.steps(longer, ALL, 0.5, 8))
+        String message = assertThrows(ConfigException.class, () -> TimedSteps.steps(longer, ALL, new double[] {0.5}, 8))
                 .getMessage();
         assertEquals(
                 "max_train_seconds is 100.0: the window is over within lr_warmup_steps, which is 180: a step takes 0.500 s, and"
                         + " to time that took 8.00 s; must be above 101, or lr_warmup_steps be smaller",
                 message);
-        assertEquals(100, TimedSteps.steps(longer, 100, 0.5, 8), "a run that is no longer than its warm-up anyway");
+        assertEquals(
+                100,
+                TimedSteps.steps(longer, 100, new double[] {0.5}, 8),
+                "a run that is no longer than its warm-up anyway");
     }
 }

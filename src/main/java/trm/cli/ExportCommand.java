@@ -35,7 +35,8 @@ import trm.train.Checkpoint;
             "Example: trm export runs/demo --out demo.safetensors",
             "         trm export step_5000.pt --config configs/sudoku-mlp.yaml --out sudoku.safetensors",
             "         trm export runs/demo --out demo.pt",
-            "         trm export runs/demo --dtype bfloat16 --out models/mine/weights.safetensors"
+            "         trm export runs/demo --dtype bfloat16 --out models/mine/weights.safetensors",
+            "         trm export runs/demo --for-training --out state.safetensors"
         })
 final class ExportCommand implements Callable<Integer> {
     private static final String ROOT = trm.model.Parameters.ROOT;
@@ -61,6 +62,14 @@ final class ExportCommand implements Callable<Integer> {
             description = "Round the weights to bfloat16, half as large; default: as they are. Of safetensors only.")
     private String dtype;
 
+    @Option(
+            names = "--for-training",
+            description = {
+                "Keep what a training goes on from (trm train --resume-from-weights): the weights and the moving average,",
+                "both, and the step. Of safetensors only."
+            })
+    private boolean forTraining;
+
     @Option(names = "--out", required = true, paramLabel = "FILE", description = "File to write.")
     private Path out;
 
@@ -73,16 +82,29 @@ final class ExportCommand implements Callable<Integer> {
                     "--dtype " + dtype
                             + (torch ? " with " + out + ": expected a .safetensors file" : ": expected bfloat16"));
         }
+        if (forTraining && (torch || dtype != null)) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--for-training with " + (torch ? out : "--dtype " + dtype)
+                            + ": expected a .safetensors file of the weights as they are");
+        }
         SafeTensors file = LoadedModel.file(checkpoint);
         Optional<TrainConfig> settings = config.find(file);
         Optional<Boolean> averaged = settings.map(s -> s.average().kept());
-        Checkpoint.used(file, averaged).ifPresent(Cli::message);
-        List<Item> items = items(file, averaged.orElse(false));
+        List<Item> items = items(file, averaged.orElse(false) && !forTraining);
+        if (forTraining) {
+            items.addAll(averages(file));
+        } else {
+            Checkpoint.used(file, averaged).ifPresent(Cli::message);
+        }
         if (torch) {
             writeTorch(file, items, settings);
         } else {
             SafeTensorsWriter writer = new SafeTensorsWriter();
             settings.ifPresent(s -> writer.metadata("config", ConfigLoader.toYaml(s)));
+            if (forTraining && file.metadata().containsKey("step")) {
+                writer.metadata("step", file.metadata().get("step"));
+            }
             for (Item item : items) {
                 SafeTensors.Entry e = item.source;
                 if (dtype == null) {
@@ -117,6 +139,21 @@ final class ExportCommand implements Callable<Integer> {
             throw new FormatException(
                     file.file() + ": none of its " + file.names().size() + " tensors has a name that begins with '"
                             + ROOT + "'; expected the weights of a model");
+        }
+        return items;
+    }
+
+    /** The moving average, each tensor under its own name. */
+    private static List<Item> averages(SafeTensors file) {
+        List<Item> items = new ArrayList<>();
+        for (String name : file.names()) {
+            String average = name.startsWith(ROOT) ? Checkpoint.average(file, name, true) : name;
+            if (!average.equals(name)) {
+                items.add(new Item(average, file.entry(average)));
+            }
+        }
+        if (items.isEmpty()) {
+            Cli.message(file.file() + ": has no moving average beside its weights");
         }
         return items;
     }

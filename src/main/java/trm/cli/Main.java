@@ -16,7 +16,7 @@ import trm.input.Nearest;
 import trm.input.Shown;
 
 /**
- * The command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 130, 143, 138 and 140 stopped by SIGINT, SIGTERM,
+ * The command line. Exit codes: 0 done, 1 failure, 2 wrong usage, 3 stopped by a gate, 130, 143, 138 and 140 stopped by SIGINT, SIGTERM,
  * SIGUSR1 and SIGUSR2 with a checkpoint written.
  */
 @Command(
@@ -41,7 +41,7 @@ import trm.input.Shown;
             "",
             "Example: trm demo",
             "         trm help train",
-            "Exit codes: 0 done, 1 failure, 2 wrong usage, 130/143/138/140 stopped by a signal."
+            "Exit codes: 0 done, 1 failure, 2 wrong usage, 3 stopped by a gate (train), 130/143/138/140 stopped by a signal."
         })
 public final class Main implements Runnable {
     /** Version of the program, as in pom.xml. */

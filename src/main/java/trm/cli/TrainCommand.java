@@ -19,6 +19,8 @@ import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.device.Backend;
 import trm.input.Shown;
+import trm.io.SafeTensors;
+import trm.train.Checkpoint;
 import trm.train.Resume;
 import trm.train.Run;
 import trm.train.RunFolder;
@@ -33,11 +35,16 @@ import trm.train.RunFolder;
             "Example: trm train configs/cpu/sudoku-mlp-small.yaml lr=2e-4 arch.L_cycles=4 --run runs/small",
             "         trm train --resume runs/small",
             "         trm train configs/cpu/sudoku-mlp-small.yaml --run runs/small --resume auto",
+            "         trm train runs/small/config.yaml --resume-from-weights weights.safetensors --at-step 2000 --run runs/on",
             "SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and exit with 130, 143, 138 and 140; an",
-            "evaluation is given up and repeated on resume. Exit code 1 if the checkpoint could not be written."
+            "evaluation is given up and repeated on resume. Exit code 1 if the checkpoint could not be written; 3 if an evaluation",
+            "did not reach its gate (key gates)."
         })
 final class TrainCommand implements Callable<Integer> {
     private static final String AUTO = "auto";
+
+    /** Exit code of a run that a gate stopped. */
+    static final int GATED = 3;
 
     /** Folder of the runs that are named by their settings. */
     private static final Path RUNS = Path.of("runs");
@@ -60,6 +67,21 @@ final class TrainCommand implements Callable<Integer> {
             })
     private Path resume;
 
+    @Option(
+            names = "--resume-from-weights",
+            paramLabel = "FILE|RUN",
+            description = {
+                "Begin a run after a step of its schedule, with these weights and their moving average: all of a run that may be",
+                "left. Optimizer moments and lanes are begun anew. Short for load_checkpoint=FILE begin_step=N."
+            })
+    private Path weights;
+
+    @Option(
+            names = "--at-step",
+            paramLabel = "N",
+            description = "With --resume-from-weights: the steps behind the weights; default: as the file says.")
+    private Long atStep;
+
     @Option(names = "--run", paramLabel = "DIR", description = "Run folder; default runs/<run_name or config name>.")
     private Path run;
 
@@ -79,6 +101,7 @@ final class TrainCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        checkWeights();
         boolean auto = resume != null && resume.toString().equals(AUTO);
         if (resume != null && !auto) {
             if (run != null) {
@@ -98,8 +121,43 @@ final class TrainCommand implements Callable<Integer> {
         return train(config, folder, List.of(), false);
     }
 
+    private void checkWeights() {
+        if (weights == null && atStep != null) {
+            throw new ParameterException(
+                    spec.commandLine(), "--at-step " + atStep + ": expected with --resume-from-weights FILE");
+        }
+        if (weights != null && resume != null) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--resume " + resume + " continues a run with all it had, --resume-from-weights " + weights
+                            + " begins one: expected one of the two");
+        }
+        if (atStep != null) {
+            Cli.atLeast(spec, "--at-step", atStep, 1);
+        }
+    }
+
+    /** The step after which weights were taken, as it was given or as their file says. */
+    private long beginStep() {
+        if (atStep != null) {
+            return atStep;
+        }
+        SafeTensors file = Checkpoint.open(weights, Cli::message);
+        if (!file.metadata().containsKey("step")) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--resume-from-weights " + weights
+                            + ": the file does not say after which step it was written; expected also --at-step N");
+        }
+        return Checkpoint.step(file);
+    }
+
     private List<String> overrides() {
         List<String> overrides = new ArrayList<>(arguments.subList(1, arguments.size()));
+        if (weights != null) {
+            overrides.add(ConfigLoader.loadCheckpoint(weights));
+            overrides.add("begin_step=" + beginStep());
+        }
         if (!data.isEmpty()) {
             overrides.add(ConfigLoader.dataPaths(data));
         }
@@ -155,7 +213,7 @@ final class TrainCommand implements Callable<Integer> {
                 result.put("outcome", outcome.name().toLowerCase(Locale.ROOT));
                 Cli.json(result);
             }
-            return 0;
+            return outcome == Run.Outcome.GATED ? GATED : 0;
         }
     }
 }

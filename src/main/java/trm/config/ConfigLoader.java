@@ -75,6 +75,11 @@ public final class ConfigLoader {
         return dataPaths(List.of(folder));
     }
 
+    /** The override that makes a run begin with weights. */
+    public static String loadCheckpoint(Path weights) {
+        return "load_checkpoint=" + ConfigWriter.quoted(weights.toString());
+    }
+
     /** The override that makes folders the data set. */
     public static String dataPaths(List<Path> folders) {
         return "data_paths="

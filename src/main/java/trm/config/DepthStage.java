@@ -1,10 +1,7 @@
 package trm.config;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
-import java.util.Set;
-import java.util.stream.Collectors;
 
 /**
  * A first part of a run with fewer cycles than the model has ({@code depth_schedule}). After CGAR (arXiv 2511.08653): T = 1 and n =
@@ -16,41 +13,18 @@ import java.util.stream.Collectors;
  */
 public record DepthStage(double until, int cycles, int latentSteps) {
     private static final String KEY = "depth_schedule";
-    private static final List<String> FIELDS = List.of("until", "H_cycles", "L_cycles");
 
     /** A list of them, each a table of its three fields. */
-    static final ValueType<List<DepthStage>> LIST =
-            new ValueType<>(DepthStage::read, DepthStage::text, DepthStage::text);
+    static final ValueType<List<DepthStage>> LIST = ValueType.tables(
+            List.of("until", "H_cycles", "L_cycles"),
+            in -> new DepthStage(in.number("until"), in.integer("H_cycles"), in.integer("L_cycles")),
+            DepthStage::text,
+            new DepthStage(0.3, 1, 2));
 
-    private static List<DepthStage> read(ConfigReader in, String key) {
-        ConfigNode node = in.get(key);
-        if (!(node instanceof ConfigNode.Items items)) {
-            throw in.wrong(key, node, "a list of " + text(List.of(new DepthStage(0.3, 1, 2))));
-        }
-        List<DepthStage> stages = new ArrayList<>();
-        for (ConfigNode item : items.items()) {
-            if (!(item instanceof ConfigNode.Table table)
-                    || !table.fields().keySet().equals(Set.copyOf(FIELDS))) {
-                throw in.wrong(
-                        key, node, "tables with " + String.join(", ", FIELDS) + ", but it contains " + item.shown());
-            }
-            ConfigReader fields = new ConfigReader(table);
-            stages.add(new DepthStage(
-                    fields.number(FIELDS.get(0)), fields.integer(FIELDS.get(1)), fields.integer(FIELDS.get(2))));
-        }
-        return List.copyOf(stages);
-    }
-
-    /** As a file writes them. */
-    static String text(List<DepthStage> stages) {
-        return stages.stream()
-                .map(stage -> String.format(
-                        Locale.ROOT,
-                        "{until: %s, H_cycles: %d, L_cycles: %d}",
-                        stage.until,
-                        stage.cycles,
-                        stage.latentSteps))
-                .collect(Collectors.joining(", ", "[", "]"));
+    /** As a file writes it. */
+    private static String text(DepthStage stage) {
+        return String.format(
+                Locale.ROOT, "{until: %s, H_cycles: %d, L_cycles: %d}", stage.until, stage.cycles, stage.latentSteps);
     }
 
     /**
@@ -59,7 +33,7 @@ public record DepthStage(double until, int cycles, int latentSteps) {
      * @throws ConfigException if they do not follow each other, or are no smaller model
      */
     static void check(List<DepthStage> stages, Architecture system, RecursionConfig full) {
-        String shown = text(stages);
+        String shown = LIST.text().apply(stages);
         Check.that(
                 stages.isEmpty() || system.recurs(),
                 KEY,

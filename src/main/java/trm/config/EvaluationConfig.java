@@ -3,6 +3,8 @@ package trm.config;
 import static trm.config.ConfigKey.key;
 import static trm.config.ValueType.INTEGER;
 
+import java.util.List;
+import java.util.Optional;
 import trm.config.ConfigKey.OnResume;
 
 /**
@@ -10,8 +12,9 @@ import trm.config.ConfigKey.OnResume;
  *
  * @param puzzles test examples of an evaluation, spread evenly over the split; 0 for all; the last one of a run takes all
  * @param batchSize rows per evaluation batch, 0 for as many as training takes at once
+ * @param gates exact accuracies that those of a run must reach for it to go on, by increasing step
  */
-public record EvaluationConfig(int puzzles, int batchSize) {
+public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
     static final ConfigSection<EvaluationConfig> KEYS = ConfigSection.of(
             EvaluationConfig.class,
             "Evaluations",
@@ -30,6 +33,14 @@ public record EvaluationConfig(int puzzles, int batchSize) {
                             EvaluationConfig::batchSize,
                             "lanes",
                             "Puzzles that are evaluated at once; 0 is as many as training takes at once.")
+                    .onResume(OnResume.FREE),
+            key(
+                            "gates",
+                            Gate.LIST,
+                            List.of(),
+                            EvaluationConfig::gates,
+                            "",
+                            "Exact accuracies that evaluations from a step on must reach, or the run stops there.")
                     .onResume(OnResume.FREE));
 
     /**
@@ -39,5 +50,12 @@ public record EvaluationConfig(int puzzles, int batchSize) {
         Check.atLeast("eval_puzzles", puzzles, 0);
         Check.atLeast("eval_batch_size", batchSize, 0);
         Check.atMost("eval_batch_size", batchSize, ScheduleConfig.MAX_LANES);
+        gates = List.copyOf(gates);
+        Gate.check(gates);
+    }
+
+    /** The gate of an evaluation at a step: the last one that has begun; empty before the first. */
+    public Optional<Gate> gateAt(long step) {
+        return gates.stream().filter(gate -> gate.step() <= step).reduce((earlier, later) -> later);
     }
 }

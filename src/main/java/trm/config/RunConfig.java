@@ -12,11 +12,12 @@ import trm.config.ConfigKey.OnResume;
  *
  * @param seed of all that is drawn
  * @param loadCheckpoint weights to begin with: a checkpoint or run folder, also PyTorch's; null for fresh ones
+ * @param beginStep steps of the schedule that those weights have behind them, 0 for a run that begins at its first
  * @param name for the output directory; null to leave it to the program
  * @param logEverySteps steps between rows of metrics
  * @param onNan what a loss or gradient that is not finite does to the run
  */
-public record RunConfig(long seed, String loadCheckpoint, String name, int logEverySteps, OnNan onNan) {
+public record RunConfig(long seed, String loadCheckpoint, long beginStep, String name, int logEverySteps, OnNan onNan) {
     /** Seeds of NumPy's legacy generator, which the published loader draws examples with. */
     private static final long MAX_SEED = 0xFFFFFFFFL;
 
@@ -34,6 +35,13 @@ public record RunConfig(long seed, String loadCheckpoint, String name, int logEv
                     RunConfig::loadCheckpoint,
                     "",
                     "Weights to begin with: a checkpoint or the folder of a run, also PyTorch's."),
+            key(
+                    "begin_step",
+                    LONG,
+                    0L,
+                    RunConfig::beginStep,
+                    "optimizer steps",
+                    "Steps of the schedule that load_checkpoint has behind it: the run goes on there, without its moments."),
             key(
                             "run_name",
                             OPTIONAL_STRING,
@@ -69,7 +77,18 @@ public record RunConfig(long seed, String loadCheckpoint, String name, int logEv
                 "load_checkpoint",
                 loadCheckpoint,
                 "must not be empty");
+        Check.atLeast("begin_step", beginStep, 0);
+        Check.that(
+                beginStep == 0 || loadCheckpoint != null,
+                "begin_step",
+                beginStep,
+                "needs the weights after that step: load_checkpoint, which is not given");
         Check.that(name == null || !name.isBlank(), "run_name", name, "must not be empty");
         Check.within("log_every_steps", logEverySteps, 1, MAX_LOG_STEPS);
+    }
+
+    /** Of a run that begins at its first step, with no weights of others. */
+    RunConfig anew() {
+        return new RunConfig(seed, null, 0, name, logEverySteps, onNan);
     }
 }

@@ -48,6 +48,12 @@ public record TrainConfig(
                 schedule.carryFromStep(),
                 "no lane goes on with its sample in any step, as halt_max_steps is 1; leave it out, or 0");
         Check.that(
+                evaluation.gates().isEmpty()
+                        || schedule.evalInterval() != null && schedule.evalInterval() < schedule.epochs(),
+                "gates",
+                Gate.LIST.text().apply(evaluation.gates()),
+                "no evaluation before the last one is held to them: eval_interval must be given, and be less than epochs");
+        Check.that(
                 !optimizer.freezeWeights() || average.fromStep() == 0,
                 "ema_from_step",
                 average.fromStep(),
@@ -98,9 +104,9 @@ public record TrainConfig(
                 new LearningRateConfig(learningRate.base(), 0, 0, rate),
                 optimizer.frozen(),
                 new AverageConfig(average.kept(), average.rate(), 0),
-                run,
+                run.anew(),
                 checkpoints,
-                new EvaluationConfig(0, 0),
+                new EvaluationConfig(0, 0, List.of()),
                 device,
                 memory.with(Recompute.AUTO, 0));
     }

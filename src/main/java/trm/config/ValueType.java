@@ -3,6 +3,7 @@ package trm.config;
 import java.util.List;
 import java.util.Locale;
 import java.util.Objects;
+import java.util.Set;
 import java.util.function.BiFunction;
 import java.util.function.Function;
 import java.util.stream.Stream;
@@ -47,6 +48,42 @@ record ValueType<T>(
     /** Bytes with a unit, 0 for {@code auto}. */
     static final ValueType<Long> AUTO_BYTES =
             auto(0L, (in, key) -> MemorySize.parse(key, in.string(key)), bytes -> bytes + "B");
+
+    /**
+     * A list of tables.
+     *
+     * @param fields which each must have, and no other
+     * @param parser takes a table's fields
+     * @param text a table, as a file writes it
+     * @param example for messages
+     */
+    static <T> ValueType<List<T>> tables(
+            List<String> fields, Function<ConfigReader, T> parser, Function<T, String> text, T example) {
+        Function<List<T>, String> shown =
+                list -> list.stream().map(text).toList().toString();
+        return new ValueType<>(
+                (in, key) -> {
+                    ConfigNode node = in.get(key);
+                    if (!(node instanceof ConfigNode.Items items)) {
+                        throw in.wrong(key, node, "a list of " + shown.apply(List.of(example)));
+                    }
+                    return items.items().stream()
+                            .map(item -> {
+                                if (item instanceof ConfigNode.Table table
+                                        && table.fields().keySet().equals(Set.copyOf(fields))) {
+                                    return parser.apply(new ConfigReader(table));
+                                }
+                                throw in.wrong(
+                                        key,
+                                        node,
+                                        "tables with " + String.join(", ", fields) + ", but it contains "
+                                                + item.shown());
+                            })
+                            .toList();
+                },
+                shown,
+                shown);
+    }
 
     private static <T> ValueType<T> plain(BiFunction<ConfigReader, String, T> parser) {
         return new ValueType<>(parser, Objects::toString, Objects::toString);

@@ -16,8 +16,13 @@ public final class OptimizerKernels {
     /** Values of a matrix that have one sum of squares of their own. */
     public static final int MUON_CHUNK = Operations.MUON_CHUNK;
 
-    /** Learning-rate schedule (docs/specification.md#71-learning-rate-schedule). */
-    public record Schedule(double lr, double puzzleLr, long warmup, long total, double minRatio) {}
+    /**
+     * Learning-rate schedule (docs/specification.md#71-learning-rate-schedule).
+     *
+     * @param momentsFrom step after which the moments were zero, which their bias corrections are counted from; 0 for a run that
+     *     began there
+     */
+    public record Schedule(double lr, double puzzleLr, long warmup, long total, double minRatio, long momentsFrom) {}
 
     /**
      * Constants of the dense optimizer.
@@ -62,7 +67,16 @@ public final class OptimizerKernels {
                 .operand("controls", controls, Dtype.F64, CONTROLS)
                 .begin();
         launcher.end(operations.advance(
-                at(controls), s.lr(), s.puzzleLr(), s.warmup(), s.total(), s.minRatio(), beta1, beta2, stream));
+                at(controls),
+                s.lr(),
+                s.puzzleLr(),
+                s.warmup(),
+                s.total(),
+                s.minRatio(),
+                beta1,
+                beta2,
+                s.momentsFrom(),
+                stream));
     }
 
     /**

@@ -230,6 +230,23 @@ public final class Checkpoint {
         readLatents(file, backend, parameters, average);
     }
 
+    /**
+     * Weights and moving average as a training left them, to go on with.
+     *
+     * @param averaged whether the run keeps an average
+     * @return whether the file has one beside the plain weights; if not, the average is the weights, too
+     * @throws FormatException if a tensor of the model is missing, has another shape, or is one too many
+     */
+    static boolean readForTraining(SafeTensors file, Backend backend, Parameters parameters, boolean averaged) {
+        boolean both = averaged && parameters.names().stream().anyMatch(name -> file.contains("ema." + name));
+        readWeights(file, backend, parameters, both);
+        backend.kernels().elementwise().copy(parameters.master(), parameters.average());
+        if (both) {
+            readWeights(file, backend, parameters, false);
+        }
+        return both;
+    }
+
     /** Mean of the rows [width] of a table [rows, width], summed in double. */
     private static float[] meanRow(float[] table, int width) {
         double[] sums = new double[width];

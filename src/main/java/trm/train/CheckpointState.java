@@ -31,12 +31,12 @@ import trm.model.Parameters;
  *   weights, latents       finite, unless the caller lets a run go on with what is not; second moments at least 0
  *   lanes.inputs           0 .. vocabulary - 1             lanes.labels   the same, or -100
  *   lanes.puzzle_identifiers   0 .. identifiers - 1
- *   lanes.steps            1 .. min(step, halt_max_steps), 0 before the first step
+ *   lanes.steps            1 .. min(step - begin_step, halt_max_steps), 0 before the first step
  *   lanes.halted           0 or 1; 1 before the first step and after a lane's last one
  *   state.controls         what {@code advance} leaves at that step, within rounding ({@link Controls})
  *   state.metrics          counts that the steps can have given, sums that are finite and not negative
  *   state.loader, philox, legacy   a position of this loader after that many batches; states of the generators
- *   step, evaluated_step, total_steps   whole numbers, 0 &lt;= evaluated &lt;= step &lt;= total; step as in the file's name
+ *   step, evaluated_step, total_steps   whole numbers, 0 &lt;= evaluated &lt;= step, begin_step &lt;= step &lt;= total; step as in the file's name
  * </pre>
  *
  * What breaks a rule is refused by name, and not skipped as a damaged file is: it was not written by a run like this one.
@@ -50,6 +50,7 @@ final class CheckpointState {
     private static final String METRICS = "state.metrics";
 
     private final CheckedTensors tensors;
+    private final long begun; // steps that the run's weights had behind them when it began
     private final Map<String, Tensor> large = new LinkedHashMap<>(); // weights, moments, latents: where they go
     private final Map<Tensor, int[]> lanes = new LinkedHashMap<>();
     private final double[] controls;
@@ -65,6 +66,7 @@ final class CheckpointState {
         requireLarge(parameters, supervision);
         requireState(supervision);
         tensors.requireNothingElse();
+        begun = Checkpoint.config(file).map(config -> config.run().beginStep()).orElse(0L);
         progress = progress(totalSteps);
         fillLanes(supervision.lanes(), supervision.model().sizes());
         controls = controls();
@@ -132,7 +134,7 @@ final class CheckpointState {
     }
 
     private Checkpoint.Progress progress(long totalSteps) {
-        long step = tensors.count("step", 0, totalSteps);
+        long step = tensors.count("step", Math.min(begun, totalSteps), totalSteps);
         long named = CheckpointStore.stepOf(tensors.file().file()).orElse(step);
         if (step != named) {
             throw tensors.refused("metadata 'step' is " + step + ", expected " + named + " as in the file's name");
@@ -158,11 +160,12 @@ final class CheckpointState {
                         sizes.data().numPuzzleIdentifiers() - 1,
                         "a row of the puzzle table"));
         int last = sizes.arch().halting().maxSteps();
+        long done = progress.step() - begun;
         int[] steps = tensors.ints(
                 "lanes.steps",
-                (int) Math.min(1, progress.step()),
-                (int) Math.min(last, progress.step()),
-                "supervision steps of a lane after " + progress.step() + " of the run, halt_max_steps " + last);
+                (int) Math.min(1, done),
+                (int) Math.min(last, done),
+                "supervision steps of a lane after " + done + " of the run, halt_max_steps " + last);
         int[] halted = tensors.ints("lanes.halted", 0, 1, "whether a lane has halted");
         for (int b = 0; b < halted.length; b++) {
             tensors.that(
@@ -200,7 +203,8 @@ final class CheckpointState {
      */
     private double[] metrics(DeepSupervision supervision, boolean finite) {
         double[] sums = tensors.doubles(METRICS);
-        double halts = (double) progress.step() * supervision.lanes().halted().count();
+        double halts = (double) (progress.step() - begun)
+                * supervision.lanes().halted().count();
         double count = sums[Metric.COUNT.ordinal()];
         for (Metric metric : Metric.values()) {
             int i = metric.ordinal();

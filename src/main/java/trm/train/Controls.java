@@ -26,8 +26,8 @@ final class Controls {
             case STEP -> "number of the step";
             case LR -> "learning rate";
             case PUZZLE_LR -> "learning rate of the puzzle table";
-            case CORRECTION1 -> "1 - beta1^step";
-            case CORRECTION2 -> "1 - beta2^step";
+            case CORRECTION1 -> "1 - beta1^(step - begin_step)";
+            case CORRECTION2 -> "1 - beta2^(step - begin_step)";
         };
     }
 
@@ -50,10 +50,11 @@ final class Controls {
         controls[Control.STEP.ordinal()] = t;
         controls[Control.LR.ordinal()] = config.learningRate().base() * factor;
         controls[Control.PUZZLE_LR.ordinal()] = config.learningRate().puzzleBase() * factor;
+        double updates = t - config.run().beginStep(); // that the moments have seen
         controls[Control.CORRECTION1.ordinal()] =
-                1 - Math.pow(config.optimizer().beta1(), t);
+                1 - Math.pow(config.optimizer().beta1(), updates);
         controls[Control.CORRECTION2.ordinal()] =
-                1 - Math.pow(config.optimizer().beta2(), t);
+                1 - Math.pow(config.optimizer().beta2(), updates);
         return controls;
     }
 

@@ -152,7 +152,8 @@ public final class DeepSupervision implements AutoCloseable {
                 config.learningRate().puzzleBase(),
                 config.learningRate().warmupSteps(),
                 totalSteps,
-                config.learningRate().minRatio());
+                config.learningRate().minRatio(),
+                config.run().beginStep());
         weightUpdate = new WeightUpdate(backend, arena, parameters, sizes.dtype(), config);
         LaneTensors.haltAll(backend, lanes.halted());
     }

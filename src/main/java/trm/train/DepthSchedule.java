@@ -52,9 +52,9 @@ public final class DepthSchedule {
         return schedules.get(part);
     }
 
-    /** Share of the run's steps that a part has. */
-    double share(int part) {
-        return ends[part] - (part == 0 ? 0 : ends[part - 1]);
+    /** Steps of a part after the step {@code from}, if the run had {@code total} in all. */
+    double steps(int part, long from, long total) {
+        return Math.max(0, ends[part] * total - Math.max(from, part == 0 ? 0 : ends[part - 1] * total));
     }
 
     /** Steps of a part. */

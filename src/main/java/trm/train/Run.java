@@ -42,7 +42,9 @@ public final class Run {
     public enum Outcome {
         FINISHED,
         ALREADY_FINISHED,
-        STOPPED
+        STOPPED,
+        /** An evaluation did not reach its gate ({@code gates}). */
+        GATED
     }
 
     private final Backend backend;

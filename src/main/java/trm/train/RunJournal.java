@@ -1,6 +1,8 @@
 package trm.train;
 
 import java.nio.file.Path;
+import java.util.Objects;
+import java.util.OptionalDouble;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import trm.input.Shown;
@@ -59,6 +61,16 @@ final class RunJournal implements AutoCloseable {
     void evaluating(long step, int puzzles, int all) {
         LOG.info("evaluating {} of {} puzzles at step {}", puzzles, all, step);
         listener.evaluating(step, puzzles);
+    }
+
+    /** Share of puzzles solved in full by the evaluation at a step; empty if no row of it is left. */
+    OptionalDouble exactAccuracy(long step) {
+        return MetricsCsv.read(metrics).stream()
+                .filter(cells -> cells.get(Column.STEP.title()) == step)
+                .map(cells -> cells.get(Column.EVAL_EXACT_ACCURACY.title()))
+                .filter(Objects::nonNull)
+                .mapToDouble(Double::doubleValue)
+                .findFirst();
     }
 
     void record(MetricsRow row) {

@@ -2,6 +2,7 @@ package trm.train;
 
 import java.nio.file.Path;
 import java.util.List;
+import trm.config.ConfigException;
 import trm.config.TrainConfig;
 import trm.data.DataFolders;
 import trm.device.Backend;
@@ -32,6 +33,12 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
                     + data.train().examples() + " examples fill no batch of global_batch_size: "
                     + config.schedule().globalBatchSize());
         }
+        requireSteps(config, total);
+        if (!config.evaluation().gates().isEmpty() && data.test() == null) {
+            throw new ConfigException(
+                    "gates",
+                    "gates are given, but the data in " + data.folders() + " have no test split to evaluate on");
+        }
         config.schedule().requirePass(data.train().info().totalGroups());
         data.requireBatches(config);
         RunTensors.DataSizes sizes = RunTensors.DataSizes.of(data.train(), data.test(), config.data());
@@ -45,6 +52,20 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
         // gradients are summed part by part: a resumed run must go on with as many parts
         int parts = plan.settled().memory().microBatches();
         return new RunSetup(backend, config.with(config.memory().recompute(), parts), folder, data, total, plan);
+    }
+
+    /** A run that begins at a later step of its schedule has one left. */
+    private static void requireSteps(TrainConfig config, long total) {
+        long begin = config.run().beginStep();
+        if (begin >= total) {
+            throw new ConfigException(
+                    "begin_step",
+                    "begin_step is " + begin + ": the schedule is over at step " + total + " ("
+                            + (total == config.schedule().plannedSteps()
+                                    ? "planned_steps"
+                                    : total == config.schedule().maxSteps() ? "max_steps" : "epochs")
+                            + "); must be less");
+        }
     }
 
     /** The same run with as many steps as it has planned. */

@@ -6,6 +6,7 @@ import trm.config.OnNan;
 import trm.config.TrainConfig;
 import trm.data.TrainLoader;
 import trm.data.random.LegacyRandom;
+import trm.device.HostCopy;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
@@ -19,14 +20,36 @@ import trm.io.SafeTensors;
  */
 record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long step, long evaluatedStep) {
 
-    /** A run that begins: fresh weights, or those of {@code load_checkpoint}. */
+    /** A run that begins: fresh weights, or those of {@code load_checkpoint}, which may be those of a later step. */
     static RunStart fresh(RunSetup setup, RunTensors tensors, RunJournal journal) {
-        LegacyRandom legacy = new LegacyRandom(setup.config().run().seed());
+        TrainConfig config = setup.config();
+        LegacyRandom legacy = new LegacyRandom(config.run().seed());
         TrainLoader loader = loader(setup, legacy);
-        tensors.parameters().initialize(setup.config().run().seed());
-        loadInitial(setup, tensors, journal);
+        tensors.parameters().initialize(config.run().seed());
+        long step = config.run().beginStep();
+        if (config.run().loadCheckpoint() != null) {
+            SafeTensors file = Checkpoint.open(Path.of(config.run().loadCheckpoint()), journal::warn);
+            if (step == 0) {
+                loadInitial(file, setup, tensors, journal);
+            } else {
+                loadAt(step, file, setup, tensors, journal);
+            }
+        }
         loader.startPass();
-        return new RunStart(loader, legacy, null, 0, 0);
+        for (long passed = 0; passed < step; passed++) {
+            batch(loader); // so that the run goes on with the data of its step
+        }
+        return new RunStart(loader, legacy, null, step, 0);
+    }
+
+    /** The next batch, of the next pass where this one has none left. */
+    static int[] batch(TrainLoader loader) {
+        int[] rows = loader.nextBatch();
+        for (int pass = 0; rows == null && pass < TrainingLoop.MOST_EMPTY_PASSES; pass++) {
+            loader.startPass();
+            rows = loader.nextBatch();
+        }
+        return rows;
     }
 
     /**
@@ -73,13 +96,24 @@ record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long s
                 config.schedule().passEpochs());
     }
 
-    private static void loadInitial(RunSetup setup, RunTensors tensors, RunJournal journal) {
-        String name = setup.config().run().loadCheckpoint();
-        if (name == null) {
-            return;
-        }
+    /** Weights and average as they were after a step; what goes with them in a checkpoint is begun anew. */
+    private static void loadAt(long step, SafeTensors file, RunSetup setup, RunTensors tensors, RunJournal journal) {
+        TrainConfig config = setup.config();
+        boolean both = Checkpoint.readForTraining(
+                file, setup.backend(), tensors.parameters(), config.average().kept());
+        HostCopy.put(
+                setup.backend(), tensors.supervision().controls(), Controls.after(step, config, setup.totalSteps()));
+        journal.say(
+                "begins after step " + step + " of " + setup.totalSteps() + ", with weights "
+                        + (both ? "and moving average of " : "of ") + file.file()
+                        + (config.average().kept() && !both
+                                ? ", which has no moving average beside them: the average begins with them"
+                                : "")
+                        + "; dropped, so begun anew: the optimizer's moments, the lanes with their latents, the sums of metrics");
+    }
+
+    private static void loadInitial(SafeTensors file, RunSetup setup, RunTensors tensors, RunJournal journal) {
         boolean average = setup.config().average().kept();
-        SafeTensors file = Checkpoint.open(Path.of(name), journal::warn);
         Checkpoint.used(file, Optional.of(average)).ifPresent(journal::say);
         boolean reset = Checkpoint.readInitial(file, setup.backend(), tensors.parameters(), average);
         journal.say("initial weights from " + file.file()

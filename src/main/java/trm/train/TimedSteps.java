@@ -16,7 +16,8 @@ import trm.lanes.DeviceExamples;
  * to be, and its learning rate ends where it should.
  *
  * <pre>
- *   steps = (seconds (1 - reserve) - seconds of the timing) / (sum over the parts of the depth schedule: share * seconds a step)
+ *   steps = the largest number for which, over the parts of the depth schedule,
+ *           sum(steps of a part after begin_step * seconds a step) &lt;= seconds (1 - reserve) - seconds of the timing
  * </pre>
  *
  * The clock begins with the timing, when data and plan are there. A step is timed as it is later, with its samples from the loader
@@ -51,7 +52,7 @@ final class TimedSteps {
      */
     OptionalInt plan() {
         long began = System.nanoTime();
-        double secondsPerStep = 0; // over the whole run
+        double[] secondsPerStep; // of each part
         DepthSchedule depth = new DepthSchedule(setup.config(), setup.totalSteps());
         try (Arena arena = setup.plan().allocate(setup.backend());
                 RunTensors tensors = RunTensors.allocate(
@@ -60,9 +61,9 @@ final class TimedSteps {
             tensors.parameters().initialize(setup.config().run().seed());
             TrainLoader loader = RunStart.loader(setup);
             loader.startPass();
+            secondsPerStep = new double[depth.parts()];
             for (int part = 0; part < depth.parts(); part++) {
-                secondsPerStep +=
-                        depth.share(part) * secondsPerStep(tensors.supervision(), loader, part, depth.parts());
+                secondsPerStep[part] = secondsPerStep(tensors.supervision(), loader, part, depth.parts());
                 if (stop.getAsBoolean()) {
                     return OptionalInt.empty();
                 }
@@ -75,43 +76,47 @@ final class TimedSteps {
     private double secondsPerStep(DeepSupervision supervision, TrainLoader loader, int part, int parts) {
         Backend backend = setup.backend();
         for (int i = 0; i < WARM_UP; i++) {
-            supervision.step(batch(loader), part);
+            supervision.step(RunStart.batch(loader), part);
         }
         backend.synchronize();
         double enough = TIMED * setup.config().schedule().maxTrainSeconds() / parts;
         long began = System.nanoTime();
         int steps = 0;
         while (!stop.getAsBoolean() && (steps < LEAST_TIMED || (System.nanoTime() - began) * 1e-9 < enough)) {
-            supervision.step(batch(loader), part);
+            supervision.step(RunStart.batch(loader), part);
             steps++;
         }
         backend.synchronize();
         return (System.nanoTime() - began) * 1e-9 / Math.max(1, steps);
     }
 
-    private static int[] batch(TrainLoader loader) {
-        int[] rows = loader.nextBatch();
-        for (int pass = 0; rows == null && pass < TrainingLoop.MOST_EMPTY_PASSES; pass++) {
-            loader.startPass();
-            rows = loader.nextBatch();
-        }
-        return rows;
-    }
-
     /**
-     * The steps that fit.
+     * The last step that fits.
      *
      * @param most that the run has without the limit
+     * @param secondsPerStep of each part of the depth schedule
      * @param spent seconds since the clock began
      */
-    static int steps(TrainConfig config, long most, double secondsPerStep, double spent) {
+    static int steps(TrainConfig config, long most, double[] secondsPerStep, double spent) {
+        DepthSchedule depth = new DepthSchedule(config, most);
+        long begin = config.run().beginStep();
         double window = config.schedule().maxTrainSeconds();
-        double fit = Math.max(0, (window * (1 - RESERVE) - spent) / secondsPerStep);
-        int steps = (int) Math.min(Math.min(most, Integer.MAX_VALUE), fit);
+        double left = window * (1 - RESERVE) - spent;
+        long fit = begin;
+        for (long beyond = Math.min(most, Integer.MAX_VALUE) + 1; beyond - fit > 1; ) {
+            long middle = (fit + beyond) / 2;
+            if (seconds(depth, begin, middle, secondsPerStep) <= left) {
+                fit = middle;
+            } else {
+                beyond = middle;
+            }
+        }
+        int steps = (int) fit;
         int warmup = config.learningRate().warmupSteps();
         boolean falls = config.learningRate().minRatio() < 1 && most > warmup;
-        if (steps < 1 || falls && steps <= warmup) {
-            double needed = (spent + (falls ? warmup + 1 : 1) * secondsPerStep) / (1 - RESERVE);
+        long least = Math.max(begin, falls ? warmup : 0) + 1;
+        if (steps < least) {
+            double needed = (spent + seconds(depth, begin, least, secondsPerStep)) / (1 - RESERVE);
             throw new ConfigException(
                     "max_train_seconds",
                     String.format(
@@ -119,12 +124,21 @@ final class TimedSteps {
                             "max_train_seconds is %s: the window is over %s: a step takes %.3g s, and to time that took %.3g s;"
                                     + " must be above %.3g%s",
                             window,
-                            steps < 1 ? "before the first step" : "within lr_warmup_steps, which is " + warmup,
-                            secondsPerStep,
+                            steps <= begin ? "before the first step" : "within lr_warmup_steps, which is " + warmup,
+                            seconds(depth, begin, most, secondsPerStep) / (most - begin),
                             spent,
                             needed,
-                            steps < 1 ? "" : ", or lr_warmup_steps be smaller"));
+                            steps <= begin ? "" : ", or lr_warmup_steps be smaller"));
         }
         return steps;
+    }
+
+    /** What the steps after {@code begin} of a run of {@code total} take. */
+    private static double seconds(DepthSchedule depth, long begin, long total, double[] secondsPerStep) {
+        double seconds = 0;
+        for (int part = 0; part < secondsPerStep.length; part++) {
+            seconds += depth.steps(part, begin, total) * secondsPerStep[part];
+        }
+        return seconds;
     }
 }

@@ -4,8 +4,10 @@ import java.nio.file.Path;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.OptionalDouble;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
+import trm.config.Gate;
 import trm.config.OnNan;
 import trm.config.TrainConfig;
 import trm.data.TrainLoader;
@@ -72,12 +74,16 @@ final class TrainingLoop implements AutoCloseable {
         this.stop = stop;
         step = start.step();
         evaluated = start.evaluatedStep();
-        lastLogged = step - step % config.run().logEverySteps();
+        lastLogged = Math.max(
+                step - step % config.run().logEverySteps(), config.run().beginStep());
         double norm = HostCopy.doubles(backend, supervision.metrics())[Metric.GRAD_NORM.ordinal()];
         watch = new FiniteWatch(backend, !Double.isNaN(norm));
     }
 
     Run.Outcome run() {
+        if (evaluated == step && isBelowGate()) {
+            return Run.Outcome.GATED; // as before, unless the gates have changed
+        }
         while (!stop.getAsBoolean()) {
             int[] rows = step < total ? loader.nextBatch() : null;
             if (rows == null) {
@@ -85,6 +91,10 @@ final class TrainingLoop implements AutoCloseable {
                     save(); // a kill during the evaluation loses no step
                     if (!evaluate()) {
                         break; // the run that continues this one evaluates
+                    }
+                    if (isBelowGate()) {
+                        save();
+                        return Run.Outcome.GATED;
                     }
                 }
                 if (step >= total) {
@@ -125,6 +135,26 @@ final class TrainingLoop implements AutoCloseable {
         return tensors.evaluator() != null
                 && evaluated != step
                 && (step >= total || epochs % config.schedule().epochsBetweenEvaluations() == 0);
+    }
+
+    /** Whether the evaluation at this step keeps the run from going on. */
+    private boolean isBelowGate() {
+        Optional<Gate> gate = step < total ? config.evaluation().gateAt(step) : Optional.empty();
+        OptionalDouble found = gate.isPresent() ? journal.exactAccuracy(step) : OptionalDouble.empty();
+        if (found.isEmpty() || found.getAsDouble() >= gate.get().exactAccuracy()) {
+            return false;
+        }
+        journal.say(String.format(
+                Locale.ROOT,
+                "stopped by a gate at step %d of %d: exact accuracy %.4f, expected at least %s from step %d on;"
+                        + " --resume %s gates=[] goes on all the same",
+                step,
+                total,
+                found.getAsDouble(),
+                gate.get().exactAccuracy(),
+                gate.get().step(),
+                setup.folder()));
+        return true;
     }
 
     /** How many samples a pass has may depend on draws; one that never fills a batch is no run. */

@@ -164,7 +164,8 @@ final class OptimizerCases {
                     0,
                     plan.path("warmup").longValue(),
                     plan.path("total").longValue(),
-                    plan.path("min_ratio").doubleValue());
+                    plan.path("min_ratio").doubleValue(),
+                    0);
             for (int i = 0; i < steps.length; i++) {
                 setControls(controls, steps[i] - 1, 0, 0, 0.9, 0.95); // advance counts the step itself
                 kernels.optimizers().advance(controls, schedule, 0.9, 0.95);
