@@ -266,10 +266,13 @@ int map_state(CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) { return mixer::fits(S, I, D, dtype); }
+int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t normed, int32_t dtype) {
+    return normed == 0 && mixer::fits(S, I, D, dtype);
+}
 
-int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work,
-                      int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream) {
+int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, float* rho,
+                      void* work, int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype,
+                      trm_stream stream) {
     using namespace mixer;
     TRM_CHECK(position_mlp);
     bf16* packed = static_cast<bf16*>(work);

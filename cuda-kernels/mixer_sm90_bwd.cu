@@ -314,9 +314,9 @@ int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32
     return mixer::fits(S, I, D, dtype) ? mixer::Work(B, S, I, D, backward != 0).bytes : 0;
 }
 
-int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
-                          void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I,
-                          int32_t D, int32_t dtype, trm_stream stream) {
+int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const float* rho, const void* w_gate_up,
+                          const void* w_down, void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B,
+                          int32_t S, int32_t I, int32_t D, int32_t dtype, trm_stream stream) {
     using namespace mixer;
     TRM_CHECK(position_mlp_bwd);
     const Work at(B, S, I, D, true);

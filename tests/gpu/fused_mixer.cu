@@ -169,12 +169,12 @@ void run(Sizes z, bool verify, int repeats) {
     random(wd, 1.0f / std::sqrt(static_cast<float>(z.I)), 4);
     check(cudaDeviceSynchronize(), "inputs");
     const auto forward = [&] {
-        check(trm::ops::position_mlp(h.data, wgu.data, wd.data, y.data, s.data, work.data, z.B, z.S, z.I, z.D, 1e-5f,
-                                     TRM_BF16, nullptr));
+        check(trm::ops::position_mlp(h.data, wgu.data, wd.data, y.data, s.data, nullptr, work.data, z.B, z.S, z.I, z.D,
+                                     1e-5f, TRM_BF16, nullptr));
     };
     const auto backward = [&] {
-        check(trm::ops::position_mlp_bwd(h.data, y.data, s.data, wgu.data, wd.data, d.data, dwgu.data, dwd.data,
-                                         work.data, z.B, z.S, z.I, z.D, TRM_BF16, nullptr));
+        check(trm::ops::position_mlp_bwd(h.data, y.data, s.data, nullptr, wgu.data, wd.data, d.data, dwgu.data,
+                                         dwd.data, work.data, z.B, z.S, z.I, z.D, TRM_BF16, nullptr));
     };
     alarm(20);
     forward();

@@ -94,6 +94,12 @@ public class RecomputeTest {
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.no_ACT_continue=false"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.L_layers=1"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "optimizer=muon"},
+                new String[] {"arch.mlp_t=true", "arch.hidden_size=32", "arch.mlp_activation=normed_swiglu"},
+                new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.mlp_activation=normed_swiglu"},
+                new String[] {
+                    "arch.mlp_t=true", "arch.hidden_size=32", "arch.mlp_activation=normed_swiglu", "dtype=bfloat16"
+                },
+                new String[] {"arch.mlp_t=false", "arch.hidden_size=32", "arch.mlp_activation=normed_swiglu"},
                 new String[] {
                     "arch.mlp_t=true",
                     "arch.hidden_size=24",

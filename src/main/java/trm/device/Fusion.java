@@ -5,11 +5,11 @@ package trm.device;
  * Widths as in {@link Kernels}.
  */
 public sealed interface Fusion {
-    /** {@link MlpKernels#positionMlp} and its backward. */
-    record PositionMlp(int positions, int inner, int width, Dtype dtype) implements Fusion {}
+    /** {@link MlpKernels#positionMlp} and its backward; {@code normed}: of the normed SwiGLU. */
+    record PositionMlp(int positions, int inner, int width, boolean normed, Dtype dtype) implements Fusion {}
 
-    /** {@link MlpKernels#channelMlp} and its backward. */
-    record ChannelMlp(int inner, int width, Dtype dtype) implements Fusion {}
+    /** {@link MlpKernels#channelMlp} and its backward; {@code normed}: of the normed SwiGLU. */
+    record ChannelMlp(int inner, int width, boolean normed, Dtype dtype) implements Fusion {}
 
     /** {@link ProductKernels#linearSwiglu}: {@code in} columns to gate and up of {@code inner}. */
     record LinearSwiglu(int inner, int in, Dtype dtype) implements Fusion {}

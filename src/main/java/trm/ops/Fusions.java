@@ -4,8 +4,7 @@ import trm.device.Capabilities;
 import trm.device.Fusion;
 
 /**
- * What a device computes as one operation, for the sizes of one block. Asked once, when a network is made. The fused
- * operations have the plain SwiGLU: with the normed one both MLPs are composed.
+ * What a device computes as one operation, for the sizes of one block and its activation. Asked once, when a network is made.
  *
  * @param positionMlp the token mixer
  * @param channelMlp the MLP over channels
@@ -24,10 +23,10 @@ public record Fusions(
     /** @param training whether a backward pass follows */
     public static Fusions of(Capabilities device, BlockSizes s, boolean training) {
         boolean mixer =
-                !s.normed() && device.fuses(new Fusion.PositionMlp(s.positions(), s.mixInner(), s.width(), s.dtype()));
+                device.fuses(new Fusion.PositionMlp(s.positions(), s.mixInner(), s.width(), s.normed(), s.dtype()));
         return new Fusions(
                 mixer,
-                !s.normed() && device.fuses(new Fusion.ChannelMlp(s.inner(), s.width(), s.dtype())),
+                device.fuses(new Fusion.ChannelMlp(s.inner(), s.width(), s.normed(), s.dtype())),
                 !s.normed() && device.fuses(new Fusion.LinearSwiglu(s.inner(), s.width(), s.dtype())),
                 device.fuses(new Fusion.LinearAddRmsNorm(s.width(), s.inner(), s.dtype())),
                 device.fuses(new Fusion.LinearAddRmsNorm(s.width(), s.attentionWidth(), s.dtype())),
