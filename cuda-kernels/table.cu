@@ -40,7 +40,7 @@ const char* device_target() {
     return text;
 }
 
-int32_t fuses_no_product(int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_product(int32_t, int32_t, int32_t, int32_t) { return 0; }
 
 int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t, int32_t) { return 0; }
 

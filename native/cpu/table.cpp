@@ -79,7 +79,7 @@ void choose_fusion(trm_backend* table) {
 
 // Nothing follows a product in the same pass on the CPU: tiles of a product are oneDNN's, and what follows finds them in
 // a cache.
-int32_t fuses_no_product(int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_product(int32_t, int32_t, int32_t, int32_t) { return 0; }
 
 int set_threads_entry(int32_t threads) {
     begin("set_threads");

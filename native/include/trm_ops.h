@@ -214,23 +214,28 @@ typedef struct trm_backend {
     TRM_FUSED_SIZES(channel_mlp, I, D, normed, dtype)
 
     /* ---- products with what follows them ------------------------------------------------------------------------- */
-    /** What they compute is what the operations named compose. fuses_* is 1 for sizes that the backend takes, else 0. */
-    int32_t (*fuses_linear_swiglu)(int32_t I, int32_t K, int32_t dtype);
+    /** What they compute is what the operations named compose. fuses_* is 1 for sizes that the backend takes, else 0. The
+     *  normed SwiGLU (normed = 1) is both of them, one after the other, with the squares that the first hands to the second;
+     *  where squares is NULL, the SwiGLU is the plain one (normed = 0). */
+    int32_t (*fuses_linear_swiglu)(int32_t I, int32_t K, int32_t normed, int32_t dtype);
     /** linear, then swiglu: gu = x w_gate_up^T, p = silu(g) u.  x [M, K], w_gate_up [2 I, K], gu [M, 2, I] or NULL when
-     *  no backward pass follows, p [M, I]. */
-    int (*linear_swiglu)(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
-                         int32_t dtype, trm_stream stream);
+     *  no backward pass follows, p [M, I]. squares [M, I / TRM_SQUARES] or NULL: the sums of (g u)^2 over TRM_SQUARES units. */
+    int (*linear_swiglu)(const void* x, const void* w_gate_up, void* gu, void* p, float* squares, int64_t M, int32_t I,
+                         int32_t K, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_linear_swiglu \
-    TRM_GIVEN(x, w_gate_up, p) TRM_POSITIVE(M, I, K) TRM_FUSED_SIZES(linear_swiglu, I, K, dtype)
+    TRM_GIVEN(x, w_gate_up, p) TRM_POSITIVE(M, I, K) TRM_NORMED(squares) \
+    TRM_FUSED_SIZES(linear_swiglu, I, K, normed, dtype)
     /** As fuses_linear_swiglu, for linear_add_rms_norm. */
-    int32_t (*fuses_linear_add_rms_norm)(int32_t N, int32_t K, int32_t dtype);
-    /** linear, then add_rms_norm: y = rms_norm(h + x w^T) over the last axis, s, and u = y + c unless c is NULL.
-     *  x [M, K], w [N, K], h c y u [M, N], s [M]; y may alias h; u may alias h or c. */
-    int (*linear_add_rms_norm)(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
-                               int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream);
+    int32_t (*fuses_linear_add_rms_norm)(int32_t N, int32_t K, int32_t normed, int32_t dtype);
+    /** linear, then add_rms_norm: y = rms_norm(h + rho x w^T) over the last axis, s, and u = y + c unless c is NULL; rho = 1 /
+     *  sqrt(sum of squares / K + eps) of a row, 1 where squares is NULL.
+     *  x [M, K], squares [M, K / TRM_SQUARES] or NULL, w [N, K], h c y u [M, N], s [M]; y may alias h; u may alias h or c. */
+    int (*linear_add_rms_norm)(const void* x, const float* squares, const void* w, const void* h, const void* c, void* y,
+                               void* u, float* s, int64_t M, int32_t N, int32_t K, float eps, int32_t dtype,
+                               trm_stream stream);
 #define TRM_CHECK_linear_add_rms_norm \
-    TRM_GIVEN(x, w, h, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(M, N, K) \
-    TRM_FUSED_SIZES(linear_add_rms_norm, N, K, dtype)
+    TRM_GIVEN(x, w, h, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(M, N, K) TRM_NORMED(squares) \
+    TRM_FUSED_SIZES(linear_add_rms_norm, N, K, normed, dtype)
 
     /* ---- input injection --------------------------------------------------------------------------------------- */
     /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D, or prefix, in front of its token rows; with pos

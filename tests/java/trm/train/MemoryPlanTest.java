@@ -325,6 +325,7 @@ class MemoryPlanTest {
                                 List.of(
                                         "global_batch_size=8",
                                         "arch.hidden_size=64",
+                                        "dtype=float32",
                                         "arch.mlp_activation=normed_swiglu")),
                         Arguments.of(
                                 kind,

@@ -16,9 +16,11 @@ record TableCapabilities(NativeOps.Table table) implements Capabilities {
             answer = table.fuses_channel_mlp(
                     f.inner(), f.width(), f.normed() ? 1 : 0, f.dtype().code());
         } else if (fusion instanceof Fusion.LinearSwiglu f) {
-            answer = table.fuses_linear_swiglu(f.inner(), f.in(), f.dtype().code());
+            answer = table.fuses_linear_swiglu(
+                    f.inner(), f.in(), f.normed() ? 1 : 0, f.dtype().code());
         } else if (fusion instanceof Fusion.LinearAddRmsNorm f) {
-            answer = table.fuses_linear_add_rms_norm(f.out(), f.in(), f.dtype().code());
+            answer = table.fuses_linear_add_rms_norm(
+                    f.out(), f.in(), f.normed() ? 1 : 0, f.dtype().code());
         } else {
             throw new IllegalArgumentException("no such fusion: " + fusion);
         }

@@ -30,6 +30,7 @@ public final class ChannelMlp {
     private final Tensor downWeight;
     private final Tensor activation;
     private final Tensor branch;
+    private final Tensor squares;
     private final Activation activate;
     private final LinearAddRmsNorm down;
     private final boolean recompute;
@@ -48,6 +49,7 @@ public final class ChannelMlp {
         this.downWeight = downWeight;
         this.activation = scratch.activation().view(0, sizes.rows(), sizes.inner());
         this.branch = scratch.branch();
+        this.squares = scratch.squares();
         this.recompute = scratch.gateUp() != null;
         this.fused = scratch.fusions().channelMlp();
         this.fusesGateUp = scratch.fusions().gateUp();
@@ -82,12 +84,12 @@ public final class ChannelMlp {
             return;
         }
         if (fusesGateUp) {
-            kernels.products().linearSwiglu(h, gateUpWeight, kept, activation);
+            kernels.products().linearSwiglu(h, gateUpWeight, kept, activation, squares);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
             activate.forward(saved.gateUp(), activation);
         }
-        down.forward(activation, h, c, out, u, saved.scale());
+        down.forward(activation, squares, h, c, out, u, saved.scale());
     }
 
     /** All of forward in one operation, where the device fuses it. */
@@ -101,7 +103,7 @@ public final class ChannelMlp {
         if (fused) { // it computes them on the way; its result is dropped, its scale and rho are the same
             channelMlp(h, null, saved.gateUp(), branch, null, saved);
         } else if (fusesGateUp) {
-            kernels.products().linearSwiglu(h, gateUpWeight, saved.gateUp(), activation);
+            kernels.products().linearSwiglu(h, gateUpWeight, saved.gateUp(), activation, squares);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
         }

@@ -8,7 +8,7 @@ import trm.device.Fusion;
  *
  * @param positionMlp the token mixer
  * @param channelMlp the MLP over channels
- * @param gateUp within the MLP over channels: the product to gate and up, with SwiGLU
+ * @param gateUp within the MLP over channels: the product to gate and up, with SwiGLU; of the normed SwiGLU only with down
  * @param down within the MLP over channels: the product that ends it, with residual sum and norm
  * @param attentionOut the product that ends attention, with residual sum and norm
  * @param positionMlpWork bytes of scratch that the token mixer needs, its backward pass included; 0 where it is not fused
@@ -24,12 +24,16 @@ public record Fusions(
     public static Fusions of(Capabilities device, BlockSizes s, boolean training) {
         boolean mixer =
                 device.fuses(new Fusion.PositionMlp(s.positions(), s.mixInner(), s.width(), s.normed(), s.dtype()));
+        Fusion.LinearAddRmsNorm down = new Fusion.LinearAddRmsNorm(s.width(), s.inner(), s.normed(), s.dtype());
+        Fusion.LinearAddRmsNorm plain = new Fusion.LinearAddRmsNorm(s.width(), s.inner(), false, s.dtype());
+        boolean gateUp = device.fuses(new Fusion.LinearSwiglu(s.inner(), s.width(), s.normed(), s.dtype()))
+                && (!s.normed() || device.fuses(down));
         return new Fusions(
                 mixer,
                 device.fuses(new Fusion.ChannelMlp(s.inner(), s.width(), s.normed(), s.dtype())),
-                !s.normed() && device.fuses(new Fusion.LinearSwiglu(s.inner(), s.width(), s.dtype())),
-                device.fuses(new Fusion.LinearAddRmsNorm(s.width(), s.inner(), s.dtype())),
-                device.fuses(new Fusion.LinearAddRmsNorm(s.width(), s.attentionWidth(), s.dtype())),
+                gateUp,
+                device.fuses(gateUp ? down : plain),
+                device.fuses(new Fusion.LinearAddRmsNorm(s.width(), s.attentionWidth(), false, s.dtype())),
                 mixer
                         ? device.positionMlpWork(s.lanes(), s.positions(), s.mixInner(), s.width(), s.dtype(), training)
                         : 0);
