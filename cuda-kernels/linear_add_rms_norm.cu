@@ -2,7 +2,10 @@
 //
 //   r = h + x W^T        s = 1 / sqrt(mean_N(r^2) + eps)        y = s r        u = y + c  (optional, of the rounded y)
 //
-// shapes    x [M, K], w [N, K], h c y u [M, N] bf16, s [M] fp32; N = 512, K a multiple of 64 from 512, any M
+// With squares, of linear_swiglu.cu, r = h + rho x W^T, rho = 1 / sqrt(sum of a row's squares / K + eps), K the inner width: each
+// thread adds up those of its two rows, in their order, before it adds h.
+//
+// shapes    x [M, K], w [N, K], h c y u [M, N] bf16, s [M] fp32, squares [M, K / 128] fp32 or NULL; N = 512, K a multiple of 64 from 512, any M
 // numerics  fp32; the branch x W^T is not rounded before the sum, one rounding at each store; sums of squares in an
 //           order that depends on nothing: 64 columns a thread, 4 threads, 2 blocks
 // aliasing  y and u may alias h, and u may alias c: what a block writes it has read before, as a whole in the case of h
@@ -65,12 +68,12 @@ __device__ __forceinline__ void load_row(uint32_t (&r)[4], const uint8_t* stage,
 }
 #endif
 
-/** WITH_U: c is not NULL. */
-template <bool WITH_U>
+/** WITH_U: c is not NULL. NORMED: squares is not. */
+template <bool WITH_U, bool NORMED>
 __global__ void __launch_bounds__(THREADS, 1)
     linear_add_rms_norm_kernel(const __grid_constant__ CUtensorMap map_x, const __grid_constant__ CUtensorMap map_w,
                                const __grid_constant__ CUtensorMap map_h, const __grid_constant__ CUtensorMap map_c,
-                               bf16* y, bf16* u, float* s, int64_t M, int steps, float eps) {
+                               bf16* y, bf16* u, float* s, int64_t M, int steps, float eps, const float* squares) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     uint8_t* const ring = shared_tiles();
     Barriers& bar = *reinterpret_cast<Barriers*>(ring + STAGES * STAGE_BYTES);
@@ -158,6 +161,18 @@ __global__ void __launch_bounds__(THREADS, 1)
             release(before);
             pin(d);
 
+            float rho[2];
+            if (NORMED) {
+                const int parts = steps * STEP / TRM_SQUARES;
+#pragma unroll
+                for (int i = 0; i < 2; i++) {
+                    const int64_t own = int64_t{tile} * ROWS + row + 8 * i;
+                    float sum = 0.0f;
+                    for (int part = 0; part < parts && own < M; part++) sum += squares[own * parts + part];
+                    rho[i] = rsqrtf(sum / static_cast<float>(steps * STEP) + eps);
+                }
+            }
+
             // d[16 t + 4 j + 2 i + e]: row + 8 i, column 32 t + 8 q + 2 j + e of the block
             float square[2] = {0.0f, 0.0f};
 #pragma unroll
@@ -172,8 +187,8 @@ __global__ void __launch_bounds__(THREADS, 1)
 #pragma unroll
                         for (int j = 0; j < 4; j++) {
                             float* const r = d + 16 * (4 * half + t) + 4 * j + 2 * i;
-                            r[0] += low(h[j]);
-                            r[1] += high(h[j]);
+                            r[0] = NORMED ? fmaf(rho[i], r[0], low(h[j])) : r[0] + low(h[j]);
+                            r[1] = NORMED ? fmaf(rho[i], r[1], high(h[j])) : r[1] + high(h[j]);
                             square[i] = fmaf(r[0], r[0], square[i]);
                             square[i] = fmaf(r[1], r[1], square[i]);
                         }
@@ -235,12 +250,14 @@ __global__ void __launch_bounds__(THREADS, 1)
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_linear_add_rms_norm(int32_t N, int32_t K, int32_t dtype) {
-    return dtype == TRM_BF16 && N == WIDTH && K % STEP == 0 && K >= FEWEST_STEPS * STEP && sm90::available();
+int32_t ops::fuses_linear_add_rms_norm(int32_t N, int32_t K, int32_t normed, int32_t dtype) {
+    return dtype == TRM_BF16 && N == WIDTH && K % (normed == 0 ? STEP : TRM_SQUARES) == 0 && K >= FEWEST_STEPS * STEP &&
+           sm90::available();
 }
 
-int ops::linear_add_rms_norm(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
-                             int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream) {
+int ops::linear_add_rms_norm(const void* x, const float* squares, const void* w, const void* h, const void* c, void* y,
+                             void* u, float* s, int64_t M, int32_t N, int32_t K, float eps, int32_t dtype,
+                             trm_stream stream) {
     TRM_CHECK(linear_add_rms_norm);
     TRM_REQUIRE(aligned(16, x, w, h, c, y, u), "an operand is not aligned to 16 bytes");
     TRM_REQUIRE(M <= INT32_MAX, "M=%lld", static_cast<long long>(M));
@@ -254,9 +271,14 @@ int ops::linear_add_rms_norm(const void* x, const void* w, const void* h, const 
     if (code != TRM_OK) return code;
     const int64_t tiles = divide_up(M, ROWS), most = sm90::multiprocessors() / 2,
                   clusters = tiles < most ? tiles : most;
-    const auto kernel = c == nullptr ? linear_add_rms_norm_kernel<false> : linear_add_rms_norm_kernel<true>;
+    const auto plain =
+        c == nullptr ? linear_add_rms_norm_kernel<false, false> : linear_add_rms_norm_kernel<true, false>;
+    const auto factored =
+        c == nullptr ? linear_add_rms_norm_kernel<false, true> : linear_add_rms_norm_kernel<true, true>;
+    const auto kernel = normed == 0 ? plain : factored;
     return sm90::launch_clusters(kernel, static_cast<int>(2 * clusters), THREADS, SHARED, 2, stream, map_x, map_w,
-                                 map_h, map_c, static_cast<bf16*>(y), static_cast<bf16*>(u), s, M, K / STEP, eps);
+                                 map_h, map_c, static_cast<bf16*>(y), static_cast<bf16*>(u), s, M, K / STEP, eps,
+                                 squares);
 }
 
 }  // namespace trm

@@ -2,7 +2,10 @@
 //
 //   [g u] = x [Wg Wu]^T        p = silu(g) u          g, u rounded to bf16 before the activation
 //
-// shapes    x [M, K], w_gate_up [2 I, K], gu [M, 2, I] or NULL, p [M, I]; bf16, K = 512, I a multiple of 128, any M
+// With squares, for the normed SwiGLU, a row's sum of (g u)^2 over the tile's 128 inner units as well: of the 32 of each of
+// four neighbouring threads, added by the quad. linear_add_rms_norm.cu makes the row's factor of them.
+//
+// shapes    x [M, K], w_gate_up [2 I, K], gu [M, 2, I] or NULL, p [M, I], squares [M, I / 128] fp32 or NULL; bf16, K = 512, I a multiple of 128, any M
 // numerics  fp32 sums in a fixed order, one rounding at each store; swiglu.cuh: p has the bits that swiglu gives it
 //
 // Tiles and pipeline: linear_swiglu.cuh. A block's tile is 128 x 256: 128 gate rows of the weights and the 128 up rows
@@ -42,11 +45,13 @@ static_assert(SHARED <= MOST_SHARED, "more than a block has");
 using namespace sm90;
 #endif
 
-/** KEEP: gu is stored. */
-template <bool KEEP>
+static_assert(COLUMNS == TRM_SQUARES, "a tile has one sum of squares of a row");
+
+/** KEEP: gu is stored. NORMED: squares are. */
+template <bool KEEP, bool NORMED>
 __global__ void __launch_bounds__(THREADS, 1)
     linear_swiglu_kernel(const __grid_constant__ CUtensorMap map_x, const __grid_constant__ CUtensorMap map_w, bf16* gu,
-                         bf16* p, int64_t M, int I) {
+                         bf16* p, int64_t M, int I, float* squares) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     uint8_t* const a = shared_tiles();
     uint8_t* const b = a + STEPS * A_BYTES;
@@ -119,15 +124,26 @@ __global__ void __launch_bounds__(THREADS, 1)
         uint32_t pair[64] = {};
         int64_t m = M;  // no previous tile yet
         bf16 *to = p, *keep = gu;
+        float square = 0.0f;
         const auto finish = [&](int step) {
             const int h = step / 4, c = step % 4;
             uint32_t gate[4], up[4], out[4];
+            if (NORMED && c == 0) square = 0.0f;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 gate[j] = pair[8 * c + 2 * j + h];
                 up[j] = pair[32 + 8 * c + 2 * j + h];
                 const float2 s = silu(low(gate[j]), high(gate[j]));
                 out[j] = pack(s.x * low(up[j]), s.y * high(up[j]));
+                if (NORMED) {
+                    const float first = low(gate[j]) * low(up[j]), second = high(gate[j]) * high(up[j]);
+                    square = fmaf(first, first, fmaf(second, second, square));
+                }
+            }
+            if (NORMED && c == 3) {  // the last of this row: of its four threads the first stores
+                square += __shfl_xor_sync(FULL_MASK, square, 1);
+                square += __shfl_xor_sync(FULL_MASK, square, 2);
+                if (q == 0 && m + 8 * h < M) squares[(to - p + 8 * int64_t{h} * I) / COLUMNS] = square;
             }
             if (m + 8 * h < M) {
                 if (KEEP) {
@@ -193,10 +209,12 @@ __global__ void __launch_bounds__(THREADS, 1)
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t dtype) { return K == STEPS * STEP && fits(K, I, dtype); }
+int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t, int32_t dtype) {
+    return K == STEPS * STEP && fits(K, I, dtype);
+}
 
-int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
-                       int32_t dtype, trm_stream stream) {
+int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, float* squares, int64_t M, int32_t I,
+                       int32_t K, int32_t dtype, trm_stream stream) {
     TRM_CHECK(linear_swiglu);
     TRM_REQUIRE(aligned(16, x, w_gate_up, gu, p), "an operand is not aligned to 16 bytes");
     TRM_REQUIRE(M <= INT32_MAX, "M=%lld", static_cast<long long>(M));
@@ -205,9 +223,11 @@ int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, 
     if (code != TRM_OK) return code;
     code = sm90::tensor_map_of_columns(&map_w, w_gate_up, 2 * static_cast<uint64_t>(I), static_cast<uint64_t>(K));
     if (code != TRM_OK) return code;
-    const auto kernel = gu == nullptr ? linear_swiglu_kernel<false> : linear_swiglu_kernel<true>;
+    const auto plain = gu == nullptr ? linear_swiglu_kernel<false, false> : linear_swiglu_kernel<true, false>;
+    const auto normed_kernel = gu == nullptr ? linear_swiglu_kernel<false, true> : linear_swiglu_kernel<true, true>;
+    const auto kernel = normed == 0 ? plain : normed_kernel;
     return sm90::launch_clusters(kernel, blocks_for(divide_up(M, 2 * ROWS) * (I / COLUMNS), 2), THREADS, SHARED, 2,
-                                 stream, map_x, map_w, static_cast<bf16*>(gu), static_cast<bf16*>(p), M, I);
+                                 stream, map_x, map_w, static_cast<bf16*>(gu), static_cast<bf16*>(p), M, I, squares);
 }
 
 }  // namespace trm

@@ -7,7 +7,11 @@
 // activation in registers, out [64, S] += p Wd^T. Gate, up and p stay in registers. While a warpgroup computes one
 // activation, the tensor cores compute its next product of gate and up.
 //
-// shapes    h y [B, S, D] bf16; w_gate_up [2 I, S], w_down [S, I] bf16; s [B, D] fp32;  S <= 104, I % 64 == 0,
+// With the normed SwiGLU (rho is given) the branch is rho Wd (silu(g) * u), rho = 1 / sqrt(mean_I((g u)^2) + eps): a factor
+// of a channel, all of whose inner units pass through four neighbouring threads. Each adds up the squares of its own beside
+// the activation; after the last chunk the quad adds its four sums, and the branch takes its factor on its way to the norm.
+//
+// shapes    h y [B, S, D] bf16; w_gate_up [2 I, S], w_down [S, I] bf16; s rho [B, D] fp32;  S <= 104, I % 64 == 0,
 //           D % 256 == 0
 // numerics  gate, up and p rounded to bf16, products and the branch fp32, one rounding of y; sums in a fixed order
 // cost      4 B S D bytes of device memory; weights from L2, each stage once a cluster of two blocks.
@@ -33,10 +37,12 @@ struct Barriers {
     uint64_t h_full[2], h_empty[2];                            // a pair of tiles of h
 };
 
+/** NORMED: rho is given. */
+template <bool NORMED>
 __global__ void __launch_bounds__(THREADS, 1)
     mixer_fwd_kernel(const __grid_constant__ CUtensorMap h_map, const __grid_constant__ CUtensorMap y_map,
                      const __grid_constant__ CUtensorMap packed_map, const __grid_constant__ CUtensorMap down_map,
-                     float* s, int64_t slabs, int32_t S, int32_t I, int32_t D, float eps) {
+                     float* s, int64_t slabs, int32_t S, int32_t I, int32_t D, float eps, float* rho) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using namespace sm90;
     __shared__ Barriers barriers;
@@ -110,7 +116,8 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int k = 0; k < STEPS; k++)
                 wgmma<0>(gate_up, h[k], advance(weights, k / 4 * GATE_UP_BYTES + k % 4 * 32), k > 0);
         };
-        float activation[HALF / 2];  // not yet rounded: operands in registers may not change while a product runs
+        float squares[2] = {0.0f, 0.0f};  // NORMED: of the g u of channel `row`, and of the one 8 further
+        float activation[HALF / 2];       // not yet rounded: operands in registers may not change while a product runs
         const auto activate = [&](float(&gate_up)[32]) {
             pin(gate_up);
 #pragma unroll
@@ -120,8 +127,13 @@ __global__ void __launch_bounds__(THREADS, 1)
                 const float2 sigmas = sigma(low(g), high(g));
                 activation[d] = low(g) * sigmas.x * low(u);
                 activation[d + 1] = high(g) * sigmas.y * high(u);
+                if (NORMED) {
+                    const float first = low(g) * low(u), second = high(g) * high(u);
+                    squares[d / 2 % 2] = fmaf(first, first, fmaf(second, second, squares[d / 2 % 2]));
+                }
             }
             pin(activation);
+            if (NORMED) pin(squares);
         };
         float gate_up[2][32], out[N / 2];
         uint32_t p[HALF / 16][4];
@@ -185,6 +197,19 @@ __global__ void __launch_bounds__(THREADS, 1)
             wgmma_wait<0>();
             pin(out);
             release_stage(&barriers.down_empty[before]);
+            if (NORMED) {
+                float factor[2];
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    factor[half] = 1.0f / sqrtf(quad_sum(squares[half]) / static_cast<float>(I) + eps);
+                    squares[half] = 0.0f;
+                    if (threadIdx.x % 4 == 0)
+                        rho[slab / slabs_of_lane * D + slab % slabs_of_lane * SLAB + group * TILE + row + 8 * half] =
+                            factor[half];
+                }
+#pragma unroll
+                for (int d = 0; d < N / 2; d++) out[d] *= factor[d / 2 % 2];
+            }
 
             // Fragments of h, loaded as for the products, are those of the residual: columns are positions in both.
             float r[4 * 2 * STEPS], sum[2] = {0.0f, 0.0f};  // of the squares of row `row`, and of the one 8 further
@@ -266,10 +291,13 @@ int map_state(CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t dtype) { return mixer::fits(S, I, D, dtype); }
+int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t, int32_t dtype) {
+    return mixer::fits(S, I, D, dtype);
+}
 
-int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work,
-                      int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream) {
+int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, float* rho,
+                      void* work, int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype,
+                      trm_stream stream) {
     using namespace mixer;
     TRM_CHECK(position_mlp);
     bf16* packed = static_cast<bf16*>(work);
@@ -282,8 +310,9 @@ int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, 
     if (result != TRM_OK) return result;
     const int64_t slabs = B * (D / SLAB);
     const int64_t blocks = std::min<int64_t>(divide_up(slabs, BLOCKS), sm90::multiprocessors() / BLOCKS) * BLOCKS;
-    return sm90::launch_clusters(mixer_fwd_kernel, static_cast<int>(blocks), THREADS, SHARED, BLOCKS, stream, h_map,
-                                 y_map, packed_map, down_map, s, slabs, S, I, D, eps);
+    const auto kernel = rho == nullptr ? mixer_fwd_kernel<false> : mixer_fwd_kernel<true>;
+    return sm90::launch_clusters(kernel, static_cast<int>(blocks), THREADS, SHARED, BLOCKS, stream, h_map, y_map,
+                                 packed_map, down_map, s, slabs, S, I, D, eps, rho);
 }
 
 }  // namespace trm

@@ -6,6 +6,14 @@
 //   dh = dr + Wg^T dg + Wu^T du
 //   dWg += dg h^T,  dWu += du h^T,  dWd += dr p^T     summed over channels and lanes
 //
+// With the normed SwiGLU (rho, which forward kept, is given) the branch is f = rho Wd (silu(g) * u), and with a = g u
+//
+//   kappa = rho^2 / I sum_S(dr f),  f = y / s - h     what comes back through rho (docs/backward.md#normed-swiglu)
+//   dg = rho dp u silu'(g) - kappa a u,  du = rho dp silu(g) - kappa a g,  p = rho silu(g) u
+//
+// kappa is a number of a channel, from the tiles that the first kernel has at hand; y / s and h are summed one after the
+// other, each where its tile is read.
+//
 // Three kernels. The first is built like the forward pass (mixer_sm90.cu): a warpgroup has 64 channels of a lane and
 // walks through the inner units in chunks; it computes dh, and writes dg, du, p and dr to `work` for the second
 // (mixer_sm90_bwd_weights.cuh), an ordinary product of two matrices whose summed dimension is (lane, channel). Each of
@@ -47,8 +55,11 @@ struct Maps {
     CUtensorMap h, y, d, dr, dgu, p, packed, down;
 };
 
-__global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dh_kernel(const __grid_constant__ Maps maps, const float* s,
-                                                                  int64_t slabs, int32_t S, int32_t I, int32_t D) {
+/** NORMED: rho is given. */
+template <bool NORMED>
+__global__ void __launch_bounds__(THREADS, 1)
+    mixer_bwd_dh_kernel(const __grid_constant__ Maps maps, const float* s, int64_t slabs, int32_t S, int32_t I,
+                        int32_t D, const float* rho) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using namespace sm90;
     __shared__ Barriers barriers;
@@ -138,6 +149,7 @@ __global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dh_kernel(const __grid_c
             const int channel = static_cast<int>(slab % slabs_of_lane) * SLAB + group * TILE;
             const int lane = static_cast<int>(slab / slabs_of_lane);
             uint32_t dr[STEPS][4];
+            float factor[2], kappa[2] = {0.0f, 0.0f};  // NORMED: of channel `row`, and of the one 8 further
             {
                 uint32_t y[STEPS][4];
                 float scale[2], dot[2] = {0.0f, 0.0f};
@@ -161,6 +173,15 @@ __global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dh_kernel(const __grid_c
                     for (int i = 0; i < 4; i++)
                         dr[k][i] = pack(scale[i % 2] * (low(dr[k][i]) - low(y[k][i]) * dot[i % 2]),
                                         scale[i % 2] * (high(dr[k][i]) - high(y[k][i]) * dot[i % 2]));
+                if (NORMED) {
+#pragma unroll
+                    for (int k = 0; k < STEPS; k++)
+#pragma unroll
+                        for (int i = 0; i < 4; i++)
+                            kappa[i % 2] += low(dr[k][i]) * low(y[k][i]) + high(dr[k][i]) * high(y[k][i]);
+#pragma unroll
+                    for (int half = 0; half < 2; half++) kappa[half] /= scale[half];
+                }
             }
             out_is_free();
 #pragma unroll
@@ -177,6 +198,18 @@ __global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dh_kernel(const __grid_c
             barrier_wait(&barriers.h_full, slab_phase);
 #pragma unroll
             for (int k = 0; k < STEPS; k++) ldmatrix_x4_trans(h[k], h_at + transposed_at(k));
+            if (NORMED) {
+#pragma unroll
+                for (int k = 0; k < STEPS; k++)
+#pragma unroll
+                    for (int i = 0; i < 4; i++)
+                        kappa[i % 2] -= low(dr[k][i]) * low(h[k][i]) + high(dr[k][i]) * high(h[k][i]);
+#pragma unroll
+                for (int half = 0; half < 2; half++) {
+                    factor[half] = rho[static_cast<int64_t>(lane) * D + channel + row + 8 * half];
+                    kappa[half] = factor[half] * factor[half] * quad_sum(kappa[half]) / static_cast<float>(I);
+                }
+            }
             for (int chunk = 0; chunk < chunks; chunk++) {
                 const char* weights = shared + ring.stage * 2 * GATE_UP_BYTES;
                 barrier_wait(&barriers.full[ring.stage], ring.phase);
@@ -212,6 +245,19 @@ __global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dh_kernel(const __grid_c
                             const float2 sigmas = sigma(low(g), high(g));
                             const float silu_low = low(g) * sigmas.x, silu_high = high(g) * sigmas.y;
                             // silu'(a) = sigma (1 + a (1 - sigma)) = sigma + silu (1 - sigma)
+                            if (NORMED) {
+                                const float dq_low = factor[i % 2] * low(dout), dq_high = factor[i % 2] * high(dout);
+                                const float da_low = -kappa[i % 2] * (low(g) * low(u));
+                                const float da_high = -kappa[i % 2] * (high(g) * high(u));
+                                const float slope_low = fmaf(silu_low, 1.0f - sigmas.x, sigmas.x);
+                                const float slope_high = fmaf(silu_high, 1.0f - sigmas.y, sigmas.y);
+                                dg[k][i] = pack(fmaf(da_low, low(u), dq_low * low(u) * slope_low),
+                                                fmaf(da_high, high(u), dq_high * high(u) * slope_high));
+                                du[k][i] = pack(fmaf(da_low, low(g), dq_low * silu_low),
+                                                fmaf(da_high, high(g), dq_high * silu_high));
+                                p[k][i] = pack(factor[i % 2] * silu_low * low(u), factor[i % 2] * silu_high * high(u));
+                                continue;
+                            }
                             dg[k][i] = pack(low(dout) * low(u) * fmaf(silu_low, 1.0f - sigmas.x, sigmas.x),
                                             high(dout) * high(u) * fmaf(silu_high, 1.0f - sigmas.y, sigmas.y));
                             du[k][i] = pack(low(dout) * silu_low, high(dout) * silu_high);
@@ -314,9 +360,9 @@ int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32
     return mixer::fits(S, I, D, dtype) ? mixer::Work(B, S, I, D, backward != 0).bytes : 0;
 }
 
-int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
-                          void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I,
-                          int32_t D, int32_t dtype, trm_stream stream) {
+int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const float* rho, const void* w_gate_up,
+                          const void* w_down, void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B,
+                          int32_t S, int32_t I, int32_t D, int32_t dtype, trm_stream stream) {
     using namespace mixer;
     TRM_CHECK(position_mlp_bwd);
     const Work at(B, S, I, D, true);
@@ -336,8 +382,9 @@ int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const vo
     const int multiprocessors = sm90::multiprocessors();
     const int64_t slabs = B * (D / SLAB);
     const int64_t blocks = std::min<int64_t>(divide_up(slabs, BLOCKS), multiprocessors / BLOCKS) * BLOCKS;
-    result = sm90::launch_clusters(mixer_bwd_dh_kernel, static_cast<int>(blocks), THREADS, SHARED_DH, BLOCKS, stream,
-                                   maps, s, slabs, S, I, D);
+    const auto kernel = rho == nullptr ? mixer_bwd_dh_kernel<false> : mixer_bwd_dh_kernel<true>;
+    result = sm90::launch_clusters(kernel, static_cast<int>(blocks), THREADS, SHARED_DH, BLOCKS, stream, maps, s, slabs,
+                                   S, I, D, rho);
     if (result != TRM_OK) return result;
 
     float* parts = reinterpret_cast<float*>(base + at.parts);

@@ -24,7 +24,7 @@ namespace {
 int set_threads(int32_t) { return TRM_OK; }
 
 /** Channels are composed. */
-int32_t fuses_channel_mlp(int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_channel_mlp(int32_t, int32_t, int32_t, int32_t) { return 0; }
 
 /** "sm_90" of the calling thread's device, or why there is none. */
 const char* device_target() {
@@ -40,9 +40,9 @@ const char* device_target() {
     return text;
 }
 
-int32_t fuses_no_product(int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_product(int32_t, int32_t, int32_t, int32_t) { return 0; }
 
-int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t, int32_t) { return 0; }
 
 /** TRM_CUDA_FUSED = 0: everything is composed from its operations, as it is for sizes that are not fused. */
 void choose_fusion(trm_backend* table) {

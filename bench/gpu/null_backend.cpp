@@ -16,8 +16,8 @@ struct Nothing<R (*)(A...)> {
     static R call(A...) { return R(); }
 };
 
-int32_t fuses_product(int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
-int32_t fuses_positions(int32_t, int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
+int32_t fuses_product(int32_t, int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
+int32_t fuses_positions(int32_t, int32_t, int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
 
 trm_backend build() {
     trm_backend table = {};

@@ -67,8 +67,8 @@ void fill_ops(trm_backend* table) {
 }
 
 // TRM_CPU_FUSED = 0: every residual sublayer is composed from its operations, as it is for sizes that are not fused.
-int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t) { return 0; }
-int32_t fuses_no_channel_mlp(int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_channel_mlp(int32_t, int32_t, int32_t, int32_t) { return 0; }
 
 void choose_fusion(trm_backend* table) {
     const char* fused = std::getenv("TRM_CPU_FUSED");
@@ -79,7 +79,7 @@ void choose_fusion(trm_backend* table) {
 
 // Nothing follows a product in the same pass on the CPU: tiles of a product are oneDNN's, and what follows finds them in
 // a cache.
-int32_t fuses_no_product(int32_t, int32_t, int32_t) { return 0; }
+int32_t fuses_no_product(int32_t, int32_t, int32_t, int32_t) { return 0; }
 
 int set_threads_entry(int32_t threads) {
     begin("set_threads");

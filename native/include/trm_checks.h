@@ -55,6 +55,9 @@ int refuse_sizes(const char* names, const long long* sizes, const char* rule);
             if (!(rule)) return trm::refuse_sizes(#__VA_ARGS__, sizes_, text); \
     }
 
+/** From here on `normed` says which SwiGLU it is: 1 where its factor is given, the normed one. */
+#define TRM_NORMED(rho) const int32_t normed = rho != nullptr;
+
 /** The backend fuses these sizes, arguments of fuses_<name>. */
 #define TRM_FUSED_SIZES(name, ...) \
     if (!fuses_##name(__VA_ARGS__)) { \

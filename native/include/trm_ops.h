@@ -167,66 +167,75 @@ typedef struct trm_backend {
     TRM_GIVEN(dqkv, cos, sin) TRM_POSITIVE(B, S, A, d) TRM_ROTATION(cos, sin, d) TRM_DTYPE(dtype)
 
     /* ---- residual sublayers in one pass --------------------------------------------------------------------------- */
-    /** What the fused halves below compute is what the operations above compose: products, swiglu, add_rms_norm. They
-     *  exist for sizes whose weights stay in a cache; fuses_* is 1 for sizes that the backend takes, else 0. */
-    int32_t (*fuses_position_mlp)(int32_t S, int32_t I, int32_t D, int32_t dtype);
+    /** What the fused halves below compute is what the operations above compose: products, swiglu or normed_swiglu,
+     *  add_rms_norm. They exist for sizes whose weights stay in a cache; fuses_* is 1 for sizes that the backend takes, else 0.
+     *  rho, for the normed SwiGLU (normed = 1), is the factor 1 / sqrt(mean_I((g u)^2) + eps) of a row's branch; where it is
+     *  NULL, the SwiGLU is the plain one (normed = 0). */
+    int32_t (*fuses_position_mlp)(int32_t S, int32_t I, int32_t D, int32_t normed, int32_t dtype);
     /** Bytes of `work` that position_mlp needs, and with backward = 1 those that both need; 0: work may be NULL, or the
      *  sizes are not fused. What is in it does not outlive a call. */
     int64_t (*position_mlp_work)(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward);
-    /** y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) in each lane, norm over positions.
-     *  h y [B, S, D], w_gate_up [2 I, S], w_down [S, I], s [B, D], work [position_mlp_work] uint8; y may alias h. */
-    int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, void* work,
-                        int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream stream);
+    /** y = rms_norm(h + rho Wd (silu(Wg h) * (Wu h))) in each lane, norm over positions; rho = 1 where it is NULL.
+     *  h y [B, S, D], w_gate_up [2 I, S], w_down [S, I], s rho [B, D], work [position_mlp_work] uint8; y may alias h. */
+    int (*position_mlp)(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, float* rho,
+                        void* work, int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype,
+                        trm_stream stream);
 #define TRM_CHECK_position_mlp \
-    TRM_GIVEN(h, w_gate_up, w_down, y, s) TRM_POSITIVE(B, S, I, D) TRM_FUSED_SIZES(position_mlp, S, I, D, dtype) \
+    TRM_GIVEN(h, w_gate_up, w_down, y, s) TRM_POSITIVE(B, S, I, D) TRM_NORMED(rho) \
+    TRM_FUSED_SIZES(position_mlp, S, I, D, normed, dtype) \
     TRM_GIVEN_IF(position_mlp_work(B, S, I, D, dtype, 0) > 0, work)
     /** d [B, S, D]: in the gradient of y, out that of h. dw_gate_up [2 I, S] +=, dw_down [S, I] +=.
-     *  h y [B, S, D], s [B, D], w_gate_up [2 I, S], w_down [S, I], work [position_mlp_work] uint8. */
-    int (*position_mlp_bwd)(const void* h, const void* y, const float* s, const void* w_gate_up, const void* w_down,
-                            void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I,
-                            int32_t D, int32_t dtype, trm_stream stream);
+     *  h y [B, S, D], s [B, D], rho [B, D] or NULL, w_gate_up [2 I, S], w_down [S, I], work [position_mlp_work] uint8. */
+    int (*position_mlp_bwd)(const void* h, const void* y, const float* s, const float* rho, const void* w_gate_up,
+                            const void* w_down, void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B,
+                            int32_t S, int32_t I, int32_t D, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_position_mlp_bwd \
-    TRM_GIVEN(h, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) TRM_POSITIVE(B, S, I, D) \
-    TRM_FUSED_SIZES(position_mlp, S, I, D, dtype) TRM_GIVEN_IF(position_mlp_work(B, S, I, D, dtype, 1) > 0, work)
+    TRM_GIVEN(h, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) TRM_POSITIVE(B, S, I, D) TRM_NORMED(rho) \
+    TRM_FUSED_SIZES(position_mlp, S, I, D, normed, dtype) TRM_GIVEN_IF(position_mlp_work(B, S, I, D, dtype, 1) > 0, work)
 
     /** As fuses_position_mlp, for channel_mlp. */
-    int32_t (*fuses_channel_mlp)(int32_t I, int32_t D, int32_t dtype);
-    /** y = rms_norm(h + (silu(h Wg^T) * (h Wu^T)) Wd^T), norm over channels; u = y + c unless c is NULL.
-     *  h c y u [rows, D], w_gate_up [2 I, D], w_down [D, I], s [rows]; kept [rows, 2, I]: the gate and up products, or
-     *  NULL when no backward pass follows. y may alias h; u may alias h. */
+    int32_t (*fuses_channel_mlp)(int32_t I, int32_t D, int32_t normed, int32_t dtype);
+    /** y = rms_norm(h + rho (silu(h Wg^T) * (h Wu^T)) Wd^T), norm over channels, rho = 1 where it is NULL; u = y + c unless c
+     *  is NULL. h c y u [rows, D], w_gate_up [2 I, D], w_down [D, I], s rho [rows]; kept [rows, 2, I]: the gate and up
+     *  products, or NULL when no backward pass follows. y may alias h; u may alias h. */
     int (*channel_mlp)(const void* h, const void* w_gate_up, const void* w_down, const void* c, void* kept, void* y,
-                       void* u, float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype,
+                       void* u, float* s, float* rho, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype,
                        trm_stream stream);
 #define TRM_CHECK_channel_mlp \
-    TRM_GIVEN(h, w_gate_up, w_down, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(rows, I, D) \
-    TRM_FUSED_SIZES(channel_mlp, I, D, dtype)
+    TRM_GIVEN(h, w_gate_up, w_down, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(rows, I, D) TRM_NORMED(rho) \
+    TRM_FUSED_SIZES(channel_mlp, I, D, normed, dtype)
     /** d [rows, D]: in the gradient of y, out that of h. dw_gate_up [2 I, D] +=, dw_down [D, I] +=.
-     *  h y [rows, D], kept [rows, 2, I], s [rows], w_gate_up [2 I, D], w_down [D, I]. */
-    int (*channel_mlp_bwd)(const void* h, const void* kept, const void* y, const float* s, const void* w_gate_up,
-                           const void* w_down, void* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I,
-                           int32_t D, int32_t dtype, trm_stream stream);
+     *  h y [rows, D], kept [rows, 2, I], s [rows], rho [rows] or NULL, w_gate_up [2 I, D], w_down [D, I]. */
+    int (*channel_mlp_bwd)(const void* h, const void* kept, const void* y, const float* s, const float* rho,
+                           const void* w_gate_up, const void* w_down, void* d, float* dw_gate_up, float* dw_down,
+                           int64_t rows, int32_t I, int32_t D, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_channel_mlp_bwd \
-    TRM_GIVEN(h, kept, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) TRM_POSITIVE(rows, I, D) \
-    TRM_FUSED_SIZES(channel_mlp, I, D, dtype)
+    TRM_GIVEN(h, kept, y, s, w_gate_up, w_down, d, dw_gate_up, dw_down) TRM_POSITIVE(rows, I, D) TRM_NORMED(rho) \
+    TRM_FUSED_SIZES(channel_mlp, I, D, normed, dtype)
 
     /* ---- products with what follows them ------------------------------------------------------------------------- */
-    /** What they compute is what the operations named compose. fuses_* is 1 for sizes that the backend takes, else 0. */
-    int32_t (*fuses_linear_swiglu)(int32_t I, int32_t K, int32_t dtype);
+    /** What they compute is what the operations named compose. fuses_* is 1 for sizes that the backend takes, else 0. The
+     *  normed SwiGLU (normed = 1) is both of them, one after the other, with the squares that the first hands to the second;
+     *  where squares is NULL, the SwiGLU is the plain one (normed = 0). */
+    int32_t (*fuses_linear_swiglu)(int32_t I, int32_t K, int32_t normed, int32_t dtype);
     /** linear, then swiglu: gu = x w_gate_up^T, p = silu(g) u.  x [M, K], w_gate_up [2 I, K], gu [M, 2, I] or NULL when
-     *  no backward pass follows, p [M, I]. */
-    int (*linear_swiglu)(const void* x, const void* w_gate_up, void* gu, void* p, int64_t M, int32_t I, int32_t K,
-                         int32_t dtype, trm_stream stream);
+     *  no backward pass follows, p [M, I]. squares [M, I / TRM_SQUARES] or NULL: the sums of (g u)^2 over TRM_SQUARES units. */
+    int (*linear_swiglu)(const void* x, const void* w_gate_up, void* gu, void* p, float* squares, int64_t M, int32_t I,
+                         int32_t K, int32_t dtype, trm_stream stream);
 #define TRM_CHECK_linear_swiglu \
-    TRM_GIVEN(x, w_gate_up, p) TRM_POSITIVE(M, I, K) TRM_FUSED_SIZES(linear_swiglu, I, K, dtype)
+    TRM_GIVEN(x, w_gate_up, p) TRM_POSITIVE(M, I, K) TRM_NORMED(squares) \
+    TRM_FUSED_SIZES(linear_swiglu, I, K, normed, dtype)
     /** As fuses_linear_swiglu, for linear_add_rms_norm. */
-    int32_t (*fuses_linear_add_rms_norm)(int32_t N, int32_t K, int32_t dtype);
-    /** linear, then add_rms_norm: y = rms_norm(h + x w^T) over the last axis, s, and u = y + c unless c is NULL.
-     *  x [M, K], w [N, K], h c y u [M, N], s [M]; y may alias h; u may alias h or c. */
-    int (*linear_add_rms_norm)(const void* x, const void* w, const void* h, const void* c, void* y, void* u, float* s,
-                               int64_t M, int32_t N, int32_t K, float eps, int32_t dtype, trm_stream stream);
+    int32_t (*fuses_linear_add_rms_norm)(int32_t N, int32_t K, int32_t normed, int32_t dtype);
+    /** linear, then add_rms_norm: y = rms_norm(h + rho x w^T) over the last axis, s, and u = y + c unless c is NULL; rho = 1 /
+     *  sqrt(sum of squares / K + eps) of a row, 1 where squares is NULL.
+     *  x [M, K], squares [M, K / TRM_SQUARES] or NULL, w [N, K], h c y u [M, N], s [M]; y may alias h; u may alias h or c. */
+    int (*linear_add_rms_norm)(const void* x, const float* squares, const void* w, const void* h, const void* c, void* y,
+                               void* u, float* s, int64_t M, int32_t N, int32_t K, float eps, int32_t dtype,
+                               trm_stream stream);
 #define TRM_CHECK_linear_add_rms_norm \
-    TRM_GIVEN(x, w, h, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(M, N, K) \
-    TRM_FUSED_SIZES(linear_add_rms_norm, N, K, dtype)
+    TRM_GIVEN(x, w, h, y, s) TRM_INJECTION(c, y, u) TRM_POSITIVE(M, N, K) TRM_NORMED(squares) \
+    TRM_FUSED_SIZES(linear_add_rms_norm, N, K, normed, dtype)
 
     /* ---- input injection --------------------------------------------------------------------------------------- */
     /** x [B, S, D]: the lane's puzzle vector padded with zeros to P*D, or prefix, in front of its token rows; with pos

@@ -45,7 +45,8 @@ enum {
     TRM_METRICS = 9,         /* float64 of the metrics */
     TRM_NORM_PARTIALS = 512, /* float64 that grad_norm needs for sums on the way */
     TRM_MUON_FIELDS = 6,     /* int32 of a matrix in the table of Muon */
-    TRM_MUON_CHUNK = 4096    /* values of a matrix that have one sum of squares */
+    TRM_MUON_CHUNK = 4096,   /* values of a matrix that have one sum of squares */
+    TRM_SQUARES = 128        /* inner units of a row that have one in linear_swiglu */
 };
 
 #endif

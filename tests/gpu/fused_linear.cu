@@ -11,7 +11,8 @@
 //              here; the tensor cores may cut instead of rounding each partial sum
 //   silu       2^-19 of itself and |a| 2^-60 (swiglu.cuh)
 // An activation is held to the gate and up that the kernel itself stored, so that no error of a product is in its
-// bound, and must have equal bits without gu, in the backward pass and from swiglu / swiglu_bwd.
+// bound, and must have equal bits without gu, in the backward pass and from swiglu / swiglu_bwd; and with squares, which are
+// held to the stored gate and up too. The factor that linear_add_rms_norm makes of squares is that of given ones.
 #include <signal.h>
 #include <unistd.h>
 
@@ -165,14 +166,41 @@ __global__ void check_forward(const bf16* x, const bf16* w, const bf16* gu, cons
     }
 }
 
+/** Sums over 128 inner units: each term rounded twice before it is squared, then 128 additions. */
+__global__ void check_squares(const bf16* gu, const float* squares, int64_t M, int I, int skip, Verdict* verdict) {
+    const int64_t m = checked_row(blockIdx.x, M, skip);
+    const int parts = I / TRM_SQUARES;
+    for (int part = threadIdx.x; part < parts; part += blockDim.x) {
+        double sum = 0;
+        for (int i = part * TRM_SQUARES; i < (part + 1) * TRM_SQUARES; i++) {
+            const double a = bf(gu[2 * m * I + i]) * bf(gu[(2 * m + 1) * I + i]);
+            sum += a * a;
+        }
+        judge(verdict, squares[m * parts + part], sum, sum * (TRM_SQUARES + 4) * 6e-8);
+    }
+}
+
+__global__ void fill_squares(float* p, int64_t n) {
+    for (int64_t i = trm::global_thread(); i < n; i += static_cast<int64_t>(gridDim.x) * blockDim.x)
+        p[i] = 64.0f * (1.5f + uniform(static_cast<uint64_t>(i), 9));
+}
+
 /** One block of 512 threads a row, a column each. */
-__global__ void check_norm(const bf16* x, const bf16* w, const bf16* h, const bf16* c, const bf16* y, const bf16* u,
-                           const float* s, int64_t M, int K, int skip, Verdict* norm, Verdict* scales, Verdict* sums) {
+__global__ void check_norm(const bf16* x, const float* squares, const bf16* w, const bf16* h, const bf16* c,
+                           const bf16* y, const bf16* u, const float* s, int64_t M, int K, int skip, Verdict* norm,
+                           Verdict* scales, Verdict* sums) {
     __shared__ double partial[2][16];
     const int64_t m = checked_row(blockIdx.x, M, skip), i = m * 512 + threadIdx.x;
     double f, magnitude;
     product(x, w, m, threadIdx.x, K, K, 1, &f, &magnitude);
-    const double r = bf(h[i]) + f, off = K * 1.1920929e-7 * magnitude;
+    double rho = 1, rho_off = 0;
+    if (squares != nullptr) {
+        double sum = 0;
+        for (int part = 0; part < K / TRM_SQUARES; part++) sum += squares[m * (K / TRM_SQUARES) + part];
+        rho = 1 / sqrt(sum / K + 1e-5);
+        rho_off = (K / TRM_SQUARES + 8) * 6e-8 * rho;
+    }
+    const double r = bf(h[i]) + rho * f, off = rho * K * 1.1920929e-7 * magnitude + rho_off * fabs(f);
     const double sums_of[2] = {trm::warp_sum(r * r), trm::warp_sum(off * off)};
     double total[2] = {0, 0};
     for (int t = 0; t < 2; t++) {
@@ -233,7 +261,7 @@ void check_swiglu(int64_t M, int I, int K, int N) {
     fill(x, 1.7f, 1);                                         // variance 1
     fill(w, 1.7f * 2 / std::sqrt(static_cast<float>(K)), 2);  // gates of variance 4
     say("linear_swiglu", M);
-    must(trm::ops::linear_swiglu(x.p(), w.p(), gu.p(), p.p(), M, I, K, TRM_BF16, nullptr), "linear_swiglu");
+    must(trm::ops::linear_swiglu(x.p(), w.p(), gu.p(), p.p(), nullptr, M, I, K, TRM_BF16, nullptr), "linear_swiglu");
     wait("linear_swiglu");
     Verdict* v = verdicts();
     const int skip = M > 5000 ? 37 : 1;
@@ -243,18 +271,40 @@ void check_swiglu(int64_t M, int I, int K, int N) {
     report("linear_swiglu gu", M, v[0]);
     report("linear_swiglu p", M, v[1]);
     say("linear_swiglu again", M);
-    must(trm::ops::linear_swiglu(x.p(), w.p(), gu2.p(), p2.p(), M, I, K, TRM_BF16, nullptr), "linear_swiglu");
+    must(trm::ops::linear_swiglu(x.p(), w.p(), gu2.p(), p2.p(), nullptr, M, I, K, TRM_BF16, nullptr), "linear_swiglu");
     wait("linear_swiglu");
     same("linear_swiglu gu twice", M, gu, gu2);
     same("linear_swiglu p twice", M, p, p2);
     p2.poison();
     say("linear_swiglu without gu", M);
-    must(trm::ops::linear_swiglu(x.p(), w.p(), nullptr, p2.p(), M, I, K, TRM_BF16, nullptr), "linear_swiglu");
+    must(trm::ops::linear_swiglu(x.p(), w.p(), nullptr, p2.p(), nullptr, M, I, K, TRM_BF16, nullptr), "linear_swiglu");
     wait("linear_swiglu");
     same("linear_swiglu p without gu", M, p, p2);
     p2.poison();
     must(trm::ops::swiglu(gu.p(), p2.p(), M, I, TRM_BF16, nullptr), "swiglu");
     same("linear_swiglu p and swiglu", M, p, p2);
+    Buffer squares(rows * static_cast<size_t>(I) / TRM_SQUARES * 4), squares2(squares.bytes);
+    auto* sums = static_cast<float*>(squares.p());
+    p2.poison();
+    gu2.poison();
+    say("linear_swiglu with squares", M);
+    must(trm::ops::linear_swiglu(x.p(), w.p(), gu2.p(), p2.p(), sums, M, I, K, TRM_BF16, nullptr), "linear_swiglu");
+    wait("linear_swiglu");
+    same("linear_swiglu p with squares", M, p, p2);
+    same("linear_swiglu gu with squares", M, gu, gu2);
+    v = verdicts();
+    check_squares<<<static_cast<unsigned>(checked_rows(M, skip)), 32>>>(gu.h(), sums, M, I, skip, v);
+    wait("check");
+    report("linear_swiglu squares", M, v[0]);
+    p2.poison();
+    must(trm::ops::linear_swiglu(x.p(), w.p(), nullptr, p2.p(), static_cast<float*>(squares2.p()), M, I, K, TRM_BF16,
+                                 nullptr),
+         "linear_swiglu");
+    wait("linear_swiglu");
+    same("linear_swiglu p with squares, without gu", M, p, p2);
+    same("linear_swiglu squares without gu", M, squares, squares2);
+    squares.guards("linear_swiglu squares");
+    squares2.guards("linear_swiglu squares without gu");
 
     gu.guards("linear_swiglu gu");
     gu2.guards("linear_swiglu gu twice");
@@ -262,7 +312,7 @@ void check_swiglu(int64_t M, int I, int K, int N) {
     p2.guards("linear_swiglu p twice");
 }
 
-void check_norm(int64_t M, int K) {
+void check_norm(int64_t M, int K, bool normed) {
     const size_t rows = static_cast<size_t>(M), row = 512 * 2;
     Buffer x(rows * K * 2), w(row * K), h(rows * row), c(rows * row), y(rows * row), u(rows * row), y2(rows * row),
         s(rows * 4), s2(rows * 4);
@@ -272,23 +322,26 @@ void check_norm(int64_t M, int K) {
     fill(c, 1.7f, 8);
     auto* scales = static_cast<float*>(s.p());
     auto* scales2 = static_cast<float*>(s2.p());
-    say("linear_add_rms_norm", M);
-    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), h.p(), c.p(), y.p(), u.p(), scales, M, 512, K, 1e-5f, TRM_BF16,
-                                       nullptr),
+    Buffer given(rows * static_cast<size_t>(K) / TRM_SQUARES * 4);
+    float* const squares = normed ? static_cast<float*>(given.p()) : nullptr;
+    fill_squares<<<1024, 256>>>(static_cast<float*>(given.p()), static_cast<int64_t>(given.bytes / 4));
+    say(normed ? "linear_add_rms_norm with squares" : "linear_add_rms_norm", M);
+    must(trm::ops::linear_add_rms_norm(x.p(), squares, w.p(), h.p(), c.p(), y.p(), u.p(), scales, M, 512, K, 1e-5f,
+                                       TRM_BF16, nullptr),
          "linear_add_rms_norm");
     wait("linear_add_rms_norm");
     Verdict* v = verdicts();
     const int skip = M > 5000 ? 37 : 1;
-    check_norm<<<static_cast<unsigned>(checked_rows(M, skip)), 512>>>(x.h(), w.h(), h.h(), c.h(), y.h(), u.h(), scales,
-                                                                      M, K, skip, v, v + 1, v + 2);
+    check_norm<<<static_cast<unsigned>(checked_rows(M, skip)), 512>>>(x.h(), squares, w.h(), h.h(), c.h(), y.h(), u.h(),
+                                                                      scales, M, K, skip, v, v + 1, v + 2);
     wait("check");
     report("linear_add_rms_norm y", M, v[0]);
     report("linear_add_rms_norm s", M, v[1]);
     report("linear_add_rms_norm u", M, v[2]);
     say("linear_add_rms_norm, no c, y over h", M);
     must(cudaMemcpy(y2.p(), h.p(), rows * row, cudaMemcpyDeviceToDevice), "copy");
-    must(trm::ops::linear_add_rms_norm(x.p(), w.p(), y2.p(), nullptr, y2.p(), nullptr, scales2, M, 512, K, 1e-5f,
-                                       TRM_BF16, nullptr),
+    must(trm::ops::linear_add_rms_norm(x.p(), squares, w.p(), y2.p(), nullptr, y2.p(), nullptr, scales2, M, 512, K,
+                                       1e-5f, TRM_BF16, nullptr),
          "linear_add_rms_norm");
     wait("linear_add_rms_norm");
     same("linear_add_rms_norm y in place", M, y, y2);
@@ -344,15 +397,23 @@ void time_swiglu(int64_t M, int I, int K) {
     line("linear_swiglu", M, 2 * I, K,
          median_ms("linear_swiglu",
                    [&](int i) {
-                       return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), nullptr, p[i % SETS]->p(), M, I, K,
-                                                      TRM_BF16, nullptr);
+                       return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), nullptr, p[i % SETS]->p(), nullptr, M, I,
+                                                      K, TRM_BF16, nullptr);
                    }),
          2 * flop, xb + pb);
     line("linear_swiglu, gu kept", M, 2 * I, K,
          median_ms("linear_swiglu",
                    [&](int i) {
-                       return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), gu[i % SETS]->p(), p[i % SETS]->p(), M,
-                                                      I, K, TRM_BF16, nullptr);
+                       return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), gu[i % SETS]->p(), p[i % SETS]->p(),
+                                                      nullptr, M, I, K, TRM_BF16, nullptr);
+                   }),
+         2 * flop, xb + 3 * pb);
+    Buffer squares(rows * static_cast<size_t>(I) / TRM_SQUARES * 4);
+    line("linear_swiglu, gu and squares", M, 2 * I, K,
+         median_ms("linear_swiglu",
+                   [&](int i) {
+                       return trm::ops::linear_swiglu(x[i % SETS]->p(), w.p(), gu[i % SETS]->p(), p[i % SETS]->p(),
+                                                      static_cast<float*>(squares.p()), M, I, K, TRM_BF16, nullptr);
                    }),
          2 * flop, xb + 3 * pb);
     line("swiglu alone", M, I, 1,
@@ -396,9 +457,10 @@ void time_norm(int64_t M, int K) {
              median_ms("linear_add_rms_norm",
                        [&](int i) {
                            const int k = i % SETS;
-                           return trm::ops::linear_add_rms_norm(x[k]->p(), w.p(), h[k]->p(), with ? c[k]->p() : nullptr,
-                                                                y[k]->p(), with ? u[k]->p() : nullptr, scales, M, 512,
-                                                                K, 1e-5f, TRM_BF16, nullptr);
+                           return trm::ops::linear_add_rms_norm(x[k]->p(), nullptr, w.p(), h[k]->p(),
+                                                                with ? c[k]->p() : nullptr, y[k]->p(),
+                                                                with ? u[k]->p() : nullptr, scales, M, 512, K, 1e-5f,
+                                                                TRM_BF16, nullptr);
                        }),
              flop, xb + (with ? 4 : 2) * hb);
     line("add_rms_norm alone, u", M, 512, 1,
@@ -430,7 +492,8 @@ int main(int count, char** arguments) {
     if (check) {
         for (int64_t M : {1, 127, 128, 129, 4099, 74496}) check_swiglu(M, 1536, 512, 512);
         for (int64_t M : {1, 127, 128, 129, 4099, 74496})
-            for (int K : {512, 1536}) check_norm(M, K);
+            for (int K : {512, 1536})
+                for (const bool normed : {false, true}) check_norm(M, K, normed);
         check_swiglu(300, 128, 512, 64);
         check_swiglu(1000, 384, 512, 192);
         check_swiglu(40000, 256, 512, 448);

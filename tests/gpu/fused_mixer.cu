@@ -3,6 +3,7 @@
 //   nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -I native/include -I cuda-kernels tests/gpu/fused_mixer.cu
 //        cuda-kernels/{mixer_sm90,mixer_sm90_bwd,sm90}.cu native/status.cpp -o fused_mixer && ./fused_mixer
 //
+// Once with the plain SwiGLU, once with the normed one, whose mean in the gradient the plain kernels take over the inner units.
 // The plain kernels round where the fused ones do and sum in float32, so results differ by the order of sums alone: a
 // bf16 value may fall on the other side of a rounding. Compared is ||got - want|| / ||want||, at most 2^-8.
 #include <algorithm>
@@ -39,13 +40,25 @@ __global__ void plain_inner(Sizes z, const bf16* h, const bf16* wgu, bf16* g, bf
     p[to] = __float2bfloat16_rn(a / (1.0f + expf(-a)) * at(u, to));
 }
 
-__global__ void plain_out(Sizes z, const bf16* h, const bf16* wd, const bf16* p, float* r) {
+/** The factor of the normed SwiGLU, or 1 without `normed`. */
+__global__ void plain_rho(Sizes z, bool normed, const bf16* g, const bf16* u, float* rho) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, b = blockIdx.z;
+    float sum = 0;
+    for (int i = 0; i < z.I; i++) {
+        const size_t from = (static_cast<size_t>(b) * z.I + i) * z.D + c;
+        const float a = at(g, from) * at(u, from);
+        sum += a * a;
+    }
+    rho[static_cast<size_t>(b) * z.D + c] = normed ? 1.0f / sqrtf(sum / z.I + 1e-5f) : 1.0f;
+}
+
+__global__ void plain_out(Sizes z, const bf16* h, const bf16* wd, const bf16* p, const float* rho, float* r) {
     const int c = blockIdx.x * blockDim.x + threadIdx.x, t = blockIdx.y, b = blockIdx.z;
     float sum = 0;
     for (int i = 0; i < z.I; i++)
         sum += at(p, (static_cast<size_t>(b) * z.I + i) * z.D + c) * at(wd, static_cast<size_t>(t) * z.I + i);
     const size_t to = (static_cast<size_t>(b) * z.S + t) * z.D + c;
-    r[to] = at(h, to) + sum;
+    r[to] = at(h, to) + rho[static_cast<size_t>(b) * z.D + c] * sum;
 }
 
 __global__ void plain_norm(Sizes z, const float* r, bf16* y, float* s) {
@@ -77,17 +90,38 @@ __global__ void plain_dr(Sizes z, const bf16* dy, const bf16* y, const float* s,
     }
 }
 
-__global__ void plain_dinner(Sizes z, const bf16* dr, const bf16* wd, const bf16* g, const bf16* u, bf16* dg,
-                             bf16* du) {
-    const int c = blockIdx.x * blockDim.x + threadIdx.x, i = blockIdx.y, b = blockIdx.z;
+__device__ float plain_dp(Sizes z, const bf16* dr, const bf16* wd, int b, int c, int i) {
     float dp = 0;
     for (int t = 0; t < z.S; t++)
         dp += at(dr, (static_cast<size_t>(b) * z.S + t) * z.D + c) * at(wd, static_cast<size_t>(t) * z.I + i);
-    dp = rounded(dp);
-    const size_t to = (static_cast<size_t>(b) * z.I + i) * z.D + c;
-    const float a = at(g, to), e = expf(-a), sigma = 1.0f / (1.0f + e);
-    dg[to] = __float2bfloat16_rn(dp * at(u, to) * (sigma * (1.0f + a * (e * sigma))));
-    du[to] = __float2bfloat16_rn(dp * a * sigma);
+    return rounded(dp);
+}
+
+/** mean[b, c] = mean_I(dp p), p = rho silu(g) u: the mean in the gradient of the activation's norm. */
+__global__ void plain_mean(Sizes z, bool normed, const bf16* dr, const bf16* wd, const bf16* g, const bf16* u,
+                           const float* rho, float* mean) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, b = blockIdx.z;
+    float sum = 0;
+    for (int i = 0; i < z.I && normed; i++) {
+        const size_t from = (static_cast<size_t>(b) * z.I + i) * z.D + c;
+        const float a = at(g, from);
+        sum += plain_dp(z, dr, wd, b, c, i) * rho[static_cast<size_t>(b) * z.D + c] * (a / (1.0f + expf(-a))) *
+               at(u, from);
+    }
+    mean[static_cast<size_t>(b) * z.D + c] = sum / z.I;
+}
+
+/** And p becomes that of the weights' gradient, with its factor. */
+__global__ void plain_dinner(Sizes z, const bf16* dr, const bf16* wd, const bf16* g, const bf16* u, const float* rho,
+                             const float* mean, bf16* dg, bf16* du, bf16* p) {
+    const int c = blockIdx.x * blockDim.x + threadIdx.x, i = blockIdx.y, b = blockIdx.z;
+    const size_t to = (static_cast<size_t>(b) * z.I + i) * z.D + c, channel = static_cast<size_t>(b) * z.D + c;
+    const float a = at(g, to), up = at(u, to), e = expf(-a), sigma = 1.0f / (1.0f + e), factor = rho[channel];
+    const float dq = factor * plain_dp(z, dr, wd, b, c, i);
+    const float da = -factor * (factor * a * up) * mean[channel];
+    dg[to] = __float2bfloat16_rn(dq * up * (sigma * (1.0f + a * (e * sigma))) + da * up);
+    du[to] = __float2bfloat16_rn(dq * a * sigma + da * a);
+    p[to] = __float2bfloat16_rn(factor * (a * sigma) * up);
 }
 
 __global__ void plain_dh(Sizes z, const bf16* dr, const bf16* wgu, const bf16* dg, const bf16* du, bf16* dh) {
@@ -149,16 +183,17 @@ bool equal(const std::vector<T>& a, const std::vector<T>& b) {
 
 void zero(Buffer<float>& b) { check(cudaMemset(b.data, 0, b.count * sizeof(float)), "zero"); }
 
-void run(Sizes z, bool verify, int repeats) {
+void run(Sizes z, bool normed, bool verify, int repeats) {
     static char text[100];
-    snprintf(text, sizeof text, "B=%d S=%d I=%d D=%d", z.B, z.S, z.I, z.D);
+    snprintf(text, sizeof text, "%sB=%d S=%d I=%d D=%d", normed ? "normed " : "", z.B, z.S, z.I, z.D);
     running = text;
     printf("%s\n", text);
     fflush(stdout);
     const size_t state = static_cast<size_t>(z.B) * z.S * z.D, inner = static_cast<size_t>(z.B) * z.I * z.D;
     const size_t channels = static_cast<size_t>(z.B) * z.D, weights = static_cast<size_t>(z.I) * z.S;
     Buffer<bf16> h(state), y(state), dy(state), d(state), wgu(2 * weights), wd(weights);
-    Buffer<float> s(channels), dwgu(2 * weights), dwd(weights);
+    Buffer<float> s(channels), rho(channels), dwgu(2 * weights), dwd(weights);
+    float* const factors = normed ? rho.data : nullptr;
     Buffer<char> work(static_cast<size_t>(trm::ops::position_mlp_work(z.B, z.S, z.I, z.D, TRM_BF16, 1)));
     const auto random = [](Buffer<bf16>& b, float scale, uint32_t seed) {
         fill<<<static_cast<unsigned>((b.count + 255) / 256), 256>>>(b.data, b.count, scale, seed);
@@ -169,12 +204,12 @@ void run(Sizes z, bool verify, int repeats) {
     random(wd, 1.0f / std::sqrt(static_cast<float>(z.I)), 4);
     check(cudaDeviceSynchronize(), "inputs");
     const auto forward = [&] {
-        check(trm::ops::position_mlp(h.data, wgu.data, wd.data, y.data, s.data, work.data, z.B, z.S, z.I, z.D, 1e-5f,
-                                     TRM_BF16, nullptr));
+        check(trm::ops::position_mlp(h.data, wgu.data, wd.data, y.data, s.data, factors, work.data, z.B, z.S, z.I, z.D,
+                                     1e-5f, TRM_BF16, nullptr));
     };
     const auto backward = [&] {
-        check(trm::ops::position_mlp_bwd(h.data, y.data, s.data, wgu.data, wd.data, d.data, dwgu.data, dwd.data,
-                                         work.data, z.B, z.S, z.I, z.D, TRM_BF16, nullptr));
+        check(trm::ops::position_mlp_bwd(h.data, y.data, s.data, factors, wgu.data, wd.data, d.data, dwgu.data,
+                                         dwd.data, work.data, z.B, z.S, z.I, z.D, TRM_BF16, nullptr));
     };
     alarm(20);
     forward();
@@ -187,16 +222,19 @@ void run(Sizes z, bool verify, int repeats) {
     alarm(0);
     if (verify) {
         Buffer<bf16> g(inner), u(inner), p(inner), y2(state), dr(state), dg(inner), du(inner), dh(state);
-        Buffer<float> r(state), s2(channels), dwgu2(2 * weights), dwd2(weights);
+        Buffer<float> r(state), s2(channels), rho2(channels), mean(channels), dwgu2(2 * weights), dwd2(weights);
         const dim3 block(64);
         const unsigned slabs = static_cast<unsigned>(z.D / 64), lanes = static_cast<unsigned>(z.B);
         const dim3 inners(slabs, static_cast<unsigned>(z.I), lanes),
             positions(slabs, static_cast<unsigned>(z.S), lanes);
         plain_inner<<<inners, block>>>(z, h.data, wgu.data, g.data, u.data, p.data);
-        plain_out<<<positions, block>>>(z, h.data, wd.data, p.data, r.data);
+        plain_rho<<<dim3(slabs, 1, lanes), block>>>(z, normed, g.data, u.data, rho2.data);
+        plain_out<<<positions, block>>>(z, h.data, wd.data, p.data, rho2.data, r.data);
         plain_norm<<<dim3(slabs, 1, lanes), block>>>(z, r.data, y2.data, s2.data);
         plain_dr<<<dim3(slabs, 1, lanes), block>>>(z, dy.data, y.data, s.data, dr.data);
-        plain_dinner<<<inners, block>>>(z, dr.data, wd.data, g.data, u.data, dg.data, du.data);
+        plain_mean<<<dim3(slabs, 1, lanes), block>>>(z, normed, dr.data, wd.data, g.data, u.data, rho2.data, mean.data);
+        plain_dinner<<<inners, block>>>(z, dr.data, wd.data, g.data, u.data, rho2.data, mean.data, dg.data, du.data,
+                                        p.data);
         plain_dh<<<positions, block>>>(z, dr.data, wgu.data, dg.data, du.data, dh.data);
         zero(dwgu2);
         zero(dwd2);
@@ -207,6 +245,7 @@ void run(Sizes z, bool verify, int repeats) {
         check(cudaDeviceSynchronize(), "plain kernels");
         compare("y", y, y2);
         compare("s", s, s2);
+        if (normed) compare("rho", rho, rho2);
         compare("dh", d, dh);
         compare("dw_gate_up", dwgu, dwgu2);
         compare("dw_down", dwd, dwd2);
@@ -264,8 +303,10 @@ int main(int argc, char** argv) {
     const bool quick = what == "quick", time_only = what == "time";
     for (const Sizes z : {Sizes{1, 97, 512, 512}, Sizes{3, 97, 512, 512}, Sizes{1, 104, 128, 256},
                           Sizes{2, 1, 256, 256}, Sizes{5, 81, 256, 512}, Sizes{40, 97, 512, 512}})
-        if (!time_only) run(z, true, 0);
-    if (!quick) run({768, 97, 512, 512}, false, 20);
+        for (const bool normed : {false, true})
+            if (!time_only) run(z, normed, true, 0);
+    for (const bool normed : {false, true})
+        if (!quick) run({768, 97, 512, 512}, normed, false, 20);
     printf("%d failures\n", failures);
     return failures > 0;
 }

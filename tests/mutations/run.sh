@@ -163,14 +163,25 @@ mutate gate-and-up-swapped $ops/swiglu.cpp \
     's|a \* sigmoid_v(a).sigma \* load(u + i, k)|load(u + i, k) * sigmoid_v(load(u + i, k)).sigma * a|'
 mutate fused-gate-and-up-swapped $ops/tile.h \
     's|g\[r\]\[c\] \* sigmoid_v(g\[r\]\[c\]).sigma \* u\[r\]\[c\]|u[r][c] * sigmoid_v(u[r][c]).sigma * g[r][c]|'
-mutate fused-slope-of-silu $ops/tile.h 's|(sigma \* (1.0f + g \* (e \* sigma)))|(sigma * (1.0f - g * (e * sigma)))|'
+mutate fused-slope-of-silu $ops/tile.h 's|sigma \* (1.0f + g \* (e \* sigma))|sigma * (1.0f - g * (e * sigma))|'
 mutate fused-norm-over-wrong-axis $ops/position_mlp.cpp 's|sqrt_v(sum / (float) S + eps)|sqrt_v(sum / (float) D + eps)|'
 mutate fused-norm-backward-lacks-mean $ops/position_mlp.cpp 's|mean = sum / (float) S,|mean = 0.0f * sum,|'
 mutate fused-last-lane-only $ops/position_mlp.cpp 's|const bool add = b > group \* lanes;|const bool add = false;|'
 mutate fused-loses-a-group $ops/position_mlp.cpp 's|for (int64_t group = 1; group < groups|for (int64_t group = 2; group < groups|'
 mutate fused-lacks-gradient-through-up $ops/channel_mlp.cpp \
     's|^            product({dgu + INNER_BWD, 2 \* INNER_BWD, 1}.*||'
+mutate fused-normed-factor-of-the-sum $ops/normed.h 's|sqrt_v(squares / (float) I + eps)|sqrt_v(squares + eps)|'
+mutate fused-normed-row-factor-of-the-sum $ops/normed.h 's|sqrtf(total / (float) I + eps)|sqrtf(total + eps)|'
+mutate fused-normed-factor-is-a-constant $ops/normed.h 's|store(kappa + c, own \* own \* dot / (float) I);|store(kappa + c, 0.0f * own * dot);|'
+mutate fused-normed-row-factor-is-a-constant $ops/normed.h 's|return rho \* rho \* dot / (float) I;|return 0.0f * dot;|'
+mutate fused-normed-branch-with-residual $ops/normed.h 's|(load(y + at) \* scale - load(h + at))|(load(y + at) * scale)|'
+mutate fused-normed-gradient-of-up $ops/tile.h 's|store(du, dq \* silu + da \* g);|store(du, dq * silu);|'
+mutate fused-normed-weights-lack-factor $ops/tile.h 's|store(p, silu \* u \* rho);|store(p, silu * u);|'
+mutate fused-normed-first-units-only $ops/channel_mlp.cpp 's|g < products + r \* 2 \* apart + INNER; g += W|g < products + r * 2 * apart + W; g += W|'
 # These need a processor with AVX-512 and bfloat16; elsewhere they survive.
+mutate fused16-normed-gradient-of-up $ops/mlp_bf16.h 's|^                    du\[i\] += da \* v.g;||'
+mutate fused16-normed-weights-lack-factor $ops/mlp_bf16.h 's|p\[i\] = p\[i\] \* rho\[r + i\];||'
+mutate fused16-normed-half-of-the-units $ops/channel_mlp_bf16.cpp 's|if (NORMED) add_square(g1, u1, squares\[r\]);||'
 mutate fused16-gate-and-up-swapped $ops/mlp_bf16.h \
     's|return g \* coarse_sigmoid(g).sigma \* u;|return u * coarse_sigmoid(u).sigma * g;|'
 mutate fused16-slope-of-silu $ops/mlp_bf16.h 's|(1.0f + v.g \* (e \* sigma))|(1.0f - v.g * (e * sigma))|'

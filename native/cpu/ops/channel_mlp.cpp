@@ -4,9 +4,12 @@
 //   bwd   dr = s (dy - y mean(dy y))     dp = Wd^T dr     dg, du from dp and the gate and up products, which are kept
 //         dh = dr + Wg^T dg + Wu^T du    dWd += dr p^T    dWg += dg h^T    dWu += du h^T
 //
+// The normed SwiGLU, where its factor rho is given: normed.h.
+//
 // numerics  float32 (bfloat16: channel_mlp_bf16.cpp); sums in an order that follows from the shapes alone
 // aliasing  y and u may alias h: a task reads its rows before it writes them
 // cost      6 I D FLOP a row forward, 12 I D backward; the weights stay in the L2 cache, a task's activations in L1
+#include "normed.h"
 #include "ops.h"
 #include "tile.h"
 
@@ -19,7 +22,7 @@ static constexpr int64_t INNER_BWD = 32;  // and backward
 static constexpr int64_t WIDTH = 128;     // channels, at most; D and I in multiples of 16
 static constexpr int64_t GROUPS = 16;     // sums of weight gradients that are computed side by side
 
-int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype) {
+int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t, int32_t dtype) {
     if (dtype == TRM_BF16) return fuses_channel_mlp_bf16(I, D);
     return dtype == TRM_F32 && D % 16 == 0 && D <= WIDTH && I % INNER == 0 && I <= 1024;
 }
@@ -27,7 +30,7 @@ int32_t fuses_channel_mlp(int32_t I, int32_t D, int32_t dtype) {
 // ---- forward --------------------------------------------------------------------------------------------------------
 
 static int channel_mlp_f32(const float* h, const float* w_gate_up, const float* w_down, const float* c, float* kept,
-                           float* y, float* u, float* s, int64_t rows, int32_t I, int32_t D, float eps) {
+                           float* y, float* u, float* s, float* rho, int64_t rows, int32_t I, int32_t D, float eps) {
     const int64_t J = 2 * int64_t(I) + 16;                        // rows of 2 I, apart in the sets of the cache
     float* w_t = (float*) scratch((D * J + I * int64_t(D)) * 4);  // gate and up [D, 2 I], then down [I, D]
     if (w_t == nullptr) return device_error("no memory for I=%d D=%d", I, D);
@@ -39,17 +42,29 @@ static int channel_mlp_f32(const float* h, const float* w_gate_up, const float* 
     parallel_for(divide_up(rows, ROWS), 0.08 * (double) ROWS * I * D, [=](int64_t task) {
         alignas(64) float p[ROWS * INNER];
         alignas(64) float f[ROWS * WIDTH];
+        alignas(64) float
+            gu[ROWS * 2 * INNER];  // gate and up, where the squares of their product are summed but nothing kept
+        vf squares[ROWS] = {};
         const int64_t first = task * ROWS, count = least(ROWS, rows - first);
+        const int64_t apart = kept == nullptr ? INNER : I;
         const Left x{h + first * D, D, 1};
         for (int64_t i = 0; i < I; i += INNER) {
+            float* products = kept != nullptr ? kept + first * 2 * I + i : rho != nullptr ? gu : nullptr;
             for (int64_t v = 0; v < INNER; v += 2 * W)
                 gate_up<2>(x, x, {w_t + i + v, J}, {w_t + I + i + v, J}, count, D, p + v, INNER,
-                           kept == nullptr ? nullptr : kept + first * 2 * I + i + v, I);
+                           products == nullptr ? nullptr : products + v, apart);
             product({p, INNER, 1}, {down_t + i * D, D}, f, D, count, D, INNER, i > 0);
+            for (int64_t r = 0; r < count && rho != nullptr; r++)
+                for (const float* g = products + r * 2 * apart; g < products + r * 2 * apart + INNER; g += W)
+                    add_square(load(g), load(g + apart), squares[r]);
         }
         for (int64_t r = 0; r < count; r++) {
             const int64_t at = (first + r) * D;
-            const float* own = f + r * D;
+            float* own = f + r * D;
+            if (rho != nullptr) {
+                rho[first + r] = row_factor(squares[r], I, eps);
+                for (int64_t k = 0; k < D; k += W) store(own + k, load(own + k) * rho[first + r]);
+            }
             vf sum = {};
             for (int64_t k = 0; k < D; k += W) {
                 const vf v = load(h + at + k) + load(own + k);
@@ -71,23 +86,25 @@ static int channel_mlp_f32(const float* h, const float* w_gate_up, const float* 
 }
 
 int channel_mlp(const void* h, const void* w_gate_up, const void* w_down, const void* c, void* kept, void* y, void* u,
-                float* s, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
+                float* s, float* rho, int64_t rows, int32_t I, int32_t D, float eps, int32_t dtype, trm_stream) {
     TRM_CHECK(channel_mlp);
 #if defined(__AVX512BF16__)
     if (dtype == TRM_BF16)
         return channel_mlp_bf16((const bf16*) h, (const bf16*) w_gate_up, (const bf16*) w_down, (const bf16*) c,
-                                (bf16*) kept, (bf16*) y, (bf16*) u, s, rows, I, D, eps);
+                                (bf16*) kept, (bf16*) y, (bf16*) u, s, rho, rows, I, D, eps);
 #endif
     return channel_mlp_f32((const float*) h, (const float*) w_gate_up, (const float*) w_down, (const float*) c,
-                           (float*) kept, (float*) y, (float*) u, s, rows, I, D, eps);
+                           (float*) kept, (float*) y, (float*) u, s, rho, rows, I, D, eps);
 }
 
 // ---- backward -------------------------------------------------------------------------------------------------------
 
-// From dp = d down and what `gate_up` kept: p, dg and du, two vectors of columns. d [M, K], down [K, .].
+// From dp = d down and what `gate_up` kept: p, dg and du, two vectors of columns. d [M, K], down [K, .]; NORMED: rho and
+// kappa [M].
+template <bool NORMED>
 static __attribute__((noinline)) void swiglu_bwd_kept(Left d, Right down, const float* kept, int64_t apart, int64_t M,
-                                                      int64_t K, float* p, int64_t p_row, float* dg, float* du,
-                                                      int64_t dgu_row) {
+                                                      int64_t K, const float* rho, const float* kappa, float* p,
+                                                      int64_t p_row, float* dg, float* du, int64_t dgu_row) {
     constexpr int R = REGISTERS == 32 ? 8 : 4;
     row_blocks<R>(M, [&](auto count, int64_t m) TRM_LAMBDA {
         constexpr int rows = decltype(count)::value;
@@ -103,18 +120,19 @@ static __attribute__((noinline)) void swiglu_bwd_kept(Left d, Right down, const 
             for (int c = 0; c < 2; c++) {
                 const float* g = kept + (m + r) * 2 * apart + c * W;
                 const int64_t at = (m + r) * dgu_row + c * W;
-                swiglu_bwd_store(load(g), load(g + apart), dp[r][c], p + (m + r) * p_row + c * W, dg + at, du + at);
+                swiglu_bwd_store<NORMED>(load(g), load(g + apart), dp[r][c], NORMED ? rho[m + r] : 1,
+                                         NORMED ? kappa[m + r] : 0, p + (m + r) * p_row + c * W, dg + at, du + at);
             }
     });
 }
 
-static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y, const float* s,
+static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y, const float* s, const float* rho,
                                const float* w_gate_up, const float* w_down, float* d, float* dw_gate_up, float* dw_down,
                                int64_t rows, int32_t I, int32_t D) {
     const int64_t count = divide_up(rows, GROUPS), groups = divide_up(rows, count);
     const int64_t down_sum = D * int64_t(I), gate_up_sum = 2 * int64_t(I) * D;
-    // of each group: the two sums, then dr [count, D], p [count, INNER_BWD], dgu [count, 2 INNER_BWD]
-    const int64_t stride = down_sum + gate_up_sum + count * (D + 3 * INNER_BWD);
+    // of each group: the two sums, then dr [count, D], p [count, INNER_BWD], dgu [count, 2 INNER_BWD], kappa [count]
+    const int64_t stride = down_sum + gate_up_sum + count * (D + 3 * INNER_BWD) + divide_up(count, 16) * 16;
     float* sums_of = (float*) scratch(groups * stride * 4);
     if (sums_of == nullptr) return device_error("no memory for rows=%lld I=%d D=%d", (long long) rows, I, D);
     parallel_for(groups, 0.2 * (double) count * I * D, [=](int64_t group) {
@@ -124,6 +142,8 @@ static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y
         float* dr = gate_up + gate_up_sum;
         float* p = dr + count * D;
         float* dgu = p + count * INNER_BWD;
+        float* kappa = dgu + count * 2 * INNER_BWD;
+        const float* factors = rho == nullptr ? nullptr : rho + first;
         const float* x = h + first * D;
         float* dx = d + first * D;
         for (int64_t r = 0; r < own; r++) {
@@ -138,11 +158,18 @@ static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y
                 store(dx + r * D + k, v);
                 store(dr + r * D + k, v);
             }
+            if (rho != nullptr) kappa[r] = kappa_of_row(x + r * D, out, dr + r * D, scale, factors[r], I, D);
         }
         for (int64_t i = 0; i < I; i += INNER_BWD) {
-            for (int64_t v = 0; v < INNER_BWD; v += 2 * W)
-                swiglu_bwd_kept({dr, D, 1}, {w_down + i + v, I}, kept + first * 2 * I + i + v, I, own, D, p + v,
-                                INNER_BWD, dgu + v, dgu + INNER_BWD + v, 2 * INNER_BWD);
+            for (int64_t v = 0; v < INNER_BWD; v += 2 * W) {
+                const auto bwd = [&](auto normed) TRM_LAMBDA {
+                    swiglu_bwd_kept<decltype(normed)::value>({dr, D, 1}, {w_down + i + v, I},
+                                                             kept + first * 2 * I + i + v, I, own, D, factors, kappa,
+                                                             p + v, INNER_BWD, dgu + v, dgu + INNER_BWD + v,
+                                                             2 * INNER_BWD);
+                };
+                rho == nullptr ? bwd(std::false_type{}) : bwd(std::true_type{});
+            }
             product({dr, 1, D}, {p, INNER_BWD}, down + i, I, D, INNER_BWD, own, false);
             product({dgu, 1, 2 * INNER_BWD}, {x, D}, gate_up + i * D, D, INNER_BWD, D, own, false);
             product({dgu + INNER_BWD, 1, 2 * INNER_BWD}, {x, D}, gate_up + (I + i) * D, D, INNER_BWD, D, own, false);
@@ -168,17 +195,19 @@ static int channel_mlp_bwd_f32(const float* h, const float* kept, const float* y
     return TRM_OK;
 }
 
-int channel_mlp_bwd(const void* h, const void* kept, const void* y, const float* s, const void* w_gate_up,
-                    const void* w_down, void* d, float* dw_gate_up, float* dw_down, int64_t rows, int32_t I, int32_t D,
-                    int32_t dtype, trm_stream) {
+int channel_mlp_bwd(const void* h, const void* kept, const void* y, const float* s, const float* rho,
+                    const void* w_gate_up, const void* w_down, void* d, float* dw_gate_up, float* dw_down, int64_t rows,
+                    int32_t I, int32_t D, int32_t dtype, trm_stream) {
     TRM_CHECK(channel_mlp_bwd);
 #if defined(__AVX512BF16__)
     if (dtype == TRM_BF16)
-        return channel_mlp_bwd_bf16((const bf16*) h, (const bf16*) kept, (const bf16*) y, s, (const bf16*) w_gate_up,
-                                    (const bf16*) w_down, (bf16*) d, dw_gate_up, dw_down, rows, I, D);
+        return channel_mlp_bwd_bf16((const bf16*) h, (const bf16*) kept, (const bf16*) y, s, rho,
+                                    (const bf16*) w_gate_up, (const bf16*) w_down, (bf16*) d, dw_gate_up, dw_down, rows,
+                                    I, D);
 #endif
-    return channel_mlp_bwd_f32((const float*) h, (const float*) kept, (const float*) y, s, (const float*) w_gate_up,
-                               (const float*) w_down, (float*) d, dw_gate_up, dw_down, rows, I, D);
+    return channel_mlp_bwd_f32((const float*) h, (const float*) kept, (const float*) y, s, rho,
+                               (const float*) w_gate_up, (const float*) w_down, (float*) d, dw_gate_up, dw_down, rows,
+                               I, D);
 }
 
 }  // namespace TRM_ISA

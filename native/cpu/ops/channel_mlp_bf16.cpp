@@ -33,8 +33,10 @@ static float norm_row(const bf16* h, const float* f, const bf16* c, bf16* y, bf1
     return scale;
 }
 
-int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, const bf16* c, bf16* kept, bf16* y,
-                     bf16* u, float* s, int64_t rows, int64_t I, int64_t D, float eps) {
+// NORMED: rho is given.
+template <bool NORMED>
+static int forward(const bf16* h, const bf16* w_gate_up, const bf16* w_down, const bf16* c, bf16* kept, bf16* y,
+                   bf16* u, float* s, float* rho, int64_t rows, int64_t I, int64_t D, float eps) {
     bf16* w = (bf16*) scratch(3 * I * D * 2);  // of each block of units: Right16 [D, GATE_UP], Right16 [UNITS, D]
     if (w == nullptr) return device_error("no memory for I=%lld D=%lld", (long long) I, (long long) D);
     const int64_t size = SUMS * D;
@@ -49,6 +51,7 @@ int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, c
         alignas(64) float gu[ROWS * GATE_UP];
         alignas(64) bf16 p[ROWS * UNITS];
         alignas(64) float f[ROWS * WIDTH];
+        vf squares[NORMED ? ROWS : 1] = {};
         const Products products;
         const int64_t first = task * ROWS, count = least(ROWS, rows - first);
         alignas(64) bf16 rest[ROWS * WIDTH];  // rows that are not a whole task, with memory behind them
@@ -62,6 +65,8 @@ int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, c
                 const auto [g0, u0] = rounded_gate_up(row);
                 const auto [g1, u1] = rounded_gate_up(row + W);
                 _mm512_storeu_si512(p + r * UNITS, round_two(activation(g0, u0), activation(g1, u1)));
+                if (NORMED) add_square(g0, u0, squares[r]);
+                if (NORMED) add_square(g1, u1, squares[r]);
                 if (kept == nullptr) continue;
                 bf16* to = kept + (first + r) * 2 * I + i;
                 _mm512_storeu_si512(to, round_two(g0, g1));
@@ -71,11 +76,21 @@ int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, c
         }
         for (int64_t r = 0; r < count; r++) {
             const int64_t at = (first + r) * D;
+            if (NORMED) {
+                rho[first + r] = row_factor(squares[r], I, eps);
+                for (int64_t k = 0; k < D; k += W) store(f + r * D + k, load(f + r * D + k) * rho[first + r]);
+            }
             s[first + r] = norm_row(h + at, f + r * D, c == nullptr ? nullptr : c + at, y + at,
                                     c == nullptr ? nullptr : u + at, D, eps);
         }
     });
     return TRM_OK;
+}
+
+int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, const bf16* c, bf16* kept, bf16* y,
+                     bf16* u, float* s, float* rho, int64_t rows, int64_t I, int64_t D, float eps) {
+    return rho == nullptr ? forward<false>(h, w_gate_up, w_down, c, kept, y, u, s, rho, rows, I, D, eps)
+                          : forward<true>(h, w_gate_up, w_down, c, kept, y, u, s, rho, rows, I, D, eps);
 }
 
 // ---- backward -------------------------------------------------------------------------------------------------------
@@ -106,9 +121,9 @@ static void norm_bwd_row(const bf16* d, const bf16* y, float s, bf16* dr, int64_
     for (int64_t k = 0; k < D; k += W) store(dr + k, (load(d + k) - load(y + k) * mean) * s);
 }
 
-int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const float* s, const bf16* w_gate_up,
-                         const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down, int64_t rows, int64_t I,
-                         int64_t D) {
+int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const float* s, const float* rho,
+                         const bf16* w_gate_up, const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down,
+                         int64_t rows, int64_t I, int64_t D) {
     const int64_t share = divide_up(rows, GROUPS), groups = divide_up(rows, share);
     const int64_t blocks = I / UNITS, weights = SUMS * D;
     const int64_t stride = blocks * weights * 4 + Rows::bytes(D);
@@ -133,9 +148,13 @@ int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const f
             const int64_t count = least(ROWS_BWD, end - first), padded = round_up(count, 32);
             const int64_t depth = round_up(count, DEPTH);
             const bool add = first > group * share;
+            const float* factors = rho == nullptr ? nullptr : rho + first;
+            float kappa[ROWS_BWD];
             for (int64_t r = 0; r < count; r++) {
                 const int64_t at = (first + r) * D;
-                norm_bwd_row(d + at, y + at, s[first + r], own.dr + r * D, D);
+                const float scale = s[first + r];
+                norm_bwd_row(d + at, y + at, scale, own.dr + r * D, D);
+                if (rho != nullptr) kappa[r] = kappa_of_row(h + at, y + at, own.dr + r * D, scale, factors[r], I, D);
             }
             pair_rows(own.dr, D, count, padded, D, own.words, 2 * D);
             transpose_words(own.words, 4 * D, padded / 2, D, own.dr_t, 2 * padded);
@@ -146,12 +165,13 @@ int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const f
                 float* sum = totals + k * weights;
                 product({own.dr, D}, {down, 2 * UNITS}, own.dp, UNITS, count, UNITS, D, false);
                 const bf16* g = kept + first * 2 * I + k * UNITS;
-                activation_bwd(
-                    count, own.dp,
-                    [=](int64_t r, int64_t n) TRM_LAMBDA {
-                        return GateUp{load(g + r * 2 * I + n), load(g + r * 2 * I + I + n)};
-                    },
-                    own.block);
+                const auto gate_up = [=](int64_t r, int64_t n) TRM_LAMBDA {
+                    return GateUp{load(g + r * 2 * I + n), load(g + r * 2 * I + I + n)};
+                };
+                if (rho == nullptr)
+                    activation_bwd<false>(count, own.dp, gate_up, nullptr, nullptr, own.block);
+                else
+                    activation_bwd<true>(count, own.dp, gate_up, factors, kappa, own.block);
                 product({own.dr_t, padded}, {own.block.pairs, 2 * SUMS}, sum, SUMS, D, UNITS, depth, add);
                 product({own.x_t, padded}, {own.block.pairs + 2 * UNITS, 2 * SUMS}, sum + UNITS, SUMS, D, GATE_UP,
                         depth, add);

@@ -3,10 +3,13 @@
 //
 //   p = silu(g) u        dg = dp u silu'(g)        du = dp silu(g)
 //
+// and with the normed SwiGLU, whose factor of a row's branch is rho, what normed.h says.
+//
 // numerics  g and u are rounded to bfloat16 before the activation, whether they are kept or not; p, dr, dg and du are
 //           rounded because they go into products. What goes into a norm, and dp, stay float32
 #pragma once
 
+#include "normed.h"
 #include "tile_bf16.h"
 
 #if defined(__AVX512BF16__)
@@ -55,9 +58,10 @@ struct BackwardBlock {
     bf16* gradients;  // Left16 [rows, GATE_UP]: dg, du
 };
 
-// dp [rows, UNITS]; gate_up(r, n) gives g and u of row r, units n to n + 15.
-template <class F>
-TRM_INLINE void activation_bwd(int64_t rows, const float* dp, F&& gate_up, BackwardBlock to) {
+// dp [rows, UNITS]; gate_up(r, n) gives g and u of row r, units n to n + 15; NORMED: rho and kappa [rows].
+template <bool NORMED, class F>
+TRM_INLINE void activation_bwd(int64_t rows, const float* dp, F&& gate_up, const float* rho, const float* kappa,
+                               BackwardBlock to) {
     for (int64_t r = 0; r < rows; r += 2)
         for (int64_t n = 0; n < UNITS; n += W) {
             vf p[2] = {}, dg[2] = {}, du[2] = {};
@@ -65,12 +69,19 @@ TRM_INLINE void activation_bwd(int64_t rows, const float* dp, F&& gate_up, Backw
             for (int i = 0; i < 2; i++) {
                 if (r + i == rows) break;
                 const GateUp v = gate_up(r + i, n);
-                const vf d = load(dp + (r + i) * UNITS + n);
+                vf d = load(dp + (r + i) * UNITS + n);
+                if (NORMED) d = d * rho[r + i];
                 const auto [sigma, e] = coarse_sigmoid(v.g);
                 const vf silu = v.g * sigma;
                 p[i] = silu * v.u;
                 dg[i] = d * v.u * (sigma * (1.0f + v.g * (e * sigma)));
                 du[i] = d * silu;
+                if (NORMED) {
+                    const vf da = v.g * v.u * -kappa[r + i];
+                    p[i] = p[i] * rho[r + i];
+                    dg[i] += da * v.u;
+                    du[i] += da * v.g;
+                }
             }
             const __m512i gate = round_two(dg[0], dg[1]), up = round_two(du[0], du[1]);
             bf16* pairs = to.pairs + r * SUMS + 2 * n;

@@ -18,15 +18,16 @@ bool fuses_channel_mlp_bf16(int32_t I, int32_t D);
 inline bool fuses_position_mlp_bf16(int32_t, int32_t, int32_t) { return false; }
 inline bool fuses_channel_mlp_bf16(int32_t, int32_t) { return false; }
 #endif
-int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, bf16* y, float* s, int64_t B, int64_t S,
-                      int64_t I, int64_t D, float eps);
-int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf16* w_gate_up, const bf16* w_down,
-                          bf16* d, float* dw_gate_up, float* dw_down, int64_t B, int64_t S, int64_t I, int64_t D);
+int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, bf16* y, float* s, float* rho,
+                      int64_t B, int64_t S, int64_t I, int64_t D, float eps);
+int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const float* rho, const bf16* w_gate_up,
+                          const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down, int64_t B, int64_t S,
+                          int64_t I, int64_t D);
 int channel_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, const bf16* c, bf16* kept, bf16* y,
-                     bf16* u, float* s, int64_t rows, int64_t I, int64_t D, float eps);
-int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const float* s, const bf16* w_gate_up,
-                         const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down, int64_t rows, int64_t I,
-                         int64_t D);
+                     bf16* u, float* s, float* rho, int64_t rows, int64_t I, int64_t D, float eps);
+int channel_mlp_bwd_bf16(const bf16* h, const bf16* kept, const bf16* y, const float* s, const float* rho,
+                         const bf16* w_gate_up, const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down,
+                         int64_t rows, int64_t I, int64_t D);
 
 }  // namespace TRM_ISA
 }  // namespace trm

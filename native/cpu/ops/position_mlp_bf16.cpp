@@ -27,13 +27,15 @@ bool fuses_position_mlp_bf16(int32_t S, int32_t I, int32_t D) {
 
 // ---- forward --------------------------------------------------------------------------------------------------------
 
-// `width` channels of one lane. w: blocks of [GATE_UP, padded]; w_down [padded, I].
-static void forward_channels(const bf16* h, const bf16* w, const bf16* w_down, bf16* y, float* s, int64_t S, int64_t I,
-                             int64_t D, int64_t width, float eps) {
+// `width` channels of one lane. w: blocks of [GATE_UP, padded]; w_down [padded, I]. NORMED: rho is given.
+template <bool NORMED>
+static void forward_channels(const bf16* h, const bf16* w, const bf16* w_down, bf16* y, float* s, float* rho, int64_t S,
+                             int64_t I, int64_t D, int64_t width, float eps) {
     alignas(64) bf16 x[POSITIONS * WIDTH];
     alignas(64) float gu[GATE_UP * WIDTH];
     alignas(64) bf16 p[DOWN_UNITS * WIDTH];
     alignas(64) float f[POSITIONS * WIDTH];
+    vf squares[WIDTH / W] = {};
     const Products products;
     const int64_t padded = round_up(S, 32), row = 2 * width;
     pair_rows(h, D, S, padded, width, x, row);
@@ -49,12 +51,19 @@ static void forward_channels(const bf16* h, const bf16* w, const bf16* w_down, b
 #pragma GCC unroll 2
                     for (int64_t k = 0; k < 2; k++) {
                         const int64_t at = (r + k) * width + c;
-                        v[k] = activation(round_as<bf16>(load(gu + at)), round_as<bf16>(load(up + at)));
+                        const vf g = round_as<bf16>(load(gu + at)), u = round_as<bf16>(load(up + at));
+                        v[k] = activation(g, u);
+                        if (NORMED) add_square(g, u, squares[c / W]);
                     }
                     _mm512_storeu_si512(p + (i + r) * width + 2 * c, interleaved(round_two(v[0], v[1])));
                 }
         }
         product({w_down + chunk, I}, {p, row}, f, width, S, width, units, chunk > 0);
+    }
+    for (int64_t c = 0; c < width && NORMED; c += W) {
+        const vf scale = factor(squares[c / W], I, eps);
+        store(rho + c, scale);
+        for (int64_t t = 0; t < S; t++) store(f + t * width + c, load(f + t * width + c) * scale);
     }
     for (int64_t c = 0; c < width; c += W) {
         vf sum = {};
@@ -69,8 +78,8 @@ static void forward_channels(const bf16* h, const bf16* w, const bf16* w_down, b
     }
 }
 
-int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, bf16* y, float* s, int64_t B, int64_t S,
-                      int64_t I, int64_t D, float eps) {
+int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, bf16* y, float* s, float* rho,
+                      int64_t B, int64_t S, int64_t I, int64_t D, float eps) {
     const int64_t padded = round_up(S, 32);
     bf16* w = (bf16*) scratch(3 * I * padded * 2);
     if (w == nullptr) return device_error("no memory for S=%lld I=%lld", (long long) S, (long long) I);
@@ -85,8 +94,12 @@ int position_mlp_bf16(const bf16* h, const bf16* w_gate_up, const bf16* w_down, 
     std::memcpy((void*) down, w_down, (size_t) (S * I) * sizeof *down);
     const int64_t parts = divide_up(D, WIDTH);
     parallel_for(B * parts, 0.05 * (double) (S * I * least(D, WIDTH)), [=](int64_t task) {
-        const int64_t b = task / parts, c = task % parts * WIDTH, at = b * S * D + c;
-        forward_channels(h + at, w, down, y + at, s + b * D + c, S, I, D, least(WIDTH, D - c), eps);
+        const int64_t b = task / parts, c = task % parts * WIDTH, at = b * S * D + c, of = b * D + c;
+        const int64_t width = least(WIDTH, D - c);
+        if (rho == nullptr)
+            forward_channels<false>(h + at, w, down, y + at, s + of, nullptr, S, I, D, width, eps);
+        else
+            forward_channels<true>(h + at, w, down, y + at, s + of, rho + of, S, I, D, width, eps);
     });
     return TRM_OK;
 }
@@ -223,8 +236,9 @@ static void odd_positions(const bf16* gradients, const bf16* weights, float* odd
 #endif
 }
 
-int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf16* w_gate_up, const bf16* w_down,
-                          bf16* d, float* dw_gate_up, float* dw_down, int64_t B, int64_t S, int64_t I, int64_t D) {
+int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const float* rho, const bf16* w_gate_up,
+                          const bf16* w_down, bf16* d, float* dw_gate_up, float* dw_down, int64_t B, int64_t S,
+                          int64_t I, int64_t D) {
     const int64_t lanes = divide_up(B, GROUPS), groups = divide_up(B, lanes);
     const int64_t blocks = I / UNITS, padded = round_up(S, 32), whole = whole_columns(S), depth = round_up(S, DEPTH);
     const int64_t weights = round_up(BackwardWeights::size(S) * 2, 64), sums_of = padded * SUMS;
@@ -245,6 +259,9 @@ int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf
             const bool add = b > group * lanes;
             std::memcpy((void*) lane.x, h + b * S * D, (size_t) (S * D) * sizeof(bf16));
             norm_bwd(y + b * S * D, s + b * D, d + b * S * D, lane.dr, S, D);
+            alignas(64) float kappa[LARGEST];
+            const float* factors = rho == nullptr ? nullptr : rho + b * D;
+            if (rho != nullptr) kappa_of_columns(lane.x, y + b * S * D, lane.dr, s + b * D, factors, kappa, S, I, D);
             transpose_lane(lane.x, lane.words, lane.x_t, S, D);
             transpose_lane(lane.dr, lane.words, lane.dr_t, S, D);
             for (int64_t k = 0; k < blocks; k++) {
@@ -252,10 +269,12 @@ int position_mlp_bwd_bf16(const bf16* h, const bf16* y, const float* s, const bf
                 float* own = totals + k * sums_of;
                 product({lane.x_t, padded}, {w.gate_up, 2 * GATE_UP}, lane.gu, GATE_UP, D, GATE_UP, depth, false);
                 product({lane.dr_t, padded}, {w.down, 2 * UNITS}, lane.dp, UNITS, D, UNITS, depth, false);
-                activation_bwd(
-                    D, lane.dp,
-                    [&](int64_t r, int64_t n) TRM_LAMBDA { return rounded_gate_up(lane.gu + r * GATE_UP + n); },
-                    lane.block);
+                const auto gate_up = [&](int64_t r, int64_t n)
+                                         TRM_LAMBDA { return rounded_gate_up(lane.gu + r * GATE_UP + n); };
+                if (rho == nullptr)
+                    activation_bwd<false>(D, lane.dp, gate_up, nullptr, nullptr, lane.block);
+                else
+                    activation_bwd<true>(D, lane.dp, gate_up, factors, kappa, lane.block);
                 product({lane.dr, D}, {lane.block.pairs, 2 * SUMS}, own, SUMS, S, UNITS, D, add);
                 product({lane.x, D}, {lane.block.pairs + 2 * UNITS, 2 * SUMS}, own + UNITS, SUMS, S, GATE_UP, D, add);
                 product({lane.block.gradients, GATE_UP}, {w.back, 2 * whole}, lane.dh_t, whole, D, whole, GATE_UP,

@@ -137,13 +137,24 @@ static __attribute__((noinline)) void gate_up(Left a_gate, Left a_up, Right b_ga
     });
 }
 
-// What the backward pass makes of g, u and dp: p, dg = dp u silu'(g), du = dp silu(g).
-TRM_INLINE void swiglu_bwd_store(vf g, vf u, vf dp, float* p, float* dg, float* du) {
+TRM_INLINE vf silu_slope(vf g, vf sigma, vf e) { return sigma * (1.0f + g * (e * sigma)); }
+
+// What the backward pass makes of g, u and dp: p, dg = dp u silu'(g), du = dp silu(g). NORMED: dp and p take the factor rho,
+// dg and du what comes back through it (normed.h).
+template <bool NORMED>
+TRM_INLINE void swiglu_bwd_store(vf g, vf u, vf dp, float rho, float kappa, float* p, float* dg, float* du) {
     const auto [sigma, e] = sigmoid_v(g);
     const vf silu = g * sigma;
-    store(p, silu * u);
-    store(du, dp * silu);
-    store(dg, dp * u * (sigma * (1.0f + g * (e * sigma))));
+    if (NORMED) {
+        const vf dq = dp * rho, da = g * u * -kappa;
+        store(p, silu * u * rho);
+        store(du, dq * silu + da * g);
+        store(dg, dq * u * silu_slope(g, sigma, e) + da * u);
+    } else {
+        store(p, silu * u);
+        store(du, dp * silu);
+        store(dg, dp * u * silu_slope(g, sigma, e));
+    }
 }
 
 // ---- sums along the vectors -----------------------------------------------------------------------------------------

@@ -15,7 +15,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import trm.device.cpu.CpuBackend;
 
 /**
- * The fused residual sublayers against loops in double precision.
+ * The fused residual sublayers against loops in double precision, with the plain SwiGLU and with the normed one, whose loops
+ * are those of the operation: a norm over the inner units before the gate.
  *
  * <p>float32: a sum of k products is off by at most k 2^-24 of its terms' magnitudes, and k is below 1200 in all of
  * them; errors of random signs stay far below 5e-6 of the largest value, and a wrong term is far above.
@@ -30,27 +31,40 @@ class FusedMlpTest extends KernelTest {
 
     @ParameterizedTest
     @CsvSource({
-        "F32, 1, 1, 64, 16",
-        "F32, 3, 5, 64, 48",
-        "F32, 11, 17, 256, 64",
-        "F32, 9, 64, 128, 80",
-        "F32, 17, 31, 64, 16",
-        "F32, 2, 18, 256, 256",
-        "BF16, 1, 1, 64, 32",
-        "BF16, 3, 5, 64, 96",
-        "BF16, 11, 17, 256, 64",
-        "BF16, 9, 64, 128, 128",
-        "BF16, 17, 31, 64, 32",
-        "BF16, 2, 18, 320, 256",
-        "BF16, 5, 48, 64, 64",
-        "BF16, 3, 97, 128, 256",
-        "BF16, 2, 104, 256, 512"
+        "F32, false, 1, 1, 64, 16",
+        "F32, false, 3, 5, 64, 48",
+        "F32, false, 11, 17, 256, 64",
+        "F32, false, 9, 64, 128, 80",
+        "F32, false, 17, 31, 64, 16",
+        "F32, false, 2, 18, 256, 256",
+        "BF16, false, 1, 1, 64, 32",
+        "BF16, false, 3, 5, 64, 96",
+        "BF16, false, 11, 17, 256, 64",
+        "BF16, false, 9, 64, 128, 128",
+        "BF16, false, 17, 31, 64, 32",
+        "BF16, false, 2, 18, 320, 256",
+        "BF16, false, 5, 48, 64, 64",
+        "BF16, false, 3, 97, 128, 256",
+        "BF16, false, 2, 104, 256, 512",
+        "F32, true, 1, 1, 64, 16",
+        "F32, true, 3, 5, 64, 48",
+        "F32, true, 11, 17, 256, 64",
+        "F32, true, 9, 64, 128, 80",
+        "F32, true, 2, 18, 256, 256",
+        "BF16, true, 1, 1, 64, 32",
+        "BF16, true, 3, 5, 64, 96",
+        "BF16, true, 11, 17, 256, 64",
+        "BF16, true, 9, 64, 128, 128",
+        "BF16, true, 2, 18, 320, 256",
+        "BF16, true, 3, 97, 128, 256",
+        "BF16, true, 2, 104, 256, 512"
     })
-    void positions(Dtype dtype, int lanes, int positions, int inner, int width) {
-        assumeTrue(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, dtype)), "not fused");
+    void positions(Dtype dtype, boolean normed, int lanes, int positions, int inner, int width) {
+        Fusion fusion = new Fusion.PositionMlp(positions, inner, width, normed, dtype);
+        assumeTrue(backend.capabilities().fuses(fusion), "not fused");
         Values v = new Values(dtype, lanes * positions * width, positions, inner);
-        Mlp exact = new Mlp(v, lanes * width, positions, inner, Dtype.F64);
-        Mlp plain = new Mlp(v, lanes * width, positions, inner, dtype);
+        Mlp exact = new Mlp(v, lanes * width, positions, inner, normed, Dtype.F64);
+        Mlp plain = new Mlp(v, lanes * width, positions, inner, normed, dtype);
         for (Mlp oracle : List.of(exact, plain)) {
             // row r of the oracle is channel c of lane b, its elements the positions
             for (int b = 0; b < lanes; b++) {
@@ -71,41 +85,55 @@ class FusedMlpTest extends KernelTest {
         Tensor down = put("down", dtype, v.down, positions, inner);
         Tensor out = tensor("y", dtype, lanes, positions, width);
         Tensor s = tensor("s", Dtype.F32, lanes, width);
+        Tensor rho = normed ? tensor("rho", Dtype.F32, lanes, width) : null;
         long bytes = backend.capabilities().positionMlpWork(lanes, positions, inner, width, dtype, true);
         Tensor work = bytes == 0 ? null : tensor("work", Dtype.U8, bytes);
-        kernels.mlps().positionMlp(h, gateUp, down, out, s, work, EPS);
+        kernels.mlps().positionMlp(h, gateUp, down, out, s, rho, work, EPS);
         within("y", dtype, y, plainY, out);
         within("s", dtype, exact.s, plain.s, s);
+        if (normed) {
+            within("rho", dtype, exact.rho, plain.rho, rho);
+        }
         Tensor d = put("d", dtype, v.d, lanes, positions, width);
         Tensor dGateUp = put("dGateUp", Dtype.F32, v.dGateUp, 2, inner, positions);
         Tensor dDown = put("dDown", Dtype.F32, v.dDown, positions, inner);
-        kernels.mlps().positionMlpBwd(h, out, s, gateUp, down, d, dGateUp, dDown, work);
+        kernels.mlps().positionMlpBwd(h, out, s, rho, gateUp, down, d, dGateUp, dDown, work);
         double[] dh = exact.transposed(exact.dh, lanes, positions, width);
         within("d", dtype, dh, plain.transposed(plain.dh, lanes, positions, width), d);
         within("dGateUp", dtype, exact.dGateUp, plain.dGateUp, dGateUp);
         within("dDown", dtype, exact.dDown, plain.dDown, dDown);
-        kernels.mlps().positionMlp(h, gateUp, down, h, s, work, EPS);
+        kernels.mlps().positionMlp(h, gateUp, down, h, s, rho, work, EPS);
         within("y in the place of h", dtype, y, plainY, h);
     }
 
     @ParameterizedTest
     @CsvSource({
-        "F32, 1, 64, 16",
-        "F32, 37, 64, 48",
-        "F32, 187, 256, 64",
-        "F32, 1088, 128, 32",
-        "F32, 71, 256, 128",
-        "BF16, 1, 64, 32",
-        "BF16, 37, 64, 96",
-        "BF16, 187, 256, 64",
-        "BF16, 1088, 128, 32",
-        "BF16, 71, 320, 128"
+        "F32, false, 1, 64, 16",
+        "F32, false, 37, 64, 48",
+        "F32, false, 187, 256, 64",
+        "F32, false, 1088, 128, 32",
+        "F32, false, 71, 256, 128",
+        "BF16, false, 1, 64, 32",
+        "BF16, false, 37, 64, 96",
+        "BF16, false, 187, 256, 64",
+        "BF16, false, 1088, 128, 32",
+        "BF16, false, 71, 320, 128",
+        "F32, true, 1, 64, 16",
+        "F32, true, 37, 64, 48",
+        "F32, true, 187, 256, 64",
+        "F32, true, 1088, 128, 32",
+        "F32, true, 71, 256, 128",
+        "BF16, true, 1, 64, 32",
+        "BF16, true, 37, 64, 96",
+        "BF16, true, 187, 256, 64",
+        "BF16, true, 1088, 128, 32",
+        "BF16, true, 71, 320, 128"
     })
-    void channels(Dtype dtype, int rows, int inner, int width) {
-        assumeTrue(backend.capabilities().fuses(new Fusion.ChannelMlp(inner, width, dtype)), "not fused");
+    void channels(Dtype dtype, boolean normed, int rows, int inner, int width) {
+        assumeTrue(backend.capabilities().fuses(new Fusion.ChannelMlp(inner, width, normed, dtype)), "not fused");
         Values v = new Values(dtype, rows * width, width, inner);
-        Mlp exact = new Mlp(v, rows, width, inner, Dtype.F64);
-        Mlp plain = new Mlp(v, rows, width, inner, dtype);
+        Mlp exact = new Mlp(v, rows, width, inner, normed, Dtype.F64);
+        Mlp plain = new Mlp(v, rows, width, inner, normed, dtype);
         for (Mlp oracle : List.of(exact, plain)) {
             for (int i = 0; i < rows * width; i++) {
                 oracle.h[i / width][i % width] = v.h[i];
@@ -127,37 +155,42 @@ class FusedMlpTest extends KernelTest {
         Tensor y = tensor("y", dtype, rows, width);
         Tensor u = tensor("u", dtype, rows, width);
         Tensor s = tensor("s", Dtype.F32, rows);
-        kernels.mlps().channelMlp(h, gateUp, down, c, kept, y, u, s, EPS);
+        Tensor rho = normed ? tensor("rho", Dtype.F32, rows) : null;
+        kernels.mlps().channelMlp(h, gateUp, down, c, kept, y, u, s, rho, EPS);
         within("y", dtype, flat(exact.y), flat(plain.y), y);
         within("u", dtype, injected, plainInjected, u);
         within("s", dtype, exact.s, plain.s, s);
+        if (normed) {
+            within("rho", dtype, exact.rho, plain.rho, rho);
+        }
         within("kept", dtype, flat(exact.kept), flat(plain.kept), kept);
         Tensor d = put("d", dtype, v.d, rows, width);
         Tensor dGateUp = put("dGateUp", Dtype.F32, v.dGateUp, 2, inner, width);
         Tensor dDown = put("dDown", Dtype.F32, v.dDown, width, inner);
-        kernels.mlps().channelMlpBwd(h, kept, y, s, gateUp, down, d, dGateUp, dDown);
+        kernels.mlps().channelMlpBwd(h, kept, y, s, rho, gateUp, down, d, dGateUp, dDown);
         within("d", dtype, flat(exact.dh), flat(plain.dh), d);
         within("dGateUp", dtype, exact.dGateUp, plain.dGateUp, dGateUp);
         within("dDown", dtype, exact.dDown, plain.dDown, dDown);
         double[] first = read(y);
         Tensor again = put("h again", dtype, v.h, rows, width);
-        kernels.mlps().channelMlp(again, gateUp, down, c, null, y, again, s, EPS);
+        kernels.mlps().channelMlp(again, gateUp, down, c, null, y, again, s, rho, EPS);
         assertArrayEquals(read(u), read(again), "u in the place of h");
         assertArrayEquals(first, read(y), "nothing kept");
-        kernels.mlps().channelMlp(h, gateUp, down, null, null, h, null, s, EPS);
+        kernels.mlps().channelMlp(h, gateUp, down, null, null, h, null, s, rho, EPS);
         assertArrayEquals(first, read(h), "y in the place of h");
     }
 
     /** The same bits for any number of threads, and when run again. */
     @ParameterizedTest
-    @CsvSource({"F32", "BF16"})
-    void threads(Dtype dtype) {
+    @CsvSource({"F32, false", "F32, true", "BF16, false", "BF16, true"})
+    void threads(Dtype dtype, boolean normed) {
         int lanes = 13;
         int positions = 17;
         int inner = 128;
         int width = 64;
         assumeTrue(backend instanceof CpuBackend, "not a processor");
-        assumeTrue(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, dtype)), "not fused");
+        Fusion fusion = new Fusion.PositionMlp(positions, inner, width, normed, dtype);
+        assumeTrue(backend.capabilities().fuses(fusion), "not fused");
         Values v = new Values(dtype, lanes * positions * width, positions, inner);
         Values w = new Values(dtype, lanes * positions * width, width, inner);
         double[][] expected = null;
@@ -167,24 +200,26 @@ class FusedMlpTest extends KernelTest {
                 Tensor y = tensor("y", dtype, lanes, positions, width);
                 Tensor d = put("d", dtype, v.d, lanes, positions, width);
                 Tensor scale = tensor("s", Dtype.F32, lanes, width);
+                Tensor factor = normed ? tensor("rho", Dtype.F32, lanes, width) : null;
                 Tensor dGateUp = put("dGateUp", Dtype.F32, v.dGateUp, 2, inner, positions);
                 Tensor dDown = put("dDown", Dtype.F32, v.dDown, positions, inner);
                 Tensor gateUp = put("gate_up", dtype, v.gateUp, 2, inner, positions);
                 Tensor down = put("down", dtype, v.down, positions, inner);
                 MlpKernels k = other.kernels().mlps();
-                k.positionMlp(h, gateUp, down, y, scale, null, EPS);
-                k.positionMlpBwd(h, y, scale, gateUp, down, d, dGateUp, dDown, null);
+                k.positionMlp(h, gateUp, down, y, scale, factor, null, EPS);
+                k.positionMlpBwd(h, y, scale, factor, gateUp, down, d, dGateUp, dDown, null);
                 int rows = lanes * positions;
                 Tensor kept = tensor("kept", dtype, rows, 2, inner);
                 Tensor out = tensor("y", dtype, rows, width);
                 Tensor s = tensor("s", Dtype.F32, rows);
+                Tensor rho = normed ? tensor("rho", Dtype.F32, rows) : null;
                 Tensor wide = put("gate_up", dtype, w.gateUp, 2, inner, width);
                 Tensor back = put("down", dtype, w.down, width, inner);
                 Tensor dWide = put("dGateUp", Dtype.F32, w.dGateUp, 2, inner, width);
                 Tensor dBack = put("dDown", Dtype.F32, w.dDown, width, inner);
                 Tensor dx = d.view(0, rows, width);
-                k.channelMlp(y.view(0, rows, width), wide, back, null, kept, out, null, s, EPS);
-                k.channelMlpBwd(y.view(0, rows, width), kept, out, s, wide, back, dx, dWide, dBack);
+                k.channelMlp(y.view(0, rows, width), wide, back, null, kept, out, null, s, rho, EPS);
+                k.channelMlpBwd(y.view(0, rows, width), kept, out, s, rho, wide, back, dx, dWide, dBack);
                 double[][] found = {read(out), read(d), read(dGateUp), read(dDown), read(dWide), read(dBack)};
                 expected = expected == null ? found : expected;
                 for (int i = 0; i < found.length; i++) {
@@ -197,23 +232,28 @@ class FusedMlpTest extends KernelTest {
     @ParameterizedTest
     @CsvSource({"7, 64, 24, F32", "97, 512, 64, F32", "17, 100, 64, F32", "17, 256, 48, BF16", "65, 256, 64, BF16"})
     void otherSizesAreRefused(int positions, int inner, int width, Dtype dtype) {
-        assertFalse(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, dtype)));
+        assertFalse(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, false, dtype)));
+        assertFalse(backend.capabilities().fuses(new Fusion.PositionMlp(positions, inner, width, true, dtype)));
         Tensor h = tensor("h", dtype, 2, positions, width);
         Tensor gateUp = tensor("gate_up", dtype, 2, inner, positions);
         Tensor down = tensor("down", dtype, positions, inner);
         Tensor s = tensor("s", Dtype.F32, 2, width);
-        DeviceException refused =
-                assertThrows(DeviceException.class, () -> kernels.mlps().positionMlp(h, gateUp, down, h, s, null, EPS));
+        DeviceException refused = assertThrows(
+                DeviceException.class, () -> kernels.mlps().positionMlp(h, gateUp, down, h, s, null, null, EPS));
         assertTrue(refused.getMessage().contains("S=" + positions + " I=" + inner), refused.getMessage());
     }
 
     @Test
     void bfloat16NeedsItsInstructions() {
         assumeTrue(backend instanceof CpuBackend, "not a processor");
-        boolean fuses = backend.capabilities().fuses(new Fusion.PositionMlp(17, 256, 64, Dtype.F32));
+        boolean fuses = backend.capabilities().fuses(new Fusion.PositionMlp(17, 256, 64, false, Dtype.F32));
         boolean has = List.of("avx512_bf16", "amx").contains(backend.target());
-        assertEquals(fuses && has, backend.capabilities().fuses(new Fusion.PositionMlp(17, 256, 64, Dtype.BF16)));
-        assertEquals(fuses && has, backend.capabilities().fuses(new Fusion.ChannelMlp(256, 64, Dtype.BF16)));
+        for (boolean normed : new boolean[] {false, true}) {
+            Fusion positions = new Fusion.PositionMlp(17, 256, 64, normed, Dtype.BF16);
+            assertEquals(fuses && has, backend.capabilities().fuses(positions));
+            assertEquals(
+                    fuses && has, backend.capabilities().fuses(new Fusion.ChannelMlp(256, 64, normed, Dtype.BF16)));
+        }
     }
 
     private static void within(String what, Dtype dtype, double[] exact, double[] plain, Tensor tensor) {
@@ -280,13 +320,14 @@ class FusedMlpTest extends KernelTest {
     }
 
     /**
-     * y = rms_norm(h + Wd (silu(Wg h) * (Wu h))) for each row of h [rows, k], and its backward pass, in double; with
-     * BF16 rounded at the store of every operation that composes it.
+     * y = rms_norm(h + Wd p) for each row of h [rows, k], p = silu(g) u or sigma(g) rms_norm(g u), and its backward pass, in
+     * double; with BF16 rounded at the store of every operation that composes it.
      */
     private static final class Mlp {
         final Values v;
         final int k;
         final int inner;
+        final boolean normed;
         final Dtype dtype;
         final double[][] h;
         final double[][] d;
@@ -294,13 +335,15 @@ class FusedMlpTest extends KernelTest {
         final double[][] dh;
         final double[][] kept;
         final double[] s;
+        final double[] rho;
         final double[] dGateUp;
         final double[] dDown;
 
-        Mlp(Values v, int rows, int k, int inner, Dtype dtype) {
+        Mlp(Values v, int rows, int k, int inner, boolean normed, Dtype dtype) {
             this.v = v;
             this.k = k;
             this.inner = inner;
+            this.normed = normed;
             this.dtype = dtype;
             h = new double[rows][k];
             d = new double[rows][k];
@@ -308,6 +351,7 @@ class FusedMlpTest extends KernelTest {
             dh = new double[rows][k];
             kept = new double[rows][2 * inner];
             s = new double[rows];
+            rho = new double[rows];
             dGateUp = v.dGateUp.clone();
             dDown = v.dDown.clone();
         }
@@ -327,6 +371,7 @@ class FusedMlpTest extends KernelTest {
             double[] up = new double[inner];
             double[] p = new double[inner];
             double[] r = new double[k];
+            double magnitude = 0;
             for (int i = 0; i < inner; i++) {
                 for (int j = 0; j < k; j++) {
                     gate[i] += v.gateUp[i * k + j] * h[row][j];
@@ -336,7 +381,11 @@ class FusedMlpTest extends KernelTest {
                 up[i] = round(up[i]);
                 kept[row][i] = gate[i];
                 kept[row][inner + i] = up[i];
-                p[i] = round(silu(gate[i]) * up[i]);
+                magnitude += gate[i] * up[i] * gate[i] * up[i];
+            }
+            rho[row] = normed ? 1 / Math.sqrt(magnitude / inner + EPS) : 1;
+            for (int i = 0; i < inner; i++) {
+                p[i] = round(rho[row] * silu(gate[i]) * up[i]);
                 for (int j = 0; j < k; j++) {
                     r[j] += v.down[j * inner + i] * p[i];
                 }
@@ -353,20 +402,26 @@ class FusedMlpTest extends KernelTest {
                 mean += d[row][j] * y[row][j] / k;
             }
             double[] dr = new double[k];
+            double[] dp = new double[inner];
             for (int j = 0; j < k; j++) {
                 dr[j] = round(s[row] * (d[row][j] - y[row][j] * mean));
                 dh[row][j] = dr[j];
             }
+            double through = 0; // the mean in the gradient of the activation's norm
             for (int i = 0; i < inner; i++) {
-                double dp = 0;
                 for (int j = 0; j < k; j++) {
-                    dp += v.down[j * inner + i] * dr[j];
+                    dp[i] += v.down[j * inner + i] * dr[j];
                     dDown[j * inner + i] += dr[j] * p[i];
                 }
-                dp = round(dp);
+                dp[i] = round(dp[i]);
+                through += normed ? dp[i] * rho[row] * silu(gate[i]) * up[i] / inner : 0;
+            }
+            for (int i = 0; i < inner; i++) {
                 double sigma = 1 / (1 + Math.exp(-gate[i]));
-                double dGate = round(dp * up[i] * sigma * (1 + gate[i] * (1 - sigma)));
-                double dUp = round(dp * silu(gate[i]));
+                double slope = sigma * (1 + gate[i] * (1 - sigma));
+                double back = rho[row] * (rho[row] * gate[i] * up[i]) * through;
+                double dGate = round(rho[row] * dp[i] * up[i] * slope - back * up[i]);
+                double dUp = round(rho[row] * dp[i] * silu(gate[i]) - back * gate[i]);
                 for (int j = 0; j < k; j++) {
                     dGateUp[i * k + j] += dGate * h[row][j];
                     dGateUp[(inner + i) * k + j] += dUp * h[row][j];

@@ -285,6 +285,7 @@ public class GraphTest {
                 "arch.puzzle_emb_ndim=0",
                 "arch.puzzle_emb_len=0",
                 "arch.learned_prefix=2",
+                "arch.mlp_activation=normed_swiglu",
                 "carry_from_step=5",
                 "ema_from_step=10",
                 "lr_min_ratio=0",

@@ -323,6 +323,13 @@ class MemoryPlanTest {
                         Arguments.of(
                                 kind,
                                 List.of(
+                                        "global_batch_size=8",
+                                        "arch.hidden_size=64",
+                                        "dtype=float32",
+                                        "arch.mlp_activation=normed_swiglu")),
+                        Arguments.of(
+                                kind,
+                                List.of(
                                         "global_batch_size=6",
                                         "arch.hidden_size=48",
                                         "dtype=float32",

@@ -66,12 +66,13 @@ public class RecomputeTest {
         backend.close();
     }
 
-    /** {@link #allNetworks}; on the stand-in for a GPU, whose products are slow, one with each token mixer. */
+    /** {@link #allNetworks}; on the stand-in for a GPU, whose products are slow, one with each token mixer, one normed. */
     private static Stream<String[]> networks() {
         return backend.name().equals("cpu")
                 ? allNetworks()
                 : Stream.of(
                         new String[] {"arch.mlp_t=true", "arch.hidden_size=24"},
+                        new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.mlp_activation=normed_swiglu"},
                         new String[] {"arch.mlp_t=false", "arch.hidden_size=24", "arch.pos_encodings=learned"});
     }
 
@@ -94,6 +95,12 @@ public class RecomputeTest {
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.no_ACT_continue=false"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.L_layers=1"},
                 new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "optimizer=muon"},
+                new String[] {"arch.mlp_t=true", "arch.hidden_size=32", "arch.mlp_activation=normed_swiglu"},
+                new String[] {"arch.mlp_t=true", "arch.hidden_size=24", "arch.mlp_activation=normed_swiglu"},
+                new String[] {
+                    "arch.mlp_t=true", "arch.hidden_size=32", "arch.mlp_activation=normed_swiglu", "dtype=bfloat16"
+                },
+                new String[] {"arch.mlp_t=false", "arch.hidden_size=32", "arch.mlp_activation=normed_swiglu"},
                 new String[] {
                     "arch.mlp_t=true",
                     "arch.hidden_size=24",

@@ -5,15 +5,15 @@ package trm.device;
  * Widths as in {@link Kernels}.
  */
 public sealed interface Fusion {
-    /** {@link MlpKernels#positionMlp} and its backward. */
-    record PositionMlp(int positions, int inner, int width, Dtype dtype) implements Fusion {}
+    /** {@link MlpKernels#positionMlp} and its backward; {@code normed}: of the normed SwiGLU. */
+    record PositionMlp(int positions, int inner, int width, boolean normed, Dtype dtype) implements Fusion {}
 
-    /** {@link MlpKernels#channelMlp} and its backward. */
-    record ChannelMlp(int inner, int width, Dtype dtype) implements Fusion {}
+    /** {@link MlpKernels#channelMlp} and its backward; {@code normed}: of the normed SwiGLU. */
+    record ChannelMlp(int inner, int width, boolean normed, Dtype dtype) implements Fusion {}
 
-    /** {@link ProductKernels#linearSwiglu}: {@code in} columns to gate and up of {@code inner}. */
-    record LinearSwiglu(int inner, int in, Dtype dtype) implements Fusion {}
+    /** {@link ProductKernels#linearSwiglu}: {@code in} columns to gate and up of {@code inner}; {@code normed}: and squares. */
+    record LinearSwiglu(int inner, int in, boolean normed, Dtype dtype) implements Fusion {}
 
-    /** {@link ProductKernels#linearAddRmsNorm}: {@code in} columns to {@code out}. */
-    record LinearAddRmsNorm(int out, int in, Dtype dtype) implements Fusion {}
+    /** {@link ProductKernels#linearAddRmsNorm}: {@code in} columns to {@code out}; {@code normed}: given their squares. */
+    record LinearAddRmsNorm(int out, int in, boolean normed, Dtype dtype) implements Fusion {}
 }

@@ -86,16 +86,19 @@ public final class MlpKernels {
 
     /**
      * y = rms_norm(h + swiglu(h)), both over positions, for sizes of {@link Fusion.PositionMlp}; else
-     * {@link ProductKernels#mix}, {@link #swiglu} and {@link NormKernels#addRmsNormPositions} compose it.
+     * {@link ProductKernels#mix}, {@link #swiglu} or {@link #normedSwiglu} and {@link NormKernels#addRmsNormPositions}
+     * compose it.
      *
      * @param h in, [B, S, D]
      * @param gateUp in, [2 I, S]
      * @param down in, [S, I]
      * @param y out, as h; may alias it
      * @param s out, [B, D] float32
+     * @param rho out, as s: the factor of the normed SwiGLU; null: the plain one
      * @param work scratch of {@link Capabilities#positionMlpWork} bytes, null where that is 0
      */
-    public void positionMlp(Tensor h, Tensor gateUp, Tensor down, Tensor y, Tensor s, Tensor work, float eps) {
+    public void positionMlp(
+            Tensor h, Tensor gateUp, Tensor down, Tensor y, Tensor s, Tensor rho, Tensor work, float eps) {
         Dtype t = h.dtype();
         int positions = down.size(0);
         int inner = down.size(1);
@@ -108,6 +111,7 @@ public final class MlpKernels {
                 .operand("w_down", down, t, positions, inner)
                 .operand("y", y, t, n)
                 .operand("s", s, Dtype.F32, lanes, width)
+                .optional("rho", rho, Dtype.F32, lanes, width)
                 .scratch("work", work, capabilities.positionMlpWork(lanes, positions, inner, width, t, false))
                 .beginProducts(1, lanes * width, 3L * inner, positions);
         launcher.end(operations.position_mlp(
@@ -116,6 +120,7 @@ public final class MlpKernels {
                 at(down),
                 at(y),
                 at(s),
+                at(rho),
                 at(work),
                 lanes,
                 positions,
@@ -129,7 +134,8 @@ public final class MlpKernels {
     /**
      * Backward of {@link #positionMlp}.
      *
-     * @param h in, [B, S, D]; y in, as h, and s in, [B, D] float32: what the forward pass took and put out
+     * @param h in, [B, S, D]; y in, as h, and s and rho in, [B, D] float32: what the forward pass took and put out; rho
+     *     is null for the plain SwiGLU
      * @param gateUp in, [2 I, S]; down in, [S, I]
      * @param d in the gradient of y, out that of h; as h
      * @param dGateUp added to, float32, as gateUp; dDown added to, float32, as down
@@ -139,6 +145,7 @@ public final class MlpKernels {
             Tensor h,
             Tensor y,
             Tensor s,
+            Tensor rho,
             Tensor gateUp,
             Tensor down,
             Tensor d,
@@ -155,6 +162,7 @@ public final class MlpKernels {
                 .operand(h)
                 .operand("y", y, t, n)
                 .operand("s", s, Dtype.F32, lanes, width)
+                .optional("rho", rho, Dtype.F32, lanes, width)
                 .operand("w_gate_up", gateUp, t, 2, inner, positions)
                 .operand("w_down", down, t, positions, inner)
                 .operand("d", d, t, n)
@@ -166,6 +174,7 @@ public final class MlpKernels {
                 at(h),
                 at(y),
                 at(s),
+                at(rho),
                 at(gateUp),
                 at(down),
                 at(d),
@@ -192,9 +201,19 @@ public final class MlpKernels {
      * @param y out, as h; may alias it
      * @param u out, as h, or null; may alias it
      * @param s out, [rows] float32
+     * @param rho out, as s: the factor of the normed SwiGLU; null: the plain one
      */
     public void channelMlp(
-            Tensor h, Tensor gateUp, Tensor down, Tensor c, Tensor kept, Tensor y, Tensor u, Tensor s, float eps) {
+            Tensor h,
+            Tensor gateUp,
+            Tensor down,
+            Tensor c,
+            Tensor kept,
+            Tensor y,
+            Tensor u,
+            Tensor s,
+            Tensor rho,
+            float eps) {
         Dtype t = h.dtype();
         int width = down.size(0);
         int inner = down.size(1);
@@ -209,6 +228,7 @@ public final class MlpKernels {
                 .operand("y", y, t, n)
                 .optional("u", u, t, n)
                 .operand("s", s, Dtype.F32, rows)
+                .optional("rho", rho, Dtype.F32, rows)
                 .beginProducts(1, rows, 3L * inner, width);
         launcher.end(operations.channel_mlp(
                 at(h),
@@ -219,6 +239,7 @@ public final class MlpKernels {
                 at(y),
                 at(u),
                 at(s),
+                at(rho),
                 rows,
                 inner,
                 width,
@@ -230,8 +251,8 @@ public final class MlpKernels {
     /**
      * Backward of {@link #channelMlp}.
      *
-     * @param h in, [rows, D]; kept in, [rows, 2, I]; y in, as h; s in, [rows] float32: what the forward pass took and put
-     *     out
+     * @param h in, [rows, D]; kept in, [rows, 2, I]; y in, as h; s and rho in, [rows] float32: what the forward pass took
+     *     and put out; rho is null for the plain SwiGLU
      * @param gateUp in, [2 I, D]; down in, [D, I]
      * @param d in the gradient of y, out that of h; as h
      * @param dGateUp added to, float32, as gateUp; dDown added to, float32, as down
@@ -241,6 +262,7 @@ public final class MlpKernels {
             Tensor kept,
             Tensor y,
             Tensor s,
+            Tensor rho,
             Tensor gateUp,
             Tensor down,
             Tensor d,
@@ -256,6 +278,7 @@ public final class MlpKernels {
                 .operand("kept", kept, t, rows, 2L * inner)
                 .operand("y", y, t, n)
                 .operand("s", s, Dtype.F32, rows)
+                .optional("rho", rho, Dtype.F32, rows)
                 .operand("w_gate_up", gateUp, t, 2, inner, width)
                 .operand("w_down", down, t, width, inner)
                 .operand("d", d, t, n)
@@ -267,6 +290,7 @@ public final class MlpKernels {
                 at(kept),
                 at(y),
                 at(s),
+                at(rho),
                 at(gateUp),
                 at(down),
                 at(d),

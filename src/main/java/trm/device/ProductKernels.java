@@ -7,6 +7,9 @@ import static trm.device.Launcher.at;
  * gradients of weights float32. M is the number of rows, what remains of x's elements by its last axis K.
  */
 public final class ProductKernels {
+    /** Inner units of a row whose (g u)^2 {@link #linearSwiglu} adds up to one of its squares. */
+    public static final int SQUARES = Operations.SQUARES;
+
     private final Operations operations;
     private final Launcher launcher;
     private final long stream;
@@ -108,8 +111,9 @@ public final class ProductKernels {
      * @param w in, [2 I, K]
      * @param gu out, [M, 2, I]; null when no backward pass follows
      * @param p out, [M, I]
+     * @param squares out, [M, I / TRM_SQUARES] float32, sums of (g u)^2 for the normed SwiGLU; null: the plain one
      */
-    public void linearSwiglu(Tensor x, Tensor w, Tensor gu, Tensor p) {
+    public void linearSwiglu(Tensor x, Tensor w, Tensor gu, Tensor p, Tensor squares) {
         int k = w.size(1);
         int inner = w.size(0) / 2;
         long m = x.count() / k;
@@ -119,8 +123,9 @@ public final class ProductKernels {
                 .operand("w_gate_up", w, t, 2, inner, k)
                 .optional("gu", gu, t, m, 2L * inner)
                 .operand("p", p, t, m, inner)
+                .optional("squares", squares, Dtype.F32, m, inner / SQUARES)
                 .beginProducts(1, m, 2L * inner, k);
-        launcher.end(operations.linear_swiglu(at(x), at(w), at(gu), at(p), m, inner, k, t.code(), stream));
+        launcher.end(operations.linear_swiglu(at(x), at(w), at(gu), at(p), at(squares), m, inner, k, t.code(), stream));
     }
 
     /**
@@ -128,6 +133,8 @@ public final class ProductKernels {
      * {@link Fusion.LinearAddRmsNorm}, else {@link #linear} and {@link NormKernels#addRmsNorm} compose it.
      *
      * @param x in, [M, K]
+     * @param squares in, what {@link #linearSwiglu} put out with x, whose rows then have the factor of the normed SwiGLU; or
+     *     null
      * @param w in, [N, K]
      * @param h in, [M, N]
      * @param c in, as h, or null
@@ -135,13 +142,15 @@ public final class ProductKernels {
      * @param u out, as h, or null; may alias h or c
      * @param s out, [M] float32
      */
-    public void linearAddRmsNorm(Tensor x, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
+    public void linearAddRmsNorm(
+            Tensor x, Tensor squares, Tensor w, Tensor h, Tensor c, Tensor y, Tensor u, Tensor s, float eps) {
         int n = w.size(0);
         int k = w.size(1);
         long m = x.count() / k;
         Dtype t = x.dtype();
         launcher.operation("linear_add_rms_norm")
                 .operand("x", x, t, m, k)
+                .optional("squares", squares, Dtype.F32, m, k / SQUARES)
                 .operand("w", w, t, n, k)
                 .operand("h", h, t, m, n)
                 .optional("c", c, t, m, n)
@@ -150,6 +159,6 @@ public final class ProductKernels {
                 .operand("s", s, Dtype.F32, m)
                 .beginProducts(1, m, n, k);
         launcher.end(operations.linear_add_rms_norm(
-                at(x), at(w), at(h), at(c), at(y), at(u), at(s), m, n, k, eps, t.code(), stream));
+                at(x), at(squares), at(w), at(h), at(c), at(y), at(u), at(s), m, n, k, eps, t.code(), stream));
     }
 }

@@ -7,13 +7,20 @@ record TableCapabilities(NativeOps.Table table) implements Capabilities {
         int answer;
         if (fusion instanceof Fusion.PositionMlp f) {
             answer = table.fuses_position_mlp(
-                    f.positions(), f.inner(), f.width(), f.dtype().code());
+                    f.positions(),
+                    f.inner(),
+                    f.width(),
+                    f.normed() ? 1 : 0,
+                    f.dtype().code());
         } else if (fusion instanceof Fusion.ChannelMlp f) {
-            answer = table.fuses_channel_mlp(f.inner(), f.width(), f.dtype().code());
+            answer = table.fuses_channel_mlp(
+                    f.inner(), f.width(), f.normed() ? 1 : 0, f.dtype().code());
         } else if (fusion instanceof Fusion.LinearSwiglu f) {
-            answer = table.fuses_linear_swiglu(f.inner(), f.in(), f.dtype().code());
+            answer = table.fuses_linear_swiglu(
+                    f.inner(), f.in(), f.normed() ? 1 : 0, f.dtype().code());
         } else if (fusion instanceof Fusion.LinearAddRmsNorm f) {
-            answer = table.fuses_linear_add_rms_norm(f.out(), f.in(), f.dtype().code());
+            answer = table.fuses_linear_add_rms_norm(
+                    f.out(), f.in(), f.normed() ? 1 : 0, f.dtype().code());
         } else {
             throw new IllegalArgumentException("no such fusion: " + fusion);
         }

@@ -15,8 +15,14 @@ import trm.device.Tensor;
  * first, hence with the same bits. One operation of the backend for sizes that it fuses, else composed.
  */
 public final class ChannelMlp {
-    /** What backward needs: gate and up [B, S, 2, I] and the norm's scales [B * S] float32. */
-    public record Saved(Tensor gateUp, Tensor scale) {}
+    /**
+     * What backward needs.
+     *
+     * @param gateUp gate and up [B, S, 2, I]
+     * @param scale of the norm, [B * S] float32
+     * @param rho the activation's factor, as scale, where the device fuses the normed SwiGLU; else null
+     */
+    public record Saved(Tensor gateUp, Tensor scale, Tensor rho) {}
 
     private final Kernels kernels;
     private final BlockSizes sizes;
@@ -24,6 +30,7 @@ public final class ChannelMlp {
     private final Tensor downWeight;
     private final Tensor activation;
     private final Tensor branch;
+    private final Tensor squares;
     private final Activation activate;
     private final LinearAddRmsNorm down;
     private final boolean recompute;
@@ -42,6 +49,7 @@ public final class ChannelMlp {
         this.downWeight = downWeight;
         this.activation = scratch.activation().view(0, sizes.rows(), sizes.inner());
         this.branch = scratch.branch();
+        this.squares = scratch.squares();
         this.recompute = scratch.gateUp() != null;
         this.fused = scratch.fusions().channelMlp();
         this.fusesGateUp = scratch.fusions().gateUp();
@@ -55,7 +63,10 @@ public final class ChannelMlp {
                 scratch.gateUp() != null
                         ? scratch.gateUp().view(0, s.rows(), 2, s.inner())
                         : arena.tensor(Purpose.TAPE, name + ".gate_up", s.dtype(), s.rows(), 2, s.inner()),
-                arena.tensor(Purpose.TAPE, name + ".scale", Dtype.F32, s.rows()));
+                arena.tensor(Purpose.TAPE, name + ".scale", Dtype.F32, s.rows()),
+                scratch.fusions().channelMlp() && s.normed()
+                        ? arena.tensor(Purpose.TAPE, name + ".rho", Dtype.F32, s.rows())
+                        : null);
     }
 
     /**
@@ -69,26 +80,30 @@ public final class ChannelMlp {
     public void forward(Tensor h, Saved saved, Tensor c, Tensor out, Tensor u, boolean taped) {
         Tensor kept = taped && !recompute ? saved.gateUp() : null;
         if (fused) {
-            kernels.mlps().channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), sizes.eps());
+            channelMlp(h, c, kept, out, u, saved);
             return;
         }
         if (fusesGateUp) {
-            kernels.products().linearSwiglu(h, gateUpWeight, kept, activation);
+            kernels.products().linearSwiglu(h, gateUpWeight, kept, activation, squares);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
             activate.forward(saved.gateUp(), activation);
         }
-        down.forward(activation, h, c, out, u, saved.scale());
+        down.forward(activation, squares, h, c, out, u, saved.scale());
+    }
+
+    /** All of forward in one operation, where the device fuses it. */
+    private void channelMlp(Tensor h, Tensor c, Tensor kept, Tensor out, Tensor u, Saved saved) {
+        MlpKernels mlps = kernels.mlps();
+        mlps.channelMlp(h, gateUpWeight, downWeight, c, kept, out, u, saved.scale(), saved.rho(), sizes.eps());
     }
 
     /** Gate and up of h again, by the operation that computed them first. */
     private void recomputeGateUp(Tensor h, Saved saved) {
-        if (fused) { // it computes them on the way; its result is dropped, its scale is the same
-            MlpKernels mlps = kernels.mlps();
-            mlps.channelMlp(
-                    h, gateUpWeight, downWeight, null, saved.gateUp(), branch, null, saved.scale(), sizes.eps());
+        if (fused) { // it computes them on the way; its result is dropped, its scale and rho are the same
+            channelMlp(h, null, saved.gateUp(), branch, null, saved);
         } else if (fusesGateUp) {
-            kernels.products().linearSwiglu(h, gateUpWeight, saved.gateUp(), activation);
+            kernels.products().linearSwiglu(h, gateUpWeight, saved.gateUp(), activation, squares);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
         }
@@ -108,7 +123,17 @@ public final class ChannelMlp {
         }
         if (fused) {
             MlpKernels mlps = kernels.mlps();
-            mlps.channelMlpBwd(h, gateUp, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight);
+            mlps.channelMlpBwd(
+                    h,
+                    gateUp,
+                    out,
+                    saved.scale(),
+                    saved.rho(),
+                    gateUpWeight,
+                    downWeight,
+                    d,
+                    dGateUpWeight,
+                    dDownWeight);
             return;
         }
         ProductKernels products = kernels.products();

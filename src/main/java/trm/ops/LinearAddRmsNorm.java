@@ -28,15 +28,16 @@ final class LinearAddRmsNorm {
 
     /**
      * @param x in, [B * S, K]
+     * @param squares in, [B * S, K / TRM_SQUARES] float32, where x is of a fused normed SwiGLU and this is fused; else null
      * @param h in, [B, S, D]
      * @param c in, as h, or null
      * @param out out, as h; may alias it
      * @param u out, as h: out + c unless c is null; may alias h
      * @param scale out, [B * S] float32
      */
-    void forward(Tensor x, Tensor h, Tensor c, Tensor out, Tensor u, Tensor scale) {
+    void forward(Tensor x, Tensor squares, Tensor h, Tensor c, Tensor out, Tensor u, Tensor scale) {
         if (fused) {
-            kernels.products().linearAddRmsNorm(x, weight, h, c, out, u, scale, eps);
+            kernels.products().linearAddRmsNorm(x, squares, weight, h, c, out, u, scale, eps);
             return;
         }
         kernels.products().linear(x, weight, branch);

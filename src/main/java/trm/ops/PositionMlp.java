@@ -15,9 +15,14 @@ import trm.device.Tensor;
  * tape does not keep them, as in {@link ChannelMlp}. One operation of the backend for sizes that it fuses, else composed.
  */
 public final class PositionMlp {
-    /** What backward needs: gate and up [B, 2, I, D], null where the device fuses, and the norm's scales [B, D]
-     * float32. */
-    public record Saved(Tensor gateUp, Tensor scale) {}
+    /**
+     * What backward needs.
+     *
+     * @param gateUp gate and up [B, 2, I, D], null where the device fuses
+     * @param scale of the norm, [B, D] float32
+     * @param rho the activation's factor, as scale, where the device fuses the normed SwiGLU; else null
+     */
+    public record Saved(Tensor gateUp, Tensor scale, Tensor rho) {}
 
     private final Kernels kernels;
     private final BlockSizes sizes;
@@ -51,12 +56,18 @@ public final class PositionMlp {
     /** Memory for what one application of f saves of this sublayer. */
     public static Saved save(Arena arena, BlockSizes s, Scratch scratch, String name) {
         Tensor gateUp = null;
-        if (!scratch.fusions().positionMlp()) {
+        boolean fused = scratch.fusions().positionMlp();
+        if (!fused) {
             gateUp = scratch.gateUp() != null
                     ? scratch.gateUp().view(0, s.lanes(), 2, s.mixInner(), s.width())
                     : arena.tensor(Purpose.TAPE, name + ".gate_up", s.dtype(), s.lanes(), 2, s.mixInner(), s.width());
         }
-        return new Saved(gateUp, arena.tensor(Purpose.TAPE, name + ".scale", Dtype.F32, s.lanes(), s.width()));
+        return new Saved(
+                gateUp,
+                arena.tensor(Purpose.TAPE, name + ".scale", Dtype.F32, s.lanes(), s.width()),
+                fused && s.normed()
+                        ? arena.tensor(Purpose.TAPE, name + ".rho", Dtype.F32, s.lanes(), s.width())
+                        : null);
     }
 
     /**
@@ -66,7 +77,8 @@ public final class PositionMlp {
      */
     public void forward(Tensor h, Saved saved, Tensor out) {
         if (fused) {
-            kernels.mlps().positionMlp(h, gateUpWeight, downWeight, out, saved.scale(), work, sizes.eps());
+            MlpKernels mlps = kernels.mlps();
+            mlps.positionMlp(h, gateUpWeight, downWeight, out, saved.scale(), saved.rho(), work, sizes.eps());
             return;
         }
         long lanes = sizes.lanes();
@@ -91,7 +103,8 @@ public final class PositionMlp {
     public void backward(Tensor h, Saved saved, Tensor out, Tensor d, Tensor dGateUpWeight, Tensor dDownWeight) {
         if (fused) {
             MlpKernels mlps = kernels.mlps();
-            mlps.positionMlpBwd(h, out, saved.scale(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight, work);
+            mlps.positionMlpBwd(
+                    h, out, saved.scale(), saved.rho(), gateUpWeight, downWeight, d, dGateUpWeight, dDownWeight, work);
             return;
         }
         long lanes = sizes.lanes();

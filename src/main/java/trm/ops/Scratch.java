@@ -3,6 +3,7 @@ package trm.ops;
 import trm.device.Arena;
 import trm.device.Capabilities;
 import trm.device.Dtype;
+import trm.device.ProductKernels;
 import trm.device.Purpose;
 import trm.device.Tensor;
 
@@ -14,8 +15,9 @@ import trm.device.Tensor;
  * @param branch [B, S, D], the branch before it joins the residual
  * @param work what a fused position MLP works in, null where there is none or it needs no memory
  * @param gateUp gate and up of either kind, where no tape keeps them; else null
+ * @param squares [B * S, I / TRM_SQUARES] float32, what the two fused products of a normed channel MLP hand on; else null
  */
-public record Scratch(Fusions fusions, Tensor activation, Tensor branch, Tensor work, Tensor gateUp) {
+public record Scratch(Fusions fusions, Tensor activation, Tensor branch, Tensor work, Tensor gateUp, Tensor squares) {
     /**
      * @param training whether a backward pass follows
      * @param gateUp whether gate and up live here
@@ -34,6 +36,9 @@ public record Scratch(Fusions fusions, Tensor activation, Tensor branch, Tensor 
                 arena.tensor(Purpose.SCRATCH, "activation", s.dtype(), Math.max(swiglu, attention)),
                 arena.tensor(Purpose.SCRATCH, "branch", s.dtype(), s.lanes(), s.positions(), s.width()),
                 work == 0 ? null : arena.tensor(Purpose.SCRATCH, "position_mlp.work", Dtype.U8, work),
-                gateUp ? arena.tensor(Purpose.SCRATCH, "gate_up", s.dtype(), 2 * swiglu) : null);
+                gateUp ? arena.tensor(Purpose.SCRATCH, "gate_up", s.dtype(), 2 * swiglu) : null,
+                s.normed() && fusions.gateUp()
+                        ? arena.tensor(Purpose.SCRATCH, "squares", Dtype.F32, channels / ProductKernels.SQUARES)
+                        : null);
     }
 }

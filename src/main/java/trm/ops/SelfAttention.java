@@ -76,7 +76,7 @@ public final class SelfAttention {
                 sizes.lanes(),
                 sizes.positions(),
                 sizes.heads());
-        projection.forward(saved.mixed(), h, null, out, null, saved.scale());
+        projection.forward(saved.mixed(), null, h, null, out, null, saved.scale());
     }
 
     /**
