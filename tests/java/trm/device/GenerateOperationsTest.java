@@ -53,7 +53,7 @@ class GenerateOperationsTest {
     @CsvSource(delimiter = '|', textBlock = """
             X(swiglu_bwd) | '' | swiglu_bwd is in none of the lists below the table
             '#define TRM_CHECK_swiglu_bwd' | '#define TRM_CHECK_other' | swiglu_bwd has no TRM_CHECK_swiglu_bwd
-            '#define TRM_CHECK_grad_norm' | '#define TRM_CHECK_other' | trm_optimizers.h:14: grad_norm has no TRM_CHECK_grad_norm
+            '#define TRM_CHECK_grad_norm' | '#define TRM_CHECK_other' | trm_optimizers.h:15: grad_norm has no TRM_CHECK_grad_norm
             int (*swiglu_bwd)( | int (*other)( | other is in none of the lists below the table
             gu dgu [outer, 2, inner] | gu [outer, 2, inner] | the comment of swiglu_bwd gives no shape of dgu
             TRM_CTRL_LR = 1 | TRM_CTRL_LR = 6 | TRM_CTRL_LR is not 1: an enum counts from 0
