@@ -46,4 +46,9 @@ public record AverageConfig(boolean kept, double rate, long fromStep) {
                 fromStep,
                 "begins no average, as ema is false; leave it out, or 0");
     }
+
+    /** From the first step on. */
+    AverageConfig fromTheFirst() {
+        return new AverageConfig(kept, rate, 0);
+    }
 }

@@ -46,4 +46,14 @@ public record DataConfig(List<String> paths, DataShape shape, Augment augment) {
         }
         Check.that(new HashSet<>(paths).size() == paths.size(), "data_paths", paths, "must not name a directory twice");
     }
+
+    /** Of other data, as they are stored. */
+    static DataConfig of(List<String> paths) {
+        return new DataConfig(paths, null, Augment.STORED);
+    }
+
+    /** Of data that are there. */
+    DataConfig with(List<String> newPaths, DataShape newShape) {
+        return new DataConfig(newPaths, newShape, augment);
+    }
 }

@@ -58,4 +58,9 @@ public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
     public Optional<Gate> gateAt(long step) {
         return gates.stream().filter(gate -> gate.step() <= step).reduce((earlier, later) -> later);
     }
+
+    /** Of all test examples, as many at once as training takes, and nothing is asked of the result. */
+    static EvaluationConfig whole() {
+        return new EvaluationConfig(0, 0, List.of());
+    }
 }

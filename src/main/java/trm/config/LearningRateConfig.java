@@ -48,4 +48,9 @@ public record LearningRateConfig(double base, double minRatio, int warmupSteps, 
         Check.atLeast("lr_warmup_steps", warmupSteps, 0);
         Check.notNegative("puzzle_emb_lr", puzzleBase);
     }
+
+    /** For puzzle vectors alone: from their own rate at the first step along half a cosine to 0. */
+    LearningRateConfig ofPuzzles(double rate) {
+        return new LearningRateConfig(base, 0, 0, rate);
+    }
 }

@@ -82,7 +82,7 @@ public record TrainConfig(
 
     /** These settings for data that are there, with the order in which they are drawn. */
     public TrainConfig with(List<String> paths, DataShape shape, int drawnTogether) {
-        return with(new DataConfig(paths, shape, data.augment()), schedule.withEpochsPerPass(drawnTogether), memory);
+        return with(data.with(paths, shape), schedule.withEpochsPerPass(drawnTogether), memory);
     }
 
     /** These settings with as many steps as a run has planned. */
@@ -99,14 +99,14 @@ public record TrainConfig(
     public TrainConfig adapting(List<String> paths, int lanes, int steps, double rate) {
         return new TrainConfig(
                 arch,
-                new DataConfig(paths, null, Augment.STORED),
+                DataConfig.of(paths),
                 ScheduleConfig.ofSteps(steps, lanes),
-                new LearningRateConfig(learningRate.base(), 0, 0, rate),
+                learningRate.ofPuzzles(rate),
                 optimizer.frozen(),
-                new AverageConfig(average.kept(), average.rate(), 0),
+                average.fromTheFirst(),
                 run.anew(),
                 checkpoints,
-                new EvaluationConfig(0, 0, List.of()),
+                EvaluationConfig.whole(),
                 device,
                 memory.with(Recompute.AUTO, 0));
     }
