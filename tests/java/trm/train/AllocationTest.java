@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.Collections;
 import java.util.List;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -130,6 +131,7 @@ class AllocationTest {
     }
 
     /** In a virtual machine that compiles nothing: its compiler threads allocate at any time. */
+    @Tag("drill")
     @Test
     void stepsLeaveNoNativeMemoryBehind() throws IOException, InterruptedException {
         Path source = Files.writeString(temp.resolve("in_use.cpp"), Native.SOURCE);

@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -74,6 +75,7 @@ class CudaBackendTest {
      * The tests of captured graphs, at once and with the device some launches behind the host, which then must not touch what a
      * copy has not read yet. Whatever is refused, no graph and no executable is left.
      */
+    @Tag("drill")
     @ParameterizedTest(name = "{0} launches behind")
     @ValueSource(ints = {0, 30})
     void graphsPassTheirTests(int lag) throws IOException, InterruptedException {
@@ -97,6 +99,7 @@ class CudaBackendTest {
     }
 
     /** Recomputation where products are fused with what follows: gate and up come again with the bits of the forward pass. */
+    @Tag("drill")
     @Test
     void recomputationPassesItsTests() throws IOException, InterruptedException {
         FakeGpu.Result result = gpu.java(

@@ -18,6 +18,7 @@ import java.util.Random;
 import org.bytedeco.cuda.cudart.CUstream_st;
 import org.bytedeco.cuda.global.cudart;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -229,6 +230,7 @@ class CudnnAttentionTest {
     }
 
     /** Lanes in parts, the last one smaller, give the bits that they give at once; afterwards nothing is allocated. */
+    @Tag("drill")
     @Test
     void lanesInParts() throws IOException, InterruptedException {
         assertEquals(
