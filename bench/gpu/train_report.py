@@ -25,7 +25,8 @@ OUTCOMES = {"finished": "finished", "gated": "stopped by a gate", "evaluating": 
 
 
 def metrics(runs):
-    """Rows of all runs, a later run's in place of an earlier one's from the step on that it began at."""
+    """Rows of all runs, a later run's in place of an earlier one's from the step on that it began at. That step is the earlier's,
+    but for its evaluation, which the later run makes again."""
     rows, titles = [], []
     for run in runs:
         with open(os.path.join(run, "metrics.csv")) as f:
@@ -33,7 +34,8 @@ def metrics(runs):
             own = list(table)
         titles = table.fieldnames or titles
         if own:
-            rows = [r for r in rows if int(r["step"]) < int(own[0]["step"])] + own
+            first, begun = int(own[0]["step"]), setting(run, "begin_step") or 0
+            rows = [r for r in rows if int(r["step"]) < first or r["lr"] and int(r["step"]) <= begun] + own
     return titles, rows
 
 
