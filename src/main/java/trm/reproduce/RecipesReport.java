@@ -97,13 +97,8 @@ final class RecipesReport {
                 text.append(row(cells(line, seed, run)));
             }
         }));
-        section(text, "Not finished", unfinished());
-        section(
-                text,
-                "Failed",
-                failures.entrySet().stream()
-                        .map(failure -> failure.getKey() + ": " + failure.getValue())
-                        .toList());
+        Report.section(text, "Not finished", unfinished());
+        Report.failed(text, failures);
         return text.toString();
     }
 
@@ -205,13 +200,6 @@ final class RecipesReport {
             });
         }
         return items;
-    }
-
-    private static void section(StringBuilder text, String title, List<String> items) {
-        if (!items.isEmpty()) {
-            text.append("\n## ").append(title).append("\n\n");
-            items.forEach(item -> text.append("- ").append(item).append('\n'));
-        }
     }
 
     /** A line for each evaluation of each run, also of those that are not finished. */

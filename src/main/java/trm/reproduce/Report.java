@@ -152,20 +152,26 @@ public final class Report {
                 .append(devices().isEmpty() ? "" : ", on " + devices())
                 .append("; on a GPU they are GPU-hours. Steps/s: training alone.\n");
         section(text, "Short of the full schedule", shortRows());
+        failed(text, failures);
+        return text.toString();
+    }
+
+    /** A list under a title, unless it is empty. */
+    static void section(StringBuilder text, String title, List<String> items) {
+        if (!items.isEmpty()) {
+            text.append("\n## ").append(title).append("\n\n");
+            items.forEach(item -> text.append("- ").append(item).append('\n'));
+        }
+    }
+
+    /** Runs that failed, and why. */
+    static void failed(StringBuilder text, Map<String, String> failures) {
         section(
                 text,
                 "Failed",
                 failures.entrySet().stream()
                         .map(failure -> failure.getKey() + ": " + failure.getValue())
                         .toList());
-        return text.toString();
-    }
-
-    private static void section(StringBuilder text, String title, List<String> items) {
-        if (!items.isEmpty()) {
-            text.append("\n## ").append(title).append("\n\n");
-            items.forEach(item -> text.append("- ").append(item).append('\n'));
-        }
     }
 
     private String scale() {
