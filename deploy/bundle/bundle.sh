@@ -9,7 +9,7 @@ set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 limit=60000000
 # What the jars need of the JDK; the check below runs them on it.
-modules=java.base,java.logging,java.management,java.naming,java.xml,jdk.unsupported
+modules=java.base,java.logging,java.management,java.naming,java.xml,jdk.httpserver,jdk.unsupported
 platform=linux-x86_64
 [ "$(uname -m)" = aarch64 ] && platform=linux-arm64
 

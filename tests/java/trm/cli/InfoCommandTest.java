@@ -8,6 +8,8 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.stream.StreamSupport;
 import org.junit.jupiter.api.Test;
@@ -102,6 +104,16 @@ class InfoCommandTest {
         assertEquals(
                 16 * (6 * evaluation + 2 * 3 * evaluation + 3 * heads),
                 json.get("flops_per_step").asDouble());
+        assertEquals(0, json.get("optimizer_flops_per_step").asDouble());
+        // Muon on [512, 16], [16, 256], [512, 32], [32, 256] of each layer: 4 r r c + 2 r r r, three times
+        JsonNode muon = Trm.execute(
+                        "info", file, "arch.L_layers=2", "optimizer=muon", "muon_rest=adamw", "muon_steps=3", "--json")
+                .assertDone()
+                .json();
+        double iteration =
+                4.0 * 16 * 16 * (512 + 256) + 4.0 * 32 * 32 * (512 + 256) + 4.0 * 16 * 16 * 16 + 4.0 * 32 * 32 * 32;
+        assertEquals(3 * 2 * iteration, muon.get("optimizer_flops_per_step").asDouble());
+        assertEquals(json.get("flops_per_step"), muon.get("flops_per_step"));
         JsonNode purposes = json.get("model_bytes_by_purpose");
         assertTrue(purposes.get("optimizer").asLong() >= 3 * 4 * parameters, json.toString());
         long sum = 0;
@@ -225,7 +237,7 @@ class InfoCommandTest {
         return Trm.execute(args.toArray()).assertDone().json().get("steps").asLong();
     }
 
-    /** A plan's memory is what a benchmark of the same model allocates, its samples and the staging buffer apart. */
+    /** A plan's memory is what a benchmark of the same model allocates, its samples and what checkpoints go through apart. */
     @Test
     void plannedMemoryIsWhatIsAllocated(@TempDir Path temp) throws IOException {
         for (List<String> variant :
@@ -238,12 +250,16 @@ class InfoCommandTest {
                     settings.stream()
                             .map(s -> s.replace("batch=", "global_batch_size="))
                             .toList());
-            long allocated =
-                    Trm.execute(bench).assertDone().json().get("peak_bytes").asLong();
+            Trm.Result result = Trm.execute(bench).assertDone();
+            long allocated = result.json().get("peak_bytes").asLong();
+            Matcher copy =
+                    Pattern.compile("memory checkpoint copy +([0-9,]+) bytes").matcher(result.out());
+            assertTrue(copy.find(), result.out());
+            long copied = Long.parseLong(copy.group(1).replace(",", ""));
             long planned =
                     Trm.execute(info).assertDone().json().get("model_bytes").asLong();
             long samples = 2 * (64 * 81 + 192) + 64 * 4; // each tensor a multiple of 256 bytes
-            assertEquals(allocated - samples - Staging.BYTES, planned, variant.toString());
+            assertEquals(allocated - samples - Staging.BYTES - copied, planned, variant.toString());
         }
     }
 

@@ -72,24 +72,8 @@ class KillDrillTest {
     }
 
     private static Process train(Path run, Map<String, String> environment) throws IOException {
-        List<String> command = new ArrayList<>(List.of(
-                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-XX:-UsePerfData",
-                "-Xmx256m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName(),
-                "train",
-                config.toString(),
-                "--run",
-                run.toString(),
-                "--resume",
-                "auto",
-                "--device",
-                "cpu"));
-        ProcessBuilder builder = new ProcessBuilder(command)
+        ProcessBuilder builder = new ProcessBuilder(
+                        Trm.command("256m", "train", config, "--run", run, "--resume", "auto", "--device", "cpu"))
                 .redirectErrorStream(true)
                 .redirectOutput(run.resolveSibling(run.getFileName() + ".out").toFile());
         builder.environment().putAll(environment);

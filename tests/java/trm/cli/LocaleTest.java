@@ -104,6 +104,10 @@ class LocaleTest {
                 if (name.endsWith("metrics.csv")) {
                     String rows = Files.readString(file).replaceAll(",[^,\n]*,[^,\n]*\n", "\n");
                     files.put(name, rows.getBytes(StandardCharsets.UTF_8));
+                } else if (name.endsWith("heartbeat.json")) { // any moment, in ASCII's digits
+                    String text =
+                            Files.readString(file).replaceAll("[0-9]+", "0").replaceAll("0\\.0", "0");
+                    files.put(name, text.getBytes(StandardCharsets.UTF_8));
                 } else {
                     boolean hasTimes = name.contains("tfevents") || name.endsWith("log.txt");
                     files.put(name, hasTimes ? new byte[0] : Files.readAllBytes(file));

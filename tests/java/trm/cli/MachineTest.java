@@ -149,6 +149,41 @@ class MachineTest {
         }
     }
 
+    /** As most processors of desktops: what is bundled in bfloat16 is solved with in float32; a run that asks for it is refused. */
+    @Test
+    void aProcessorWithoutBfloat16() throws Exception {
+        Map<String, String> narrow = Map.of(
+                "TRM_CPU_ISA",
+                "avx2",
+                "ONEDNN_MAX_CPU_ISA",
+                "AVX2",
+                "-Dtrm.home",
+                Path.of("").toAbsolutePath().toString());
+        String puzzle = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79";
+        String answer = "534678912672195348198342567859761423426853791713924856961537284287419635345286179";
+        Ended solved = run("exec \"$@\"", narrow, "solve", "--puzzle", puzzle, "--device", "cpu")
+                .done();
+        assertTrue(solved.text.contains("has no products of bfloat16: computing in float32"), solved.text);
+        assertTrue(solved.text.contains(answer), solved.text);
+        MiniSudokuBuilder.build(temp.resolve("data"), 4, 64, 16, 1, 8);
+        Path config = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("data"));
+        Ended refused = run(
+                "exec \"$@\"",
+                narrow,
+                "train",
+                config,
+                "arch.forward_dtype=bfloat16",
+                "--run",
+                "run",
+                "--device",
+                "cpu");
+        assertEquals(2, refused.code, refused.text);
+        assertTrue(
+                refused.text.contains("arch.forward_dtype is bfloat16: this device has no such products"),
+                refused.text);
+        assertFalse(Files.exists(temp.resolve("run")));
+    }
+
     /** Each library, cut or changed, its length and time as they were, JavaCPP's too. */
     @Tag("drill")
     @ParameterizedTest

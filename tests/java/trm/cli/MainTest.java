@@ -57,7 +57,7 @@ class MainTest {
         execute("trian").assertFails(2, "unknown command 'trian'; did you mean train?", "See: trm --help");
         execute("data", "sudok")
                 .assertFails(2, "unknown command 'sudok'; did you mean sudoku?", "See: trm data --help");
-        execute("xyzzy", "1").assertFails(2, "unknown command 'xyzzy'; expected one of demo, train, eval, ");
+        execute("xyzzy", "1").assertFails(2, "unknown command 'xyzzy'; expected one of demo, train, launch, eval, ");
         execute("\u001b[31m\n").assertFails(2, "unknown command '\\u001b[31m\\n'; expected one of");
         execute("verify", "a", "b").assertFails(2, "unexpected argument 'b'", "See: trm verify --help");
     }

@@ -8,6 +8,7 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -30,7 +31,9 @@ class PlanCommandTest {
                 Trm.execute("plan", CONFIG, "--memory", size, "--json").assertDone();
         JsonNode json = result.json();
         assertTrue(json.get("fits").asBoolean());
-        assertEquals("none", json.get("recompute").asText());
+        assertEquals(
+                size.equals("24GB") ? "activation" : "none",
+                json.get("recompute").asText());
         assertEquals(1, json.get("micro_batches").asInt());
         long sum = 0;
         for (JsonNode part : json.get("parts")) {
@@ -44,6 +47,29 @@ class PlanCommandTest {
             assertTrue(result.out().contains(part), result.out());
         }
         assertTrue(result.out().contains("\nfits: "), result.out());
+    }
+
+    /** Of data that are not there, too: a fresh symmetry needs to know of each sample which puzzle it is of, 8 bytes. */
+    @Test
+    void freshAugmentationTakesItsOrigins() throws IOException {
+        String[] plan = {
+            "plan", CONFIG, "data_paths=[" + temp.resolve("absent") + "]", "--examples", "1000000", "--json"
+        };
+        String[] fresh = Arrays.copyOf(plan, plan.length + 1);
+        fresh[plan.length] = "augment=fresh";
+        long expanded = Trm.execute((Object[]) plan)
+                .assertDone()
+                .json()
+                .get("parts")
+                .get("data")
+                .asLong();
+        long compact = Trm.execute((Object[]) fresh)
+                .assertDone()
+                .json()
+                .get("parts")
+                .get("data")
+                .asLong();
+        assertEquals(expanded + 8_000_000, compact);
     }
 
     /** Whether or not it fits, the question was answered. */
@@ -91,7 +117,7 @@ class PlanCommandTest {
     void refusesBadSettings() {
         Trm.execute("plan", CONFIG, "memory=80").assertFails(2, "memory is '80': must be a size such as 80GB");
         Trm.execute("plan", CONFIG, "recompute=some")
-                .assertFails(2, "recompute is some; expected auto, none, gate_up, layers or evaluations");
+                .assertFails(2, "recompute is some; expected auto, none, activation, gate_up, layers or evaluations");
         Trm.execute("plan", CONFIG, "micro_batches=0")
                 .assertFails(2, "micro_batches is 0; expected auto, or a whole number of at least 1");
         Trm.execute("plan", CONFIG, "micro_batches=7")
@@ -100,6 +126,26 @@ class PlanCommandTest {
         Trm.execute("plan", CONFIG, "--test-examples", "9223372036854775807")
                 .assertFails(2, "--test-examples 9223372036854775807: expected at most 2147483647");
         Trm.execute("plan", "absent.yaml").assertFails(2, "absent.yaml: no such file");
+    }
+
+    /** One of several ranks has its share of the batch, and all of the weights. */
+    @Test
+    void ofARank() throws IOException {
+        String[] of = {"plan", CONFIG, "--memory", "80GB", "--device", "auto", "--json"};
+        JsonNode alone = Trm.execute((Object[]) of).assertDone().json();
+        Trm.Result shared = Trm.execute(
+                        "plan", CONFIG, "--memory", "80GB", "--device", "auto", "--json", "--ranks", "8")
+                .assertDone();
+        JsonNode one = shared.json();
+        assertEquals(8, one.get("ranks").asInt());
+        assertTrue(shared.out().contains(", one of 8 ranks\n"), shared.out());
+        assertEquals(alone.get("parts").get("parameters"), one.get("parts").get("parameters"));
+        double share = one.get("parts").get("tape").asDouble()
+                / alone.get("parts").get("tape").asDouble();
+        assertEquals(1.0 / 8, share, 0.01);
+        Trm.execute("plan", CONFIG, "--ranks", "7")
+                .assertFails(2, "global_batch_size is 768: 7 ranks cannot share it equally; must be a multiple of 7");
+        Trm.execute("plan", CONFIG, "--ranks", "0").assertFails(2, "--ranks 0: expected at least 1");
     }
 
     /** Without a size, for the device that is here; of the data set where there is one. */

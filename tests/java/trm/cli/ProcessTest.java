@@ -9,6 +9,7 @@ import static org.junit.jupiter.api.Assumptions.assumeFalse;
 
 import java.io.BufferedReader;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -19,8 +20,10 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeAll;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -87,37 +90,40 @@ class ProcessTest {
      * @param prelude shell commands before the program
      */
     private static Process start(String prelude, Object... args) throws IOException {
-        String java = Path.of(System.getProperty("java.home"), "bin", "java").toString();
-        List<String> command = new ArrayList<>(List.of(
-                "bash",
-                "-c",
-                prelude + " exec env --default-signal=INT,TERM \"$@\"",
-                "trm",
-                java,
-                "-XX:+UseSerialGC",
-                "-XX:TieredStopAtLevel=1",
-                "-XX:-UsePerfData",
-                "-Xmx512m",
-                "-cp",
-                System.getProperty("java.class.path"),
-                Main.class.getName()));
-        Stream.of(args).map(Object::toString).forEach(command::add);
+        List<String> command =
+                new ArrayList<>(List.of("bash", "-c", prelude + " exec env --default-signal=INT,TERM \"$@\"", "trm"));
+        command.addAll(Trm.command("512m", args));
         return new ProcessBuilder(command).redirectErrorStream(true).start();
+    }
+
+    /** What a test does to a process. */
+    @FunctionalInterface
+    private interface Action {
+        void on(Process process) throws Exception;
+    }
+
+    private static void execute(String... command) throws Exception {
+        new ProcessBuilder(command).inheritIO().start().waitFor();
     }
 
     /** Reads to the end; sends {@code signal} once a line begins with {@code at}. */
     private static Ended signalled(Process process, String at, String signal) throws Exception {
+        return watched(
+                process,
+                line -> signal != null && line.startsWith(at),
+                p -> execute("kill", "-" + signal, Long.toString(p.pid())));
+    }
+
+    /** Reads to the end; acts at the first line of a kind. */
+    private static Ended watched(Process process, Predicate<String> at, Action action) throws Exception {
         List<String> lines = new ArrayList<>();
         try (BufferedReader reader = process.inputReader(StandardCharsets.UTF_8)) {
-            boolean sent = signal == null;
+            boolean acted = false;
             for (String line = reader.readLine(); line != null; line = reader.readLine()) {
                 lines.add(line);
-                if (!sent && line.startsWith(at)) {
-                    sent = true;
-                    new ProcessBuilder("kill", "-" + signal, Long.toString(process.pid()))
-                            .inheritIO()
-                            .start()
-                            .waitFor();
+                if (!acted && at.test(line)) {
+                    acted = true;
+                    action.on(process);
                 }
             }
         }
@@ -160,8 +166,19 @@ class ProcessTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"TERM,143", "INT,130", "USR1,138", "USR2,140"})
+    @CsvSource({"TERM,143", "INT,130"})
     void aSignalFinishesTheStepAndWritesACheckpoint(String signal, int code) throws Exception {
+        finishesTheStep(signal, code);
+    }
+
+    @Tag("drill")
+    @ParameterizedTest
+    @CsvSource({"USR1,138", "USR2,140"})
+    void soDoTheOthers(String signal, int code) throws Exception {
+        finishesTheStep(signal, code);
+    }
+
+    private void finishesTheStep(String signal, int code) throws Exception {
         Path run = temp.resolve("run");
         Ended ended = interrupted(run, "step 30/", signal);
         assertEquals(code, ended.code, ended.text());
@@ -190,18 +207,15 @@ class ProcessTest {
     }
 
     @ParameterizedTest
-    @ValueSource(ints = {10, 26, 45, 80})
+    @ValueSource(ints = 45) // RandomKillDrillTest has all others
     void killAndResume(int step) throws Exception {
         Path run = temp.resolve("run");
         Ended ended = interrupted(run, "step " + step + "/", "KILL");
         assertEquals(137, ended.code, ended.text());
-        if (step < 25) {
-            assertFalse(RunFolder.hasCheckpoints(run));
-            assertResumesToTheSameEnd(run); // from its beginning
-            return;
-        }
-        assertTrue(newest(run) >= (step - 1) / 25 * 25, ended.text());
-        assertResumesToTheSameEnd(run);
+        int begun = (step - 1) / 25 * 25; // and perhaps still being written
+        assertTrue(begun <= 25 || newest(run) >= begun - 25, ended.text());
+        assertTrue(begun > 0 || !RunFolder.hasCheckpoints(run), ended.text());
+        assertResumesToTheSameEnd(run); // from its beginning, where there is none
     }
 
     private static Map<String, byte[]> checkpoints(Path run) throws IOException {
@@ -221,7 +235,12 @@ class ProcessTest {
         assertEquals(1, ended.code, ended.text());
         String message = ended.lines.get(ended.lines.size() - 1);
         assertTrue(
-                message.startsWith("trm: " + Trm.checkpoint(run, 75) + ": checkpoint of step 75 cannot be written: "),
+                message.startsWith("trm: " + Trm.checkpoint(run, 100) + ": checkpoint of step 100 cannot be written: "),
+                ended.text());
+        assertTrue(
+                ended.lines.stream()
+                        .anyMatch(line -> line.contains("checkpoint of step 75 cannot be written: ")
+                                && line.endsWith("; training goes on, and the next checkpoint is tried")),
                 ended.text());
         assertTrue(
                 message.endsWith("earlier checkpoints in " + run.resolve("checkpoints") + " are untouched"), message);
@@ -233,6 +252,54 @@ class ProcessTest {
             assertEquals(before.size(), files.count()); // nor does half a file stay behind
         }
         assertResumesToTheSameEnd(run);
+    }
+
+    /** Where room is made in time, nothing was lost. */
+    @Tag("drill")
+    @Test
+    void aDiskThatWasFull() throws Exception {
+        Path run = temp.resolve("run");
+        Ended ended = watched(
+                start("ulimit -S -f " + FILE_KIB + ";", "train", config, "--run", run, "--device", "cpu"),
+                line -> line.contains("checkpoint of step 25 cannot be written: "),
+                p -> execute("prlimit", "--pid", Long.toString(p.pid()), "--fsize=unlimited"));
+        assertEquals(0, ended.code, ended.text());
+        assertTrue(ended.text().contains("; training goes on, and the next checkpoint is tried"), ended.text());
+        assertTrue(Files.readString(run.resolve("log.txt")).contains("; training goes on"), ended.text());
+        Trm.assertSameEnd(straight, run, STEPS);
+        assertTrue(Files.exists(run.resolve("DONE")));
+    }
+
+    /** A folder that is gone, as a disk that was unmounted, is not made anew; once it is back, the run writes on. */
+    @Test
+    void aFolderThatWasGone() throws Exception {
+        Path run = temp.resolve("run");
+        Path away = temp.resolve("away");
+        boolean[] back = {false};
+        Ended ended = watched(
+                start("", "train", config, "--run", run, "--device", "cpu"),
+                line -> {
+                    if (line.startsWith("step 10/")) {
+                        move(run, away);
+                    } else if (!back[0] && line.contains(" is gone")) {
+                        back[0] = true;
+                        assertFalse(Files.exists(run));
+                        move(away, run);
+                    }
+                    return false;
+                },
+                p -> {});
+        assertTrue(back[0], ended.text());
+        assertEquals(0, ended.code, ended.text());
+        Trm.assertSameEnd(straight, run, STEPS);
+    }
+
+    private static void move(Path from, Path to) {
+        try {
+            Files.move(from, to);
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static byte[] read(Path file) {

@@ -91,4 +91,12 @@ class ReproduceCommandTest {
                         run.resolve("config.yaml")
                                 + ": found 'arch.hidden_size: 64', expected 'arch.hidden_size: 512'");
     }
+
+    @Test
+    void aWrongShard() {
+        Trm.execute("reproduce", "latents", "--scale", "tiny", "--out", temp, "--shard", "2/2")
+                .assertFails(2, "--shard is '2/2': expected i/n with 0 <= i < n");
+        Trm.execute("reproduce", "latents", "--scale", "tiny", "--out", temp, "--report-only", "--shard", "0/2")
+                .assertFails(2, "--report-only with a row, --only, --seeds or --shard");
+    }
 }

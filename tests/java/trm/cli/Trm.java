@@ -13,6 +13,7 @@ import java.io.PrintStream;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.function.IntSupplier;
 import java.util.stream.Stream;
@@ -48,6 +49,21 @@ final class Trm {
 
     static Result execute(Object... args) {
         return printed(() -> Main.execute(Stream.of(args).map(Object::toString).toArray(String[]::new)));
+    }
+
+    /** What starts the command line in a process of its own, quickly, with so much heap. */
+    static List<String> command(String heap, Object... args) {
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-XX:+UseSerialGC",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:-UsePerfData",
+                "-Xmx" + heap,
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
+        Stream.of(args).map(Object::toString).forEach(command::add);
+        return command;
     }
 
     /** What a command that is called in another way prints. */

@@ -38,6 +38,8 @@ class FusedProductsTest extends KernelTest {
     @CsvSource({
         "F32,1,128,64",
         "F32,37,256,64",
+        "BF16,17,128,64",
+        "BF16,129,256,96",
         "BF16,1,128,512",
         "BF16,127,128,512",
         "BF16,128,384,512",
@@ -107,6 +109,9 @@ class FusedProductsTest extends KernelTest {
         "F32,false,37,512,64",
         "F32,true,1,64,128",
         "F32,true,37,512,384",
+        "BF16,false,17,64,64",
+        "BF16,true,129,128,128",
+        "BF16,true,130,512,256",
         "BF16,false,1,512,512",
         "BF16,false,127,512,1536",
         "BF16,false,128,512,512",

@@ -28,7 +28,7 @@ class GenerateOperationsTest {
     private Result generate(String text, String replacement) throws IOException, InterruptedException {
         Path include = Files.createDirectories(folder.resolve("include"));
         int replaced = 0;
-        for (String name : List.of("trm_ops.h", "trm_optimizers.h", "trm_types.h")) {
+        for (String name : List.of("trm_ops.h", "trm_optimizers.h", "trm_collectives.h", "trm_types.h")) {
             String header = Files.readString(INCLUDE.resolve(name), StandardCharsets.UTF_8);
             replaced += header.contains(text) ? 1 : 0;
             Files.writeString(include.resolve(name), header.replace(text, replacement), StandardCharsets.UTF_8);

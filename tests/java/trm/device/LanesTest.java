@@ -396,7 +396,11 @@ class LanesTest extends KernelTest {
         controls[Control.STEP.ordinal()] = step;
         Tensor least = tensor("min_steps", Dtype.I32, lanes);
         kernels.lanes()
-                .explore(put("controls", Dtype.F64, controls, controls.length), least, firstLane, seed, p, maxSteps);
+                .explore(
+                        new LaneKernels.Draws(put("controls", Dtype.F64, controls, controls.length), seed, firstLane),
+                        least,
+                        p,
+                        maxSteps);
         return HostCopy.ints(backend, least);
     }
 

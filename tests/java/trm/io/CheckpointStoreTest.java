@@ -55,10 +55,19 @@ class CheckpointStoreTest {
 
     @Test
     void aMissingDirectoryIsAnEmptyStore() {
-        CheckpointStore store = new CheckpointStore(dir.resolve("a/b"), 1);
+        CheckpointStore store = new CheckpointStore(dir.resolve("a"), 1);
         assertEquals(List.of(), store.list());
         store.save(0, content(0));
         assertEquals(1, store.list().size());
+    }
+
+    /** A folder that has vanished is not made anew: what is there in its place may be another disk. */
+    @Test
+    void aFolderThatIsGone() {
+        CheckpointStore store = new CheckpointStore(dir.resolve("run/checkpoints"), 1);
+        FormatException e = assertThrows(FormatException.class, () -> store.save(0, content(0)));
+        assertTrue(e.getMessage().contains("the folder " + dir.resolve("run") + " is gone"), e.getMessage());
+        assertFalse(Files.exists(dir.resolve("run")));
     }
 
     @Test
@@ -103,7 +112,23 @@ class CheckpointStoreTest {
                 warnings.get(0).startsWith(store.path(3) + ": checkpoint is damaged: sha256 of the content is "),
                 warnings.get(0));
         assertTrue(warnings.get(1).startsWith(store.path(2) + ": checkpoint is damaged: no sha256"), warnings.get(1));
-        assertTrue(warnings.get(0).endsWith("; skipped"));
+        assertTrue(warnings.get(0).endsWith("; skipped, and left where it is"));
+    }
+
+    /** What is damaged may be all that somebody has: it takes no place of those that are kept, and stays until its step is written again. */
+    @Test
+    void damagedCheckpointsStay() throws IOException {
+        CheckpointStore store = new CheckpointStore(dir, 1);
+        store.save(1, content(1));
+        Files.write(store.path(2), new byte[5]);
+        assertEquals(Optional.of(store.path(1)), store.latestValid(warning -> {}));
+        store.save(3, content(3));
+        store.save(4, content(4));
+        assertEquals(List.of(store.path(2), store.path(4)), store.list());
+        assertEquals(5, Files.size(store.path(2)));
+        store.save(2, content(2));
+        store.save(5, content(5));
+        assertEquals(List.of(store.path(5)), store.list());
     }
 
     @Test

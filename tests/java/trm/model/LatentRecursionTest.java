@@ -241,7 +241,7 @@ class LatentRecursionTest {
             Parameters parameters = new Parameters(backend, arena, sizes, true);
             parameters.initialize(7);
             Scratch scratch = Scratch.allocate(
-                    backend.capabilities(), arena, sizes.block(), true, true, recompute == Recompute.GATE_UP);
+                    backend.capabilities(), arena, sizes.block(), true, true, RecursionStep.mlpTape(recompute));
             RecursionStep step = new RecursionStep(
                     kernels, sizes, parameters.weights(), parameters.gradients(), RotaryTable.NONE, scratch, recompute);
             RecursionSchedule schedule = new RecursionSchedule(c.cycle, c.cycles, c.differentiated, lambda != 1);
@@ -321,7 +321,8 @@ class LatentRecursionTest {
     @MethodSource("cases")
     void recomputationGivesTheSameBits(Case c, double lambda) {
         Map<String, double[]> taped = run(c, lambda, Recompute.NONE, new LinkedHashMap<>());
-        for (Recompute mode : List.of(Recompute.GATE_UP, Recompute.LAYERS, Recompute.APPLICATIONS)) {
+        for (Recompute mode :
+                List.of(Recompute.ACTIVATION, Recompute.GATE_UP, Recompute.LAYERS, Recompute.APPLICATIONS)) {
             Map<String, double[]> found = run(c, lambda, mode, new LinkedHashMap<>());
             taped.forEach((name, values) -> assertArrayEquals(values, found.get(name), mode + " " + name));
         }

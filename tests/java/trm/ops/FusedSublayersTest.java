@@ -87,7 +87,8 @@ class FusedSublayersTest {
         Map<String, float[]> found = new LinkedHashMap<>();
         Random random = new Random(3);
         try (Arena arena = new Arena(backend)) {
-            Scratch scratch = Scratch.allocate(device, arena, s, true, true, recompute);
+            Scratch scratch =
+                    Scratch.allocate(device, arena, s, true, true, recompute ? MlpTape.NOTHING : MlpTape.ACTIVATION);
             Tensor[] weights = {
                 draw(arena, random, s.dtype(), 2 * s.mixInner(), s.positions()),
                 draw(arena, random, s.dtype(), s.positions(), s.mixInner()),

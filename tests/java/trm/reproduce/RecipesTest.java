@@ -140,7 +140,13 @@ class RecipesTest {
         make("base", 1, 1200, rows(0, 0.5, 0.95));
         make("base", 2, 1200, rows(0, 0.1, 0.4));
         make("normed", 0, 1200, rows(0, 0.625, 0.95));
-        make("muon", 0, 800, "400,1e-3,,,,40,800", "400,,160,0.9,,44,");
+        make(
+                "muon",
+                0,
+                800,
+                "200,1e-3,,,,80,200",
+                "400,1e-3,,,,100,800",
+                "400,,160,0.9,,104,"); // at first with others at work
         make("cosine", 4, 10, "10,1e-3,,,,1,800");
         RecipesReport report = new RecipesReport(study(), Map.of("fresh, seed 0", "no room"));
         String text = report.markdown();
@@ -259,14 +265,14 @@ class RecipesTest {
                 return new Run(backend, config, folder, new Watcher(calls.size() == 2 ? 3 : -1)).run(resume);
             };
             Reproduction first = new Reproduction(study, killed, line -> {});
-            assertThrows(Killed.class, () -> first.run(List.of(), 2));
+            assertThrows(Killed.class, () -> first.run(List.of(), 2, Shard.ALL));
             assertEquals(List.of("base/seed-0", "fresh/seed-0"), calls);
             assertTrue(study.report(Map.of()).markdown().contains("- fresh, seed 0: stopped at step 3 of 6\n"));
 
             calls.clear();
             calls.add("-");
             calls.add("-");
-            new Reproduction(study, killed, line -> {}).run(List.of(), 2);
+            new Reproduction(study, killed, line -> {}).run(List.of(), 2, Shard.ALL);
             assertEquals(List.of("-", "-", "fresh/seed-0 resumed", "base/seed-1", "fresh/seed-1"), calls);
         }
         String text = study.report(Map.of()).markdown();

@@ -12,11 +12,13 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import trm.config.ConfigException;
 import trm.config.TrainConfig;
 import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Backend;
@@ -101,7 +103,7 @@ class ReproductionTest {
 
     @Test
     void killedAndStartedAgain() throws IOException {
-        assertThrows(Killed.class, () -> runKilledIn("sudoku-mlp-T2-n2").run(ROWS, 1));
+        assertThrows(Killed.class, () -> runKilledIn("sudoku-mlp-T2-n2").run(ROWS, 1, Shard.ALL));
         assertEquals(List.of("sudoku-hrm/seed-0", "sudoku-mlp-T2-n2/seed-0"), calls);
         assertTrue(folder("hrm").finished());
         assertFalse(folder("t2-n2").finished());
@@ -113,7 +115,7 @@ class ReproductionTest {
         byte[] before = Files.readAllBytes(first);
 
         calls.clear();
-        runKilledIn("none").run(ROWS, 1);
+        runKilledIn("none").run(ROWS, 1, Shard.ALL);
         assertEquals(List.of("sudoku-mlp-T2-n2/seed-0 resumed"), calls);
         assertArrayEquals(before, Files.readAllBytes(first));
         assertTrue(folder("t2-n2").finished());
@@ -122,7 +124,7 @@ class ReproductionTest {
         assertTrue(folder("t2-n2").stepsPerSecond() > 0);
 
         calls.clear();
-        runKilledIn("none").run(ROWS, 1);
+        runKilledIn("none").run(ROWS, 1, Shard.ALL);
         assertEquals(List.of(), calls);
     }
 
@@ -130,7 +132,7 @@ class ReproductionTest {
     @Test
     void begunWithoutACheckpoint() throws IOException {
         List<String> one = ROWS.subList(1, 2);
-        assertThrows(Killed.class, () -> runKilledIn("sudoku-mlp-T2-n2").run(one, 1));
+        assertThrows(Killed.class, () -> runKilledIn("sudoku-mlp-T2-n2").run(one, 1, Shard.ALL));
         Path checkpoints = temp.resolve("sudoku-mlp-T2-n2/seed-0/checkpoints");
         try (var files = Files.list(checkpoints)) {
             for (Path file : files.toList()) {
@@ -138,9 +140,30 @@ class ReproductionTest {
             }
         }
         calls.clear();
-        runKilledIn("none").run(one, 1);
+        runKilledIn("none").run(one, 1, Shard.ALL);
         assertEquals(List.of("sudoku-mlp-T2-n2/seed-0"), calls);
         assertTrue(folder("t2-n2").finished());
+    }
+
+    /** Each run belongs to one shard; all together do all. */
+    @Test
+    void shards() {
+        PublishedStudy study = new PublishedStudy(TABLE, plan);
+        List<PlannedRun> all = study.runs(List.of(), 3);
+        for (int count : new int[] {1, 2, 5, all.size() + 3}) {
+            List<PlannedRun> together = new ArrayList<>();
+            for (int i = 0; i < count; i++) {
+                List<PlannedRun> own = Shard.parse(i + "/" + count).of(all);
+                assertTrue(own.size() <= (all.size() + count - 1) / count);
+                together.addAll(own);
+            }
+            assertEquals(all.size(), together.size());
+            assertEquals(Set.copyOf(all), Set.copyOf(together));
+        }
+        for (String wrong : List.of("", "1", "2/2", "-1/2", "0/0", "1/2/3", "a/b")) {
+            ConfigException e = assertThrows(ConfigException.class, () -> Shard.parse(wrong));
+            assertTrue(e.getMessage().startsWith("--shard is '" + wrong + "': expected i/n with"), e.getMessage());
+        }
     }
 
     private List<String> called(Reproduction.Runner runner, int seeds) {
@@ -152,7 +175,7 @@ class ReproductionTest {
                     return runner.run(config, folder, resume);
                 },
                 line -> {});
-        reproduction.run(ROWS, seeds);
+        reproduction.run(ROWS, seeds, Shard.ALL);
         folders.addAll(reproduction.failures().values());
         return folders;
     }
@@ -199,7 +222,7 @@ class ReproductionTest {
     void missingData() {
         Plan full = new Plan(Scale.FULL, false, Path.of("configs"), temp.resolve("none"), temp);
         Reproduction reproduction = new Reproduction(new PublishedStudy(TABLE, full), null, line -> {});
-        DataException e = assertThrows(DataException.class, () -> reproduction.run(ROWS, 1));
+        DataException e = assertThrows(DataException.class, () -> reproduction.run(ROWS, 1, Shard.ALL));
         Path folder = temp.resolve("none").resolve("sudoku-extreme-1k-aug-1000");
         assertEquals(
                 folder + ": no data set with splits train and test, expected Sudoku-Extreme for row hrm; make it:"

@@ -9,6 +9,7 @@ import java.lang.management.ManagementFactory;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.config.ConfigLoader;
@@ -19,17 +20,19 @@ import trm.io.CheckpointStore;
 
 /**
  * A run in a process of its own that writes a checkpoint after each of 220 steps. Oracles: the virtual machine's count of
- * direct memory, which must not move, and the system's of what is resident. The Java heap is resident from the start; what the
+ * direct memory, which must not move by more than a row of metrics, and the system's of what is resident. The Java heap is resident from the start; what the
  * compilers and their code take in the meantime is a few MB, so the bound is that of a few checkpoints, not of 200.
  */
 class CheckpointMemoryTest {
     private static final int STEPS = 220;
     private static final int WARM = 20; // checkpoints before the first reading
     private static final int BOUND = 8; // checkpoints
+    private static final int ROW = 1024; // bytes: rows of metrics grow with the number of their step
 
     @TempDir
     private Path temp;
 
+    @Tag("drill")
     @Test
     void twoHundredCheckpointsLeaveNothingBehind() throws IOException, InterruptedException {
         MiniSudokuBuilder.build(temp.resolve("data"), 4, 40, 4, 1, 8);
@@ -63,7 +66,9 @@ class CheckpointMemoryTest {
         assertTrue(size > 2_000_000, "a checkpoint of " + size + " bytes shows nothing");
         long[] first = readings.get(0);
         for (long[] reading : readings) {
-            assertTrue(reading[0] <= first[0], "direct memory grew from " + first[0] + " to " + reading[0] + " bytes");
+            assertTrue(
+                    reading[0] <= first[0] + ROW,
+                    "direct memory grew from " + first[0] + " to " + reading[0] + " bytes");
             assertTrue(
                     reading[1] - first[1] < BOUND * size,
                     "resident memory grew from " + first[1] + " to " + reading[1] + " bytes");

@@ -336,4 +336,14 @@ class LaterStepTest {
         assertTrue(
                 message.startsWith("begin_step is 11, but the run has 10: it changes what the run computes"), message);
     }
+
+    /** What begins after the last step is allowed, as a trial may be short, and said. */
+    @Test
+    void whatIsNeverReachedIsSaid() {
+        assertEquals(List.of(), Run.neverReached(config("ema_from_step=24", "carry_from_step=24"), STEPS));
+        List<String> said = Run.neverReached(config("ema_from_step=25", "carry_from_step=30"), STEPS);
+        assertEquals(2, said.size());
+        assertTrue(said.get(0).contains("ema_from_step is 25, and the run ends at step 24"), said.toString());
+        assertTrue(said.get(1).contains("carry_from_step is 30, and the run ends at step 24"), said.toString());
+    }
 }

@@ -29,11 +29,16 @@ final class TinyRun {
         this.folder = folder;
     }
 
-    /** Trains it in {@code home} and leaves it as if it had been killed after step 7. */
-    static TinyRun killed(Backend backend, Path home) throws java.io.IOException {
+    /** Its data and settings; nothing has run. */
+    static TinyRun of(Path home) {
         Path data = home.resolve("data");
         MiniSudokuBuilder.build(data, 4, 40, 4, 1, 8);
-        TinyRun run = new TinyRun(data, home.resolve("run"));
+        return new TinyRun(data, home.resolve("run"));
+    }
+
+    /** Trains it in {@code home} and leaves it as if it had been killed after step 7. */
+    static TinyRun killed(Backend backend, Path home) throws java.io.IOException {
+        TinyRun run = of(home);
         run.run(backend, run.folder, false);
         Files.delete(run.checkpoint(run.folder, STEPS));
         return run;

@@ -197,8 +197,10 @@ final class BenchCommand implements Callable<Integer> {
      * @param busy share of the device's time within the work, not between two of them
      * @param hostMicros what the host takes to enqueue one to an idle device; on the CPU, that is the work
      * @param graph whether they were replays of a captured graph
+     * @param from when the first began, seconds of the epoch
+     * @param to when the last had ended
      */
-    private record Times(double[] ms, double busy, double hostMicros, boolean graph) {
+    private record Times(double[] ms, double busy, double hostMicros, boolean graph, double from, double to) {
         double median() {
             return ms[ms.length / 2];
         }
@@ -217,6 +219,7 @@ final class BenchCommand implements Callable<Integer> {
             int steps = 0; // enqueued
             int n = 0; // read
             long end = System.nanoTime() + (long) (seconds * 1e9);
+            double from = System.currentTimeMillis() * 1e-3;
             begins[0].set();
             while (steps < ms.length && (steps < 5 || System.nanoTime() < end)) {
                 work.run();
@@ -231,12 +234,13 @@ final class BenchCommand implements Callable<Integer> {
                 within += between(begins[n % MARKS], ends[n % MARKS]);
                 ms[n] = between(begins[n % MARKS], begins[++n % MARKS]);
             }
+            double to = System.currentTimeMillis() * 1e-3;
             double[] measured = Arrays.copyOf(ms, n);
             double busy = within / Arrays.stream(measured).sum();
             Arrays.sort(measured);
             int hostSteps =
                     (int) Math.max(1, Math.min(HOST_STEPS, 1000 * seconds / measured[n / 2])); // as long again at most
-            return new Times(measured, busy, hostMicros(backend, work, hostSteps), work.captured());
+            return new Times(measured, busy, hostMicros(backend, work, hostSteps), work.captured(), from, to);
         } finally {
             close(begins);
             close(ends);
@@ -303,7 +307,9 @@ final class BenchCommand implements Callable<Integer> {
                 name,
                 value instanceof Double d ? String.format(Locale.ROOT, "%.3f", d) : value));
         memory.forEach(
-                (purpose, bytes) -> System.out.printf(Locale.ROOT, "  memory %-12s %,d bytes%n", purpose, bytes));
+                (purpose, bytes) -> System.out.printf(Locale.ROOT, "  memory %-16s %,d bytes%n", purpose, bytes));
+        result.put("timed_from", times.from());
+        result.put("timed_to", times.to());
     }
 
     /** Where the time goes, over further runs, each operation waited for: a fifth of the time measured, two runs at least. */

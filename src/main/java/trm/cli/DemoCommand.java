@@ -121,8 +121,9 @@ final class DemoCommand implements Callable<Integer> {
         Path dataFolder = run.resolve("data");
         List<String> overrides = new ArrayList<>(puzzles.overrides());
         overrides.addAll(List.of(ConfigLoader.dataPath(dataFolder), "run_name=" + puzzles.runName()));
-        TrainConfig config = config(puzzles.settings(), overrides);
-        try (Backend backend = device.open(config)) {
+        TrainConfig settings = config(puzzles.settings(), overrides);
+        try (Backend backend = device.open(settings)) {
+            TrainConfig config = LoadedModel.computable(backend, settings);
             removeOldRun();
             puzzles.buildOnce(dataFolder);
             Dataset train = Dataset.open(dataFolder, "train");

@@ -4,6 +4,7 @@ import picocli.CommandLine.Option;
 import trm.config.TrainConfig;
 import trm.device.Backend;
 import trm.device.MatmulPrecision;
+import trm.device.RankLaunch;
 import trm.train.Devices;
 
 /** The option {@code --device} of the commands that compute. */
@@ -16,6 +17,22 @@ final class DeviceOption {
         return open(
                 config.device().threads(),
                 MatmulPrecision.of(config.device().precision().key()));
+    }
+
+    /** As {@link #open(TrainConfig)}, of one of the ranks that a launcher has started, if one has. */
+    Backend openRank(TrainConfig config) {
+        RankLaunch launch = RankLaunch.of(System.getenv());
+        return Devices.open(
+                device,
+                config.device().threads(),
+                MatmulPrecision.of(config.device().precision().key()),
+                line -> {
+                    if (launch.rank() == 0 || launch.ranks() == 1) {
+                        Cli.message(line);
+                    }
+                },
+                launch,
+                config.device().collectiveTimeout());
     }
 
     /** @param threads worker threads of the CPU, 0 for all processors */

@@ -20,21 +20,26 @@ import trm.config.ConfigLoader;
 import trm.config.ConfigPage;
 import trm.config.DataShape;
 import trm.config.Equilibrium;
+import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
+import trm.device.DeviceException;
 import trm.device.Host;
 import trm.device.MatmulPrecision;
+import trm.device.Mpi;
 import trm.device.NativeBuild;
 import trm.device.PlanningBackend;
+import trm.device.RankLaunch;
 import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.model.RecursionSchedule;
 import trm.train.DeepSupervision;
 import trm.train.DepthSchedule;
 import trm.train.Devices;
+import trm.train.Muon;
 import trm.train.Run;
 
 /** {@code trm info}: versions, what this machine offers, and what a configuration asks of it. */
@@ -104,6 +109,7 @@ final class InfoCommand implements Callable<Integer> {
         putVersions(result);
         putMachine(result);
         putCuda(result, cuda);
+        putRanks(result);
         print(result, cuda);
         if (config != null) {
             Map<String, Object> plan = plan(config, shape, train);
@@ -181,6 +187,21 @@ final class InfoCommand implements Callable<Integer> {
         result.put("device", obstacles.isEmpty() ? "cuda:0" : "cpu");
     }
 
+    /** What a training would take from the environment of this process. */
+    private static void putRanks(Map<String, Object> result) {
+        try {
+            RankLaunch launch = RankLaunch.of(System.getenv());
+            result.put("rank", launch.rank());
+            result.put("ranks", launch.ranks());
+            result.put("ranks_why", launch.describe());
+        } catch (DeviceException e) {
+            result.put("rank", null);
+            result.put("ranks", null);
+            result.put("ranks_why", "refused: " + e.getMessage());
+        }
+        result.put("mpi", NativeBuild.carries(Mpi.LIBRARY));
+    }
+
     private static Map<String, Object> fields(CudaInstallation.Library library) {
         Map<String, Object> fields = new LinkedHashMap<>();
         fields.put("name", library.name());
@@ -217,6 +238,13 @@ final class InfoCommand implements Callable<Integer> {
             plan.put("latent_noise", config.arch().equilibrium().latentNoise());
             plan.put("random_start", config.arch().equilibrium().randomStart());
             plan.put("flops_per_step", sizes.flops(true));
+            plan.put(
+                    "optimizer_flops_per_step",
+                    config.optimizer().kind() == OptimizerConfig.Kind.MUON
+                            ? Muon.flops(
+                                    parameters.blockMatrices(),
+                                    config.optimizer().muon().steps())
+                            : 0.0);
             Long steps = steps(config, train);
             plan.put("steps", steps);
             plan.put(
@@ -256,6 +284,12 @@ final class InfoCommand implements Callable<Integer> {
                 "memory",
                 bytes((long) result.get("memory_bytes"))
                         + (result.get("memory_is_limited").equals(true) ? " (limit of a control group)" : ""));
+        line(
+                "ranks",
+                result.get("ranks_why")
+                        + (result.get("mpi").equals(true)
+                                ? "; this build connects ranks on CPUs by MPI"
+                                : "; this build has no MPI, which ranks on CPUs need"));
         line("CUDA driver", found(cuda.driver(), cuda.driverVersion()));
         line("GPUs", cuda.gpus().isEmpty() ? "none known to the driver" : String.join(", ", cuda.gpus()));
         for (CudaInstallation.Library library : cuda.libraries()) {
@@ -298,6 +332,14 @@ final class InfoCommand implements Callable<Integer> {
                         (int) plan.get("forward_passes"),
                         plan.get("forward_passes").equals(1) ? "pass" : "passes",
                         (int) plan.get("depth")));
+        double muon = (double) plan.get("optimizer_flops_per_step");
+        if (muon > 0) {
+            double share = muon / (double) plan.get("flops_per_step");
+            line(
+                    "Muon",
+                    String.format(
+                            Locale.ROOT, "%.2f GFLOP a step on top, %.2g %% of the step's", muon * 1e-9, 100 * share));
+        }
         if (!equilibrium.equals(Equilibrium.NONE)) {
             line(
                     "equilibrium",

@@ -3,11 +3,13 @@ package trm.cli;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Optional;
+import trm.config.ComputeType;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Dtype;
 import trm.io.SafeTensors;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
@@ -37,7 +39,8 @@ record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters pa
      * @throws trm.io.FormatException if the file is of another architecture
      * @throws trm.device.DeviceException if more memory is asked for than the settings allow
      */
-    static LoadedModel load(Backend backend, SafeTensors file, TrainConfig config, DataShape shape, int lanes) {
+    static LoadedModel load(Backend backend, SafeTensors file, TrainConfig given, DataShape shape, int lanes) {
+        TrainConfig config = computable(backend, given);
         Arena arena = new Arena(backend, config.memory().limitBytes());
         try {
             ModelSizes sizes = new ModelSizes(config.arch(), shape, lanes);
@@ -49,6 +52,16 @@ record LoadedModel(Backend backend, Arena arena, ModelSizes sizes, Parameters pa
             arena.close();
             throw e;
         }
+    }
+
+    /** The settings, in float32 where the device does not compute in bfloat16: weights that are not float32 are made so. */
+    static TrainConfig computable(Backend backend, TrainConfig config) {
+        if (backend.capabilities().computes(Dtype.compute(config.arch().dtype().key()))) {
+            return config;
+        }
+        Cli.message(backend.name() + " (" + backend.target() + ") has no products of "
+                + config.arch().dtype().key() + ": computing in float32");
+        return config.computedIn(ComputeType.FLOAT32);
     }
 
     static DataShape shapeOf(Dataset data) {

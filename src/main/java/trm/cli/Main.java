@@ -26,6 +26,7 @@ import trm.input.Shown;
         subcommands = {
             DemoCommand.class,
             TrainCommand.class,
+            LaunchCommand.class,
             EvalCommand.class,
             SolveCommand.class,
             ModelsCommand.class,
@@ -93,6 +94,7 @@ public final class Main implements Runnable {
         CommandLine line = new CommandLine(main);
         line.setCaseInsensitiveEnumValuesAllowed(true);
         line.setUsageHelpWidth(HELP_WIDTH);
+        line.getSubcommands().get("launch").setStopAtPositional(true); // what follows is the ranks'
         line.setExpandAtFiles(false); // an argument that begins with @ is an argument
         nameVersion(line);
         line.setExecutionExceptionHandler((error, command, parsed) -> main.failed(error));
@@ -120,6 +122,11 @@ public final class Main implements Runnable {
             error.printStackTrace();
         }
         Cli.error(Failure.describe(error));
+        return exitCode(error);
+    }
+
+    /** Of a command that fails. */
+    static int exitCode(Throwable error) {
         return error instanceof ConfigException || error instanceof UnknownDeviceException ? 2 : 1;
     }
 

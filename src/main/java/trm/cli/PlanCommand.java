@@ -13,11 +13,13 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
+import trm.config.Augment;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.MemorySize;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
+import trm.data.puzzle.Symmetries;
 import trm.device.Backend;
 import trm.device.CudaInstallation;
 import trm.device.PlanningBackend;
@@ -74,19 +76,31 @@ final class PlanCommand implements Callable<Integer> {
             description = "Test samples, where data_paths is not there (default ${DEFAULT-VALUE}).")
     private long testExamples;
 
+    @Option(
+            names = "--ranks",
+            paramLabel = "N",
+            defaultValue = "1",
+            description = "Processes that share the batch: plans the memory of one of them (default ${DEFAULT-VALUE}).")
+    private int ranks;
+
     @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
     private String device;
 
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
 
+    /** Those of data that are not there: memory does not depend on which they are. */
+    private static final Symmetries ANY_SYMMETRIES = new Symmetries(true, 0, 0, 2);
+
     @Override
     public Integer call() {
         Cli.within(spec, "--examples", examples, 0, Integer.MAX_VALUE);
         Cli.within(spec, "--test-examples", testExamples, 0, Integer.MAX_VALUE);
+        Cli.atLeast(spec, "--ranks", ranks, 1);
         long given = memory == null ? 0 : MemorySize.parse("--memory", memory);
         TrainConfig config =
                 ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()), Cli::message);
+        config.schedule().requireRanks(ranks);
         long size = Math.min(given, config.memory().limitBytes()); // the run takes no more than its settings allow
         RunTensors.DataSizes data = data(config);
         MemoryPlan.Contents<RunTensors> contents =
@@ -95,7 +109,7 @@ final class PlanCommand implements Callable<Integer> {
         if (size > 0
                 && device.equals("auto")
                 && !Devices.cudaObstacles(0, CudaInstallation.ofThisMachine()).isEmpty()) {
-            PlanningBackend absent = Devices.absentGpu();
+            PlanningBackend absent = Devices.absentGpu().withRanks(ranks);
             report(
                     config,
                     data,
@@ -108,9 +122,9 @@ final class PlanCommand implements Callable<Integer> {
                 config.device().threads(),
                 trm.device.MatmulPrecision.of(config.device().precision().key()),
                 line -> {})) {
-            MemoryPlan plan = size > 0
-                    ? MemoryPlan.of(new PlanningBackend(backend), size, config, positions, contents)
-                    : MemoryPlan.of(backend, config, positions, contents);
+            long limit = size > 0 ? size : Math.min(config.memory().limitBytes(), backend.freeBytes());
+            MemoryPlan plan =
+                    MemoryPlan.of(new PlanningBackend(backend).withRanks(ranks), limit, config, positions, contents);
             report(config, data, backend.name() + " (" + backend.target() + ")", plan);
         }
         return 0;
@@ -132,17 +146,21 @@ final class PlanCommand implements Callable<Integer> {
         }
         Cli.message("no data set in " + String.join(", ", config.data().paths()) + ": planned for " + examples
                 + " training and " + testExamples + " test samples (--examples, --test-examples)");
+        DeviceExamples.Size samples = DeviceExamples.Size.expanded(examples, -1);
         return new RunTensors.DataSizes(
-                shape, DeviceExamples.Size.expanded(examples, -1), DeviceExamples.Size.expanded(testExamples, -1));
+                shape,
+                config.data().augment() == Augment.FRESH ? samples.fresh(ANY_SYMMETRIES) : samples,
+                DeviceExamples.Size.expanded(testExamples, -1));
     }
 
     private void report(TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan) {
         TrainConfig settled = plan.settled();
         System.out.printf(
                 Locale.ROOT,
-                "%s for %s%nbatch %d of %d positions, %s, n = %d, T = %d, recompute %s, micro_batches %d%n%n",
+                "%s for %s%s%nbatch %d of %d positions, %s, n = %d, T = %d, recompute %s, micro_batches %d%n%n",
                 arguments.get(0),
                 name,
+                ranks == 1 ? "" : ", one of " + ranks + " ranks",
                 config.schedule().globalBatchSize(),
                 config.arch().prefixLen() + data.shape().seqLen(),
                 config.arch().dtype().key(),
@@ -166,6 +184,7 @@ final class PlanCommand implements Callable<Integer> {
             Map<String, Object> result = new LinkedHashMap<>();
             result.put("config", arguments.get(0));
             result.put("device", name);
+            result.put("ranks", ranks);
             result.put("memory_bytes", plan.limitBytes());
             result.put("total_bytes", plan.totalBytes());
             result.put("fits", plan.fits());
@@ -177,6 +196,6 @@ final class PlanCommand implements Callable<Integer> {
     }
 
     private static void line(String part, long bytes) {
-        System.out.printf(Locale.ROOT, "%-12s %,18d %10s%n", part, bytes, MemorySize.text(bytes));
+        System.out.printf(Locale.ROOT, "%-16s %,18d %10s%n", part, bytes, MemorySize.text(bytes));
     }
 }

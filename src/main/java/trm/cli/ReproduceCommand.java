@@ -21,6 +21,7 @@ import trm.reproduce.Recipes;
 import trm.reproduce.RecipesStudy;
 import trm.reproduce.Reproduction;
 import trm.reproduce.Scale;
+import trm.reproduce.Shard;
 import trm.reproduce.Study;
 import trm.reproduce.Table;
 import trm.train.Run;
@@ -65,6 +66,15 @@ final class ReproduceCommand implements Callable<Integer> {
     private int seeds;
 
     @Option(
+            names = "--shard",
+            paramLabel = "I/N",
+            description = {
+                "Only run I, I + N, I + 2 N, ... of these, from 0: a part each for the jobs of an array or for several machines.",
+                "They need no connection but the folder, which they share."
+            })
+    private String shard;
+
+    @Option(
             names = "--scale",
             defaultValue = "full",
             description =
@@ -107,10 +117,11 @@ final class ReproduceCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), name + " names a row, --only " + String.join(",", only) + " too; give one");
         }
-        if (reportOnly && (names.length == 2 || !only.isEmpty() || seeds != 1)) {
+        if (reportOnly && (names.length == 2 || !only.isEmpty() || seeds != 1 || shard != null)) {
             throw new ParameterException(
                     spec.commandLine(),
-                    "--report-only with a row, --only or --seeds: the report is of all runs that are there; leave them out");
+                    "--report-only with a row, --only, --seeds or --shard: the report is of all runs that are there; leave them"
+                            + " out");
         }
         List<String> rows = names.length == 2 ? List.of(names[1]) : only;
         Path folder = out != null ? out : Path.of("runs", part.equals(Scale.FULL) ? names[0] : names[0] + "-" + scale);
@@ -156,7 +167,7 @@ final class ReproduceCommand implements Callable<Integer> {
 
     private Map<String, String> run(Study study, List<String> rows) {
         Reproduction reproduction = new Reproduction(study, this::train, Cli::message);
-        reproduction.run(rows, seeds);
+        reproduction.run(rows, seeds, shard == null ? Shard.ALL : Shard.parse(shard));
         return reproduction.failures();
     }
 

@@ -104,7 +104,8 @@ final class SolveCommand implements Callable<Integer> {
         String name = bundled == null ? weights.file().toString() : bundled.describe();
         Map<String, Object> result;
         try (Backend backend = device.open(config)) {
-            result = question.solve(new SolveQuestion.Model(name, backend, weights, config, trained.shape()), asked);
+            TrainConfig computed = LoadedModel.computable(backend, config);
+            result = question.solve(new SolveQuestion.Model(name, backend, weights, computed, trained.shape()), asked);
         }
         if (json) {
             Cli.json(result);

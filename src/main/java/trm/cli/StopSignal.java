@@ -3,7 +3,10 @@ package trm.cli;
 import java.lang.reflect.Proxy;
 import java.util.Map;
 import java.util.concurrent.CountDownLatch;
+import java.util.function.Consumer;
+import java.util.function.Supplier;
 import trm.train.Run;
+import trm.train.StopCause;
 
 /**
  * Signals while a command runs: the command is asked to stop, and the process ends once it has. After SIGINT and SIGTERM the
@@ -12,7 +15,7 @@ import trm.train.Run;
  */
 final class StopSignal {
     /** Exit codes by signal. Those of SIGINT and SIGTERM are the virtual machine's. */
-    private static final Map<String, Integer> USER = Map.of("USR1", 138, "USR2", 140);
+    private static final Map<String, StopCause> USER = Map.of("USR1", StopCause.USER_1, "USR2", StopCause.USER_2);
 
     private static volatile StopSignal current;
 
@@ -22,9 +25,9 @@ final class StopSignal {
     private volatile int stoppedWith; // exit code of a user's signal, 0 for none
 
     /** From now on, until closed, a signal calls {@code stop}; one at a time. */
-    private StopSignal(Runnable stop) {
+    private StopSignal(Consumer<StopCause> stop) {
         hook = new Thread(() -> {
-            stop.run();
+            stop.accept(StopCause.TERMINATED);
             awaitEnd();
             if (code != 0) {
                 Runtime.getRuntime().halt(code);
@@ -32,17 +35,27 @@ final class StopSignal {
         });
         current = this;
         Runtime.getRuntime().addShutdownHook(hook);
-        USER.forEach((name, exit) -> handle(name, () -> {
-            stoppedWith = exit;
-            stop.run();
+        USER.forEach((name, cause) -> handle(name, () -> {
+            stoppedWith = cause.exitCode();
+            stop.accept(cause);
         }));
     }
 
     /** Runs to the end, or until a signal asks to stop. */
     static Run.Outcome run(Run training, boolean resume) {
-        StopSignal signal = new StopSignal(training::requestStop);
+        Consumer<StopCause> stop = training::requestStop;
+        return run(stop, () -> training.run(resume));
+    }
+
+    /** The same of other work. @param stop asks it to end soon; from any thread */
+    static <T> T run(Runnable stop, Supplier<T> work) {
+        return run(cause -> stop.run(), work);
+    }
+
+    private static <T> T run(Consumer<StopCause> stop, Supplier<T> work) {
+        StopSignal signal = new StopSignal(stop);
         try {
-            return training.run(resume);
+            return work.get();
         } finally {
             signal.close();
         }

@@ -1,5 +1,6 @@
 package trm.cli;
 
+import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -7,6 +8,7 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.function.Consumer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -18,8 +20,11 @@ import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.TrainConfig;
 import trm.device.Backend;
+import trm.device.Collective;
+import trm.device.DeviceException;
 import trm.input.Shown;
 import trm.io.SafeTensors;
+import trm.status.StatusServer;
 import trm.train.Checkpoint;
 import trm.train.Resume;
 import trm.train.Run;
@@ -38,13 +43,19 @@ import trm.train.RunFolder;
             "         trm train runs/small/config.yaml --resume-from-weights weights.safetensors --at-step 2000 --run runs/on",
             "SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and exit with 130, 143, 138 and 140; an",
             "evaluation is given up and repeated on resume. Exit code 1 if the checkpoint could not be written; 3 if an evaluation",
-            "did not reach its gate (key gates)."
+            "did not reach its gate (key gates); 129 if the device or another rank was lost while it trained: start it again."
         })
 final class TrainCommand implements Callable<Integer> {
     private static final String AUTO = "auto";
 
     /** Exit code of a run that a gate stopped. */
     static final int GATED = 3;
+
+    /**
+     * Exit code of a run that has lost its device or another rank. As that of a process that a signal has ended it is above 128:
+     * schedulers try such a job again.
+     */
+    static final int LOST = 129;
 
     /** Folder of the runs that are named by their settings. */
     private static final Path RUNS = Path.of("runs");
@@ -71,8 +82,8 @@ final class TrainCommand implements Callable<Integer> {
             names = "--resume-from-weights",
             paramLabel = "FILE|RUN",
             description = {
-                "Begin a run after a step of its schedule, with these weights and their moving average: all of a run that may be",
-                "left. Optimizer moments and lanes are begun anew. Short for load_checkpoint=FILE begin_step=N."
+                "Begin a run after a step of its schedule, with these weights and their moving average.",
+                "Optimizer moments and lanes are begun anew. Short for load_checkpoint=FILE begin_step=N."
             })
     private Path weights;
 
@@ -96,12 +107,28 @@ final class TrainCommand implements Callable<Integer> {
     @Mixin
     private DeviceOption device;
 
+    @Option(
+            names = "--status-port",
+            paramLabel = "N",
+            description = {
+                "Tell at this port how the run is doing: /healthz, /readyz, /metrics; 0 takes any.",
+                "Of several ranks the first listens."
+            })
+    private Integer statusPort;
+
+    @Option(
+            names = "--status-host",
+            paramLabel = "HOST",
+            description = "Address for --status-port; default 127.0.0.1. 0.0.0.0 lets other machines ask.")
+    private String statusHost;
+
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
 
     @Override
     public Integer call() {
         checkWeights();
+        checkStatus();
         boolean auto = resume != null && resume.toString().equals(AUTO);
         if (resume != null && !auto) {
             if (run != null) {
@@ -204,16 +231,82 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private int train(TrainConfig config, Path folder, List<Path> moved, boolean resumed) {
-        try (Backend backend = device.open(config);
+        try (Backend backend = device.openRank(config);
                 ProgressPrinter progress = new ProgressPrinter()) {
-            Run.Outcome outcome = StopSignal.run(new Run(backend, config, folder, moved, progress), resumed);
-            if (json) {
-                Map<String, Object> result = new LinkedHashMap<>();
-                result.put("run", folder.toString());
-                result.put("outcome", outcome.name().toLowerCase(Locale.ROOT));
-                Cli.json(result);
+            Run training = new Run(backend, config, folder, moved, progress);
+            try (StatusServer server = status(backend, training, config)) {
+                if (server != null) {
+                    training.remark("status at http://" + server.address().getHostString() + ":"
+                            + server.address().getPort() + "/metrics");
+                }
+                return outcome(backend, training, resumed, outcome -> {
+                    if (json && backend.collective().rank() == 0) {
+                        Map<String, Object> result = new LinkedHashMap<>();
+                        result.put("run", folder.toString());
+                        result.put("outcome", outcome.name().toLowerCase(Locale.ROOT));
+                        Cli.json(result);
+                    }
+                });
+            }
+        }
+    }
+
+    /** Null where none was asked for, on other ranks than the first, and where it cannot listen: the run is worth more. */
+    private StatusServer status(Backend backend, Run training, TrainConfig config) {
+        if (statusPort == null || backend.collective().rank() > 0) {
+            return null;
+        }
+        String host = statusHost == null ? "127.0.0.1" : statusHost;
+        try {
+            return new StatusServer(
+                    training.status(), host, statusPort, config.device().collectiveTimeout());
+        } catch (IOException e) {
+            training.remark("--status-port " + statusPort + ": cannot listen at " + host + ": " + e.getMessage()
+                    + "; the run goes on without it");
+            return null;
+        }
+    }
+
+    private void checkStatus() {
+        if (statusPort == null && statusHost != null) {
+            throw new ParameterException(
+                    spec.commandLine(), "--status-host " + statusHost + ": expected with --status-port N");
+        }
+        if (statusPort != null) {
+            Cli.within(spec, "--status-port", statusPort, 0, 65535);
+        }
+    }
+
+    /**
+     * The run to its end. A rank that fails ends the others, which would wait for it. A device or another rank that is lost while the run
+     * trains has an exit code of its own, by which schedulers start it again.
+     */
+    private static int outcome(Backend backend, Run run, boolean resumed, Consumer<Run.Outcome> said) {
+        Collective ranks = backend.collective();
+        String who = ranks.ranks() > 1 ? "rank " + ranks.rank() + " of " + ranks.ranks() + ": " : "";
+        try {
+            Run.Outcome outcome = StopSignal.run(run, resumed);
+            said.accept(outcome);
+            if (outcome == Run.Outcome.STOPPED && !run.isAsked()) {
+                return run.stoppedBy().exitCode(); // as of the rank that was
             }
             return outcome == Run.Outcome.GATED ? GATED : 0;
+        } catch (RuntimeException | Error e) {
+            boolean lost = e instanceof DeviceException && run.status().hasBegun();
+            if (!lost && ranks.ranks() == 1) {
+                throw e;
+            }
+            Cli.error(who
+                    + Failure.describe(e)
+                    + (lost
+                            ? "; the last completed step is " + run.status().step()
+                                    + ", and --resume goes on from the last checkpoint"
+                            : ""));
+            int code = lost ? LOST : Main.exitCode(e);
+            if (ranks.ranks() > 1) {
+                ranks.abort(code);
+            }
+            return code;
         }
     }
 }

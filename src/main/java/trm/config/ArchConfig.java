@@ -122,4 +122,8 @@ public record ArchConfig(
                 ? puzzles.positions()
                 : (int) (((long) puzzles.width() + block.hiddenSize() - 1) / block.hiddenSize());
     }
+
+    ArchConfig computedIn(ComputeType other) {
+        return new ArchConfig(name, block, recursion, puzzles, halting, loss, other, equilibrium);
+    }
 }

@@ -102,13 +102,13 @@ final class ConfigSchema {
     /**
      * Looks for unknown keys.
      *
-     * @throws ConfigException at the first, with the known one that looks most like it
+     * @throws ConfigException at the first, with what it may be meant to be
      */
     static void check(ConfigReader in) {
         TABLES.forEach((table, known) -> in.table(table).fields().forEach((name, node) -> {
             if (!known.contains(name)) {
-                throw new ConfigException(node.where() + ": unknown key " + Shown.quoted(dotted(table, name))
-                        + (name.length() > COMPARED ? "" : "; did you mean '" + nearest(table, name) + "'?"));
+                throw new ConfigException(
+                        node.where() + ": unknown key " + Shown.quoted(dotted(table, name)) + hint(table, name));
             }
         }));
     }
@@ -117,20 +117,42 @@ final class ConfigSchema {
         return table.isEmpty() ? name : table + "." + name;
     }
 
-    /** The known key at the least edit distance; letter case and being in another table count for less. */
+    /** What others call so, or a known key that is at most two letters away; else where all of them are. */
+    private static String hint(String table, String name) {
+        String ours = OtherNames.ours(name);
+        if (ours != null) {
+            return KEYS.containsKey(ours)
+                    ? "; here that is called '" + ours + "'"
+                    : "; here that is the option " + ours;
+        }
+        String nearest = name.length() > COMPARED ? null : nearest(table, name);
+        return nearest == null ? "; trm info --keys lists all of them" : "; did you mean '" + nearest + "'?";
+    }
+
+    /**
+     * The known key at the least edit distance, which is two at most and less than half of the name; null if there is none.
+     * Letter case and being in another table count for less.
+     */
     private static String nearest(String of, String name) {
-        String best = "";
-        int least = Integer.MAX_VALUE;
+        String best = null;
+        int most = Math.min(2, (name.length() - 1) / 2);
+        int least = 8 * (most + 1);
         for (Map.Entry<String, Set<String>> table : TABLES.entrySet()) {
             int elsewhere = table.getKey().equals(of) ? 0 : 4;
             for (String candidate : table.getValue()) {
-                int distance = 8 * Nearest.distance(name.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT))
-                        + Nearest.distance(name, candidate)
-                        + elsewhere;
-                if (distance < least) {
+                int letters = Nearest.distance(name.toLowerCase(Locale.ROOT), candidate.toLowerCase(Locale.ROOT));
+                int distance = 8 * letters + Math.min(3, Nearest.distance(name, candidate)) + elsewhere;
+                if (letters <= most && distance < least) {
                     least = distance;
                     best = dotted(table.getKey(), candidate);
                 }
+            }
+        }
+        for (String other : OtherNames.theirs()) { // a misspelt name of theirs
+            int distance = 8 * Nearest.distance(name.toLowerCase(Locale.ROOT), other) + 6;
+            if (distance < least) {
+                least = distance;
+                best = OtherNames.ours(other);
             }
         }
         return best;

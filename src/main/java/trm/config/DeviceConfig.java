@@ -2,6 +2,7 @@ package trm.config;
 
 import static trm.config.ConfigKey.key;
 import static trm.config.ValueType.INTEGER;
+import static trm.config.ValueType.NUMBER;
 
 import trm.config.ConfigKey.OnResume;
 
@@ -10,8 +11,10 @@ import trm.config.ConfigKey.OnResume;
  *
  * @param threads of the CPU backend, 0 for all; without effect on a GPU
  * @param precision of products of float32 operands
+ * @param collectiveTimeout seconds that a rank waits for the others
+ * @param checkEverySteps steps between comparisons of the ranks, 0 for none
  */
-public record DeviceConfig(int threads, Precision precision) {
+public record DeviceConfig(int threads, Precision precision, double collectiveTimeout, int checkEverySteps) {
     /** How products of float32 operands are computed; TF32 only on a GPU. */
     public enum Precision implements Word {
         FLOAT32,
@@ -24,6 +27,8 @@ public record DeviceConfig(int threads, Precision precision) {
      */
     private static final int MAX_THREADS = 1024;
 
+    private static final int MAX_TIMEOUT = 86_400;
+
     static final ConfigSection<DeviceConfig> KEYS = ConfigSection.of(
             DeviceConfig.class,
             "Device",
@@ -35,12 +40,34 @@ public record DeviceConfig(int threads, Precision precision) {
                     Precision.FLOAT32,
                     DeviceConfig::precision,
                     "",
-                    "Of products of float32 operands: float32, or tf32 on a GPU."));
+                    "Of products of float32 operands: float32, or tf32 on a GPU."),
+            key(
+                            "collective_timeout",
+                            NUMBER,
+                            120.0,
+                            DeviceConfig::collectiveTimeout,
+                            "seconds",
+                            "A rank that waits longer for the others ends all of them.")
+                    .onResume(OnResume.FREE),
+            key(
+                            "check_every_steps",
+                            INTEGER,
+                            1000,
+                            DeviceConfig::checkEverySteps,
+                            "optimizer steps",
+                            "Steps between checks that all ranks have the same weights, bit for bit; 0 is none.")
+                    .onResume(OnResume.FREE));
 
     /**
      * @throws ConfigException if a value breaks a rule
      */
     public DeviceConfig {
         Check.within("threads", threads, 0, MAX_THREADS);
+        Check.that(
+                collectiveTimeout >= 1 && collectiveTimeout <= MAX_TIMEOUT,
+                "collective_timeout",
+                collectiveTimeout,
+                "must be from 1 to " + MAX_TIMEOUT + " seconds");
+        Check.atLeast("check_every_steps", checkEverySteps, 0);
     }
 }

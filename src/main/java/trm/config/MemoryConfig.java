@@ -22,8 +22,8 @@ public record MemoryConfig(Recompute recompute, int microBatches, long bytes) {
                             Recompute.AUTO,
                             MemoryConfig::recompute,
                             "",
-                            "What the backward pass recomputes instead of keeping it: none, gate_up, layers or evaluations;"
-                                    + " auto is the first that fits.")
+                            "What the backward pass recomputes instead of keeping it: none, activation, gate_up,"
+                                    + " layers or evaluations; auto is the first that fits.")
                     .onResume(OnResume.FREE),
             key(
                     "micro_batches",

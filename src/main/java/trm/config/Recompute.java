@@ -6,7 +6,9 @@ public enum Recompute implements Word {
     AUTO,
     /** Nothing. */
     NONE,
-    /** The gate and up products of both residual sublayers of a block. */
+    /** The activation of a block's channel MLP, from its gate and up products. */
+    ACTIVATION,
+    /** That, and the gate and up products of both residual sublayers of a block. */
     GATE_UP,
     /** Whole blocks: kept is the input of each. */
     LAYERS,

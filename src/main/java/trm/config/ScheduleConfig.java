@@ -224,4 +224,13 @@ public record ScheduleConfig(
                         + " of them; must be at most " + Math.max(1, Integer.MAX_VALUE / Math.max(1, groups))
                         + (evalInterval == null ? ", or eval_interval be given" : ""));
     }
+
+    /** @throws ConfigException unless so many ranks can share the batch equally */
+    public void requireRanks(int ranks) {
+        Check.that(
+                globalBatchSize % ranks == 0,
+                "global_batch_size",
+                globalBatchSize,
+                ranks + " ranks cannot share it equally; must be a multiple of " + ranks);
+    }
 }

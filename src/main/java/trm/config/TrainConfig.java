@@ -72,22 +72,22 @@ public record TrainConfig(
 
     /** These settings with the choices about memory made. */
     public TrainConfig with(Recompute recomputed, int parts) {
-        return with(data, schedule, memory.with(recomputed, parts));
+        return with(arch, data, schedule, memory.with(recomputed, parts));
     }
 
     /** These settings for another batch size, with the choices about memory made. */
     public TrainConfig with(int batch, Recompute recomputed, int parts) {
-        return with(data, schedule.withBatch(batch), memory.with(recomputed, parts));
+        return with(arch, data, schedule.withBatch(batch), memory.with(recomputed, parts));
     }
 
     /** These settings for data that are there, with the order in which they are drawn. */
     public TrainConfig with(List<String> paths, DataShape shape, int drawnTogether) {
-        return with(data.with(paths, shape), schedule.withEpochsPerPass(drawnTogether), memory);
+        return with(arch, data.with(paths, shape), schedule.withEpochsPerPass(drawnTogether), memory);
     }
 
     /** These settings with as many steps as a run has planned. */
     public TrainConfig withPlannedSteps(int steps) {
-        return with(data, schedule.withPlannedSteps(steps), memory);
+        return with(arch, data, schedule.withPlannedSteps(steps), memory);
     }
 
     /**
@@ -111,9 +111,15 @@ public record TrainConfig(
                 memory.with(Recompute.AUTO, 0));
     }
 
-    private TrainConfig with(DataConfig newData, ScheduleConfig newSchedule, MemoryConfig newMemory) {
+    /** These settings with another type to compute in. */
+    public TrainConfig computedIn(ComputeType dtype) {
+        return with(arch.computedIn(dtype), data, schedule, memory);
+    }
+
+    private TrainConfig with(
+            ArchConfig newArch, DataConfig newData, ScheduleConfig newSchedule, MemoryConfig newMemory) {
         return new TrainConfig(
-                arch,
+                newArch,
                 newData,
                 newSchedule,
                 learningRate,

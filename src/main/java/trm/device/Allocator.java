@@ -11,4 +11,9 @@ public interface Allocator {
     default Map<String, Long> overheadBytes() {
         return Map.of();
     }
+
+    /** Whether the device's memory is the host's. */
+    default boolean isOnHost() {
+        return overheadBytes().containsKey(Staging.PURPOSE);
+    }
 }

@@ -20,6 +20,9 @@ public interface Backend extends Allocator, AutoCloseable {
     /** What it computes. */
     Kernels kernels();
 
+    /** The ranks that train together, this process alone in most cases. */
+    Collective collective();
+
     /** Bytes of memory that a run may take: what is free now, with a margin where others need some of it too. */
     default long freeBytes() {
         return Long.MAX_VALUE;

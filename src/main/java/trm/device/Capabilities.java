@@ -1,7 +1,12 @@
 package trm.device;
 
-/** What a device computes as one operation. Asked when a model is made: the answer decides which memory it needs. */
+import java.util.function.BooleanSupplier;
+
+/** What a device computes, and what as one operation. Asked when a model is made: the answer decides which memory it needs. */
 public interface Capabilities {
+    /** Whether the device has products of this type: each has those of float32. */
+    boolean computes(Dtype dtype);
+
     /** Whether the device has one operation for this; else those that it consists of compose it. */
     boolean fuses(Fusion fusion);
 
@@ -11,14 +16,24 @@ public interface Capabilities {
      */
     long positionMlpWork(long lanes, int positions, int inner, int width, Dtype dtype, boolean backward);
 
-    /** Of a backend library. */
+    /** Of a backend library for devices that have products of every type. */
     static Capabilities of(NativeOps.Table table) {
-        return new TableCapabilities(table);
+        return new TableCapabilities(table, () -> true);
     }
 
-    /** Of a device that is not here: it is taken to fuse nothing. */
+    /** @param bfloat16 asked whether this device has products of bfloat16 */
+    static Capabilities of(NativeOps.Table table, BooleanSupplier bfloat16) {
+        return new TableCapabilities(table, bfloat16);
+    }
+
+    /** Of a device that is not here: it is taken to compute every type and to fuse nothing. */
     static Capabilities none() {
         return new Capabilities() {
+            @Override
+            public boolean computes(Dtype dtype) {
+                return true;
+            }
+
             @Override
             public boolean fuses(Fusion fusion) {
                 return false;

@@ -8,11 +8,24 @@ import java.util.List;
  * scalars they had; what it could not repeat is refused: memory, copies from or to the host, waiting. Used by one thread.
  */
 public final class Capture {
-    private List<String> calls; // null while nothing is captured
+    private List<Call> calls; // null while nothing is captured
 
-    /** Runs a step whose calls are being captured; what it called, in order, with operands, for messages. */
-    List<String> of(Runnable step) {
-        List<String> found = new ArrayList<>();
+    /**
+     * A captured call, for messages.
+     *
+     * @param text operation and operands
+     * @param table of the library that makes it, whose last error a failure is
+     */
+    public record Call(String text, NativeOps.Table table) {
+        /** What has failed, and why. */
+        public String failure() {
+            return text + ": " + table.last_error().getString();
+        }
+    }
+
+    /** Runs a step whose calls are being captured; what it called, in order. */
+    List<Call> of(Runnable step) {
+        List<Call> found = new ArrayList<>();
         calls = found;
         try {
             step.run();
@@ -26,8 +39,8 @@ public final class Capture {
         return calls != null;
     }
 
-    void add(String call) {
-        calls.add(call);
+    void add(String text, NativeOps.Table table) {
+        calls.add(new Call(text, table));
     }
 
     /** @throws DeviceException if a step is being captured; the text begins with {@code what} */

@@ -38,6 +38,9 @@ public interface Kernels {
     /** Rates, gradient norm, optimizers and moving average. */
     OptimizerKernels optimizers();
 
+    /** Collectives of ranks; only for the {@link Collective} of the same backend. */
+    CollectiveKernels collectives();
+
     /** Names what the calls that follow are for, in a profile. */
     void phase(String name);
 

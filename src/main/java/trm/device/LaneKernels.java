@@ -83,8 +83,14 @@ public final class LaneKernels {
      * What random numbers on the device depend on, besides lane, place and number of the draw.
      *
      * @param controls [CONTROLS] float64, whose step it is; null for step 0
+     * @param firstLane number, in the batch of all ranks, of this rank's first lane
      */
-    public record Draws(Tensor controls, long seed) {}
+    public record Draws(Tensor controls, long seed, long firstLane) {
+        /** Of a rank whose lanes are the first. */
+        public Draws(Tensor controls, long seed) {
+            this(controls, seed, 0);
+        }
+    }
 
     /**
      * Every halted lane takes the example {@code rows[step % ring, b]} (-1: an empty one) and steps = 0; the others keep
@@ -145,7 +151,7 @@ public final class LaneKernels {
      * @param draws with controls, whose step it is
      * @param vocabulary tokens of the data set
      * @param lanes halted in, all but the latents in and out
-     * @param firstLane number of the first of these lanes in the whole batch
+     * @param firstLane number of the first of these lanes among the rank's
      */
     public void admitFresh(Tensor rows, Draws draws, Examples data, int vocabulary, Lanes lanes, long firstLane) {
         long n = lanes.halted().count();
@@ -187,7 +193,7 @@ public final class LaneKernels {
                 symmetries.boxRows(),
                 symmetries.boxColumns(),
                 symmetries.firstToken(),
-                firstLane,
+                draws.firstLane() + firstLane,
                 draws.seed(),
                 stream));
     }
@@ -223,17 +229,17 @@ public final class LaneKernels {
     /**
      * Draws the least number of steps before each lane may halt: with probability p one of 2 .. maxSteps, else 0.
      *
-     * @param controls in, [CONTROLS] float64, whose step it is
-     * @param minSteps out, [B] int32
-     * @param firstLane number of the first of these lanes in the whole batch
+     * @param draws with controls, whose step it is
+     * @param minSteps out, [B] int32, of all the rank's lanes
      */
-    public void explore(Tensor controls, Tensor minSteps, long firstLane, long seed, double p, int maxSteps) {
+    public void explore(Draws draws, Tensor minSteps, double p, int maxSteps) {
         long n = minSteps.count();
         launcher.operation("explore")
-                .operand("controls", controls, Dtype.F64, CONTROLS)
+                .operand("controls", draws.controls(), Dtype.F64, CONTROLS)
                 .operand("min_steps", minSteps, Dtype.I32, n)
                 .begin();
-        launcher.end(operations.explore(at(controls), at(minSteps), n, firstLane, seed, p, maxSteps, stream));
+        launcher.end(operations.explore(
+                at(draws.controls()), at(minSteps), n, draws.firstLane(), draws.seed(), p, maxSteps, stream));
     }
 
     /**
@@ -242,7 +248,7 @@ public final class LaneKernels {
      * @param f in, [B, ...] of the compute type
      * @param state in and out, as f
      * @param draws may be null where sigma is 0
-     * @param firstLane number of the first of these lanes in the whole batch
+     * @param firstLane number of the first of these lanes among the rank's
      * @param draw at least 1, of its own for each draw of a step; {@link #randomStart} takes as many as there are latents
      */
     public void relax(Tensor f, Tensor state, double lambda, double sigma, Draws draws, long firstLane, int draw) {
@@ -251,24 +257,14 @@ public final class LaneKernels {
         Dtype t = state.dtype();
         Tensor controls = sigma == 0 ? null : draws.controls();
         long seed = sigma == 0 ? 0 : draws.seed();
+        long first = sigma == 0 ? firstLane : draws.firstLane() + firstLane;
         launcher.operation("relax")
                 .operand("f", f, t, n)
                 .operand(state)
                 .optional("controls", controls, Dtype.F64, CONTROLS)
                 .beginMoving(3 * state.bytes());
         launcher.end(operations.relax(
-                at(f),
-                at(state),
-                at(controls),
-                lanes,
-                n / lanes,
-                firstLane,
-                seed,
-                draw,
-                lambda,
-                sigma,
-                t.code(),
-                stream));
+                at(f), at(state), at(controls), lanes, n / lanes, first, seed, draw, lambda, sigma, t.code(), stream));
     }
 
     /**
@@ -289,8 +285,8 @@ public final class LaneKernels {
      * Draws 1, 2, ... are those of the first, second, ... latent.
      *
      * @param lanes halted in, latents out where a lane is halted
-     * @param keys in, [B] int32, what stands for a lane in its draws; null for its number in the whole batch
-     * @param firstLane number of the first of these lanes in the whole batch
+     * @param keys in, [B] int32, what stands for a lane in its draws; null for its number in the batch of all ranks
+     * @param firstLane number of the first of these lanes among the rank's
      */
     public void randomStart(Lanes lanes, Tensor keys, Draws draws, long firstLane) {
         for (int i = 0; i < lanes.latents().size(); i++) {
@@ -309,7 +305,7 @@ public final class LaneKernels {
                     at(z),
                     n,
                     z.count() / n,
-                    firstLane,
+                    draws.firstLane() + firstLane,
                     draws.seed(),
                     1 + i,
                     z.dtype().code(),

@@ -142,7 +142,7 @@ final class Launcher {
         Capture capture = device.capture();
         if (error == null) {
             if (capture.active()) {
-                capture.add(operation + operands());
+                capture.add(operation + operands(), table);
             }
             return;
         }
@@ -186,7 +186,7 @@ final class Launcher {
     }
 
     /** Runs a step whose calls its backend captures; what they were, in order. */
-    List<String> capture(Runnable step) {
+    List<Capture.Call> capture(Runnable step) {
         if (device.waiting() || profile != null) {
             throw new DeviceException("a step cannot be captured while "
                     + (device.waiting() ? "TRM_DEBUG=sync" : "a profile") + " waits for each operation");

@@ -42,17 +42,35 @@ public final class NativeBuild {
      * @throws DeviceException if it is not in the jar, cannot be loaded, or lacks an operation
      */
     public static NativeOps.Table open(String library, boolean products) {
+        NativeOps.Table table = open(library);
+        return whole(library, table, NativeOps.trm_missing_operation(table, products ? 1 : 0));
+    }
+
+    /**
+     * Opens a library of ours that connects ranks.
+     *
+     * @throws DeviceException if it is not in the jar, cannot be loaded, or lacks an operation
+     */
+    public static NativeOps.Table openRanks(String library) {
+        NativeOps.Table table = open(library);
+        return whole(library, table, NativeOps.trm_missing_collective(table));
+    }
+
+    private static NativeOps.Table open(String library) {
         NativeLibrary.loadJni();
         NativeOps.Table[] table = new NativeOps.Table[1];
         NativeLibrary.open(library, path -> {
             table[0] = NativeOps.trm_open_backend(path);
             return table[0] == null ? NativeOps.trm_open_backend_error() : null;
         });
-        String missing = NativeOps.trm_missing_operation(table[0], products ? 1 : 0);
+        return table[0];
+    }
+
+    private static NativeOps.Table whole(String library, NativeOps.Table table, String missing) {
         if (missing != null) {
             throw new DeviceException(library + " lacks the operation " + missing);
         }
-        return table[0];
+        return table;
     }
 
     /** Version of JavaCPP, e.g. {@code 1.5.13}. */

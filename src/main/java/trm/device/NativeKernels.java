@@ -15,14 +15,33 @@ public final class NativeKernels implements Kernels {
     private final LaneKernels lanes;
     private final HeadKernels heads;
     private final OptimizerKernels optimizers;
+    private final Launcher rankLauncher;
+    private final CollectiveKernels collectives;
 
     /**
      * @param table of our own library, which has the text of an error
      * @param operations the table, or what decorates it
      */
     public NativeKernels(NativeOps.Table table, Operations operations, DeviceStream stream) {
+        this(table, operations, table, operations, stream);
+    }
+
+    /**
+     * As above, with collectives of another library.
+     *
+     * @param ranks of that library, which has the text of their errors
+     * @param collectives whose all_reduce and so on are called
+     */
+    public NativeKernels(
+            NativeOps.Table table,
+            Operations operations,
+            NativeOps.Table ranks,
+            Operations collectives,
+            DeviceStream stream) {
         this.table = table;
         launcher = new Launcher(table, stream);
+        rankLauncher = new Launcher(ranks, stream);
+        this.collectives = new CollectiveKernels(collectives, rankLauncher);
         elementwise = new ElementwiseKernels(table, operations, launcher);
         products = new ProductKernels(operations, launcher);
         norms = new NormKernels(operations, launcher);
@@ -47,7 +66,7 @@ public final class NativeKernels implements Kernels {
     }
 
     /** Runs a step whose calls its backend captures; what they were, in order. */
-    public List<String> capture(Runnable step) {
+    public List<Capture.Call> capture(Runnable step) {
         return launcher.capture(step);
     }
 
@@ -61,6 +80,7 @@ public final class NativeKernels implements Kernels {
     @Override
     public void profile(Profile into) {
         launcher.profile(into);
+        rankLauncher.profile(into);
     }
 
     @Override
@@ -111,5 +131,10 @@ public final class NativeKernels implements Kernels {
     @Override
     public OptimizerKernels optimizers() {
         return optimizers;
+    }
+
+    @Override
+    public CollectiveKernels collectives() {
+        return collectives;
     }
 }

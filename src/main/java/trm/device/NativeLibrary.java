@@ -2,8 +2,10 @@ package trm.device;
 
 import java.io.IOException;
 import java.io.InputStream;
+import java.net.URISyntaxException;
 import java.net.URL;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.function.Function;
@@ -130,6 +132,20 @@ public final class NativeLibrary {
     /** SHA-256 of a library of our own, by which builds are told apart. */
     public static String digest(String library) {
         return Resource.of(NativeLibrary.class, path(library)).digest();
+    }
+
+    /** SHA-256 of the jar that this program runs from, likewise; empty where its classes lie in a folder. */
+    public static String digestOfJar() {
+        try {
+            Path from = Path.of(NativeLibrary.class
+                    .getProtectionDomain()
+                    .getCodeSource()
+                    .getLocation()
+                    .toURI());
+            return Files.isRegularFile(from) ? NativeCache.digest(from) : "";
+        } catch (IOException | URISyntaxException e) {
+            throw new DeviceException("cannot read the program: " + e.getMessage());
+        }
     }
 
     private static NativeCache cache() {

@@ -37,8 +37,14 @@ public final class NativeOps {
     /** The first entry of a table that is NULL, or null; {@code products} 0 leaves the six products out. */
     public static native String trm_missing_operation(@Cast("const trm_backend*") Table table, int products);
 
+    /** The first entry that a library which connects ranks lacks, or null. */
+    public static native String trm_missing_collective(@Cast("const trm_backend*") Table table);
+
     /** A table over that of the CPU backend whose calls can be captured. */
     public static native Table trm_capturable(@Cast("const trm_backend*") Table table);
+
+    /** The same of a library that connects ranks, whose calls go into the same graphs. */
+    public static native Table trm_capturable_ranks(@Cast("const trm_backend*") Table ranks);
 
     /** From now on this thread's calls of the capturable table are added to a new graph instead of made. */
     public static native @Cast("long long") long trm_capture_begin();
@@ -50,6 +56,9 @@ public final class NativeOps {
     public static native int trm_graph_replay(@Cast("long long") long graph);
 
     public static native void trm_graph_free(@Cast("long long") long graph);
+
+    /** Sets a variable of this process's environment, for native libraries that read it. */
+    public static native void trm_set_variable(String name, String value);
 
     /** Zeroed host memory, 4096-byte aligned, or 0 when there is none. */
     public static native @Cast("long long") long trm_host_allocate(@Cast("long long") long bytes);
@@ -76,6 +85,15 @@ public final class NativeOps {
 
         /** Number of worker threads, the caller included; 0 for all processors. */
         public native int set_threads(int threads);
+
+        /** Joins the ranks that the same launcher has started: the number of this one, and how many they are. */
+        public native int join(int[] rank, int[] ranks, double timeout);
+
+        /** Leaves them, after their last collective. */
+        public native int leave();
+
+        /** Ends all ranks at once, this one too. Does not return. */
+        public native int end_ranks(int code);
 
         /** {@link #copy(long, long, long, long)} from the position of a direct buffer on. */
         public native int copy(

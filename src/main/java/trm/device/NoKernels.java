@@ -52,6 +52,11 @@ final class NoKernels implements Kernels {
     }
 
     @Override
+    public CollectiveKernels collectives() {
+        throw none();
+    }
+
+    @Override
     public void phase(String name) {
         throw none();
     }

@@ -11,20 +11,27 @@ import java.util.Map;
 public final class PlanningBackend implements Backend {
     private final Capabilities capabilities;
     private final Map<String, Long> overhead;
+    private final int ranks;
 
-    /** @param device that is planned for */
+    /** @param device that is planned for, as one of its ranks */
     public PlanningBackend(Backend device) {
-        this(device.capabilities(), device.overheadBytes());
+        this(device.capabilities(), device.overheadBytes(), device.collective().ranks());
     }
 
-    private PlanningBackend(Capabilities capabilities, Map<String, Long> overhead) {
+    private PlanningBackend(Capabilities capabilities, Map<String, Long> overhead, int ranks) {
         this.capabilities = capabilities;
         this.overhead = overhead;
+        this.ranks = ranks;
     }
 
     /** For a device that is not here: it is taken to fuse nothing. */
     public static PlanningBackend ofAbsent(Map<String, Long> overhead) {
-        return new PlanningBackend(Capabilities.none(), overhead);
+        return new PlanningBackend(Capabilities.none(), overhead, 1);
+    }
+
+    /** For the same device as one of so many ranks. */
+    public PlanningBackend withRanks(int count) {
+        return new PlanningBackend(capabilities, overhead, count);
     }
 
     @Override
@@ -46,6 +53,12 @@ public final class PlanningBackend implements Backend {
     @Override
     public Kernels kernels() {
         return new NoKernels();
+    }
+
+    /** That of rank 0: all take the same memory. */
+    @Override
+    public Collective collective() {
+        return new PlannedRanks(ranks);
     }
 
     @Override
@@ -132,6 +145,44 @@ public final class PlanningBackend implements Backend {
         @Override
         public void close() {
             // nothing is held
+        }
+    }
+
+    /** Ranks of which a plan knows how many they are. */
+    private record PlannedRanks(int ranks) implements Collective {
+        @Override
+        public int rank() {
+            return 0;
+        }
+
+        @Override
+        public void allReduce(Tensor values) {
+            throw new UnsupportedOperationException("a plan computes nothing");
+        }
+
+        @Override
+        public void allGather(Tensor own, Tensor all) {
+            throw new UnsupportedOperationException("a plan computes nothing");
+        }
+
+        @Override
+        public void broadcast(Tensor data, int root) {
+            throw new UnsupportedOperationException("a plan computes nothing");
+        }
+
+        @Override
+        public void barrier() {
+            // nobody is waited for
+        }
+
+        @Override
+        public void abort(int exitCode) {
+            // nobody waits
+        }
+
+        @Override
+        public void close() {
+            // nobody is left
         }
     }
 }

@@ -12,6 +12,8 @@ public enum Purpose {
     DATA("data"),
     /** What lanes keep from step to step, and the sums over them. */
     LANES("lanes"),
+    /** What a checkpoint is written from, where device memory is the host's. */
+    CHECKPOINT("checkpoint copy"),
     /** What an application of f saves for its backward pass; lives within a {@link Lifetime}. */
     TAPE("tape"),
     /** What else lives within a {@link Lifetime}. */

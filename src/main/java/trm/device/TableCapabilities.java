@@ -1,7 +1,14 @@
 package trm.device;
 
+import java.util.function.BooleanSupplier;
+
 /** What a backend library says of itself. */
-record TableCapabilities(NativeOps.Table table) implements Capabilities {
+record TableCapabilities(NativeOps.Table table, BooleanSupplier bfloat16) implements Capabilities {
+    @Override
+    public boolean computes(Dtype dtype) {
+        return dtype != Dtype.BF16 || bfloat16.getAsBoolean();
+    }
+
     @Override
     public boolean fuses(Fusion fusion) {
         int answer;

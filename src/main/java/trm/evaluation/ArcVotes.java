@@ -1,5 +1,11 @@
 package trm.evaluation;
 
+import java.io.ByteArrayInputStream;
+import java.io.ByteArrayOutputStream;
+import java.io.DataInputStream;
+import java.io.DataOutputStream;
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
@@ -129,6 +135,55 @@ public final class ArcVotes {
                 .computeIfAbsent(answer.hash(), h -> new Candidate(answer));
         candidate.count++;
         candidate.sum += 1 / (1 + Math.exp(-(double) qHalt));
+    }
+
+    /** Forgets all votes. */
+    void clear() {
+        votes.clear();
+    }
+
+    /** All votes, for {@link #addAll} of another rank. */
+    byte[] bytes() {
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        try (DataOutputStream out = new DataOutputStream(bytes)) {
+            out.writeInt(votes.size());
+            for (Map.Entry<String, Map<String, Candidate>> question : votes.entrySet()) {
+                out.writeUTF(question.getKey());
+                out.writeInt(question.getValue().size());
+                for (Candidate candidate : question.getValue().values()) {
+                    Grid answer = candidate.answer;
+                    out.writeInt(answer.rows());
+                    out.writeInt(answer.columns());
+                    for (int value : answer.values()) {
+                        out.writeByte(value);
+                    }
+                    out.writeLong(candidate.count);
+                    out.writeDouble(candidate.sum);
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e); // of memory
+        }
+        return bytes.toByteArray();
+    }
+
+    /** Adds the votes of another rank, after those that are here. @param bytes as {@link #bytes} gave them */
+    void addAll(byte[] bytes) {
+        try (DataInputStream in = new DataInputStream(new ByteArrayInputStream(bytes))) {
+            for (int questions = in.readInt(); questions > 0; questions--) {
+                Map<String, Candidate> candidates = votes.computeIfAbsent(in.readUTF(), q -> new LinkedHashMap<>());
+                for (int answers = in.readInt(); answers > 0; answers--) {
+                    int rows = in.readInt();
+                    int columns = in.readInt();
+                    Grid answer = new Grid(rows, columns, in.readNBytes(rows * columns));
+                    Candidate candidate = candidates.computeIfAbsent(answer.hash(), h -> new Candidate(answer));
+                    candidate.count += in.readLong();
+                    candidate.sum += in.readDouble();
+                }
+            }
+        } catch (IOException e) {
+            throw new UncheckedIOException(e); // of memory
+        }
     }
 
     private static String key(String task, String inputHash) {

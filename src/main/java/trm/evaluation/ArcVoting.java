@@ -1,10 +1,13 @@
 package trm.evaluation;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import trm.data.DataFolders;
 import trm.data.Dataset;
+import trm.device.Backend;
+import trm.device.RankExchange;
 
 /** Puts the answers of an evaluation on ARC's test split to the vote, one vote for each augmented copy of a task. */
 public final class ArcVoting implements AnswerListener {
@@ -35,6 +38,13 @@ public final class ArcVoting implements AnswerListener {
                         qHalt[lane]);
             }
         }
+    }
+
+    /** Brings the votes of all ranks together, in all of them: those of rank 0 first, whose copies come first. */
+    public void gather(Backend backend) {
+        List<byte[]> all = RankExchange.gather(backend, votes.bytes());
+        votes.clear();
+        all.forEach(votes::addAll);
     }
 
     public ArcVotes votes() {

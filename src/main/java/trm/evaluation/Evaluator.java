@@ -1,15 +1,18 @@
 package trm.evaluation;
 
+import java.util.Arrays;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.Collective;
 import trm.device.HaltRule;
 import trm.device.HeadKernels;
 import trm.device.HostCopy;
 import trm.device.LaneKernels;
 import trm.device.Metric;
+import trm.device.RankExchange;
 import trm.device.Tensor;
 import trm.lanes.RepeatedStep;
 import trm.model.Model;
@@ -69,16 +72,48 @@ public final class Evaluator implements Evaluation {
         return evaluate(examples, IntStream.range(0, count).toArray(), stop, answers);
     }
 
-    /** As above, of these examples, in this order. */
+    /**
+     * As above, of these examples, in this order. Each rank takes an equal part of them, one after the other, and {@code answers}
+     * sees that part; the score is that of all. If one rank is asked to stop, all give up.
+     */
     public Optional<Score> evaluate(
             LaneKernels.Examples examples, int[] exampleRows, BooleanSupplier stop, AnswerListener answers) {
+        Collective ranks = backend.collective();
+        int first = rankStart(exampleRows.length, ranks.rank(), ranks.ranks());
+        int end = rankStart(exampleRows.length, ranks.rank() + 1, ranks.ranks());
+        backend.kernels().elementwise().zero(metrics());
+        int most = (exampleRows.length + ranks.ranks() - 1) / ranks.ranks();
+        if (!evaluate(examples, Arrays.copyOfRange(exampleRows, first, end), most, answers, stop)) {
+            return Optional.empty();
+        }
+        ranks.allReduce(metrics());
+        double[] m = HostCopy.doubles(backend, metrics());
+        double n = Math.max(1, m[Metric.COUNT.ordinal()]);
+        return Optional.of(new Score(
+                (long) m[Metric.COUNT.ordinal()],
+                m[Metric.ACCURACY.ordinal()] / n,
+                m[Metric.EXACT_ACCURACY.ordinal()] / n,
+                m[Metric.Q_HALT_ACCURACY.ordinal()] / n,
+                m[Metric.LM_LOSS.ordinal()] / n,
+                m[Metric.STEPS.ordinal()] / n));
+    }
+
+    private static int rankStart(int count, int rank, int ranks) {
+        return (int) ((long) count * rank / ranks);
+    }
+
+    /** False if a rank was asked to stop: before each batch, all agree. @param most samples of a rank */
+    private boolean evaluate(
+            LaneKernels.Examples examples, int[] exampleRows, int most, AnswerListener answers, BooleanSupplier stop) {
         int count = exampleRows.length;
         int batch = evaluation.count();
-        backend.kernels().elementwise().zero(metrics());
         int[] hostRows = new int[batch];
-        for (int from = 0; from < count; from += batch) {
-            if (stop.getAsBoolean()) {
-                return Optional.empty();
+        for (int from = 0; from < most; from += batch) {
+            if (RankExchange.any(backend, stop.getAsBoolean())) {
+                return false;
+            }
+            if (from >= count) {
+                continue; // other ranks have one more
             }
             for (int b = 0; b < batch; b++) {
                 hostRows[b] = from < count - b ? exampleRows[from + b] : -1;
@@ -89,15 +124,7 @@ public final class Evaluator implements Evaluation {
                 answers.answered(hostRows, reading.predictions(), reading.qHalt());
             }
         }
-        double[] m = HostCopy.doubles(backend, metrics());
-        double n = Math.max(1, m[Metric.COUNT.ordinal()]);
-        return Optional.of(new Score(
-                (long) m[Metric.COUNT.ordinal()],
-                m[Metric.ACCURACY.ordinal()] / n,
-                m[Metric.EXACT_ACCURACY.ordinal()] / n,
-                m[Metric.Q_HALT_ACCURACY.ordinal()] / n,
-                m[Metric.LM_LOSS.ordinal()] / n,
-                m[Metric.STEPS.ordinal()] / n));
+        return true;
     }
 
     /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */

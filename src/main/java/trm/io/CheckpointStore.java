@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.nio.file.FileSystemException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
@@ -12,10 +13,12 @@ import java.security.NoSuchAlgorithmException;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
+import java.util.HashSet;
 import java.util.HexFormat;
 import java.util.List;
 import java.util.Locale;
 import java.util.Optional;
+import java.util.Set;
 import java.util.function.Consumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -47,10 +50,11 @@ public final class CheckpointStore {
 
     private final Path dir;
     private final int keep;
+    private final Set<Path> damaged = new HashSet<>(); // found by latestValid
     private Path pinned; // null for none
 
     /**
-     * A store in {@code dir}, which is created by the first save.
+     * A store in {@code dir}, which is created by the first save in a folder that is there.
      *
      * @param keep number of checkpoints kept, at least 1
      */
@@ -78,18 +82,29 @@ public final class CheckpointStore {
 
     /**
      * Writes the checkpoint of a step, then removes the oldest beyond the number kept. Files of later steps, which
-     * exist after resuming from an earlier one, are neither counted nor removed.
+     * exist after resuming from an earlier one, and files that {@link #latestValid} has found damaged, are neither counted nor
+     * removed.
      *
      * @return the file written
      * @throws FormatException if writing fails (disk full, directory not writable); earlier checkpoints are untouched
      */
     public Path save(long step, Consumer<SafeTensorsWriter> content) {
-        Path file = path(step);
-        SafeTensorsWriter writer = new SafeTensorsWriter();
-        writer.metadata(CHECKSUM, "0".repeat(DIGITS));
+        SafeTensorsWriter writer = writer();
         content.accept(writer);
+        return save(step, writer);
+    }
+
+    /** A file to add a checkpoint's content to, for {@link #save(long, SafeTensorsWriter)}. */
+    public static SafeTensorsWriter writer() {
+        return new SafeTensorsWriter().metadata(CHECKSUM, "0".repeat(DIGITS));
+    }
+
+    /** As {@link #save(long, Consumer)}. @param writer made by {@link #writer()}, filled */
+    public Path save(long step, SafeTensorsWriter writer) {
+        Path file = path(step);
         writer.metadata(CHECKSUM, "0".repeat(DIGITS));
         try {
+            requireParent();
             Files.createDirectories(dir);
             AtomicFile.replace(file, channel -> {
                 MessageDigest digest = sha256();
@@ -106,14 +121,23 @@ public final class CheckpointStore {
                             + "; earlier checkpoints in " + dir + " are untouched",
                     e);
         }
+        damaged.remove(file);
         prune(step);
         return file;
+    }
+
+    /** A folder that has vanished, as a disk that is no longer mounted, is not made anew elsewhere. */
+    private void requireParent() throws IOException {
+        Path parent = dir.toAbsolutePath().getParent();
+        if (parent != null && !Files.isDirectory(parent)) {
+            throw new FileSystemException(parent.toString(), null, "the folder " + parent + " is gone");
+        }
     }
 
     /** Removing old files is housekeeping: a file that cannot be removed is tried again after the next save. */
     private void prune(long saved) {
         List<Path> older = new ArrayList<>(list());
-        older.removeIf(file -> stepOf(file).orElseThrow() > saved || file.equals(pinned));
+        older.removeIf(file -> stepOf(file).orElseThrow() > saved || file.equals(pinned) || damaged.contains(file));
         List<Path> surplus = new ArrayList<>(older.subList(0, Math.max(0, older.size() - keep)));
         AtomicFile.removeTemporaries(dir);
         for (Path file : surplus) {
@@ -159,7 +183,8 @@ public final class CheckpointStore {
                 verify(files.get(i));
                 return Optional.of(files.get(i));
             } catch (FormatException e) {
-                warn.accept(e.getMessage() + "; skipped");
+                damaged.add(files.get(i));
+                warn.accept(e.getMessage() + "; skipped, and left where it is");
             }
         }
         return Optional.empty();

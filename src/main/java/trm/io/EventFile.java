@@ -2,9 +2,9 @@ package trm.io;
 
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
-import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Files;
@@ -32,7 +32,7 @@ public final class EventFile implements AutoCloseable {
     private static final int MASK_DELTA = 0xa282ead8;
 
     private final Path file;
-    private final OutputStream out;
+    private final FileChannel out;
 
     /**
      * Begins a new event file in a directory, which is created if need be. Its second event says that a session starts at a
@@ -45,13 +45,13 @@ public final class EventFile implements AutoCloseable {
     public EventFile(Path dir, long first) {
         double now = System.currentTimeMillis() / 1000.0;
         Path path = dir;
-        OutputStream stream = null;
+        FileChannel stream = null;
         try {
             Files.createDirectories(dir);
             for (int i = 0; stream == null; i++) {
                 path = dir.resolve(String.format(Locale.ROOT, "events.out.tfevents.%010d.trm.%d", (long) now, i));
                 try {
-                    stream = Files.newOutputStream(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
+                    stream = FileChannel.open(path, StandardOpenOption.CREATE_NEW, StandardOpenOption.WRITE);
                 } catch (FileAlreadyExistsException e) {
                     continue;
                 }
@@ -74,7 +74,7 @@ public final class EventFile implements AutoCloseable {
      * Writes one value.
      *
      * @param wallTimeSeconds since 1970
-     * @throws FormatException if it cannot be written
+     * @throws FormatException if it cannot be written; nothing of it is then there
      */
     public void scalar(String tag, long step, double value, double wallTimeSeconds) {
         ByteArrayOutputStream point = new ByteArrayOutputStream();
@@ -120,7 +120,7 @@ public final class EventFile implements AutoCloseable {
                 .putInt(maskedCrc(data))
                 .array();
         try {
-            out.write(framed);
+            Appended.whole(out, ByteBuffer.wrap(framed));
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }

@@ -59,7 +59,7 @@ public final class MetricsCsv implements AutoCloseable {
      * Appends a row.
      *
      * @param values one per column; null leaves a cell empty
-     * @throws FormatException if the row cannot be written
+     * @throws FormatException if the row cannot be written; nothing of it is then there
      */
     public void append(Number... values) {
         if (values.length != columns.size()) {
@@ -76,10 +76,7 @@ public final class MetricsCsv implements AutoCloseable {
             }
         }
         try {
-            ByteBuffer bytes = ByteBuffer.wrap(row.append('\n').toString().getBytes(StandardCharsets.UTF_8));
-            while (bytes.hasRemaining()) {
-                out.write(bytes);
-            }
+            Appended.whole(out, ByteBuffer.wrap(row.append('\n').toString().getBytes(StandardCharsets.UTF_8)));
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }

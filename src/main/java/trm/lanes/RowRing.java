@@ -41,12 +41,17 @@ public final class RowRing implements AutoCloseable {
         if (samples.length != lanes) {
             throw new IllegalArgumentException(samples.length + " samples are offered to " + lanes + " lanes");
         }
+        offer(step, samples, 0);
+    }
+
+    /** Enqueues the upload of a step's samples, one a lane, from {@code samples[from]} on. */
+    public void offer(long step, int[] samples, int from) {
         int slot = (int) (step % slots.length);
         uploaded[slot].await();
         ByteBuffer bytes = staging.bytes();
         int at = 4 * slot * lanes;
         for (int b = 0; b < lanes; b++) {
-            bytes.putInt(at + 4 * b, samples[b]);
+            bytes.putInt(at + 4 * b, samples[from + b]);
         }
         backend.enqueueUpload(staging, at, slots[slot]);
         uploaded[slot].set();

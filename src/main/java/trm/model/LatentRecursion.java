@@ -118,7 +118,7 @@ public final class LatentRecursion {
      *
      * @param x in
      * @param latents in and out: their state before and after the updates
-     * @param firstLane number of the first of these lanes in the whole batch
+     * @param firstLane number of the first of these lanes among the rank's
      */
     public void forward(Tensor x, List<Tensor> latents, long firstLane) {
         injected = null;

@@ -1,5 +1,6 @@
 package trm.model;
 
+import trm.config.ConfigException;
 import trm.config.LossConfig;
 import trm.config.LossType;
 import trm.config.PosEncodings;
@@ -13,6 +14,7 @@ import trm.device.Kernels;
 import trm.device.LaneKernels;
 import trm.device.Purpose;
 import trm.device.Tensor;
+import trm.ops.MlpTape;
 import trm.ops.RotaryTable;
 import trm.ops.Scratch;
 
@@ -93,6 +95,12 @@ public final class Model {
             Parameters.WeightSet weights,
             boolean training,
             LaneKernels.Draws draws) {
+        if (!backend.capabilities().computes(whole.dtype())) {
+            throw new ConfigException(
+                    "arch.forward_dtype",
+                    "arch.forward_dtype is " + whole.arch().dtype().key()
+                            + ": this device has no such products, as a processor without AVX-512; expected float32");
+        }
         this.kernels = backend.kernels();
         this.sizes = whole.withLanes(whole.lanes() / parts);
         this.parameters = parameters;
@@ -104,14 +112,13 @@ public final class Model {
         lmHead = weights.get("lm_head.weight");
         qHead = weights.get("q_head.weight");
         qBias = weights.get("q_head.bias");
-        boolean gateUp = !training || recompute == Recompute.GATE_UP;
         Scratch scratch = Scratch.allocate(
                 backend.capabilities(),
                 arena,
                 sizes.block(),
                 sizes.arch().block().mlpT(),
                 training,
-                gateUp);
+                training ? RecursionStep.mlpTape(recompute) : MlpTape.NOTHING);
         RecursionStep step = new RecursionStep(
                 kernels,
                 sizes,

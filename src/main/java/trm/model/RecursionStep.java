@@ -10,6 +10,7 @@ import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.ops.BlockSizes;
 import trm.ops.ChannelMlp;
+import trm.ops.MlpTape;
 import trm.ops.PositionMlp;
 import trm.ops.RotaryTable;
 import trm.ops.Scratch;
@@ -167,6 +168,15 @@ public final class RecursionStep {
                 ChannelMlp.save(arena, b, scratch, at + "mlp"),
                 state(arena, at + "mid"),
                 state(arena, at + "out"));
+    }
+
+    /** What the tape keeps of an MLP in the differentiated cycle; a block that is recomputed as a whole has it for a short while. */
+    static MlpTape mlpTape(Recompute recompute) {
+        return switch (recompute) {
+            case NONE -> MlpTape.ACTIVATION;
+            case GATE_UP -> MlpTape.NOTHING;
+            default -> MlpTape.GATE_UP;
+        };
     }
 
     /** Whether backward recomputes each block. */

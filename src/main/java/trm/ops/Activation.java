@@ -37,13 +37,14 @@ final class Activation {
 
     /**
      * @param gateUp in, as forward took it, out its gradient
-     * @param p in the gradient of the activation, out the activation itself, with the bits of forward
+     * @param dp in, the gradient of the activation
+     * @param p out, the activation itself, with the bits of forward; may be dp, and null with the plain SwiGLU
      */
-    void backward(Tensor gateUp, Tensor p) {
+    void backward(Tensor gateUp, Tensor dp, Tensor p) {
         if (normed) {
-            kernels.mlps().normedSwigluBwd(gateUp, p, gateUp, p, outer, inner, eps);
+            kernels.mlps().normedSwigluBwd(gateUp, dp, gateUp, p, outer, inner, eps);
         } else {
-            kernels.mlps().swigluBwd(gateUp, p, gateUp, p, outer);
+            kernels.mlps().swigluBwd(gateUp, dp, gateUp, p, outer);
         }
     }
 }

@@ -11,7 +11,7 @@ import trm.device.Tensor;
 /**
  * out = rms_norm(h + a(h G^T, h U^T) W^T) over channels, with the {@link Activation} a: the second residual sublayer of a block
  * (docs/specification.md#35-block), forward and backward (docs/backward.md#channel-mlp). The backward pass recomputes the
- * activation from gate and up, and these, where the tape does not keep them, from h by the operation that formed them
+ * activation, where the tape does not keep it, from gate and up, and these, where the tape does not keep them, from h by the operation that formed them
  * first, hence with the same bits. One operation of the backend for sizes that it fuses, else composed.
  */
 public final class ChannelMlp {
@@ -19,10 +19,11 @@ public final class ChannelMlp {
      * What backward needs.
      *
      * @param gateUp gate and up [B, S, 2, I]
+     * @param activation [B, S, I], null where backward recomputes it
      * @param scale of the norm, [B * S] float32
      * @param rho the activation's factor, as scale, where the device fuses the normed SwiGLU; else null
      */
-    public record Saved(Tensor gateUp, Tensor scale, Tensor rho) {}
+    public record Saved(Tensor gateUp, Tensor activation, Tensor scale, Tensor rho) {}
 
     private final Kernels kernels;
     private final BlockSizes sizes;
@@ -63,6 +64,9 @@ public final class ChannelMlp {
                 scratch.gateUp() != null
                         ? scratch.gateUp().view(0, s.rows(), 2, s.inner())
                         : arena.tensor(Purpose.TAPE, name + ".gate_up", s.dtype(), s.rows(), 2, s.inner()),
+                scratch.tapesActivation()
+                        ? arena.tensor(Purpose.TAPE, name + ".activation", s.dtype(), s.rows(), s.inner())
+                        : null,
                 arena.tensor(Purpose.TAPE, name + ".scale", Dtype.F32, s.rows()),
                 scratch.fusions().channelMlp() && s.normed()
                         ? arena.tensor(Purpose.TAPE, name + ".rho", Dtype.F32, s.rows())
@@ -83,13 +87,14 @@ public final class ChannelMlp {
             channelMlp(h, c, kept, out, u, saved);
             return;
         }
+        Tensor p = taped && saved.activation() != null ? saved.activation() : activation;
         if (fusesGateUp) {
-            kernels.products().linearSwiglu(h, gateUpWeight, kept, activation, squares);
+            kernels.products().linearSwiglu(h, gateUpWeight, kept, p, squares);
         } else {
             kernels.products().linear(h, gateUpWeight, saved.gateUp());
-            activate.forward(saved.gateUp(), activation);
+            activate.forward(saved.gateUp(), p);
         }
-        down.forward(activation, squares, h, c, out, u, saved.scale());
+        down.forward(p, squares, h, c, out, u, saved.scale());
     }
 
     /** All of forward in one operation, where the device fuses it. */
@@ -138,9 +143,11 @@ public final class ChannelMlp {
         }
         ProductKernels products = kernels.products();
         kernels.norms().addRmsNormBwd(d, out, saved.scale(), d);
-        products.linearBwdX(d, downWeight, activation, false); // its gradient, then the activation itself
-        activate.backward(gateUp, activation);
-        products.linearBwdW(d, activation, dDownWeight);
+        products.linearBwdX(
+                d, downWeight, activation, false); // its gradient, then the activation itself, unless it was kept
+        Tensor kept = saved.activation();
+        activate.backward(gateUp, activation, kept == null ? activation : null);
+        products.linearBwdW(d, kept == null ? activation : kept, dDownWeight);
         products.linearBwdW(gateUp, h, dGateUpWeight);
         products.linearBwdX(gateUp, gateUpWeight, d, true);
     }

@@ -116,7 +116,7 @@ public final class PositionMlp {
         ProductKernels products = kernels.products();
         kernels.norms().addRmsNormPositionsBwd(d, out, saved.scale(), d, lanes, width);
         products.mixBwdX(d, downWeight, activation, lanes, width, false); // its gradient, then the activation itself
-        activate.backward(gateUp, activation);
+        activate.backward(gateUp, activation, activation);
         products.mixBwdW(d, activation, dDownWeight, lanes, width);
         products.mixBwdW(gateUp, h, dGateUpWeight, lanes, width);
         products.mixBwdX(gateUp, gateUpWeight, d, lanes, width, true);

@@ -15,15 +15,23 @@ import trm.device.Tensor;
  * @param branch [B, S, D], the branch before it joins the residual
  * @param work what a fused position MLP works in, null where there is none or it needs no memory
  * @param gateUp gate and up of either kind, where no tape keeps them; else null
+ * @param tapesActivation whether the tape keeps the activations of channel MLPs for their backward pass
  * @param squares [B * S, I / TRM_SQUARES] float32, what the two fused products of a normed channel MLP hand on; else null
  */
-public record Scratch(Fusions fusions, Tensor activation, Tensor branch, Tensor work, Tensor gateUp, Tensor squares) {
+public record Scratch(
+        Fusions fusions,
+        Tensor activation,
+        Tensor branch,
+        Tensor work,
+        Tensor gateUp,
+        boolean tapesActivation,
+        Tensor squares) {
     /**
      * @param training whether a backward pass follows
-     * @param gateUp whether gate and up live here
+     * @param tape what is kept for it
      */
     public static Scratch allocate(
-            Capabilities device, Arena arena, BlockSizes s, boolean mixer, boolean training, boolean gateUp) {
+            Capabilities device, Arena arena, BlockSizes s, boolean mixer, boolean training, MlpTape tape) {
         Fusions fusions = Fusions.of(device, s, training);
         boolean fused = mixer && fusions.positionMlp();
         long channels = s.rows() * s.inner();
@@ -36,7 +44,8 @@ public record Scratch(Fusions fusions, Tensor activation, Tensor branch, Tensor 
                 arena.tensor(Purpose.SCRATCH, "activation", s.dtype(), Math.max(swiglu, attention)),
                 arena.tensor(Purpose.SCRATCH, "branch", s.dtype(), s.lanes(), s.positions(), s.width()),
                 work == 0 ? null : arena.tensor(Purpose.SCRATCH, "position_mlp.work", Dtype.U8, work),
-                gateUp ? arena.tensor(Purpose.SCRATCH, "gate_up", s.dtype(), 2 * swiglu) : null,
+                tape == MlpTape.NOTHING ? arena.tensor(Purpose.SCRATCH, "gate_up", s.dtype(), 2 * swiglu) : null,
+                tape == MlpTape.ACTIVATION && !s.normed() && !fusions.channelMlp(),
                 s.normed() && fusions.gateUp()
                         ? arena.tensor(Purpose.SCRATCH, "squares", Dtype.F32, channels / ProductKernels.SQUARES)
                         : null);

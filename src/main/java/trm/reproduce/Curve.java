@@ -15,7 +15,7 @@ public record Curve(List<Point> points) {
     /**
      * One evaluation.
      *
-     * @param seconds of training until then, evaluations apart
+     * @param seconds of training until then, evaluations apart ({@link RunSummary#curve})
      * @param exact share of the puzzles that are solved
      */
     public record Point(long step, double seconds, long puzzles, double exact) {}
@@ -32,6 +32,15 @@ public record Curve(List<Point> points) {
     /** Seconds of training until then. */
     public double secondsTo(double share) {
         return first(share, Point::seconds);
+    }
+
+    /** Steps a second up to the last evaluation; NaN without one. */
+    public double stepsPerSecond() {
+        if (points.isEmpty()) {
+            return Double.NaN;
+        }
+        Point last = points.get(points.size() - 1);
+        return last.step / last.seconds;
     }
 
     /**

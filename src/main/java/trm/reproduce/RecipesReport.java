@@ -86,8 +86,9 @@ final class RecipesReport {
                 .append(
                         " unseen puzzles: where the line from the last\nevaluation below it to the first above it crosses it;")
                 .append(
-                        " \"of base's\" is the quotient of the medians. Seconds are those of the training steps alone,\nwhatever")
-                .append(" else the machine did. Differences within the brackets show nothing.\n")
+                        " \"of base's\" is the quotient of the medians. Seconds are those of the training steps alone,\neach")
+                .append(
+                        " at the rate of the fastest row since the evaluation before. Differences within the brackets show nothing.\n")
                 .append("\n![unseen puzzles solved by training step, a thin line a seed](report.svg)\n")
                 .append("\n## Runs\n\n| arm | seed | solved at the end, % (95 %) | steps to 50 % | steps to 90 %")
                 .append(
@@ -141,7 +142,7 @@ final class RecipesReport {
         cells.add(line.spread(run -> run.curve().stepsTo(0.9)).text(STEPS));
         cells.add(line.spread(run -> run.curve().secondsTo(0.5)).text(SECONDS));
         cells.add(line.spread(run -> run.curve().secondsTo(0.9)).text(SECONDS));
-        cells.add(line.spread(RunSummary::stepsPerSecond).text(RATE));
+        cells.add(line.spread(run -> run.curve().stepsPerSecond()).text(RATE));
         return cells;
     }
 
@@ -177,7 +178,7 @@ final class RecipesReport {
                 Spread.text(SECONDS, curve.secondsTo(0.5)),
                 Spread.text(SECONDS, curve.secondsTo(0.9)),
                 format(SECONDS, last.seconds()),
-                format(RATE, run.stepsPerSecond()));
+                format(RATE, curve.stepsPerSecond()));
     }
 
     private static String row(List<String> cells) {

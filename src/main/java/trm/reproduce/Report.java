@@ -3,7 +3,6 @@ package trm.reproduce;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -11,6 +10,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.DoubleStream;
 import trm.config.TrainConfig;
+import trm.io.AtomicFile;
 import trm.io.FormatException;
 
 /**
@@ -106,10 +106,8 @@ public final class Report {
     }
 
     private static void replace(Path file, String text) {
-        Path partial = file.resolveSibling(file.getFileName() + ".partial");
         try {
-            Files.writeString(partial, text);
-            Files.move(partial, file, StandardCopyOption.REPLACE_EXISTING, StandardCopyOption.ATOMIC_MOVE);
+            AtomicFile.replace(file, text);
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
         }

@@ -2,6 +2,7 @@ package trm.reproduce;
 
 import java.awt.Color;
 import java.io.IOException;
+import java.nio.ByteBuffer;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
@@ -10,6 +11,7 @@ import org.knowm.xchart.BitmapEncoder;
 import org.knowm.xchart.CategoryChart;
 import org.knowm.xchart.CategoryChartBuilder;
 import org.knowm.xchart.style.Styler.LegendPosition;
+import trm.io.AtomicFile;
 import trm.io.FormatException;
 
 /** A bar chart of published and measured values. Drawn by XChart, which needs Java's desktop module and one font. */
@@ -38,8 +40,14 @@ final class ReportChart {
         }
         System.setProperty("java.awt.headless", "true");
         try {
-            BitmapEncoder.saveBitmap(
-                    chart(title, names, published, measured, spread), file.toString(), BitmapEncoder.BitmapFormat.PNG);
+            byte[] picture = BitmapEncoder.getBitmapBytes(
+                    chart(title, names, published, measured, spread), BitmapEncoder.BitmapFormat.PNG);
+            AtomicFile.replace(file, channel -> {
+                ByteBuffer bytes = ByteBuffer.wrap(picture);
+                while (bytes.hasRemaining()) {
+                    channel.write(bytes);
+                }
+            });
             return Optional.empty();
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);

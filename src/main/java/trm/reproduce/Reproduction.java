@@ -38,12 +38,13 @@ public final class Reproduction {
      *
      * @param rows names, none for all
      * @param seeds how many
+     * @param shard which of these runs; the others are somebody else's
      * @throws ConfigException if there is no row of a name
      * @throws DataException if a data set is not there
      * @throws FormatException if a folder holds a run of other settings; nothing has run then
      */
-    public void run(List<String> rows, int seeds) {
-        List<PlannedRun> runs = study.runs(rows, seeds);
+    public void run(List<String> rows, int seeds, Shard shard) {
+        List<PlannedRun> runs = shard.of(study.runs(rows, seeds));
         runs.forEach(Reproduction::settings);
         study.prepareData(runs);
         for (int i = 0; i < runs.size(); i++) {

@@ -155,19 +155,11 @@ public final class RunSummary {
         return total / 3600;
     }
 
-    /** Optimizer steps a second of training, evaluations apart; NaN before the first row of metrics. */
+    /** Optimizer steps a second of training, evaluations apart, and pauses between two parts of a run; NaN before the first row of metrics. */
     public double stepsPerSecond() {
-        Clock clock = new Clock();
-        rows.forEach(clock::add);
-        return clock.step / clock.seconds;
-    }
-
-    /** Time that the steps took, evaluations apart, and pauses between two parts of a run. */
-    private final class Clock {
-        private double step;
-        private double seconds;
-
-        private void add(Map<String, Double> row) {
+        double step = 0;
+        double seconds = 0;
+        for (Map<String, Double> row : rows) {
             Double rate = row.get(Column.SAMPLES_PER_SECOND.title());
             if (rate != null) {
                 double now = row.get(Column.STEP.title());
@@ -175,18 +167,29 @@ public final class RunSummary {
                 step = now;
             }
         }
+        return step / seconds;
     }
 
-    /** What the evaluations found; the time to one is that of the steps until the last row of training before it. */
+    /**
+     * What the evaluations found. The time to one is that of the steps until then, each at the rate of the fastest row since the
+     * evaluation before: what else the machine did counts little.
+     */
     public Curve curve() {
         List<Curve.Point> points = new ArrayList<>();
-        Clock clock = new Clock();
+        double fastest = 0;
+        double seconds = 0;
+        long before = 0;
         for (Map<String, Double> row : rows) {
-            clock.add(row);
+            long step = row.get(Column.STEP.title()).longValue();
+            fastest = Math.max(fastest, row.getOrDefault(Column.SAMPLES_PER_SECOND.title(), 0.0));
             if (row.containsKey(Column.EVAL_PUZZLES.title())) {
+                seconds +=
+                        step == before ? 0 : (step - before) * config.schedule().globalBatchSize() / fastest;
+                before = step;
+                fastest = 0;
                 points.add(new Curve.Point(
-                        row.get(Column.STEP.title()).longValue(),
-                        clock.seconds,
+                        step,
+                        seconds,
                         row.get(Column.EVAL_PUZZLES.title()).longValue(),
                         row.getOrDefault(Column.EVAL_EXACT_ACCURACY.title(), 0.0)));
             }

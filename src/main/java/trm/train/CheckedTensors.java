@@ -3,6 +3,7 @@ package trm.train;
 import java.nio.ByteBuffer;
 import java.nio.FloatBuffer;
 import java.nio.ShortBuffer;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashSet;
 import java.util.List;
@@ -57,7 +58,14 @@ final class CheckedTensors {
 
     /** Checks that a tensor is there for one of the device's. */
     void require(String name, Tensor like) {
-        require(name, like.dtype().name(), like.shape().dims());
+        require(name, like, 1);
+    }
+
+    /** Checks that a tensor is there for as many as there are ranks, one after the other. */
+    void require(String name, Tensor like, int ranks) {
+        long[] shape = like.shape().dims();
+        shape[0] *= ranks;
+        require(name, like.dtype().name(), shape);
     }
 
     /** Checks that every tensor of the file was asked for. */
@@ -138,6 +146,25 @@ final class CheckedTensors {
     /** Raw bytes, for the device. */
     List<ByteBuffer> parts(String name) {
         return file.parts(name);
+    }
+
+    /** Part {@code index} of {@code count} equal ones of the raw bytes. */
+    List<ByteBuffer> parts(String name, int index, int count) {
+        List<ByteBuffer> all = file.parts(name);
+        long size = all.stream().mapToLong(ByteBuffer::remaining).sum() / count;
+        long from = index * size;
+        List<ByteBuffer> part = new ArrayList<>();
+        long at = 0;
+        for (ByteBuffer each : all) {
+            long first = Math.max(from, at);
+            long end = Math.min(from + size, at + each.remaining());
+            if (first < end) {
+                part.add(each.slice(each.position() + (int) (first - at), (int) (end - first))
+                        .order(each.order()));
+            }
+            at += each.remaining();
+        }
+        return part;
     }
 
     /** The shape of a tensor; null if it is not there. */

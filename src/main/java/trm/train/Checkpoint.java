@@ -15,8 +15,6 @@ import trm.data.random.LegacyRandom;
 import trm.device.Backend;
 import trm.device.Dtype;
 import trm.device.HostCopy;
-import trm.device.LaneKernels;
-import trm.device.Staging;
 import trm.device.Tensor;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
@@ -31,7 +29,8 @@ import trm.model.Parameters;
  *   model.inner.*      raw weights under the reference's names, puzzle table, initial latents   F32
  *   ema.* m.* v.*      moving average and moments of the trained tensors                        F32
  *   lanes.*            the latents (z_H, z_L), steps, halted, inputs, labels, puzzle_identifiers
- *   state.controls     step number, rates (F64);  state.metrics: sums since the last log row (F64)
+ *   state.controls     step number, rates (F64)
+ *   state.metrics      sums since the last log row (F64); of several ranks, a row each
  *   state.loader, state.philox, state.legacy    position of the training loader (I64, I64, I32)
  *   metadata           config: the resolved YAML;  step;  evaluated_step;  total_steps of the whole run
  * </pre>
@@ -44,65 +43,76 @@ public final class Checkpoint {
     /** The host's part of a run's state. */
     record HostState(long step, long evaluatedStep, TrainLoader.Position position, int[] legacy) {}
 
-    /** Adds everything to a file; tensors are fetched from the device, through {@code staging}, when it is written. */
+    /** Adds everything to a file, all of it copied to the host. */
     static void write(
             SafeTensorsWriter out,
-            Staging staging,
+            CheckpointCopy copy,
             TrainConfig config,
             long totalSteps,
             Parameters parameters,
             DeepSupervision supervision,
+            LaneCopy lanes,
             HostState host) {
         out.metadata("config", ConfigLoader.toYaml(config));
         out.metadata("step", Long.toString(host.step));
         out.metadata("evaluated_step", Long.toString(host.evaluatedStep));
         out.metadata("total_steps", Long.toString(totalSteps));
         for (String name : parameters.names()) {
-            put(out, staging, Parameters.ROOT + name, parameters.shape(name), parameters.masterOf(name));
+            put(out, copy, Parameters.ROOT + name, parameters.shape(name), parameters.masterOf(name));
         }
-        writeFixed(out, staging, parameters);
+        writeFixed(out, copy, parameters);
         for (String name : parameters.names()) {
-            put(out, staging, "ema." + name, parameters.shape(name), parameters.averageOf(name));
-            put(out, staging, "m." + name, parameters.shape(name), parameters.moment1Of(name));
-            put(out, staging, "v." + name, parameters.shape(name), parameters.moment2Of(name));
+            put(out, copy, "ema." + name, parameters.shape(name), parameters.averageOf(name));
+            put(out, copy, "m." + name, parameters.shape(name), parameters.moment1Of(name));
+            put(out, copy, "v." + name, parameters.shape(name), parameters.moment2Of(name));
         }
-        LaneKernels.Lanes lanes = supervision.lanes();
-        List<String> latents = config.arch().latents();
-        for (int i = 0; i < latents.size(); i++) {
-            put(out, staging, "lanes.z_" + latents.get(i), lanes.latents().get(i));
-        }
-        put(out, staging, "lanes.steps", lanes.steps());
-        put(out, staging, "lanes.halted", lanes.halted());
-        put(out, staging, "lanes.inputs", lanes.inputs());
-        put(out, staging, "lanes.labels", lanes.labels());
-        put(out, staging, "lanes.puzzle_identifiers", lanes.ids());
-        put(out, staging, "state.controls", supervision.controls());
-        put(out, staging, "state.metrics", supervision.metrics());
+        lanes.write(out);
+        put(out, copy, "state.controls", supervision.controls());
         TrainLoader.Position p = host.position;
         out.add("state.loader", "I64", new long[] {3}, new long[] {p.iteration(), p.batchesDoneInPass(), p.cursor()});
         out.add("state.philox", "I64", new long[] {p.philoxState().length}, p.philoxState());
         out.add("state.legacy", "I32", new long[] {host.legacy.length}, host.legacy);
     }
 
-    private static void writeFixed(SafeTensorsWriter out, Staging staging, Parameters parameters) {
+    private static void writeFixed(SafeTensorsWriter out, CheckpointCopy copy, Parameters parameters) {
         if (parameters.puzzleTable() != null) {
-            put(out, staging, PUZZLES, parameters.puzzleTable());
+            put(out, copy, PUZZLES, parameters.puzzleTable());
         }
         for (int i = 0; i < parameters.latentInits().size(); i++) {
             put(
                     out,
-                    staging,
+                    copy,
                     parameters.latentInitName(i),
                     parameters.latentInits().get(i));
         }
     }
 
-    private static void put(SafeTensorsWriter out, Staging staging, String name, Tensor t) {
-        put(out, staging, name, t.shape().dims(), t);
+    private static void put(SafeTensorsWriter out, CheckpointCopy copy, String name, Tensor t) {
+        put(out, copy, name, t.shape().dims(), t);
     }
 
-    private static void put(SafeTensorsWriter out, Staging staging, String name, long[] shape, Tensor t) {
-        out.add(name, t.dtype().name(), shape, t.bytes(), sink -> staging.download(t, sink::take));
+    private static void put(SafeTensorsWriter out, CheckpointCopy copy, String name, long[] shape, Tensor t) {
+        out.add(name, t.dtype().name(), shape, t.bytes(), copy.of(t));
+    }
+
+    /** Bytes of all tensors that {@link #write} copies, with the lanes of so many ranks. */
+    static long bytes(Parameters parameters, DeepSupervision supervision, int ranks) {
+        long bytes = supervision.controls().bytes();
+        for (String name : parameters.names()) {
+            bytes += parameters.masterOf(name).bytes()
+                    + parameters.averageOf(name).bytes()
+                    + parameters.moment1Of(name).bytes()
+                    + parameters.moment2Of(name).bytes();
+        }
+        if (parameters.puzzleTable() != null) {
+            bytes += parameters.puzzleTable().bytes();
+        }
+        bytes += parameters.latentInits().stream().mapToLong(Tensor::bytes).sum();
+        return bytes
+                + ranks
+                        * LaneCopy.tensors(supervision).values().stream()
+                                .mapToLong(Tensor::bytes)
+                                .sum();
     }
 
     /** Opens a checkpoint of this program, an exported file or one of others, or a run folder's newest valid one. */

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.IntStream;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
 import trm.data.TrainLoader;
@@ -47,20 +48,25 @@ final class CheckpointState {
     private static final String PHILOX = "state.philox";
     private static final String LEGACY = "state.legacy";
     private static final String CONTROLS = "state.controls";
-    private static final String METRICS = "state.metrics";
+    static final String METRICS = "state.metrics";
 
     private final CheckedTensors tensors;
     private final long begun; // steps that the run's weights had behind them when it began
     private final Map<String, Tensor> large = new LinkedHashMap<>(); // weights, moments, latents: where they go
-    private final Map<Tensor, int[]> lanes = new LinkedHashMap<>();
+    private final Map<String, Tensor> latents = new LinkedHashMap<>(); // of this rank's lanes
+    private final Map<Tensor, int[]> lanes = new LinkedHashMap<>(); // the rest of them
+    private final int rank;
+    private final int ranks;
     private final double[] controls;
-    private final double[] metrics;
+    private final List<double[]> metrics; // of each rank that wrote the checkpoint
     private final Checkpoint.Progress progress;
     private final TrainLoader.Position position;
     private final int[] legacy;
 
     private CheckpointState(SafeTensors file, RunTensors run, TrainLoader loader, long totalSteps, boolean finite) {
         tensors = new CheckedTensors(file);
+        rank = run.ranks().rank();
+        ranks = run.ranks().ranks();
         Parameters parameters = run.parameters();
         DeepSupervision supervision = run.supervision();
         requireLarge(parameters, supervision);
@@ -74,6 +80,7 @@ final class CheckpointState {
         legacy = file.ints(LEGACY);
         position = position(loader);
         large.forEach((name, to) -> tensors.numbers(name, finite, name.startsWith("v.")));
+        latents.forEach((name, to) -> tensors.numbers(name, finite, false));
     }
 
     /**
@@ -104,10 +111,11 @@ final class CheckpointState {
             Tensor init = parameters.latentInits().get(i);
             require(parameters.latentInitName(i), init.shape().dims(), init);
         }
-        List<String> latents = supervision.model().sizes().arch().latents();
-        for (int i = 0; i < latents.size(); i++) {
+        List<String> names = supervision.model().sizes().arch().latents();
+        for (int i = 0; i < names.size(); i++) {
             Tensor latent = supervision.lanes().latents().get(i);
-            require("lanes.z_" + latents.get(i), latent.shape().dims(), latent);
+            tensors.require("lanes.z_" + names.get(i), latent, ranks);
+            latents.put("lanes.z_" + names.get(i), latent);
         }
     }
 
@@ -118,15 +126,20 @@ final class CheckpointState {
 
     private void requireState(DeepSupervision supervision) {
         LaneKernels.Lanes lane = supervision.lanes();
-        tensors.require("lanes.steps", lane.steps());
-        tensors.require("lanes.halted", lane.halted());
-        tensors.require("lanes.inputs", lane.inputs());
-        tensors.require("lanes.labels", lane.labels());
-        tensors.require("lanes.puzzle_identifiers", lane.ids());
+        tensors.require("lanes.steps", lane.steps(), ranks);
+        tensors.require("lanes.halted", lane.halted(), ranks);
+        tensors.require("lanes.inputs", lane.inputs(), ranks);
+        tensors.require("lanes.labels", lane.labels(), ranks);
+        tensors.require("lanes.puzzle_identifiers", lane.ids(), ranks);
         tensors.require(CONTROLS, supervision.controls());
         long[] sums = tensors.shape(METRICS);
         boolean withoutNorm = sums != null && Arrays.equals(sums, new long[] {Metric.GRAD_NORM.ordinal()});
-        tensors.require(METRICS, Dtype.F64.name(), withoutNorm ? sums : new long[] {HeadKernels.METRICS});
+        boolean ofRanks = sums != null
+                && sums.length == 2
+                && sums[0] > 0
+                && lane.halted().count() * ranks % sums[0] == 0
+                && sums[1] == HeadKernels.METRICS;
+        tensors.require(METRICS, Dtype.F64.name(), withoutNorm || ofRanks ? sums : new long[] {HeadKernels.METRICS});
         tensors.require(LOADER, "I64", 3);
         long[] philox = tensors.shape(PHILOX);
         tensors.require(PHILOX, "I64", philox != null && Arrays.equals(philox, new long[] {0}) ? 0 : 13);
@@ -197,14 +210,25 @@ final class CheckpointState {
         return found;
     }
 
+    private List<double[]> metrics(DeepSupervision supervision, boolean finite) {
+        double[] all = tensors.doubles(METRICS);
+        int width = Math.min(all.length, HeadKernels.METRICS);
+        return IntStream.range(0, all.length / width)
+                .mapToObj(row -> metrics(
+                        supervision, finite, row * width, Arrays.copyOfRange(all, row * width, (row + 1) * width)))
+                .toList();
+    }
+
     /**
      * Checkpoints of version 0.1 have no sum of gradient norms, their last entry. It begins at 0 where a row of metrics
      * was just written, and is unknown, so NaN until the next row, where a row was under way.
+     *
+     * @param first element of the tensor
      */
-    private double[] metrics(DeepSupervision supervision, boolean finite) {
-        double[] sums = tensors.doubles(METRICS);
+    private double[] metrics(DeepSupervision supervision, boolean finite, int first, double[] sums) {
         double halts = (double) (progress.step() - begun)
-                * supervision.lanes().halted().count();
+                * supervision.lanes().halted().count()
+                * ranks;
         double count = sums[Metric.COUNT.ordinal()];
         for (Metric metric : Metric.values()) {
             int i = metric.ordinal();
@@ -226,7 +250,7 @@ final class CheckpointState {
             tensors.that(
                     good || unknown || loss && !finite && !(sums[i] < 0),
                     METRICS,
-                    i,
+                    first + i,
                     sums[i],
                     (loss ? "a finite sum of at least 0" : "0 .. " + most) + ": " + metric);
         }
@@ -237,6 +261,19 @@ final class CheckpointState {
         double[] all = Arrays.copyOf(sums, HeadKernels.METRICS);
         all[Metric.GRAD_NORM.ordinal()] = underWay ? Double.NaN : 0;
         return all;
+    }
+
+    /** This rank's sums, where as many ranks wrote the checkpoint; else rank 0 goes on with those of all. */
+    private double[] metrics() {
+        if (metrics.size() == ranks) {
+            return metrics.get(rank);
+        }
+        double[] own = new double[HeadKernels.METRICS];
+        if (rank == 0) {
+            metrics.forEach(sums -> Arrays.setAll(own, i -> own[i] + sums[i]));
+            own[Metric.GRAD_NORM.ordinal()] = metrics.get(0)[Metric.GRAD_NORM.ordinal()]; // all ranks have the same
+        }
+        return own;
     }
 
     private TrainLoader.Position position(TrainLoader loader) {
@@ -270,14 +307,18 @@ final class CheckpointState {
     void load(Backend backend, RunTensors run, TrainLoader loader, TrainConfig config, long totalSteps) {
         large.forEach((name, to) -> run.staging().upload(tensors.parts(name), to));
         run.parameters().refreshWorking();
-        lanes.forEach((to, values) -> HostCopy.put(backend, to, values));
+        latents.forEach((name, to) -> run.staging().upload(tensors.parts(name, rank, ranks), to));
+        lanes.forEach((to, all) -> {
+            int count = all.length / ranks;
+            HostCopy.put(backend, to, Arrays.copyOfRange(all, rank * count, (rank + 1) * count));
+        });
         double[] own = Controls.after(progress.step(), config, totalSteps);
         double[] bounds = Controls.bounds(config);
         for (int i = 0; i < own.length; i++) {
             own[i] = Math.abs(own[i] - controls[i]) <= bounds[i] ? controls[i] : own[i];
         }
         HostCopy.put(backend, run.supervision().controls(), own);
-        HostCopy.put(backend, run.supervision().metrics(), metrics);
+        HostCopy.put(backend, run.supervision().metrics(), metrics());
         loader.restore(position, legacy);
     }
 }

@@ -24,7 +24,7 @@ import trm.model.ModelSizes;
 import trm.model.Parameters;
 
 /**
- * Deep supervision of a batch of lanes (docs/specification.md#6-deep-supervision-and-halting). A lane carries its
+ * Deep supervision of a batch of lanes, or of a rank's equal part of it (docs/specification.md#6-deep-supervision-and-halting). A lane carries its
  * sample, latents, step count and halted flag; a halted lane takes the next sample. One {@link #step} is: admit,
  * forward, losses, halting, backward, update; with the continue loss, a further forward pass whose latents are dropped. Before
  * {@code carry_from_step} all lanes halt at every step.
@@ -40,6 +40,7 @@ public final class DeepSupervision implements AutoCloseable {
 
     private final Backend backend;
     private final Kernels kernels;
+    private final RankSums rankSums;
     private final Parameters parameters;
     private final Model model;
     private final TrainConfig config;
@@ -62,6 +63,7 @@ public final class DeepSupervision implements AutoCloseable {
     private final Tensor gradNorm;
     private final Tensor partials;
     private final int vocabulary;
+    private final int firstLane; // number, in the batch of all ranks, of this rank's first
     private int part; // of the depth schedule, that the model makes the updates of
     private long offered = -1; // number of the step that samples were last offered to; -1: as controls say
 
@@ -117,7 +119,8 @@ public final class DeepSupervision implements AutoCloseable {
         arena.begin(Lifetime.TRAINING_STEP);
         int count = Math.max(1, config.memory().microBatches());
         controls = arena.tensor(Purpose.LANES, "controls", Dtype.F64, OptimizerKernels.CONTROLS);
-        draws = new LaneKernels.Draws(controls, config.run().seed());
+        firstLane = backend.collective().rank() * sizes.lanes();
+        draws = new LaneKernels.Draws(controls, config.run().seed(), firstLane);
         model = Model.forTraining(backend, arena, sizes, count, config.memory().recompute(), parameters, draws);
         lanes = LaneTensors.lanes(arena, sizes, Purpose.LANES);
         tokens = LaneTensors.tokenResults(arena, sizes);
@@ -143,6 +146,7 @@ public final class DeepSupervision implements AutoCloseable {
         partials = arena.tensor(Purpose.LANES, "grad_norm partials", Dtype.F64, OptimizerKernels.NORM_PARTIALS);
         ring = new RowRing(backend, arena, sizes.lanes(), RING);
         reading = new MetricsReading(backend, arena);
+        rankSums = new RankSums(backend, arena, parameters, lanes.ids(), model.puzzleRowGradients());
         depth = new DepthSchedule(config, totalSteps);
         part = depth.parts() - 1;
         repeated = new RepeatedStep[depth.parts()];
@@ -158,7 +162,7 @@ public final class DeepSupervision implements AutoCloseable {
         LaneTensors.haltAll(backend, lanes.halted());
     }
 
-    /** One optimizer step; {@code exampleRows} [B] are the samples that halted lanes take. */
+    /** One optimizer step; {@code exampleRows} are the samples that halted lanes take, one a lane of all ranks. */
     public void step(int[] exampleRows) {
         offer(exampleRows);
         repeated[part].run();
@@ -177,7 +181,11 @@ public final class DeepSupervision implements AutoCloseable {
             offered = (long) HostCopy.doubles(backend, controls)[Control.STEP.ordinal()];
         }
         kernels.phase("admit, embed");
-        ring.offer(++offered, exampleRows);
+        if (exampleRows.length != backend.collective().ranks() * minSteps.count()) {
+            throw new IllegalArgumentException(exampleRows.length + " samples are offered to "
+                    + backend.collective().ranks() + " ranks of " + minSteps.count() + " lanes");
+        }
+        ring.offer(++offered, exampleRows, firstLane);
         use(depth.partOf(offered));
     }
 
@@ -195,14 +203,12 @@ public final class DeepSupervision implements AutoCloseable {
     /** The operations of a step, the same in every one. */
     private void enqueue() {
         advance();
-        LaneKernels laneKernels = kernels.lanes();
-        laneKernels.explore(
-                controls,
-                minSteps,
-                0,
-                config.run().seed(),
-                config.arch().halting().explorationProb(),
-                config.arch().halting().maxSteps());
+        kernels.lanes()
+                .explore(
+                        draws,
+                        minSteps,
+                        config.arch().halting().explorationProb(),
+                        config.arch().halting().maxSteps());
         forwardBackward();
         update();
     }
@@ -280,8 +286,12 @@ public final class DeepSupervision implements AutoCloseable {
                 scale);
     }
 
-    /** The gradient's norm and limit, both optimizers and the moving average; gradients become zero. */
+    /** The ranks' gradients as one, its norm and limit, both optimizers and the moving average; gradients become zero. */
     public void update() {
+        if (backend.collective().ranks() > 1) {
+            kernels.phase("ranks");
+            rankSums.add(parameters.gradient());
+        }
         kernels.phase("update");
         kernels.optimizers().gradNorm(parameters.gradient(), partials, gradNorm, metrics);
         if (config.optimizer().freezeWeights()) {
@@ -293,8 +303,8 @@ public final class DeepSupervision implements AutoCloseable {
             OptimizerKernels optimizers = kernels.optimizers();
             optimizers.signSgd(
                     parameters.puzzleTable(),
-                    lanes.ids(),
-                    model.puzzleRowGradients(),
+                    rankSums.ids(),
+                    rankSums.rowGradients(),
                     controls,
                     config.optimizer().puzzleWeightDecay());
         }
@@ -371,7 +381,7 @@ public final class DeepSupervision implements AutoCloseable {
         return gradNorm;
     }
 
-    /** [METRICS] float64: sums since they were last set to zero. */
+    /** [METRICS] float64: sums over this rank's lanes since they were last set to zero. */
     public Tensor metrics() {
         return metrics;
     }

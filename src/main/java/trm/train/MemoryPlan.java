@@ -12,9 +12,10 @@ import trm.device.Backend;
 import trm.device.DeviceException;
 import trm.device.Layout;
 import trm.device.PlanningBackend;
+import trm.device.RankExchange;
 
 /**
- * How a run is to fit into memory: the layout of its arena, and the choice of micro-batches and recomputation that led to
+ * How a run, or one of its ranks, is to fit into memory: the layout of its arena, and the choice of micro-batches and recomputation that led to
  * it. Where the settings leave the choice open, the first of these that fits is taken: micro-batches, as long as a part
  * is large enough to keep a device busy, for they cost no work; gate and up recomputed; whole layers; whole applications of f;
  * at last smaller parts still.
@@ -62,12 +63,13 @@ public final class MemoryPlan {
     }
 
     /**
-     * Plans for a device that is here, within what is free on it and what the settings allow.
+     * Plans for a device that is here, within what is free on it, or on that of any other rank, and what the settings allow: all
+     * ranks have the same plan.
      *
      * @param positions of a sample, the prefix included
      */
     public static MemoryPlan of(Backend device, TrainConfig config, int positions, Contents<?> contents) {
-        long free = device.freeBytes();
+        long free = RankExchange.least(device, device.freeBytes());
         long limit = Math.min(config.memory().limitBytes(), free);
         return of(new PlanningBackend(device), limit, config, positions, contents);
     }
@@ -79,7 +81,7 @@ public final class MemoryPlan {
         List<Tried> tried = new ArrayList<>();
         TrainConfig smallest = null;
         long least = Long.MAX_VALUE;
-        for (TrainConfig choice : choices(config, positions)) {
+        for (TrainConfig choice : choices(config, positions, device.collective().ranks())) {
             long bytes = planner.bytes(choice);
             tried.add(new Tried(choice.memory().recompute(), choice.memory().microBatches(), bytes));
             if (bytes < least) {
@@ -96,21 +98,23 @@ public final class MemoryPlan {
     }
 
     /** The choices that the settings leave, in the order in which they are tried. */
-    private static List<TrainConfig> choices(TrainConfig config, int positions) {
+    private static List<TrainConfig> choices(TrainConfig config, int positions, int ranks) {
+        int lanes = config.schedule().globalBatchSize() / ranks;
         List<Recompute> modes = modes(config);
         List<TrainConfig> choices = new ArrayList<>();
         List<TrainConfig> smaller = new ArrayList<>();
         for (Recompute mode : modes) {
-            for (int parts = 1; parts <= config.schedule().globalBatchSize(); parts++) {
+            for (int parts = 1; parts <= lanes; parts++) {
                 boolean open = config.memory().microBatches() == 0;
-                if (open
-                        ? config.schedule().globalBatchSize() % parts != 0
-                        : config.memory().microBatches() != parts) {
+                if (open ? lanes % parts != 0 : config.memory().microBatches() != parts) {
                     continue;
                 }
-                long rows = (long) config.schedule().globalBatchSize() / parts * positions;
+                long rows = (long) lanes / parts * positions;
                 if (!open || parts == 1 || rows >= LEAST_ROWS) {
                     choices.add(config.with(mode, parts));
+                    if (mode == Recompute.NONE && modes.size() > 1) { // before more parts, whose sums have other bits
+                        choices.add(config.with(Recompute.ACTIVATION, parts));
+                    }
                 } else if (mode == modes.get(modes.size() - 1)) {
                     smaller.add(config.with(mode, parts));
                 }
@@ -135,6 +139,10 @@ public final class MemoryPlan {
             }
         }
 
+        private int ranks() {
+            return device.collective().ranks();
+        }
+
         long bytes(TrainConfig choice) {
             return layout(choice).totalBytes() + sum(device.overheadBytes());
         }
@@ -142,7 +150,7 @@ public final class MemoryPlan {
         /** Settings that would fit, for a message. */
         String advice(TrainConfig config, int positions) {
             if (config.memory().recompute() != Recompute.AUTO || config.memory().microBatches() != 0) {
-                for (TrainConfig choice : choices(config.with(Recompute.AUTO, 0), positions)) {
+                for (TrainConfig choice : choices(config.with(Recompute.AUTO, 0), positions, ranks())) {
                     if (bytes(choice) <= limit) {
                         return "recompute: " + choice.memory().recompute().key() + " with micro_batches: "
                                 + choice.memory().microBatches() + " would fit";
@@ -151,17 +159,17 @@ public final class MemoryPlan {
             }
             // the larger the batch, the more it takes: what is kept for every lane, and one part
             int fits = 0;
-            int fails = config.schedule().globalBatchSize();
+            int fails = config.schedule().globalBatchSize() / ranks();
             while (fails - fits > 1) {
-                int batch = fits + (fails - fits) / 2;
-                if (bytes(config.with(batch, Recompute.APPLICATIONS, batch)) <= limit) {
-                    fits = batch;
+                int lanes = fits + (fails - fits) / 2;
+                if (bytes(config.with(lanes * ranks(), Recompute.APPLICATIONS, lanes)) <= limit) {
+                    fits = lanes;
                 } else {
-                    fails = batch;
+                    fails = lanes;
                 }
             }
             return fits > 0
-                    ? "the largest batch that fits is global_batch_size: " + fits
+                    ? "the largest batch that fits is global_batch_size: " + fits * ranks()
                             + (config.memory().microBatches() != 0 ? " with micro_batches: auto" : "")
                             + (config.memory().recompute() != Recompute.AUTO ? " and recompute: auto" : "")
                     : "not even a batch of 1 would fit"

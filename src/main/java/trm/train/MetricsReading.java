@@ -14,7 +14,7 @@ import trm.device.Purpose;
 import trm.device.Tensor;
 
 /**
- * The sums of a run's last steps on their way to the host. {@link #take} enqueues a copy and the return to zero, in the
+ * The sums of a run's last steps, over the lanes of all ranks, on their way to the host. {@link #take} enqueues a copy and the return to zero, in the
  * order of the device's work, and the host reads the copy when it has come: the device waits for nobody.
  */
 public final class MetricsReading implements AutoCloseable {
@@ -43,6 +43,7 @@ public final class MetricsReading implements AutoCloseable {
         kernels.elementwise().copy(metrics, takenMetrics);
         kernels.elementwise().copy(controls, takenControls);
         kernels.elementwise().zero(metrics);
+        RankSums.addMetrics(backend, takenMetrics);
         backend.enqueueDownload(taken, host);
         copied.set();
     }

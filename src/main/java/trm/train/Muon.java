@@ -85,6 +85,22 @@ public final class Muon {
         HostCopy.put(backend, matrices.table(), table);
     }
 
+    /**
+     * Floating-point operations of the products of one update: in each iteration, of X [r, c] with r at most c, X X^T, its square
+     * and the polynomial of both times X.
+     *
+     * @param steps number of iterations
+     */
+    public static double flops(List<Parameters.Matrix> blocks, int steps) {
+        double sum = 0;
+        for (Parameters.Matrix m : blocks) {
+            double r = Math.min(m.rows(), m.columns());
+            double c = Math.max(m.rows(), m.columns());
+            sum += 4 * r * r * c + 2 * r * r * r;
+        }
+        return steps * sum;
+    }
+
     private static long roundedUp(int size) {
         return (size + UNIT - 1L) / UNIT * UNIT;
     }

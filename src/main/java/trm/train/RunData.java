@@ -121,7 +121,7 @@ public record RunData(DataFolders folders, Dataset train, Dataset test) {
         }
     }
 
-    private Map<String, Map<String, String>> fingerprints() {
+    Map<String, Map<String, String>> fingerprints() {
         Map<String, Map<String, String>> splits = new LinkedHashMap<>();
         splits.put("train", Fingerprint.of(train));
         if (test != null) {

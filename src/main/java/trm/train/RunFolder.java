@@ -21,13 +21,14 @@ import trm.io.RunLock;
 import trm.io.SafeTensors;
 
 /**
- * The folder of a run, which one process writes at a time:
+ * The folder of a run, which one process writes at a time, of several ranks the first:
  *
  * <pre>
  *   run.lock      marks the folder as a run's; locked by its writer
  *   config.yaml   the settings            data.json     which data
  *   metrics.csv   a row a log interval    log.txt       what was said
  *   events.out.tfevents.*                 checkpoints/  step-00000123.safetensors
+ *   heartbeat.json  whether it is alive   DONE          it is finished
  * </pre>
  *
  * {@code config.yaml}, {@code data.json} and the checkpoints are replaced as a whole. A checkpoint carries the settings too.
@@ -37,8 +38,11 @@ public final class RunFolder implements AutoCloseable {
     static final String METRICS = "metrics.csv";
     static final String CHECKPOINTS = "checkpoints";
 
+    /** There once a run has done all its steps. */
+    static final String DONE = "DONE";
+
     private final Path path;
-    private final RunLock lock;
+    private final RunLock lock; // null for a rank that does not write
 
     private RunFolder(Path path, RunLock lock) {
         this.path = path;
@@ -83,6 +87,16 @@ public final class RunFolder implements AutoCloseable {
     /** Takes the folder of a run that goes on. @throws FormatException if another process writes it, or it cannot be written */
     static RunFolder resume(Path path) {
         return open(path, () -> {});
+    }
+
+    /** The folder as ranks see it that do not write it; the first one holds it. */
+    static RunFolder follow(Path path) {
+        return new RunFolder(path, null);
+    }
+
+    /** Whether it is written from here. */
+    boolean isWritten() {
+        return lock != null;
     }
 
     /** Marks a folder as a run's, so that one can begin there whatever else it holds. */
@@ -141,10 +155,13 @@ public final class RunFolder implements AutoCloseable {
 
     /** Who wrote the folder before and did not end in order. */
     Optional<String> killed() {
-        return lock.previous();
+        return isWritten() ? lock.previous() : Optional.empty();
     }
 
     void write(TrainConfig config, RunData data) {
+        if (!isWritten()) {
+            return;
+        }
         try {
             data.record(path);
             AtomicFile.replace(path.resolve(CONFIG), ConfigLoader.toYaml(config));
@@ -189,9 +206,27 @@ public final class RunFolder implements AutoCloseable {
         return store(path, 1).latestValid(message -> {}).flatMap(file -> Checkpoint.config(SafeTensors.open(file)));
     }
 
+    /** Marks the run as finished, or as one that goes on. */
+    void markDone(boolean done, long step) {
+        if (!isWritten()) {
+            return;
+        }
+        try {
+            if (!done) {
+                Files.deleteIfExists(path.resolve(DONE));
+            } else if (!Files.exists(path.resolve(DONE))) {
+                AtomicFile.replace(path.resolve(DONE), "finished at step " + step + "\n");
+            }
+        } catch (IOException e) {
+            throw new FormatException(path + ": the run folder cannot be written: " + FormatException.reason(e), e);
+        }
+    }
+
     /** Gives the lock up. */
     @Override
     public void close() {
-        lock.close();
+        if (isWritten()) {
+            lock.close();
+        }
     }
 }

@@ -39,6 +39,7 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
                     "gates",
                     "gates are given, but the data in " + data.folders() + " have no test split to evaluate on");
         }
+        config.schedule().requireRanks(backend.collective().ranks());
         config.schedule().requirePass(data.train().info().totalGroups());
         data.requireBatches(config);
         RunTensors.DataSizes sizes = RunTensors.DataSizes.of(data.train(), data.test(), config.data());

@@ -7,6 +7,7 @@ import trm.config.TrainConfig;
 import trm.data.TrainLoader;
 import trm.data.random.LegacyRandom;
 import trm.device.HostCopy;
+import trm.device.RankExchange;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
@@ -61,7 +62,7 @@ record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long s
         TrainConfig config = setup.config();
         LegacyRandom legacy = new LegacyRandom(config.run().seed());
         TrainLoader loader = loader(setup, legacy);
-        SafeTensors file = SafeTensors.open(store.latestValid(journal::warn).orElseThrow(() -> noCheckpoint(setup)));
+        SafeTensors file = SafeTensors.open(newest(setup, store, journal));
         long meant = Checkpoint.config(file)
                 .map(settings -> Run.totalSteps(settings, setup.data().train()))
                 .orElse(setup.totalSteps());
@@ -74,6 +75,19 @@ record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long s
                 file.file(),
                 state.progress().step(),
                 state.progress().evaluatedStep());
+    }
+
+    /** The newest valid checkpoint, of several ranks that which the first one finds. */
+    private static Path newest(RunSetup setup, CheckpointStore store, RunJournal journal) {
+        Optional<Path> found =
+                setup.backend().collective().rank() == 0 ? store.latestValid(journal::warn) : Optional.empty();
+        String name = RankExchange.first(
+                setup.backend(),
+                found.map(file -> file.getFileName().toString()).orElse(""));
+        if (name.isEmpty()) {
+            throw noCheckpoint(setup);
+        }
+        return setup.folder().resolve(RunFolder.CHECKPOINTS).resolve(name);
     }
 
     static FormatException noCheckpoint(RunSetup setup) {

@@ -28,7 +28,9 @@ public record RunTensors(
         DeepSupervision supervision,
         Evaluator evaluator,
         LaneKernels.Examples testExamples,
-        Staging staging)
+        Staging staging,
+        RunRanks ranks,
+        CheckpointCopy copy)
         implements AutoCloseable {
 
     /**
@@ -68,14 +70,15 @@ public record RunTensors(
     }
 
     /**
-     * Asks the arena for everything.
+     * Asks the arena for everything that one of the backend's ranks has.
      *
      * @param totalSteps optimizer steps of the whole run
      */
     public static RunTensors allocate(
             Backend backend, Arena arena, TrainConfig config, DataSizes data, long totalSteps) {
+        int ranks = backend.collective().ranks();
         ModelSizes sizes =
-                new ModelSizes(config.arch(), data.shape(), config.schedule().globalBatchSize());
+                new ModelSizes(config.arch(), data.shape(), config.schedule().globalBatchSize() / ranks);
         int length = data.shape().seqLen();
         Parameters parameters = new Parameters(backend, arena, sizes, true);
         LaneKernels.Examples train = DeviceExamples.allocate(arena, data.train(), length);
@@ -87,13 +90,23 @@ public record RunTensors(
                 evaluator = new Evaluator(
                         backend,
                         arena,
-                        sizes.withLanes(config.evaluationLanes()),
+                        sizes.withLanes((config.evaluationLanes() + ranks - 1) / ranks),
                         parameters,
                         config.average().kept() ? parameters.averagedWeights() : parameters.weights(),
                         config.arch().halting().maxSteps());
                 test = DeviceExamples.allocate(arena, data.test(), length);
             }
-            return new RunTensors(parameters, train, supervision, evaluator, test, new Staging(backend));
+            Staging staging = new Staging(backend);
+            return new RunTensors(
+                    parameters,
+                    train,
+                    supervision,
+                    evaluator,
+                    test,
+                    staging,
+                    new RunRanks(backend, arena),
+                    new CheckpointCopy(
+                            arena, backend.isOnHost(), staging, Checkpoint.bytes(parameters, supervision, ranks)));
         } catch (RuntimeException e) {
             if (evaluator != null) {
                 evaluator.close();
@@ -106,6 +119,8 @@ public record RunTensors(
     /** Gives back what is not the arena's; before the arena is closed. */
     @Override
     public void close() {
+        ranks.close();
+        copy.close();
         staging.close();
         if (evaluator != null) {
             evaluator.close();

@@ -8,6 +8,7 @@ import trm.config.TrainConfig;
 import trm.data.TrainLoader;
 import trm.device.Arena;
 import trm.device.Backend;
+import trm.device.RankExchange;
 import trm.lanes.DeviceExamples;
 
 /**
@@ -82,12 +83,16 @@ final class TimedSteps {
         double enough = TIMED * setup.config().schedule().maxTrainSeconds() / parts;
         long began = System.nanoTime();
         int steps = 0;
-        while (!stop.getAsBoolean() && (steps < LEAST_TIMED || (System.nanoTime() - began) * 1e-9 < enough)) {
+        boolean goesOn = true;
+        while (goesOn) {
             supervision.step(RunStart.batch(loader), part);
             steps++;
+            boolean wanted =
+                    !stop.getAsBoolean() && (steps < LEAST_TIMED || (System.nanoTime() - began) * 1e-9 < enough);
+            goesOn = !RankExchange.any(backend, !wanted);
         }
         backend.synchronize();
-        return (System.nanoTime() - began) * 1e-9 / Math.max(1, steps);
+        return (System.nanoTime() - began) * 1e-9 / steps;
     }
 
     /**

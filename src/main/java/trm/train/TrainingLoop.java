@@ -15,10 +15,10 @@ import trm.data.random.LegacyRandom;
 import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Metric;
+import trm.device.RankExchange;
 import trm.evaluation.ArcVotes;
 import trm.evaluation.ArcVoting;
 import trm.evaluation.Score;
-import trm.io.CheckpointStore;
 import trm.io.FormatException;
 import trm.model.Parameters;
 import trm.train.MetricsRow.Column;
@@ -37,7 +37,8 @@ final class TrainingLoop implements AutoCloseable {
     private final DeepSupervision supervision;
     private final TrainLoader loader;
     private final LegacyRandom legacy;
-    private final CheckpointStore store;
+    private final RunCheckpoints checkpoints;
+    private final RunStatus status;
     private final RunJournal journal;
     private final BooleanSupplier stop;
     private final FiniteWatch watch;
@@ -57,8 +58,9 @@ final class TrainingLoop implements AutoCloseable {
             RunSetup setup,
             RunTensors tensors,
             RunStart start,
-            CheckpointStore store,
+            RunCheckpoints checkpoints,
             RunJournal journal,
+            RunStatus status,
             BooleanSupplier stop) {
         this.setup = setup;
         this.config = setup.config();
@@ -69,7 +71,8 @@ final class TrainingLoop implements AutoCloseable {
         this.supervision = tensors.supervision();
         this.loader = start.loader();
         this.legacy = start.legacy();
-        this.store = store;
+        this.checkpoints = checkpoints;
+        this.status = status;
         this.journal = journal;
         this.stop = stop;
         step = start.step();
@@ -81,10 +84,10 @@ final class TrainingLoop implements AutoCloseable {
     }
 
     Run.Outcome run() {
-        if (evaluated == step && isBelowGate()) {
+        if (evaluated == step && RankExchange.any(backend, isBelowGate())) {
             return Run.Outcome.GATED; // as before, unless the gates have changed
         }
-        while (!stop.getAsBoolean()) {
+        while (!tensors.ranks().stops(stop.getAsBoolean())) {
             int[] rows = step < total ? loader.nextBatch() : null;
             if (rows == null) {
                 if (isDue()) {
@@ -92,14 +95,14 @@ final class TrainingLoop implements AutoCloseable {
                     if (!evaluate()) {
                         break; // the run that continues this one evaluates
                     }
-                    if (isBelowGate()) {
+                    if (RankExchange.any(backend, isBelowGate())) {
                         save();
-                        return Run.Outcome.GATED;
+                        return ended(Run.Outcome.GATED);
                     }
                 }
                 if (step >= total) {
                     save();
-                    return Run.Outcome.FINISHED;
+                    return ended(Run.Outcome.FINISHED);
                 }
                 requireBatch();
                 loader.startPass();
@@ -109,6 +112,8 @@ final class TrainingLoop implements AutoCloseable {
             emptyPasses = 0;
             supervision.step(rows);
             step++;
+            status.stepped(step);
+            checkpoints.look();
             watch.look(step, supervision.metrics());
             if (step % config.run().logEverySteps() == 0 || step == total) {
                 log(true);
@@ -118,6 +123,10 @@ final class TrainingLoop implements AutoCloseable {
             }
             log(false);
             requireFinite(false);
+            int check = config.device().checkEverySteps();
+            if (!tensors.ranks().isAlone() && check > 0 && step % check == 0) {
+                RankCheck.require(backend, tensors.staging(), parameters, step);
+            }
             if (config.checkpoints().everySteps() > 0
                     && step % config.checkpoints().everySteps() == 0
                     && step < total) {
@@ -125,8 +134,15 @@ final class TrainingLoop implements AutoCloseable {
             }
         }
         save();
+        ended(Run.Outcome.STOPPED);
         journal.say("stopped at step " + step + " of " + total + "; continue with --resume " + setup.folder());
         return Run.Outcome.STOPPED;
+    }
+
+    /** The last checkpoint is there. @throws FormatException if it, or the last rows, could not be written */
+    private Run.Outcome ended(Run.Outcome outcome) {
+        checkpoints.finish();
+        return outcome;
     }
 
     /** Whether the pass that has ended is followed by an evaluation. */
@@ -183,7 +199,7 @@ final class TrainingLoop implements AutoCloseable {
 
     private void diverged(long at, String what, Optional<String> tensor) {
         diverged = true;
-        Optional<Path> finite = store.newestBefore(at);
+        Optional<Path> finite = checkpoints.newestBefore(at);
         String text = "step " + at + ": " + what
                 + tensor.map(name -> "; the first tensor that is not finite is " + name)
                         .orElse("")
@@ -192,7 +208,7 @@ final class TrainingLoop implements AutoCloseable {
         if (config.run().onNan() == OnNan.STOP) {
             throw new DivergedException(setup.folder() + ": " + text + " (on_nan: warn goes on)");
         }
-        finite.ifPresent(store::pin);
+        finite.ifPresent(checkpoints::pin);
         journal.warn(text + "; going on, as on_nan is warn");
     }
 
@@ -208,9 +224,12 @@ final class TrainingLoop implements AutoCloseable {
                             name -> diverged(step, "the update left weights that are not finite", Optional.of(name)));
         }
         log(true);
-        journal.force();
+        checkpoints.begin(step);
+        LaneCopy lanes = new LaneCopy(backend, tensors.ranks(), tensors.copy(), supervision);
         Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
-        store.save(step, out -> Checkpoint.write(out, tensors.staging(), config, total, parameters, supervision, host));
+        checkpoints.write(
+                journal::force,
+                out -> Checkpoint.write(out, tensors.copy(), config, total, parameters, supervision, lanes, host));
         saved = step;
     }
 
@@ -242,6 +261,7 @@ final class TrainingLoop implements AutoCloseable {
                     .set(Column.Q_HALT_ACCURACY, m.metric(Metric.Q_HALT_ACCURACY) / halted)
                     .set(Column.STEPS, m.metric(Metric.STEPS) / halted);
         }
+        status.row(row);
         journal.record(row);
         lastLogged = taken;
         lastLogTime = now;
@@ -266,12 +286,21 @@ final class TrainingLoop implements AutoCloseable {
         int all = (int) tensors.testExamples().ids().count();
         int[] rows = evaluationRows(all, step >= total ? 0 : config.evaluation().puzzles());
         journal.evaluating(step, rows.length, all);
+        status.enter(RunStatus.Phase.EVALUATING);
         ArcVoting voting = ArcVoting.of(setup.data().folders(), setup.data().test());
-        Optional<Score> result = tensors.evaluator().evaluate(tensors.testExamples(), rows, stop, voting);
+        BooleanSupplier asked = () -> {
+            status.progressed();
+            return stop.getAsBoolean();
+        };
+        Optional<Score> result = tensors.evaluator().evaluate(tensors.testExamples(), rows, asked, voting);
+        status.enter(RunStatus.Phase.TRAINING);
         if (result.isEmpty()) {
             return false;
         }
         Score r = result.get();
+        if (voting != null) {
+            voting.gather(backend);
+        }
         evaluated = step;
         saved = -1; // what a checkpoint of this step says has changed
         MetricsRow row = new MetricsRow(step)
@@ -283,6 +312,7 @@ final class TrainingLoop implements AutoCloseable {
         if (voting != null) {
             row.set(Column.EVAL_PASS_2, pass.get(ArcVotes.ATTEMPTS));
         }
+        status.row(row);
         journal.record(row);
         if (voting != null) {
             journal.say(ArcVoting.describe(pass));

@@ -16,6 +16,7 @@ import trm.device.Tensor;
 import trm.model.ModelSizes;
 import trm.model.RecursionStep;
 import trm.model.TruncatedNormal;
+import trm.ops.MlpTape;
 import trm.ops.RotaryTable;
 import trm.ops.Scratch;
 
@@ -270,7 +271,8 @@ final class OperationCases {
         RotaryTable rotary = mlpT
                 ? RotaryTable.NONE
                 : RotaryTable.make(backend, arena, positions, arch.block().headWidth(), theta);
-        Scratch scratch = Scratch.allocate(backend.capabilities(), arena, sizes.block(), mlpT, true, false);
+        Scratch scratch =
+                Scratch.allocate(backend.capabilities(), arena, sizes.block(), mlpT, true, MlpTape.ACTIVATION);
         RecursionStep f =
                 new RecursionStep(kernels, sizes, weights::get, gradients::get, rotary, scratch, Recompute.NONE);
         RecursionStep.Slot slot = f.slot(arena, "f", 0);

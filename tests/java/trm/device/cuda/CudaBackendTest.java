@@ -217,7 +217,8 @@ class CudaBackendTest {
                 "FAKE_CUDA_DRIVER | 0 | supports CUDA 0.0, needed is 13.0",
                 "FAKE_CUDA_DEVICES | 0 | the driver finds no GPU",
                 "FAKE_CUDA_CAPABILITY | 75 | Fake GPU has compute capability 7.5, needed is 8.0 or higher",
-                "TRM_DEBUG | slow | TRM_DEBUG is slow, expected sync"
+                "TRM_DEBUG | slow | TRM_DEBUG is slow, expected sync",
+                "TRM_CUDA_FUSED | off | TRM_CUDA_FUSED is off, expected 0, 1 or mma"
             })
     void whatIsWrongIsSaid(String variable, String value, String expected) throws IOException, InterruptedException {
         FakeGpu.Result result =
@@ -470,7 +471,10 @@ class CudaBackendTest {
         }
     }
 
-    /** A fault in the middle of a run ends it, without a checkpoint of what the device then holds: the last one stays. */
+    /**
+     * A fault in the middle of a run ends it with the code of a lost device, without a checkpoint of what the device then
+     * holds: the last one stays.
+     */
     @Test
     void aFaultEndsARunWithItsLastCheckpoint() throws IOException, InterruptedException {
         Path data = temp.resolve("data");
@@ -496,7 +500,7 @@ class CudaBackendTest {
             "cuda:0"
         };
         FakeGpu.Result result = gpu.java(Map.of("FAKE_CUDA_FAULT_AT", "1500"), Main.class.getName(), train);
-        assertEquals(1, result.code(), result.out());
+        assertEquals(129, result.code(), result.out());
         assertTrue(result.out().contains("an illegal memory access was encountered"), result.out());
         assertFalse(checkpoints().isEmpty(), result.out());
         gpu.java(Map.of(), Main.class.getName(), "train", "--resume", run, "--device", "cuda:0")

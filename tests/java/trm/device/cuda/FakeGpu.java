@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assumptions.assumeTrue;
 
 import java.io.File;
 import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -12,6 +13,7 @@ import java.nio.file.StandardCopyOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.CompletableFuture;
 import java.util.stream.Stream;
 import org.bytedeco.javacpp.Loader;
 
@@ -70,6 +72,12 @@ public final class FakeGpu {
         return this;
     }
 
+    /** Adds NCCL, by which processes find each other. */
+    public FakeGpu withNccl() throws IOException, InterruptedException {
+        library("fake_nccl.cpp", "FAKE_NCCL", folder.resolve("libnccl.so.2"));
+        return this;
+    }
+
     private static List<String> compiler() {
         return new ArrayList<>(List.of(
                 "g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC", "-fvisibility=hidden"));
@@ -100,6 +108,40 @@ public final class FakeGpu {
      */
     public Result java(Map<String, String> environment, String main, String... args)
             throws IOException, InterruptedException {
+        return run(builder(environment, main, args));
+    }
+
+    /**
+     * Runs a main class in several processes at the same time.
+     *
+     * @param environments what to add, for each of them
+     * @return what they printed, in their order
+     */
+    public List<Result> javas(List<Map<String, String>> environments, String main, String... args) throws IOException {
+        List<Process> processes = new ArrayList<>();
+        List<CompletableFuture<String>> outputs = new ArrayList<>();
+        for (Map<String, String> environment : environments) {
+            Process process =
+                    builder(environment, main, args).redirectErrorStream(true).start();
+            process.getOutputStream().close();
+            processes.add(process);
+            outputs.add(CompletableFuture.supplyAsync(() -> {
+                try {
+                    return new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
+                } catch (IOException e) {
+                    throw new UncheckedIOException(e);
+                }
+            }));
+        }
+        List<Result> results = new ArrayList<>();
+        for (int i = 0; i < processes.size(); i++) {
+            String output = outputs.get(i).join();
+            results.add(new Result(processes.get(i).onExit().join().exitValue(), output));
+        }
+        return results;
+    }
+
+    private ProcessBuilder builder(Map<String, String> environment, String main, String... args) {
         List<String> command = new ArrayList<>();
         command.add(Path.of(System.getProperty("java.home"), "bin", "java").toString());
         command.addAll(List.of("-Xmx1g", "-XX:+UseSerialGC"));
@@ -128,7 +170,7 @@ public final class FakeGpu {
                 variables.put(key, value);
             }
         });
-        return run(builder);
+        return builder;
     }
 
     private static Result run(ProcessBuilder builder) throws IOException, InterruptedException {

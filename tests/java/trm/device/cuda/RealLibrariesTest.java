@@ -17,6 +17,8 @@ import org.bytedeco.cuda.global.cublas;
 import org.bytedeco.cuda.global.cudart;
 import org.bytedeco.cuda.global.cudnn;
 import org.bytedeco.cuda.global.nccl;
+import org.bytedeco.cuda.nccl.ncclComm;
+import org.bytedeco.cuda.nccl.ncclUniqueId;
 import org.bytedeco.javacpp.BytePointer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -63,6 +65,7 @@ class RealLibrariesTest {
             assertEquals(2, ncclVersion[0] / 10000);
             System.out.println("libraries: runtime " + runtime[0] + ", cuBLASLt " + cublas.cublasLtGetVersion()
                     + ", cuDNN " + cudnn.cudnnGetVersion() + ", NCCL " + ncclVersion[0]);
+            ranks();
             for (Dtype dtype : List.of(Dtype.BF16, Dtype.F32)) {
                 for (Gemm gemm : List.of(
                         Gemm.linear(7, 5, 97, dtype),
@@ -84,6 +87,16 @@ class RealLibrariesTest {
             attention("L40S", 890, 142, 101_376);
             attention("B200", 1000, 148, 232_448);
             attention("RTX 5090", 1200, 170, 101_376);
+        }
+
+        /** NCCL opens the port by which ranks would find each other; without a device it takes none. */
+        private static void ranks() {
+            ncclUniqueId id = new ncclUniqueId();
+            assertEquals(nccl.ncclSuccess, nccl.ncclGetUniqueId(id));
+            int joined = nccl.ncclCommInitRank(new ncclComm(), 1, id, 0);
+            assertTrue(joined != nccl.ncclSuccess, "a device was found");
+            System.out.println(
+                    "NCCL: " + nccl.ncclGetErrorString(joined).getString() + ": a rank without a device is refused");
         }
 
         /**

@@ -6,16 +6,23 @@ import java.util.List;
 import java.util.Map;
 import trm.device.Backend;
 import trm.device.Capabilities;
+import trm.device.Capture;
+import trm.device.Collective;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
 import trm.device.DeviceStream;
+import trm.device.Dtype;
 import trm.device.Event;
 import trm.device.Host;
 import trm.device.HostBuffer;
+import trm.device.LibraryRanks;
+import trm.device.Mpi;
 import trm.device.NativeBuild;
 import trm.device.NativeKernels;
 import trm.device.NativeLibrary;
 import trm.device.NativeOps;
+import trm.device.OneRank;
+import trm.device.Shape;
 import trm.device.Staging;
 import trm.device.StepGraph;
 import trm.device.Tensor;
@@ -24,13 +31,46 @@ import trm.device.Tensor;
 public final class CpuBackend implements Backend {
     private final NativeOps.Table table;
     private final NativeKernels kernels;
+    private final Collective collective;
+    private final int localRanks; // processes that share this machine
 
     /** @param threads worker threads, 0 for as many as there are processors, or time on them */
     public CpuBackend(int threads) {
-        loadOneDnn(); // libtrm_cpu.so finds it by its soname
-        table = NativeOps.trm_capturable(NativeBuild.open("libtrm_cpu.so", true));
+        table = open();
         kernels = new NativeKernels(table, table, DeviceStream.synchronous());
-        kernels.setThreads(threads > 0 ? threads : HostProcessors.choice().threads());
+        collective = new OneRank(this);
+        localRanks = 1;
+        setThreads(threads);
+    }
+
+    private CpuBackend(int threads, int localRanks, Mpi mpi) {
+        table = open();
+        kernels = new NativeKernels(table, table, mpi.table(), mpi.table(), DeviceStream.synchronous());
+        collective = new LibraryRanks(this, mpi.rank(), mpi.ranks(), mpi::abort, mpi::leave);
+        this.localRanks = localRanks;
+        setThreads(threads);
+    }
+
+    /**
+     * The processor of one of the ranks that mpirun or srun has started; waits for the others.
+     *
+     * @param threads worker threads, 0 for as many as there are processors, divided among the ranks here
+     * @param localRanks ranks on this machine, 0 if that is not known
+     * @param timeout seconds that a collective waits for the others
+     * @throws DeviceException if this build or this machine has no MPI
+     */
+    public static CpuBackend ofRank(int threads, int localRanks, double timeout) {
+        return new CpuBackend(threads, Math.max(1, localRanks), Mpi.join(timeout));
+    }
+
+    private static NativeOps.Table open() {
+        loadOneDnn(); // libtrm_cpu.so finds it by its soname
+        return NativeOps.trm_capturable(NativeBuild.open("libtrm_cpu.so", true));
+    }
+
+    private void setThreads(int threads) {
+        int all = HostProcessors.choice().threads();
+        kernels.setThreads(threads > 0 ? threads : Math.max(1, all / localRanks));
     }
 
     /** What this backend may take of the machine. */
@@ -64,7 +104,24 @@ public final class CpuBackend implements Backend {
 
     @Override
     public Capabilities capabilities() {
-        return Capabilities.of(table);
+        return Capabilities.of(table, this::hasBfloat16Products);
+    }
+
+    /** Whether oneDNN has one for this processor, which it says when asked for it. */
+    private boolean hasBfloat16Products() {
+        int side = 8;
+        long bytes = (long) side * side * Dtype.BF16.bytes();
+        try (DeviceBuffer memory = allocate("a product", 3 * bytes)) {
+            Shape square = new Shape(side, side);
+            kernels.products()
+                    .linear(
+                            new Tensor(memory, 0, Dtype.BF16, square),
+                            new Tensor(memory, bytes, Dtype.BF16, square),
+                            new Tensor(memory, 2 * bytes, Dtype.BF16, square));
+            return true;
+        } catch (DeviceException e) {
+            return false;
+        }
     }
 
     @Override
@@ -72,10 +129,15 @@ public final class CpuBackend implements Backend {
         return kernels;
     }
 
-    /** Nine tenths of what is available: the Java machine, oneDNN and each thread's buffers need some too. */
+    @Override
+    public Collective collective() {
+        return collective;
+    }
+
+    /** Nine tenths of this rank's share of what is available: the Java machine, oneDNN and each thread's buffers need some too. */
     @Override
     public long freeBytes() {
-        return HostMemory.availableBytes() / 10 * 9;
+        return HostMemory.availableBytes() / localRanks / 10 * 9;
     }
 
     /** Host memory is the device's here, so what checkpoints go through counts. */
@@ -141,7 +203,7 @@ public final class CpuBackend implements Backend {
     public StepGraph capture(Runnable step) {
         kernels.capture().refuse("a capture");
         long graph = NativeOps.trm_capture_begin();
-        List<String> calls;
+        List<Capture.Call> calls;
         try {
             calls = kernels.capture(step);
         } catch (RuntimeException | Error e) {
@@ -150,11 +212,11 @@ public final class CpuBackend implements Backend {
         } finally {
             NativeOps.trm_capture_end();
         }
-        return new CpuGraph(table, kernels.capture(), graph, calls);
+        return new CpuGraph(kernels.capture(), graph, calls);
     }
 
     @Override
     public void close() {
-        // memory belongs to arenas; the library stays loaded
+        collective.close(); // memory belongs to arenas; the library stays loaded
     }
 }

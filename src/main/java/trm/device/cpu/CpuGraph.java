@@ -8,13 +8,11 @@ import trm.device.StepGraph;
 
 /** Native calls with their arguments, made again one after the other. */
 final class CpuGraph implements StepGraph {
-    private final NativeOps.Table table;
     private final Capture capture;
-    private final List<String> calls; // what they are, for messages
+    private final List<Capture.Call> calls;
     private long graph; // 0 once closed
 
-    CpuGraph(NativeOps.Table table, Capture capture, long graph, List<String> calls) {
-        this.table = table;
+    CpuGraph(Capture capture, long graph, List<Capture.Call> calls) {
         this.capture = capture;
         this.graph = graph;
         this.calls = calls;
@@ -28,8 +26,7 @@ final class CpuGraph implements StepGraph {
         capture.refuse("launch of another graph");
         int failed = NativeOps.trm_graph_replay(graph);
         if (failed >= 0) {
-            throw new DeviceException(
-                    "replayed " + calls.get(failed) + ": " + table.last_error().getString());
+            throw new DeviceException("replayed " + calls.get(failed).failure());
         }
     }
 

@@ -3,6 +3,7 @@ package trm.device.cuda;
 import java.nio.ByteBuffer;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Consumer;
 import org.bytedeco.cuda.cudart.CUgraphExec_st;
 import org.bytedeco.cuda.cudart.CUgraph_st;
@@ -13,16 +14,21 @@ import org.bytedeco.javacpp.Pointer;
 import trm.device.Backend;
 import trm.device.Capabilities;
 import trm.device.Capture;
+import trm.device.Collective;
 import trm.device.DeviceBuffer;
 import trm.device.DeviceException;
 import trm.device.DeviceStream;
 import trm.device.Event;
 import trm.device.HostBuffer;
+import trm.device.LibraryRanks;
 import trm.device.MatmulPrecision;
+import trm.device.Mpi;
 import trm.device.NativeBuild;
 import trm.device.NativeKernels;
 import trm.device.NativeLibrary;
 import trm.device.NativeOps;
+import trm.device.OneRank;
+import trm.device.RankLaunch;
 import trm.device.StepGraph;
 import trm.device.StickyError;
 import trm.device.Tensor;
@@ -41,6 +47,7 @@ public final class CudaBackend implements Backend {
     private final LtProducts products;
     private final CudnnAttention attention;
     private final NativeKernels kernels;
+    private final Collective collective;
     private final Address device;
     private final Address host;
     private ByteBuffer lastBuffer; // of the last copy, with the pointer to it: a trainer uses the same ones each step
@@ -54,10 +61,21 @@ public final class CudaBackend implements Backend {
      * @throws DeviceException that says what is missing, if the GPU cannot be used
      */
     public CudaBackend(int index, MatmulPrecision precision, Consumer<String> log) {
+        this(index, precision, log, RankLaunch.alone(), 0);
+    }
+
+    /**
+     * As above, the GPU of a rank; waits for the others.
+     *
+     * @param timeout seconds that a collective waits for the others
+     * @throws DeviceException also if there is no NCCL, or the ranks do not find each other
+     */
+    public CudaBackend(int index, MatmulPrecision precision, Consumer<String> log, RankLaunch launch, double timeout) {
         if (!NativeBuild.carries(LIBRARY)) {
             throw Cuda.refusal(index, List.of("this build carries no " + LIBRARY + " (made without nvcc)"));
         }
         boolean waiting = waiting(System.getenv("TRM_DEBUG"));
+        checkFused(System.getenv("TRM_CUDA_FUSED"));
         CudnnAttention.Choice choice = CudnnAttention.Choice.of(System.getenv("TRM_ATTENTION"));
         gpu = Cuda.probe(index); // loads the libraries that the classes of pointers need
         stream = new GpuStream(new CUstream_st(), new StickyError(name()), new Capture());
@@ -81,11 +99,25 @@ public final class CudaBackend implements Backend {
         String build = NativeLibrary.digest(LIBRARY).substring(0, 16); // told apart by content
         CudnnAttention.Settings settings = new CudnnAttention.Settings(choice, build, CudnnAttention.WORKSPACE_BYTES);
         attention = new CudnnAttention(products, table, stream, cache, settings, log);
-        kernels = new NativeKernels(
-                table,
-                attention,
-                new DeviceStream(
-                        stream.handle().address(), stream.stickyError(), this::await, waiting, stream.capture()));
+        DeviceStream calls = new DeviceStream(
+                stream.handle().address(), stream.stickyError(), this::await, waiting, stream.capture());
+        if (launch.starter() == RankLaunch.Starter.NONE) {
+            kernels = new NativeKernels(table, attention, calls);
+            collective = new OneRank(this);
+        } else {
+            Mpi mpi = launch.starter() == RankLaunch.Starter.MPI ? Mpi.join(timeout) : null;
+            NcclRanks ranks = new NcclRanks(attention, stream, launch, mpi, index, timeout);
+            stream.watch(ranks);
+            kernels = new NativeKernels(table, ranks, calls);
+            collective = new LibraryRanks(this, launch.rank(), launch.ranks(), ranks::abort, ranks::close);
+        }
+    }
+
+    /** TRM_CUDA_FUSED, which our library reads: 0 composes everything, mma has no kernels for Hopper, 1 is the default. */
+    static void checkFused(String fused) {
+        if (fused != null && !Set.of("", "0", "1", "mma").contains(fused)) {
+            throw new DeviceException("TRM_CUDA_FUSED is " + fused + ", expected 0, 1 or mma");
+        }
     }
 
     /** TRM_DEBUG=sync: wait after each operation. */
@@ -114,6 +146,11 @@ public final class CudaBackend implements Backend {
     @Override
     public NativeKernels kernels() {
         return kernels;
+    }
+
+    @Override
+    public Collective collective() {
+        return collective;
     }
 
     @Override
@@ -190,7 +227,7 @@ public final class CudaBackend implements Backend {
         int status = cudart.cudaMemcpyAsync(
                 pointer(to), device.at(from.address()), from.bytes(), cudart.cudaMemcpyDeviceToHost, stream.handle());
         if (status == 0) {
-            status = cudart.cudaStreamSynchronize(stream.handle());
+            status = stream.await();
         }
         stream.check(status, "download of ", from);
     }
@@ -209,7 +246,7 @@ public final class CudaBackend implements Backend {
     @Override
     public void synchronize() {
         stream.before("synchronize");
-        stream.check(cudart.cudaStreamSynchronize(stream.handle()), "synchronize");
+        stream.check(stream.await(), "synchronize");
     }
 
     @Override
@@ -286,13 +323,14 @@ public final class CudaBackend implements Backend {
     }
 
     private String await() {
-        int status = cudart.cudaStreamSynchronize(stream.handle());
+        int status = stream.await();
         return status == 0 ? null : Cuda.text(status);
     }
 
     @Override
     public void close() {
         cudart.cudaStreamSynchronize(stream.handle());
+        collective.close();
         attention.close();
         products.close();
         cudart.cudaStreamDestroy(stream.handle());

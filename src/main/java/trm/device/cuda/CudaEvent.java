@@ -1,5 +1,6 @@
 package trm.device.cuda;
 
+import java.util.function.IntSupplier;
 import org.bytedeco.cuda.cudart.CUevent_st;
 import org.bytedeco.cuda.global.cudart;
 import trm.device.Event;
@@ -9,6 +10,7 @@ final class CudaEvent implements Event {
     private final CUevent_st event = new CUevent_st();
     private final GpuStream stream;
     private final float[] milliseconds = new float[1];
+    private final IntSupplier done = () -> cudart.cudaEventQuery(event);
 
     CudaEvent(GpuStream stream) {
         this.stream = stream;
@@ -36,7 +38,8 @@ final class CudaEvent implements Event {
     @Override
     public void await() {
         stream.before("a wait for an event");
-        stream.check(cudart.cudaEventSynchronize(event), "cudaEventSynchronize");
+        stream.check(
+                stream.watched() ? stream.await(done) : cudart.cudaEventSynchronize(event), "cudaEventSynchronize");
     }
 
     @Override
