@@ -13,7 +13,7 @@ set -euo pipefail
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 limit=$((62 << 20))
 train_limit=25000000
-modules=java.base,java.logging,java.management,java.naming,java.xml,jdk.unsupported # bundle.sh's
+modules=java.base,java.logging,java.management,java.naming,java.xml,jdk.httpserver,jdk.unsupported # bundle.sh's
 platform=linux-x86_64
 [ "$(uname -m)" = aarch64 ] && platform=linux-arm64
 peer=

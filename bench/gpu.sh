@@ -15,7 +15,9 @@
 #   rates      copy bandwidth, and cuBLASLt at every product of the step
 #   fusedtime  the kernels for Hopper at the sizes of the step
 #   cudnn      attention by cuDNN and FlashAttention, through PyTorch; which descriptors cuDNN accepts
-#   bench      `trm bench` of the four shapes in bfloat16, with the table of operations: steps, evaluation, steps unfused
+#   bench      `trm bench` of the four shapes in bfloat16, with the table of operations: steps, evaluation,
+#              steps by mma.sync alone and unfused
+#   yardstick  cuBLASLt at 8192^3 for 10 s, hot from the steps, of random numbers and of zeros
 #   peer       the PyTorch reference's step of the four shapes, compiled (bench_peer.py, if the kit holds it)
 #   inference  the reference's 16 steps without gradient; only when named, or with --full
 #   candidate  kernels that are only tried so far, against those in use, and their time; only when named
@@ -41,11 +43,12 @@
 source "$(dirname "${BASH_SOURCE[0]}")/gpu/lib.sh"
 
 checks=(info kernels sanitize fused junit verify agreement)
-timed=(rates fusedtime cudnn bench compile peer inference curve candidate profile train)
-usual=("${checks[@]}" rates fusedtime cudnn bench peer)
+timed=(rates fusedtime cudnn bench yardstick compile peer inference curve candidate profile train)
+usual=("${checks[@]}" rates fusedtime cudnn bench yardstick peer)
 # Seconds that a stage may take. compile is part of peer and inference: nobody names it.
-declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=150 [junit]=200 [verify]=120 [agreement]=150
-    [rates]=150 [fusedtime]=60 [cudnn]=60 [bench]=200 [compile]=300 [peer]=180 [inference]=240 [curve]=560 [candidate]=60
+declare -A limits=([info]=30 [kernels]=120 [sanitize]=400 [fused]=180 [junit]=200 [verify]=120 [agreement]=150
+    [rates]=150 [fusedtime]=80 [cudnn]=60 [bench]=240 [yardstick]=60 [compile]=300 [peer]=180 [inference]=240 [curve]=560
+    [candidate]=60
     [profile]=120 [train]=595)
 
 # Programs of the stages, built before the first of them: nvcc's work takes all processors anyway.
@@ -53,15 +56,15 @@ build() {
     "$root/tests/native/device/build.sh" "$work/kernel_tests" "$GPU_ARCH" &&
         nvcc -std=c++17 -O2 --cudart static -gencode "arch=compute_$GPU_ARCH,code=sm_$GPU_ARCH" -o "$work/gpu_rates" \
             "$root/bench/gpu/rates.cu" -ldl || return
-    [ "$GPU_ARCH" = 90a ] || return 0
-    local name program
-    for name in fused_linear fused_mixer fused_attention; do # with the kernels that were compiled for the tests
+    local name program names=(fused_linear fused_mixer)
+    [ "$GPU_ARCH" != 90a ] || names+=(fused_attention)
+    for name in "${names[@]}"; do # with the kernels that were compiled for the tests
         program=("$root/tests/gpu/$name.cu" "$work"/kernel_tests/{*.cu,status.cpp}.o)
         [ "$name" != fused_attention ] || program+=("$root/experiments/attention_row/attention_row.cu")
-        nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_90a,code=sm_90a -I "$root/native/include" \
+        nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode "arch=compute_$GPU_ARCH,code=sm_$GPU_ARCH" -I "$root/native/include" \
             -I "$root/cuda-kernels" -I "$root/experiments/attention_row" -o "$work/$name" "${program[@]}" &
     done
-    wait -n && wait -n && wait -n
+    for name in "${names[@]}"; do wait -n || return; done
 }
 
 # Runs the script of a stage. It has its log and its line in stages.tsv: name, status, seconds.
@@ -79,10 +82,9 @@ run_stage() { # FOLDER NAME
     esac
 }
 
-# Clock, power and heat while a stage is timed.
+# Clock, power, heat and energy while a stage is timed.
 watch_clocks() { # NAME
-    nvidia-smi --query-gpu=clocks.sm,power.draw,temperature.gpu --format=csv,noheader,nounits -lms 500 \
-        >"$run/clocks-$1.csv" 2>/dev/null &
+    "$python" "$root/bench/gpu/watch.py" "$run/clocks-$1.csv" 2>/dev/null &
     watch=$!
 }
 
@@ -133,7 +135,7 @@ export GPU_RESULTS=$results
 rm -rf "$run"
 prepare
 begin=$SECONDS
-if is_wanted kernels sanitize fused rates fusedtime profile candidate; then
+if is_wanted kernels sanitize fused rates yardstick fusedtime profile candidate; then
     if build >"$run/build.log" 2>&1; then echo "build: $((SECONDS - begin)) s"; else
         echo "build: FAILED" && tail -n 20 "$run/build.log"
         printf 'build\t1\t%s\n' $((SECONDS - begin)) >>"$run/stages.tsv"

@@ -62,31 +62,13 @@ constexpr float RAISE = 8.0f;             // 2^8 times 2^31 keys is far from ove
 constexpr float LOG2_E = 1.4426950408889634f, LN_2 = 0.6931471805599453f;
 
 /** This thread's number among the rope threads, read anew for each tile: their registers are few. */
-__device__ __forceinline__ int rope_thread() {
-    int thread;
-    asm volatile("mov.u32 %0, %%tid.x;" : "=r"(thread));
-    return thread - WARP;
-}
-
-__device__ __forceinline__ float fast_exp2(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
+__device__ __forceinline__ int rope_thread() { return thread_number() - WARP; }
 
 /** Rotates a pair of channels i and a pair i + d / 2, and rounds them. */
 __device__ __forceinline__ void rotate(uint32_t& a, uint32_t& b, float2 c, float2 s) {
     const float a0 = low(a), a1 = high(a), b0 = low(b), b1 = high(b);
     a = pack(a0 * c.x - b0 * s.x, a1 * c.y - b1 * s.y);
     b = pack(b0 * c.x + a0 * s.x, b1 * c.y + a1 * s.y);
-}
-
-__device__ __forceinline__ void load_pairs(uint32_t (&r)[2], Shared from) {
-    asm volatile("ld.shared.v2.b32 {%0, %1}, [%2];" : "=r"(r[0]), "=r"(r[1]) : "r"(from) : "memory");
-}
-
-__device__ __forceinline__ void store_pairs(Shared to, const uint32_t (&r)[2]) {
-    asm volatile("st.shared.v2.b32 [%0], {%1, %2};" ::"r"(to), "r"(r[0]), "r"(r[1]) : "memory");
 }
 
 /** Rotates a tile in place, rows [0, rows), by all rope threads. A thread takes every 24th row, eight channels and the

@@ -1,4 +1,5 @@
 // linear_add_rms_norm.cu: the product that ends a residual branch, with the sum and the norm in its epilogue; Hopper.
+// Other GPUs: linear_add_rms_norm_mma.cu.
 //
 //   r = h + x W^T        s = 1 / sqrt(mean_N(r^2) + eps)        y = s r        u = y + c  (optional, of the rounded y)
 //
@@ -25,7 +26,8 @@
 //           c, 0.18 ms at 3 TB/s. 192 rows would need a quarter less of L2, but three warpgroups do not get the
 //           registers. K = 512: DRAM 0.38 GB with c, 0.23 GB without: 0.13 and 0.08 ms
 
-#include "ops.cuh"
+#include "linear_mma.cuh"
+#include "mma_choice.cuh"
 #include "wgmma_sm90.cuh"
 
 namespace trm {
@@ -58,13 +60,11 @@ static_assert(SHARED <= 232448, "more than a block of sm_90 has");
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
 using namespace sm90;
 
-/** A half of h or c in a stage: eight columns of row `row`, the q-th eight of 32-column block t of four. */
+/** A half of h or c in a stage: eight columns of row `row`, the q-th eight of 32-column block t of four. Two rows of a quarter of a
+ *  warp meet in the same four chunks, so a load takes twice the time; exchanging t and t ^ 1 in every other row would avoid it, for
+ *  eight selects a pair of loads. Which is faster has not been measured. */
 __device__ __forceinline__ void load_row(uint32_t (&r)[4], const uint8_t* stage, uint32_t row, int t, uint32_t q) {
-    const uint4 v = *reinterpret_cast<const uint4*>(stage + t / 2 * BOX_BYTES + swizzled(row, t % 2 * 4 + q));
-    r[0] = v.x;
-    r[1] = v.y;
-    r[2] = v.z;
-    r[3] = v.w;
+    load_chunk(r, stage + t / 2 * BOX_BYTES + swizzled(row, t % 2 * 4 + q));
 }
 #endif
 
@@ -135,6 +135,11 @@ __global__ void __launch_bounds__(THREADS, 1)
         const auto release = [&](int stage) {  // this warp has read it; arrives in both blocks
             if (lane_id < 2) barrier_arrive(&bar.empty[stage], static_cast<uint32_t>(lane_id));
         };
+        // The same for a half of h or c, which its threads have read by ordinary loads: the other block will write here.
+        const auto release_loads = [&](int stage) {
+            __syncwarp();
+            if (lane_id < 2) barrier_arrive_released(&bar.empty[stage], static_cast<uint32_t>(lane_id));
+        };
         uint32_t parity = 0;
         for (int tile = first; tile < last; tile++, parity ^= 1) {
             if (threadIdx.x % 128 == 0) barrier_expect(&bar.sums[group], 64 * sizeof(float));
@@ -193,8 +198,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                             square[i] = fmaf(r[1], r[1], square[i]);
                         }
                     }
-                __syncwarp();
-                release(at.stage);
+                release_loads(at.stage);
                 at.next();
             }
 #pragma unroll
@@ -234,8 +238,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                         }
                     }
                 if (WITH_U) {
-                    __syncwarp();
-                    release(at.stage);
+                    release_loads(at.stage);
                     at.next();
                 }
             }
@@ -250,9 +253,14 @@ __global__ void __launch_bounds__(THREADS, 1)
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_linear_add_rms_norm(int32_t N, int32_t K, int32_t normed, int32_t dtype) {
+/** Whether the kernel above runs here; else that of linear_add_rms_norm_mma.cu. */
+static bool takes_linear_add_rms_norm_sm90(int32_t N, int32_t K, int32_t normed, int32_t dtype) {
     return dtype == TRM_BF16 && N == WIDTH && K % (normed == 0 ? STEP : TRM_SQUARES) == 0 && K >= FEWEST_STEPS * STEP &&
-           sm90::available();
+           sm90::available() && !mma_forced();
+}
+
+int32_t ops::fuses_linear_add_rms_norm(int32_t N, int32_t K, int32_t normed, int32_t dtype) {
+    return takes_linear_add_rms_norm_sm90(N, K, normed, dtype) || takes_linear_add_rms_norm_mma(N, K, normed, dtype);
 }
 
 int ops::linear_add_rms_norm(const void* x, const float* squares, const void* w, const void* h, const void* c, void* y,
@@ -260,6 +268,10 @@ int ops::linear_add_rms_norm(const void* x, const float* squares, const void* w,
                              trm_stream stream) {
     TRM_CHECK(linear_add_rms_norm);
     TRM_REQUIRE(aligned(16, x, w, h, c, y, u), "an operand is not aligned to 16 bytes");
+    if (!takes_linear_add_rms_norm_sm90(N, K, normed, dtype))
+        return linear_add_rms_norm_mma(static_cast<const bf16*>(x), squares, static_cast<const bf16*>(w),
+                                       static_cast<const bf16*>(h), static_cast<const bf16*>(c), static_cast<bf16*>(y),
+                                       static_cast<bf16*>(u), s, M, N, K, eps, stream);
     TRM_REQUIRE(M <= INT32_MAX, "M=%lld", static_cast<long long>(M));
     const uint64_t rows = static_cast<uint64_t>(M), depth = static_cast<uint64_t>(K), width = WIDTH;
     const sm90::TensorMapShape state = {{width, rows, 1}, {1, width, width * rows}, {64, ROWS, 1}};

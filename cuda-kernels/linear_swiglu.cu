@@ -1,4 +1,4 @@
-// linear_swiglu.cu: the first product of a SwiGLU with its gate in the epilogue; Hopper.
+// linear_swiglu.cu: the first product of a SwiGLU with its gate in the epilogue; Hopper. Other GPUs: linear_swiglu_mma.cu.
 //
 //   [g u] = x [Wg Wu]^T        p = silu(g) u          g, u rounded to bf16 before the activation
 //
@@ -22,7 +22,9 @@
 //           1536, 132 multiprocessors: 53 tiles each, 53 * 8450 = 448k cycles: 0.29 ms at 1.55 GHz, 0.8 PFLOP/s. DRAM
 //           0.31 GB, 0.76 GB with gu: 0.1 and 0.25 ms at 3 TB/s
 
+#include "linear_mma.cuh"
 #include "linear_swiglu.cuh"
+#include "mma_choice.cuh"
 #include "swiglu.cuh"
 #include "wgmma_sm90.cuh"
 
@@ -209,14 +211,22 @@ __global__ void __launch_bounds__(THREADS, 1)
 
 // ---- C entry points -----------------------------------------------------------------------------------------------
 
-int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t, int32_t dtype) {
-    return K == STEPS * STEP && fits(K, I, dtype);
+/** Whether the kernel above runs here; else that of linear_swiglu_mma.cu. */
+static bool takes_linear_swiglu_sm90(int32_t I, int32_t K, int32_t dtype) {
+    return K == STEPS * STEP && fits(K, I, dtype) && !mma_forced();
+}
+
+int32_t ops::fuses_linear_swiglu(int32_t I, int32_t K, int32_t normed, int32_t dtype) {
+    return takes_linear_swiglu_sm90(I, K, dtype) || takes_linear_swiglu_mma(I, K, normed, dtype);
 }
 
 int ops::linear_swiglu(const void* x, const void* w_gate_up, void* gu, void* p, float* squares, int64_t M, int32_t I,
                        int32_t K, int32_t dtype, trm_stream stream) {
     TRM_CHECK(linear_swiglu);
     TRM_REQUIRE(aligned(16, x, w_gate_up, gu, p), "an operand is not aligned to 16 bytes");
+    if (!takes_linear_swiglu_sm90(I, K, dtype))
+        return linear_swiglu_mma(static_cast<const bf16*>(x), static_cast<const bf16*>(w_gate_up),
+                                 static_cast<bf16*>(gu), static_cast<bf16*>(p), squares, M, I, K, stream);
     TRM_REQUIRE(M <= INT32_MAX, "M=%lld", static_cast<long long>(M));
     CUtensorMap map_x, map_w;
     int code = sm90::tensor_map(&map_x, x, matrix(M, K, ROWS));

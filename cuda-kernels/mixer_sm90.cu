@@ -22,7 +22,6 @@
 #include <algorithm>
 
 #include "mixer_sm90.cuh"
-#include "ops.cuh"
 
 namespace trm {
 namespace mixer {
@@ -183,7 +182,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                 wgmma_commit();
                 if (iteration > 0 && chunk == 0 && elected) {  // the previous slab's tile has long been stored
                     tma_store_wait_read<0>();
-                    barrier_arrive(&barriers.h_empty[iteration & 1 ^ 1]);
+                    barrier_arrive(&barriers.h_empty[(iteration & 1) ^ 1]);
                 }
                 activate(gate_up[1]);
                 barrier_wait(down_full, down_ring.phase);
@@ -252,6 +251,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
         if (elected) tma_store_wait();
     }
+    __syncwarp();
     cluster_sync();  // no block leaves while the other may still signal it
 #endif
 }
@@ -287,19 +287,8 @@ int map_state(CUtensorMap* map, const void* state, int64_t B, int32_t S, int32_t
                             {{width, rows, static_cast<uint64_t>(B)}, {1, width, rows * width}, {TILE, ROWS, 1}});
 }
 
-}  // namespace mixer
-
-// ---- C entry points -----------------------------------------------------------------------------------------------
-
-int32_t ops::fuses_position_mlp(int32_t S, int32_t I, int32_t D, int32_t, int32_t dtype) {
-    return mixer::fits(S, I, D, dtype);
-}
-
-int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, float* rho,
-                      void* work, int64_t B, int32_t S, int32_t I, int32_t D, float eps, int32_t dtype,
-                      trm_stream stream) {
-    using namespace mixer;
-    TRM_CHECK(position_mlp);
+int forward(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, float* rho, void* work,
+            int64_t B, int32_t S, int32_t I, int32_t D, float eps, trm_stream stream) {
     bf16* packed = static_cast<bf16*>(work);
     CUtensorMap h_map, y_map, packed_map, down_map;
     int result = pack_gate_up(static_cast<const bf16*>(w_gate_up), packed, S, I, stream);
@@ -315,4 +304,5 @@ int ops::position_mlp(const void* h, const void* w_gate_up, const void* w_down, 
                                  packed_map, down_map, s, slabs, S, I, D, eps, rho);
 }
 
+}  // namespace mixer
 }  // namespace trm

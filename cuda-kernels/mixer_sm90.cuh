@@ -43,6 +43,14 @@ inline bool fits(int32_t S, int32_t I, int32_t D, int32_t dtype) {
     return dtype == TRM_BF16 && S <= N && I % SLAB == 0 && D % (BLOCKS * SLAB) == 0 && sm90::available();
 }
 
+/** The halves of ops::position_mlp* for sizes that fit; work_bytes is the memory that they need. */
+int64_t work_bytes(int64_t B, int32_t S, int32_t I, int32_t D, bool backward);
+int forward(const void* h, const void* w_gate_up, const void* w_down, void* y, float* s, float* rho, void* work,
+            int64_t B, int32_t S, int32_t I, int32_t D, float eps, trm_stream stream);
+int backward(const void* h, const void* y, const float* s, const float* rho, const void* w_gate_up, const void* w_down,
+             void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
+             trm_stream stream);
+
 /** Elements of the packed gate and up weights. */
 inline int64_t packed_elements(int32_t I) { return static_cast<int64_t>(2) * I * ROWS; }
 

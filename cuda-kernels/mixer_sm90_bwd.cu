@@ -17,7 +17,8 @@
 // Three kernels. The first is built like the forward pass (mixer_sm90.cu): a warpgroup has 64 channels of a lane and
 // walks through the inner units in chunks; it computes dh, and writes dg, du, p and dr to `work` for the second
 // (mixer_sm90_bwd_weights.cuh), an ordinary product of two matrices whose summed dimension is (lane, channel). Each of
-// its blocks sums a part of the lanes; the third kernel adds the parts in order, into the gradients.
+// its blocks sums a part of the lanes; the third kernel adds the parts in order, into the gradients. The shape alone says how many
+// parts there are, so equal inputs give equal bits whatever the number of multiprocessors.
 //
 // shapes    as forward; work: packed weights, dgu [B, 2 I, D], p [B, I, D], dr [B, S, D] bf16, parts fp32
 // numerics  dp, dg, du, p and dr rounded to bf16, as between separate operations; products fp32; no atomics
@@ -29,7 +30,6 @@
 
 #include "mixer_sm90.cuh"
 #include "mixer_sm90_bwd_weights.cuh"
-#include "ops.cuh"
 
 namespace trm {
 namespace mixer {
@@ -316,6 +316,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
         if (elected) tma_store_wait();
     }
+    __syncwarp();
     cluster_sync();  // no block leaves while the other may still signal it
 #endif
 }
@@ -352,19 +353,13 @@ int map_inner(CUtensorMap* map, const void* address, int64_t B, int64_t rows, in
 
 }  // namespace
 
-}  // namespace mixer
-
-// ---- C entry points -----------------------------------------------------------------------------------------------
-
-int64_t ops::position_mlp_work(int64_t B, int32_t S, int32_t I, int32_t D, int32_t dtype, int32_t backward) {
-    return mixer::fits(S, I, D, dtype) ? mixer::Work(B, S, I, D, backward != 0).bytes : 0;
+int64_t work_bytes(int64_t B, int32_t S, int32_t I, int32_t D, bool backward) {
+    return Work(B, S, I, D, backward).bytes;
 }
 
-int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const float* rho, const void* w_gate_up,
-                          const void* w_down, void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B,
-                          int32_t S, int32_t I, int32_t D, int32_t dtype, trm_stream stream) {
-    using namespace mixer;
-    TRM_CHECK(position_mlp_bwd);
+int backward(const void* h, const void* y, const float* s, const float* rho, const void* w_gate_up, const void* w_down,
+             void* d, float* dw_gate_up, float* dw_down, void* work, int64_t B, int32_t S, int32_t I, int32_t D,
+             trm_stream stream) {
     const Work at(B, S, I, D, true);
     char* base = static_cast<char*>(work);
     bf16* packed = reinterpret_cast<bf16*>(base + at.packed);
@@ -379,9 +374,8 @@ int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const fl
     if (result == TRM_OK) result = map_packed(&maps.packed, packed, I);
     if (result == TRM_OK) result = map_down(&maps.down, w_down, S, I);
     if (result != TRM_OK) return result;
-    const int multiprocessors = sm90::multiprocessors();
     const int64_t slabs = B * (D / SLAB);
-    const int64_t blocks = std::min<int64_t>(divide_up(slabs, BLOCKS), multiprocessors / BLOCKS) * BLOCKS;
+    const int64_t blocks = std::min<int64_t>(divide_up(slabs, BLOCKS), sm90::multiprocessors() / BLOCKS) * BLOCKS;
     const auto kernel = rho == nullptr ? mixer_bwd_dh_kernel<false> : mixer_bwd_dh_kernel<true>;
     result = sm90::launch_clusters(kernel, static_cast<int>(blocks), THREADS, SHARED_DH, BLOCKS, stream, maps, s, slabs,
                                    S, I, D, rho);
@@ -390,13 +384,13 @@ int ops::position_mlp_bwd(const void* h, const void* y, const float* s, const fl
     float* parts = reinterpret_cast<float*>(base + at.parts);
     const int row_blocks = 3 * I / (WARPGROUPS * CHUNK);
     const int count = static_cast<int>(
-        std::max<int64_t>(1, std::min<int64_t>({MOST_PARTS, B, static_cast<int64_t>(multiprocessors / row_blocks)})));
+        std::max<int64_t>(1, std::min<int64_t>({MOST_PARTS, B, static_cast<int64_t>(FULL_DEVICE / row_blocks)})));
     const DwMaps dw_maps = {maps.dgu, maps.p, maps.h, maps.dr};
     result = sm90::launch_clusters(mixer_bwd_dw_kernel, row_blocks * count, THREADS, SHARED_DW, 1, stream, dw_maps,
                                    parts, B, I, D, row_blocks);
     if (result != TRM_OK) return result;
-    return launch(mixer_bwd_add_kernel, divide_up(3 * static_cast<int64_t>(I) * S, ADD_THREADS), ADD_THREADS, 0, stream,
-                  parts, dw_gate_up, dw_down, count, S, I);
+    return mixer_parts::add(parts, dw_gate_up, dw_down, count, S, I, stream);
 }
 
+}  // namespace mixer
 }  // namespace trm

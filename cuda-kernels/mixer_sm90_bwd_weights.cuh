@@ -8,6 +8,7 @@
 // operands through one ring of stages. The third kernel adds the parts in order.
 #pragma once
 
+#include "mixer_parts.cuh"
 #include "mixer_sm90.cuh"
 
 namespace trm {
@@ -15,6 +16,8 @@ namespace mixer {
 namespace {
 
 constexpr int DW_STAGES = 6, MOST_PARTS = 16;
+constexpr int FULL_DEVICE =
+    132;  // multiprocessors that the parts are to fill, an H100's: fixed, since their number orders the sums
 constexpr uint32_t DW_STAGE_BYTES = WARPGROUPS * CHUNK_BYTES + TILE_BYTES;
 constexpr uint32_t SHARED_DW = DW_STAGES * DW_STAGE_BYTES + 1024;
 
@@ -101,21 +104,6 @@ __global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dw_kernel(const __grid_c
                     make_float2(sum[4 * j + 2 * half], sum[4 * j + 2 * half + 1]);
     }
 #endif
-}
-
-constexpr int ADD_THREADS = 256;
-
-__global__ void __launch_bounds__(ADD_THREADS)
-    mixer_bwd_add_kernel(const float* parts, float* dw_gate_up, float* dw_down, int32_t count, int32_t S, int32_t I) {
-    const int64_t at = global_thread(), rows = 3 * static_cast<int64_t>(I);
-    if (at >= rows * S) return;
-    const int64_t row = at / S, position = at % S;
-    float sum = 0.0f;
-    for (int part = 0; part < count; part++) sum += parts[(part * rows + row) * N + position];
-    if (row < 2 * I)
-        dw_gate_up[at] += sum;
-    else
-        dw_down[position * I + row - 2 * I] += sum;
 }
 
 }  // namespace

@@ -63,6 +63,9 @@ __device__ __forceinline__ void copy_async_wait() {
     asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
 }
 
+/** The compiler takes `v` for another value from here on: what it has computed of v is not kept for later. */
+__device__ __forceinline__ void forget(uint32_t& v) { asm("" : "+r"(v)); }
+
 /** 2^x to two units in the last place; results below 2^-126 are zero. */
 __device__ __forceinline__ float fast_exp2(float x) {
     float y;

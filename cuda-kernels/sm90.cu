@@ -1,6 +1,8 @@
 // sm90.cu: the host's half of sm90.cuh.
 #include "sm90.cuh"
 
+#include "mma_choice.cuh"
+
 namespace trm {
 namespace sm90 {
 
@@ -56,24 +58,12 @@ int tensor_map_of_columns(CUtensorMap* map, const void* address, uint64_t rows, 
     return encode(map, address, 5, sizes, strides, box);
 }
 
-namespace {
-
-int attribute(cudaDeviceAttr which) {
-    int device = 0, value = 0;
-    if (cudaGetDevice(&device) != cudaSuccess || cudaDeviceGetAttribute(&value, which, device) != cudaSuccess) {
-        (void) cudaGetLastError();  // the launch reports what is wrong
-        return 0;
-    }
-    return value;
-}
-
-}  // namespace
-
 bool available() {
-    return attribute(cudaDevAttrComputeCapabilityMajor) == 9 && attribute(cudaDevAttrComputeCapabilityMinor) == 0;
+    return device_attribute(cudaDevAttrComputeCapabilityMajor) == 9 &&
+           device_attribute(cudaDevAttrComputeCapabilityMinor) == 0;
 }
 
-int multiprocessors() { return attribute(cudaDevAttrMultiProcessorCount); }
+int multiprocessors() { return device_attribute(cudaDevAttrMultiProcessorCount); }
 
 }  // namespace sm90
 }  // namespace trm

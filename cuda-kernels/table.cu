@@ -44,7 +44,8 @@ int32_t fuses_no_product(int32_t, int32_t, int32_t, int32_t) { return 0; }
 
 int32_t fuses_no_position_mlp(int32_t, int32_t, int32_t, int32_t, int32_t) { return 0; }
 
-/** TRM_CUDA_FUSED = 0: everything is composed from its operations, as it is for sizes that are not fused. */
+/** TRM_CUDA_FUSED = 0: everything is composed from its operations, as it is for sizes that are not fused. For mma see
+ *  mma_choice.cuh; what is neither of these nor 1 is refused where the backend is opened. */
 void choose_fusion(trm_backend* table) {
     const char* fused = getenv("TRM_CUDA_FUSED");
     if (fused == nullptr || strcmp(fused, "0") != 0) return;

@@ -26,13 +26,15 @@ import java.util.stream.Collectors;
  *   Control, Metric, ...  an enum for each enum that has a name
  * </pre>
  *
- * <p>A file is written when it changes. What breaks the rules of the header is an error that names file and line: a
- * pointer without a shape in its entry's comment, an entry in no list, an entry without checks.
- *
- * <p>{@code java native/GenerateOperations.java native/include target/generated-sources/operations}
+ * A file is written when it changes. What breaks the rules of the header is an error that names file and line: a pointer without
+ * a shape in its entry's comment, an entry in no list or without checks. Called as
+ * {@code java native/GenerateOperations.java native/include target/generated-sources/operations}.
  */
 public final class GenerateOperations {
     private static final String PACKAGE = "trm.device";
+
+    /** Entries that are no operations: NativeOps.Table declares them by hand. */
+    private static final Set<String> HOST = Set.of("last_error", "set_threads", "join", "leave", "end_ranks");
 
     /** A parameter of an entry: {@code cast} is its type in C, {@code type} in Java. */
     record Parameter(String name, String cast, String type) {
@@ -101,10 +103,8 @@ public final class GenerateOperations {
         List<Constant> constants = new ArrayList<>();
         List<NamedEnum> enums = new ArrayList<>();
         enums(types, constants, enums);
-        List<Entry> entries = entries(ops);
-        List<Entry> shown = entries.stream()
-                .filter(e -> !Set.of("last_error", "set_threads").contains(e.name()))
-                .toList();
+        List<Entry> shown = new ArrayList<>(entries(ops));
+        shown.removeIf(entry -> HOST.contains(entry.name()));
         Map<String, String> files = new LinkedHashMap<>();
         files.put("Operations.java", operations(shown, constants, ops));
         files.put("OperationTable.java", table(shown));
@@ -175,7 +175,7 @@ public final class GenerateOperations {
     private static void entries(Path file, String text, int begin, Set<String> listed, List<Entry> entries)
             throws IOException {
         Matcher entry = Pattern.compile(
-                        "\n#include \"(\\w+\\.h)\"\n|(?:/\\*\\*((?:(?!\\*/).)*)\\*/\\s*)?([\\w* ]+?) ?\\(\\*(\\w+)\\)\\(([^;]*)\\);",
+                        "(?m)^#include \"(\\w+\\.h)\"$|(?:/\\*\\*((?:(?!\\*/).)*)\\*/\\s*)?([\\w* ]+?) ?\\(\\*(\\w+)\\)\\(([^;]*)\\);",
                         Pattern.DOTALL)
                 .matcher(text)
                 .region(begin, text.length());

@@ -15,6 +15,7 @@ blas=$root/target/bench/openblas/org/bytedeco/openblas/$platform
 if [ ! -f "$blas/libopenblas.so.0" ]; then
     # shellcheck disable=SC2086
     cd "$root/target/bench"                           # no project: the preset is not a dependency
+    # shellcheck disable=SC2086
     mvn -B -q -ntp ${MAVEN_ARGS:-} org.apache.maven.plugins:maven-dependency-plugin:3.11.0:unpack \
         -Dartifact=org.bytedeco:openblas:$version:jar:$platform -DoutputDirectory="$root/target/bench/openblas" \
         -DmarkersDirectory="$root/target/bench/markers"

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# bench/gpu/bench.sh   stage bench of bench/gpu.sh: `trm bench` of the shapes: steps, evaluation, steps unfused
+# bench/gpu/bench.sh   stage bench of bench/gpu.sh: `trm bench` of the shapes: steps, evaluation, steps by mma.sync and unfused
 # shellcheck source=bench/gpu/lib.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../bench/gpu/lib.sh"
 begin_stage "$@"
@@ -22,5 +22,6 @@ for case in "${cases[@]}"; do
     bench "$case" bench
     bench "$case" evaluation --evaluate
 done
+for case in "${cases[@]}"; do TRM_CUDA_FUSED=mma bench "$case" mma; done
 for case in "${cases[@]}"; do TRM_CUDA_FUSED=0 bench "$case" composed; done
 exit $failed

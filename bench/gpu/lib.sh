@@ -86,7 +86,7 @@ kernel_tests() { # NAME AT_ONCE ARGUMENT...: logs in run/kernels-NAME
             _ "$logs" {} "$@" {}
 }
 
-# ---- the kernels for Hopper (stages fused, fusedtime, candidate, profile) --------------------------------------------
+# ---- the kernels for Hopper (stages candidate, profile) --------------------------------------------------------------
 
 need_hopper() {
     [ "$GPU_ARCH" = 90a ] || { echo "skipped: the kernels for Hopper need compute capability 9.0"; exit $skipped; }

@@ -25,6 +25,12 @@ EXPECTED_BYTES = 2.7e12
 SHOWN = 0.005           # milliseconds
 ATTENTION = {"attention": 370e12, "attention_bwd": 355e12}      # the best published for heads of 64
 
+# Card, compute capability, TFLOP/s of a library's products and of our kernels by mma.sync, TB/s of a copy. No figure is ours.
+CARDS = (("A100 80GB SXM", "8.0", 250, 190, 1.7), ("L40S", "8.9", 230, 190, 0.73), ("RTX 4090", "8.9", 150, 120, 0.86),
+         ("RTX 5090", "12.0", 190, 150, 1.5), ("B200", "10.0", 1500, 500, 6.5))
+BY_MMA = ("position_mlp", "position_mlp_bwd", "linear_swiglu", "linear_add_rms_norm")
+ATTENTION_SHARE = 0.5   # of the rate of our other kernels by mma.sync; on an H100 it was 155 to 225 TFLOP/s
+
 INTRO = """# Predictions for the GPU
 
 Written by `python3 bench/gpu/predict.py`. **Limits and expected times are predictions**: operations and their sizes are
@@ -34,9 +40,18 @@ inner dimension is at most 512, 700 for others, and 2.7 TB/s. Attention: 370 TFL
 published. Each operand counts once, so bytes are what must move between operations. `mix_bwd_w` includes the permutation
 of its operands. FLOP are those executed, recomputation in a backward pass included.
 
-Two tables a shape: composed of library products and separate kernels (`TRM_CUDA_FUSED=0`, and any GPU but Hopper's), and
-with the fused kernels for Hopper. `bench/gpu.sh` measures what stands here.
+Two tables a shape: composed of library products and separate kernels (`TRM_CUDA_FUSED=0`) and with the
+fused kernels for Hopper. `bench/gpu.sh` measures what stands here.
 %s
+"""
+OTHERS = """## A step on other GPUs
+
+**Nothing here is measured, and no such GPU has run these kernels.** The sums over a step's operations of the larger of FLOP at an
+assumed rate and bytes at the assumed speed of a copy (0.85 of the published bandwidth). Products of the library: what dense bf16
+with fp32 accumulators is said to reach under the card's power limit. Our kernels by mma.sync: 0.5 to 0.75 of the peak; on a B200
+mma.sync is the older path. Attention: half of that. "fused" is what the program chooses there, "composed" is `TRM_CUDA_FUSED=0`.
+The first owner of such a card can check a row with `./trm bench configs/sudoku-mlp.yaml batch=768`.
+
 """
 MEASURED = """Measured: %s, commit %s; from its table of operations, where each call is waited for, and the
 step itself beside "all". No figure where the run had none, or another kernel."""
@@ -128,6 +143,26 @@ def predicted(lines, batch, positions, vocabulary, measured):
             ("operation m x k x n", "calls", "GFLOP", "GB", "limit, ms", "bound by", "expected, ms", "measured, ms"), rows)
 
 
+def on_cards(shapes):
+    """A table of the other GPUs; `shapes`: title, then the operations composed and fused."""
+    rows = []
+    for title, *ways in shapes:
+        for lines, how in zip(ways, ("composed", "fused")):
+            row = [title, how]
+            for _, _, library, own, memory in CARDS:
+                total = 0.0
+                for o in lines:
+                    name, (flop, moved) = o["operation"], costs.cost(o)
+                    rate = own * (ATTENTION_SHARE if name in ATTENTION else 1) if name in BY_MMA or name in ATTENTION else library
+                    total += costs.shortest(flop, moved, rate * 1e12, memory * 1e12)[0]
+                row.append("%.0f" % total)
+            rows.append(row)
+    assumed = [("%s, %s" % (name, capability), str(library), str(own), str(memory)) for name, capability, library, own, memory in CARDS]
+    return OTHERS + costs.table(("GPU, compute capability", "library's products, TFLOP/s", "our kernels by mma.sync, TFLOP/s",
+                                 "copy, TB/s"), assumed) + "\n" + costs.table(
+        ("shape", "step", *("%s, ms" % card[0] for card in CARDS)), rows)
+
+
 def main():
     target = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "docs", "measurements", "gpu-predictions.md")
     found = {}
@@ -135,16 +170,20 @@ def main():
         with open(sys.argv[2]) as f:
             found = json.load(f)
     parts = [INTRO % (MEASURED % (found["gpu"]["name"], found["commit"]) if found else "Nothing is measured yet.")]
+    shapes = []
     for config, title, batch, positions, vocabulary in SHAPES:
+        shapes.append(["%s, %d x %d" % (title, batch, positions)])
         for fused, how in ((0, "composed"), (1, "fused")):
             with tempfile.TemporaryDirectory() as folder:
                 lines = carried_on(Backend(folder, fused), config, batch)
+            shapes[-1].append(lines)
             bench = found.get("bench" if fused else "composed", {}).get(config)
             measured = {costs.label(o): o["ms"] for o in bench["operations"]} if bench else {}
             if bench:
                 measured["step"] = bench["ms_per_step"]
             parts.append("## %s, %d x %d: %s\n\n" % (title, batch, positions, how) +
                          predicted(lines, batch, positions, vocabulary, measured))
+    parts.append(on_cards(shapes))
     text = "\n".join(parts)
     with open(target, "w") as f:
         f.write(text)

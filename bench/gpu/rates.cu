@@ -1,6 +1,6 @@
 // rates.cu: what the GPU and its library reach without us: copy bandwidth, and cuBLASLt at every product of the step.
 //
-//   gpu_rates [--lt libcublasLt.so.13] [--seconds S] [--yardstick-seconds S] [--only TEXT] [--pool-gib G]
+//   gpu_rates [--lt libcublasLt.so.13] [--seconds S] [--yardstick-seconds S] [--only TEXT] [--pool-gib G] [--operands random|zeros]
 //
 // One JSON object a line: {"what": "copy", ...}, {"what": "product", "name": ..., "m", "n", "k", "tflops", ...}. Operands
 // hold random values (power, and with it the clock, depends on them) and rotate over more memory than the L2 cache has.
@@ -129,8 +129,13 @@ __global__ void copy_kernel(const uint4* from, uint4* to, int64_t count) {
 
 char* pool;
 size_t pool_bytes;
+bool zeros = false;  // instead of random numbers: the same work at less power
 
 void fill(char* p, size_t bytes, uint32_t seed) {
+    if (zeros) {
+        check(cudaMemset(p, 0, bytes), "fill");
+        return;
+    }
     fill_kernel<<<2048, 256>>>(reinterpret_cast<uint32_t*>(p), static_cast<int64_t>(bytes / 4), seed);
     check(cudaGetLastError(), "fill");
 }
@@ -417,6 +422,9 @@ int main(int argc, char** argv) {
             only = argv[i + 1];
         else if (option == "--pool-gib")
             pool_bytes = static_cast<size_t>(atof(argv[i + 1]) * (1ull << 30));
+        else if (option == "--operands" &&
+                 (std::string(argv[i + 1]) == "random" || std::string(argv[i + 1]) == "zeros"))
+            zeros = std::string(argv[i + 1]) == "zeros";
         else
             stop("unknown option " + option);
     }

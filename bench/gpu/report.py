@@ -30,6 +30,17 @@ TITLES = {"sudoku-mlp": "Sudoku, MLP mixer, 97 positions", "sudoku-att": "Sudoku
 PEER = {"sudoku-mlp": "sudoku-mlp", "sudoku-att": "sudoku-att", "maze": "maze-att", "arc": "arc-att"}
 
 
+def watched(path):
+    """The lines of watch.py, as numbers; what is empty is missing."""
+    rows = []
+    for row in csv.DictReader(read(path).splitlines()):
+        try:
+            rows.append({name: float(value) for name, value in row.items() if value})
+        except (AttributeError, TypeError, ValueError):
+            pass                # a line that was not finished
+    return rows
+
+
 class Run:
     """The files of one or more runs, read."""
 
@@ -51,6 +62,10 @@ class Run:
         self.bench = {c: b for c in TITLES for b in [self.json("bench-%s.json" % c)] if b}
         self.evaluation = {c: b for c in TITLES for b in [self.json("evaluation-%s.json" % c)] if b}
         self.composed = {c: b for c in TITLES for b in [self.json("composed-%s.json" % c)] if b}
+        self.hot = {o: p for o in ("random", "zeros") for p in self.lines("yardstick-%s.jsonl" % o) if "tflops" in p}
+        self.watched = [row for folder in folders for path in sorted(glob.glob(os.path.join(folder, "clocks-*.csv")))
+                        for row in watched(path)]
+        self.mma = {c: b for c in TITLES for b in [self.json("mma-%s.json" % c)] if b}
         self.agreement = {m: self.json("agreement-%s.json" % m) for m in ("mlp", "att")}
 
     def text(self, name):
@@ -156,14 +171,46 @@ def stages(run):
 def clocks(run):
     rows = []
     for path in sorted(path for folder in run.folders for path in glob.glob(os.path.join(folder, "clocks-*.csv"))):
-        values = [[float(x) for x in row[:3]] for row in csv.reader(read(path).splitlines(), skipinitialspace=True)
-                  if len(row) >= 3 and all(re.fullmatch(r"\s*[0-9.]+\s*", x) for x in row[:3])]
+        values = [[row[name] for name in ("sm_mhz", "watts", "celsius")] for row in watched(path)
+                  if all(name in row for name in ("sm_mhz", "watts", "celsius"))]
         if values:
             clock, power, heat = zip(*values)
             rows.append((os.path.basename(path)[7:-4], "%.0f to %.0f, median %.0f" % (min(clock), max(clock),
                                                                                      statistics.median(clock)),
                          "%.0f" % max(power), "%.0f" % max(heat)))
     return "## Clocks\n\n" + costs.table(("stage", "SM clock, MHz", "most power, W", "most heat, C"), rows) if rows else ""
+
+
+POWER_LIMIT = 4         # nvmlClocksEventReasonSwPowerCap
+
+
+def energy(run):
+    """What a step takes: energy between the first and the last line of watch.py within its timed part."""
+    rows = []
+    for title, bench in benches(run):
+        within = [w for w in run.watched if bench.get("timed_from", 1) <= w["seconds"] <= bench.get("timed_to", 0)]
+        counted = [w for w in within if "joules" in w]
+        if len(counted) < 2 or counted[-1]["seconds"] == counted[0]["seconds"]:
+            continue
+        watts = (counted[-1]["joules"] - counted[0]["joules"]) / (counted[-1]["seconds"] - counted[0]["seconds"])
+        unit = next(u for u in ("ms_per_step", "ms_per_batch") if u in bench)
+        clocks_seen = [w["sm_mhz"] for w in within if "sm_mhz" in w]
+        reasons = [int(w["reasons"]) for w in within if "reasons" in w]
+        rows.append((title, watts, watts * bench[unit] / 1e3,
+                     "%.0f" % statistics.mean(clocks_seen) if clocks_seen else "",
+                     "%.0f %%" % (100 * sum(r & POWER_LIMIT != 0 for r in reasons) / len(reasons)) if reasons else ""))
+    text = "## Energy\n\nBy the board's counter, over the timed part of each benchmark.\n\n" + costs.table(
+        ("what", "W", "J a step", "SM clock, MHz", "time at the limit of power"), rows) if rows else ""
+    hot = [("%s numbers" % o if o == "random" else o, p["tflops"], "%.1f %%" % (p["tflops"] * 1e12 / costs.H100_FLOPS * 100))
+           for o, p in run.hot.items()]
+    return text + ("\n" if text and hot else "") + ("## The yardstick, hot\n\nThe library's product of 8192^3 right after the steps.\n\n" +
+                                                    costs.table(("operands", "TFLOP/s", "of 798"), hot) if hot else "")
+
+
+def benches(run):
+    """Titles and results of all benchmarks."""
+    return [(TITLES[c] + how, b) for how, of in (("", run.bench), (", mma.sync", run.mma), (", composed", run.composed),
+                                                 (", evaluation", run.evaluation)) for c, b in of.items()]
 
 
 def library(run):
@@ -215,8 +262,8 @@ def attention(run):
 def steps(run):
     """One row a shape, ours beside PyTorch's."""
     rows = []
-    for case, how, title in [(c, how, t) for c, t in TITLES.items() for how in ("", ", composed")]:
-        ours = (run.composed if how else run.bench).get(case)
+    for case, how, title in [(c, how, t) for c, t in TITLES.items() for how in ("", ", mma.sync", ", composed")]:
+        ours = {"": run.bench, ", mma.sync": run.mma, ", composed": run.composed}[how].get(case)
         peers = {p["mode"]: p for p in run.peer if p["config"] == PEER[case]}
         theirs = peers.get("train")
         if not ours and (how or not theirs):
@@ -227,12 +274,13 @@ def steps(run):
             row += [ours["ms_per_step"], "%s to %s" % (costs.figure(ours["ms_p10"]), costs.figure(ours["ms_p90"])),
                     "%.0f" % ours["samples_per_s"], "%.0f" % (ours["gflops"] / 1e3),
                     "%.1f %%" % (ours["gflops"] / costs.H100_FLOPS * 1e11),
+                    "%.1f %%" % (ours["gflops"] / run.hot["random"]["tflops"] * 0.1) if "random" in run.hot else "",
                     "%.1f %%" % (100 * shortest / ours["ms_per_step"]), ours["peak_bytes"] / 1e9,
                     "" if "host_us_per_step" not in ours else "%.0f%s" % (
                         ours["host_us_per_step"], "" if ours.get("graph") else ", no graph"),
                     "%.2f %%" % (100 * ours["device_busy"]) if "device_busy" in ours else ""]
         else:
-            row += [""] * 9
+            row += [""] * 10
         same = theirs and ours and theirs["batch"] == ours["batch"]
         eager = "" if not theirs or theirs["compiled"] else ", eager"
         row += [costs.figure(theirs["ms_per_step"]) + eager if theirs else "", "%.0f" % theirs["model_tflops"] if theirs else "",
@@ -244,7 +292,7 @@ def steps(run):
                 "operations of the larger of FLOP at the library's measured rate for that product and bytes at the copy's " \
                 "bandwidth, to the measured step. Host: what it takes to enqueue a step. Busy: the share of the device's time " \
                 "within steps, not between them. PyTorch: the reference with torch.compile.\n\n" + costs.table(
-                    ("shape", "ms", "p10 to p90", "samples/s", "TFLOP/s", "of 798", "of its limit", "GB", "host, us", "busy", "PyTorch, ms",
+                    ("shape", "ms", "p10 to p90", "samples/s", "TFLOP/s", "of 798", "of the hot yardstick", "of its limit", "GB", "host, us", "busy", "PyTorch, ms",
                      "its TFLOP/s", "ratio"), rows)
     return text + evaluations(run)
 
@@ -266,15 +314,13 @@ def evaluations(run):
                 "%.2f" % (theirs["ms_per_step"] / ours["ms_per_batch"]) if same else ""]
         rows.append(row)
     return "\n## Evaluation\n\nForward only, bfloat16, all supervision steps of a batch.\n\n" + costs.table(
-        ("shape", "steps", "ms per batch", "puzzles/s", "TFLOP/s", "of 798", "of its limit", "PyTorch, ms", "its puzzles/s", "ratio"),
+        ("shape", "steps", "ms per batch", "puzzles/s", "TFLOP/s", "of 798", "of the hot yardstick", "of its limit", "PyTorch, ms", "its puzzles/s", "ratio"),
         rows) if rows else ""
 
 
 def operations(run):
     text = ""
-    both = [(TITLES[c] + how, b) for how, of in (("", run.bench), (", composed", run.composed), (", evaluation", run.evaluation))
-            for c, b in of.items()]
-    for title, bench in both:
+    for title, bench in benches(run):
         rows = []
         for o, flop, moved, ms, bound, known in limits(run, bench):
             if o["share"] < 0.0005:
@@ -314,13 +360,13 @@ def main():
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     run = Run(sys.argv[1:-1])
-    parts = [part(run) for part in (header, stages, training, clocks, library, attention, steps, operations, agreement)]
+    parts = [part(run) for part in (header, stages, training, clocks, energy, library, attention, steps, operations, agreement)]
     with open(sys.argv[-1] + ".md", "w") as f:
         f.write("\n".join(part.rstrip("\n") + "\n" for part in parts if part))
     figures = {"date": datetime.date.today().isoformat(), "commit": run.commit, "gpu": run.gpu, "device": run.device,
                "libraries": run.libraries, "stages": run.stages, "copies": run.copies, "products": run.products,
                "cudnn": run.cudnn, "attention": run.attention, "peer": run.peer, "bench": run.bench,
-               "composed": run.composed, "evaluation": run.evaluation, "agreement": run.agreement,
+               "mma": run.mma, "hot": run.hot, "composed": run.composed, "evaluation": run.evaluation, "agreement": run.agreement,
                "training": run.json_file("train.json")}
     with open(sys.argv[-1] + ".json", "w") as f:
         json.dump(figures, f, indent=1)

@@ -15,8 +15,8 @@
 using trm_call = std::function<int()>;
 
 /** A table over another one. While Sink::active() says that calls are captured, Sink::put(trm_call) takes each of them
- *  and its status is returned. One table for each Sink. */
-template <class Sink>
+ *  and its status is returned. One table for each Sink and Library. */
+template <class Sink, int Library = 0>
 class trm_capturing {
     static inline const trm_backend* real = nullptr;
 

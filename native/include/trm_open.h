@@ -58,6 +58,17 @@ inline const char* trm_missing_operation(const trm_backend* backend, int product
     return nullptr;
 }
 
+/** The first entry that a library which connects ranks lacks, or NULL. */
+inline const char* trm_missing_collective(const trm_backend* backend) {
+#define TRM_REQUIRED(name) \
+    if (backend->name == nullptr) return #name;
+    TRM_RANKS(TRM_REQUIRED)
+    TRM_COLLECTIVES(TRM_REQUIRED)
+    TRM_REQUIRED(last_error)
+#undef TRM_REQUIRED
+    return nullptr;
+}
+
 /** A captured graph: calls in the order in which they were made. */
 struct trm_graph {
     std::vector<trm_call> calls;
@@ -76,6 +87,9 @@ struct trm_graph {
 
 /** A table over that of the CPU backend whose calls can be captured. */
 inline trm_backend* trm_capturable(const trm_backend* backend) { return trm_capturing<trm_graph>::over(backend); }
+
+/** The same of a library that connects ranks, whose calls go into the same graphs. */
+inline trm_backend* trm_capturable_ranks(const trm_backend* ranks) { return trm_capturing<trm_graph, 1>::over(ranks); }
 
 /** From now on this thread's calls of the capturable table are not made but added to a new graph. */
 inline long long trm_capture_begin() {
@@ -96,6 +110,9 @@ inline int trm_graph_replay(long long graph) {
 }
 
 inline void trm_graph_free(long long graph) { delete reinterpret_cast<trm_graph*>(graph); }
+
+/** Sets a variable of this process's environment, for libraries that read it. */
+inline void trm_set_variable(const char* name, const char* value) { setenv(name, value, 1); }
 
 /** Zeroed host memory aligned to 64 bytes, or 0. */
 inline long long trm_host_allocate(long long bytes) {

@@ -1,10 +1,8 @@
-/* trm_ops.h: the C ABI between the Java trainer and a backend. Every operation is declared once, here or, the optimizers, in
- * trm_optimizers.h, which is a part of the table.
- *
- * A backend is a shared library that exports one function, trm_backend_table(), returning a table of function
- * pointers. Java opens it with trm_open_backend() and calls the entries. A backend may leave the six products NULL when
- * its Java half has them from a library, and fused operations when their fuses_* is always 0; with any other entry NULL,
- * Java refuses the device and names the operation.
+/* trm_ops.h: the C ABI between the Java trainer and a backend. Every operation is declared once, here or, the optimizers and what
+ * connects ranks, in trm_optimizers.h and trm_collectives.h, which are parts of the table. A backend is a shared library that
+ * exports one function, trm_backend_table(), returning a table of function pointers. Java opens it with trm_open_backend() and calls
+ * the entries. A backend may leave the six products NULL when its Java half has them from a library, and fused operations when
+ * their fuses_* is always 0; with any other entry NULL, Java refuses the device and names the operation.
  *
  * Letters: B lanes, S = P + L positions (P puzzle-embedding prefix, L tokens), D channels, V vocabulary, A heads,
  * d head width, I inner width of a SwiGLU, E width of a puzzle vector.
@@ -415,10 +413,10 @@ typedef struct trm_backend {
     int (*metrics)(const float* q, const int32_t* hits, const int32_t* labelled, const int32_t* exact,
                    const int32_t* steps, const int32_t* halted, const double* lane_loss, const double* halt_loss,
                    const double* continue_loss, double* metrics, int64_t B, trm_stream stream);
-#define TRM_CHECK_metrics \
-    TRM_GIVEN(q, hits, labelled, exact, steps, halted, lane_loss, halt_loss, metrics) TRM_POSITIVE(B)
+#define TRM_CHECK_metrics TRM_GIVEN(q, hits, labelled, exact, steps, halted, lane_loss, halt_loss, metrics) TRM_POSITIVE(B)
 
 #include "trm_optimizers.h"
+#include "trm_collectives.h"
 } trm_backend;
 
 /* The entries by who has them. Lists declare and fill the tables of both backends, of captures, of the null backend. */
@@ -435,10 +433,12 @@ typedef struct trm_backend {
 /* A backend without a group answers 0 to its fuses_*. */
 #define TRM_FUSED_POSITIONS(X) X(fuses_position_mlp) X(position_mlp_work) X(position_mlp) X(position_mlp_bwd)
 #define TRM_FUSED_CHANNELS(X) X(fuses_channel_mlp) X(channel_mlp) X(channel_mlp_bwd)
-#define TRM_FUSED_PRODUCTS(X) \
-    X(fuses_linear_swiglu) X(linear_swiglu) X(fuses_linear_add_rms_norm) X(linear_add_rms_norm)
+#define TRM_FUSED_PRODUCTS(X) X(fuses_linear_swiglu) X(linear_swiglu) X(fuses_linear_add_rms_norm) X(linear_add_rms_norm)
 #define TRM_FUSED(X) TRM_FUSED_POSITIONS(X) TRM_FUSED_CHANNELS(X) TRM_FUSED_PRODUCTS(X)
-#define TRM_ENTRIES(X) TRM_HOST(X) TRM_OPERATIONS(X) TRM_PRODUCTS(X) TRM_FUSED(X)
+/* Of a library that connects ranks, which has nothing else but last_error; NULL in the others. */
+#define TRM_RANKS(X) X(join) X(leave) X(end_ranks)
+#define TRM_COLLECTIVES(X) X(all_reduce) X(all_reduce_double) X(all_gather) X(broadcast)
+#define TRM_ENTRIES(X) TRM_HOST(X) TRM_OPERATIONS(X) TRM_PRODUCTS(X) TRM_FUSED(X) TRM_RANKS(X) TRM_COLLECTIVES(X)
 
 /** The one symbol a backend exports. */
 __attribute__((visibility("default"))) const trm_backend* trm_backend_table(void);

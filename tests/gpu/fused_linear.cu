@@ -1,9 +1,12 @@
-// fused_linear.cu: checks and times the products of cuda-kernels/linear_*.cu on a Hopper GPU.
+// fused_linear.cu: checks and times the products of cuda-kernels/linear_*.cu.
 //
 //   nvcc -std=c++17 -O3 -I native/include -I cuda-kernels -gencode arch=compute_90a,code=sm_90a -o fused_linear
 //       tests/gpu/fused_linear.cu cuda-kernels/linear_*.cu cuda-kernels/swiglu.cu cuda-kernels/add_rms_norm.cu
-//       cuda-kernels/sm90.cu native/status.cpp
+//       cuda-kernels/mma_choice.cu cuda-kernels/sm90.cu native/status.cpp
 //   ./fused_linear [check|time]
+//
+// On Hopper these are the kernels for it, with TRM_CUDA_FUSED=mma those made of mma.sync, as on other GPUs (for which -gencode
+// names theirs).
 //
 // Oracle: products summed in double, one element a thread. Outputs begin as NaN, lie between guard bytes, and are
 // computed twice. Bounds, for a product c with S = sum |a b| over K terms:
@@ -23,6 +26,7 @@
 #include <cstring>
 #include <vector>
 
+#include "mma_choice.cuh"
 #include "ops.cuh"
 #include "sm90.cuh"
 
@@ -482,13 +486,15 @@ int main(int count, char** arguments) {
     const bool timing = count < 2 || strcmp(arguments[1], "time") == 0;
     signal(SIGALRM, on_alarm);
     setvbuf(stdout, nullptr, _IOLBF, 0);
-    if (!trm::sm90::available()) {
-        printf("FAIL no Hopper GPU\n");
+    if (!trm::mma_available()) {
+        printf("FAIL no GPU of compute capability 8.0 or above\n");
         return 1;
     }
+    const bool hopper = trm::sm90::available() && !trm::mma_forced();
     cudaDeviceProp properties;
     must(cudaGetDeviceProperties(&properties, 0), "cudaGetDeviceProperties");
-    printf("%s, %d multiprocessors\n", properties.name, properties.multiProcessorCount);
+    printf("%s, %d multiprocessors, kernels %s\n", properties.name, properties.multiProcessorCount,
+           hopper ? "for Hopper" : "made of mma.sync");
     if (check) {
         for (int64_t M : {1, 127, 128, 129, 4099, 74496}) check_swiglu(M, 1536, 512, 512);
         for (int64_t M : {1, 127, 128, 129, 4099, 74496})
@@ -497,6 +503,10 @@ int main(int count, char** arguments) {
         check_swiglu(300, 128, 512, 64);
         check_swiglu(1000, 384, 512, 192);
         check_swiglu(40000, 256, 512, 448);
+        if (!hopper) {
+            check_swiglu(129, 256, 96, 0);
+            check_swiglu(1000, 128, 64, 0);
+        }
         printf("%s: %d failures\n", failures == 0 ? "CHECKED" : "FAILED", failures);
     }
     if (timing && failures == 0) {

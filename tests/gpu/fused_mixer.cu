@@ -1,7 +1,8 @@
-// fused_mixer.cu: the position MLP of cuda-kernels/mixer_sm90*.cu on a Hopper GPU, against plain kernels; then its time.
+// fused_mixer.cu: the position MLP of cuda-kernels/position_mlp.cu against plain kernels; then its time. On a Hopper GPU it is
+// mixer_sm90*.cu, with TRM_CUDA_FUSED=mma and on others mixer_mma*.cu.
 //
 //   nvcc -std=c++17 -O3 -gencode arch=compute_90a,code=sm_90a -I native/include -I cuda-kernels tests/gpu/fused_mixer.cu
-//        cuda-kernels/{mixer_sm90,mixer_sm90_bwd,sm90}.cu native/status.cpp -o fused_mixer && ./fused_mixer
+//        cuda-kernels/{position_mlp,mma_choice,mixer_sm90,mixer_sm90_bwd,sm90,mixer_mma,mixer_mma_bwd}.cu native/status.cpp -o fused_mixer && ./fused_mixer
 //
 // Once with the plain SwiGLU, once with the normed one, whose mean in the gradient the plain kernels take over the inner units.
 // The plain kernels round where the fused ones do and sum in float32, so results differ by the order of sums alone: a

@@ -2,10 +2,11 @@
 # tests/mutations/run.sh [--dry-run] [NAME...]   breaks one formula at a time and expects the tests to notice
 #
 # Each mutation is a sed expression that changes exactly one line of one file, in a copy of the tree under $TMPDIR. In
-# the copy Maven rebuilds what changed and runs the numerical tests, up to the first that fails: the golden cases, every operation alone, any schedule,
-# deep supervision, recomputation, captured graphs, relaxed updates. Left out are the other tests, the repetition under other instruction
-# sets, and the format check, which a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or
-# finish is an error, never a catch. Exit status 1 unless all are caught. --dry-run runs no tests: each mutation must change one line.
+# the copy Maven rebuilds what changed and runs the test that docs/testing.md names first for the mutation; where that one passes, all
+# numerical tests, up to the first that fails: the golden cases, every operation alone, any schedule, deep supervision, recomputation,
+# captured graphs, relaxed updates. Left out are the other tests, the repetition under other instruction sets, and the format check, which
+# a mutation breaks as well. A mutation counts as caught when a test fails; one that does not apply, compile or finish is an error, never
+# a catch. Exit status 1 unless all are caught. --dry-run runs no tests: each mutation must change one line.
 set -euo pipefail
 
 root=$(cd -P "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -29,10 +30,12 @@ java=src/main/java/trm
 passed=0
 failed=0
 
-# Runs these goals and the tests, up to the first that fails. All that Maven says goes to $work/maven; $reports then holds
-# what the tests say.
+# verify TESTS GOAL...  runs these goals and tests, up to the first that fails. All that Maven says goes to $work/maven;
+# $reports then holds what the tests say.
 reports=target/surefire-reports
 verify() {
+    local tests=$1
+    shift
     rm -rf $reports
     timeout 600 mvn -B -q -ntp "-Dtest=$tests" -Dtrm.test.forks=1 -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" "-Dtrm.test.jvmArgs=
         -Dorg.bytedeco.javacpp.cachedir=$work/cache -Dtrm.test.failFast=true
@@ -41,6 +44,11 @@ verify() {
 
 # What a mutation can change: the CPU library, its copy beside the classes, the classes (which need the generated sources).
 again=(exec:exec@operations exec:exec@cmake-build resources:copy-resources@native-libraries-into-jar compiler:compile surefire:test@default-test)
+
+# The test that the page names first for mutation $1: Class#method.
+expected() {
+    sed -n "s/^| \`$1\` | .* | \`\([A-Za-z0-9]*Test\)\.\([A-Za-z0-9]*\)\`.*/\1#\2/p" docs/testing.md
+}
 
 # The tests that failed, each once: Class.method, Class.method.
 failures() {
@@ -88,7 +96,8 @@ mutate() {
         echo "applies $name"
         passed=$((passed + 1))
     else
-        verify -o "${again[@]}" || status=$?
+        verify "$(expected "$name")" -o "${again[@]}" || status=$?
+        [ $status != 0 ] || verify "$tests" -o surefire:test@default-test || status=$?
         if [ $status = 0 ]; then
             wrong "SURVIVED $name"
         elif [ $status = 1 ] && [ -n "$(failures)" ]; then
@@ -102,7 +111,7 @@ mutate() {
     cp "$work/original" "$file"
 }
 
-if [ -z "$dry" ] && ! verify test; then
+if [ -z "$dry" ] && ! verify "$tests" test; then
     cat "$work/maven" >&2
     echo "the tree fails without any mutation" >&2
     exit 1
@@ -148,6 +157,8 @@ mutate replay-lacks-an-input $java/model/RecursionStep.java \
     's|^            for (int i = 0; i < last; i++) {|            for (int i = 0; i < last - 1; i++) {|'
 mutate replay-of-last-block-only $java/model/RecursionStep.java \
     's|^            if (recomputesBlocks()) {|            if (recomputesBlocks() \&\& i == last) {|'
+mutate kept-activation-recomputed-over-it $java/ops/ChannelMlp.java \
+    's|kept == null ? activation : kept, dDownWeight|activation, dDownWeight|'
 mutate gate-and-up-not-formed-again $java/ops/ChannelMlp.java 's|^        if (recompute) {|        if (!recompute) {|'
 mutate mixer-gate-and-up-not-formed-again $java/ops/PositionMlp.java \
     's|^        if (recompute) {|        if (!recompute) {|'
@@ -170,11 +181,11 @@ mutate fused-last-lane-only $ops/position_mlp.cpp 's|const bool add = b > group 
 mutate fused-loses-a-group $ops/position_mlp.cpp 's|for (int64_t group = 1; group < groups|for (int64_t group = 2; group < groups|'
 mutate fused-lacks-gradient-through-up $ops/channel_mlp.cpp \
     's|^            product({dgu + INNER_BWD, 2 \* INNER_BWD, 1}.*||'
-mutate fused-normed-factor-of-the-sum $ops/normed.h 's|sqrt_v(squares / (float) I + eps)|sqrt_v(squares + eps)|'
-mutate fused-normed-row-factor-of-the-sum $ops/normed.h 's|sqrtf(total / (float) I + eps)|sqrtf(total + eps)|'
-mutate fused-normed-factor-is-a-constant $ops/normed.h 's|store(kappa + c, own \* own \* dot / (float) I);|store(kappa + c, 0.0f * own * dot);|'
-mutate fused-normed-row-factor-is-a-constant $ops/normed.h 's|return rho \* rho \* dot / (float) I;|return 0.0f * dot;|'
-mutate fused-normed-branch-with-residual $ops/normed.h 's|(load(y + at) \* scale - load(h + at))|(load(y + at) * scale)|'
+mutate fused-normed-factor-of-the-sum $ops/normed.h 's|sqrt_v(squares / (float) I + eps)|sqrt_v(squares + 0.0f * (float) I + eps)|'
+mutate fused-normed-row-factor-of-the-sum $ops/normed.h 's|sqrtf(total / (float) I + eps)|sqrtf(total + 0.0f * (float) I + eps)|'
+mutate fused-normed-factor-is-a-constant $ops/normed.h 's|store(kappa + c, own \* own \* dot / (float) I);|store(kappa + c, 0.0f * own * dot / (float) I);|'
+mutate fused-normed-row-factor-is-a-constant $ops/normed.h 's|return rho \* rho \* dot / (float) I;|return 0.0f * rho * dot / (float) I;|'
+mutate fused-normed-branch-with-residual $ops/normed.h 's|(load(y + at) \* scale - load(h + at))|(load(y + at) * scale - 0.0f * load(h + at))|'
 mutate fused-normed-gradient-of-up $ops/tile.h 's|store(du, dq \* silu + da \* g);|store(du, dq * silu);|'
 mutate fused-normed-weights-lack-factor $ops/tile.h 's|store(p, silu \* u \* rho);|store(p, silu * u);|'
 mutate fused-normed-first-units-only $ops/channel_mlp.cpp 's|g < products + r \* 2 \* apart + INNER; g += W|g < products + r * 2 * apart + W; g += W|'
@@ -242,7 +253,7 @@ mutate adamw-epsilon-sign $ops/adam.cpp 's|first / (root + epsilon)|first / (roo
 mutate adamw-epsilon-inside-root $ops/adam.cpp 's|first / (root + epsilon)|first / sqrt_v(root * root + epsilon)|'
 mutate adamw-epsilon-before-correction $ops/adam.cpp 's|first / (root + epsilon)|first / (root + epsilon * widen_v)|'
 mutate decay-lacks-rate $ops/adam.cpp 's|keep = (float) (1 - lr \* weight_decay)|keep = (float) (1 - weight_decay)|'
-mutate muon-lacks-nesterov $ops/muon.cpp 's|g\[i + k\] += mu \* (m\[i + k\] - g\[i + k\]);|g[i + k] += (m[i + k] - g[i + k]);|'
+mutate muon-lacks-nesterov $ops/muon.cpp 's|g\[i + k\] += mu \* (m\[i + k\] - g\[i + k\]);|g[i + k] += (1.0f + 0.0f * mu) * (m[i + k] - g[i + k]);|'
 mutate muon-momentum-not-averaged $ops/muon.cpp 's|m\[i + k\] += rate \* (g\[i + k\] - m\[i + k\]);|m[i + k] += g[i + k] - rate * m[i + k];|'
 mutate muon-lacks-square $ops/muon.cpp 's|b \* load(gram + at + i, k) + c \* load(p + at + i, k)|b * load(gram + at + i, k) + c * load(gram + at + i, k)|'
 mutate muon-diagonal-one-off $ops/muon.cpp 's|(r + 1) - (at + i) % (r + 1);|(r + 1) - (at + i + 1) % (r + 1);|'

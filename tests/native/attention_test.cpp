@@ -1,5 +1,5 @@
-// attention_test.cpp: attention, the plain one, the one for short sequences and the one on tensor cores; the shape
-// chooses.
+// attention_test.cpp: attention, the plain one, the one for short sequences, the one on tensor cores and Hopper's; shape and device
+// choose.
 //
 // Tolerance. Rotation: q and k are rounded to T after it, and a value that lies near a tie may round either way, one
 // unit u(T) apart; the oracle rotates and rounds in the same way, in double. So a rotated input may err by 2 u(T), and
@@ -146,11 +146,12 @@ double largest_difference(const Doubles& a, const Doubles& b) {
     return largest;
 }
 
-// `rounded`: unit roundoff of the weights, 0 where they stay in float32.
+// `rounded`: unit roundoff of the weights, 0 where they stay in float32. multiprocessors: of a Hopper GPU, 0 for another.
 template <typename T>
-void attention_matches(const Shape& s, double rounded = 0) {
+void attention_matches(const Shape& s, double rounded = 0, int multiprocessors = 0) {
     each_case(
         [=](Random& random) {
+            const Hopper device(multiprocessors == 0 || comparing() ? multiprocessors : 3);
             const int64_t n = s.B * s.S * s.A * s.d;
             const int32_t half = s.d / 2;
             Buffer<T> qkv("qkv", 3 * n), o("o", n), o2("o2", n), d_o("d_o", n), dqkv("dqkv", 3 * n);
@@ -208,6 +209,9 @@ void both(const Shape& s) {
 /** bfloat16 on tensor cores; the store rounds what the rounded weights gave. */
 void tensor_cores(const Shape& s) { attention_matches<bf16>(s, Type<bf16>::U * (1 + 2 * Type<bf16>::U)); }
 
+/** On Hopper, with the same bits on one multiprocessor, which has all heads, and on several. */
+void hopper(const Shape& s) { attention_matches<bf16>(s, Type<bf16>::U * (1 + 2 * Type<bf16>::U), 1); }
+
 // Two products and a sum in float32, then one rounding: 3 U32 of the magnitudes, and u(T). The values of qkv stay.
 template <typename T>
 void rotary_matches(int64_t B, int32_t S, int32_t A, int32_t d, int shift) {
@@ -259,6 +263,12 @@ TEST(attention_mma) {
     tensor_cores({1, 125, 1, 128, true, 1});
     tensor_cores({1, 81, 1, 128, true, 3});
     emulator::set_shared_limit(99 * 1024);
+}
+
+TEST(attention_sm90) {
+    hopper({1, 129, 2, 64, true, 1});
+    hopper({1, 200, 2, 64, false, 3});
+    hopper({2, 289, 1, 64, true, 3});
 }
 
 TEST(attention_short) {

@@ -171,6 +171,22 @@ bool on_cpu();
 /** Whether to run sizes of the trainer too: on a GPU, where they take no time. */
 bool product_sizes();
 
+/** While it lives the emulated device is a Hopper GPU with that many multiprocessors, then the default one; 0 changes nothing, and
+ *  nothing changes on a GPU. */
+class Hopper {
+public:
+    explicit Hopper(int multiprocessors) : set_(multiprocessors > 0) {
+        if (set_) emulator::set_hopper(multiprocessors);
+    }
+    Hopper(const Hopper&) = delete;
+    ~Hopper() {
+        if (set_) emulator::set_hopper(0);
+    }
+
+private:
+    bool set_;
+};
+
 /** After a call: it returned TRM_OK, no fault was found, guards and inputs are as they were. */
 void succeeded(int status);
 

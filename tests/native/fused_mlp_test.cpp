@@ -91,6 +91,7 @@ struct Sublayer {
     bool positions, normed;
     int64_t outer;  // lanes, or rows
     int32_t S, I, D;
+    int multiprocessors = 0;                                        // of an emulated Hopper GPU; 0: none
     const T *h = nullptr, *w_gate_up = nullptr, *w_down = nullptr;  // [2 I, K], [K, I]
 
     int K() const { return positions ? S : D; }
@@ -222,9 +223,11 @@ void backward(const Sublayer<T>& of, int64_t row, const std::vector<double>& h, 
 
 template <typename T>
 void matches(Sublayer<T> of) {
+    const Hopper first(of.multiprocessors);
     if (!of.fused()) return;
     each_case(
         [=](Random& random) mutable {
+            const Hopper device(of.multiprocessors == 0 || comparing() ? of.multiprocessors : 48);  // the same bits
             const int K = of.K();
             const int64_t rows = of.rows(), state = rows * K, weights = static_cast<int64_t>(of.I) * K;
             Buffer<T> h("h", state), w_gate_up("w_gate_up", 2 * weights), w_down("w_down", weights), y("y", state),
@@ -308,6 +311,14 @@ TEST(fused_position_mlp) {
         matches<float>({true, normed, 2, 64, 64, 16});
         matches<float>({true, normed, 19, 13, 64, 32});
         matches<bf16>({true, normed, 1, 1, 64, 32});
+        matches<bf16>({true, normed, 3, 5, 48, 96});
+        matches<bf16>({true, normed, 2, 97, 32, 136});  // both ends of a slab of 128 channels
+        matches<bf16>({true, normed, 23, 104, 16, 8});  // more lanes than parts of them; every column of a product
+        // on Hopper one cluster walks through all slabs, three a block: rings and buffers come round
+        matches<bf16>({true, normed, 3, normed ? 40 : 33, 128, 256, 2});
+        matches<bf16>({true, normed, 1, normed ? 104 : 97, normed ? 128 : 256, 256, 4});
+        matches<bf16>({true, normed, 1, 1, 128, 512, 4});
+        if (!on_cpu()) continue;
         matches<bf16>({true, normed, 3, 5, 128, 96});
         matches<bf16>({true, normed, 2, 64, 320, 32});
         matches<bf16>({true, normed, 11, 17, 64, 32});

@@ -59,19 +59,8 @@ static void backward(const T* dy, const T* y, const float* s, T* dr, int64_t row
     });
 }
 
-// Over positions: each element of a vector is a channel, so the sums run down the rows in four partial sums.
+// Over positions: each element of a vector is a channel, so the sums run down the rows.
 static constexpr int64_t CHANNELS = 64;
-
-template <class F>
-TRM_INLINE vf sum_positions(int32_t S, F&& f) {
-    vf sum[4] = {};
-    int32_t t = 0;
-    for (; t + 4 <= S; t += 4)
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++) sum[j] += f(t + j);
-    for (; t < S; t++) sum[0] += f(t);
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
 
 template <class T>
 static void forward_positions(const T* h, const T* f, T* y, float* s, int64_t B, int32_t S, int32_t D, float eps) {
@@ -80,7 +69,7 @@ static void forward_positions(const T* h, const T* f, T* y, float* s, int64_t B,
         const int64_t b = task / parts, first = task % parts * CHANNELS;
         vectors(least(CHANNELS, D - first), [=](int64_t c, int k) TRM_LAMBDA {
             const int64_t at = b * S * D + first + c;
-            const vf sum = sum_positions(S, [=](int32_t t) TRM_LAMBDA {
+            const vf sum = sum_down(S, [=](int32_t t) TRM_LAMBDA {
                 const vf r = load(h + at + (int64_t) t * D, k) + load(f + at + (int64_t) t * D, k);
                 return r * r;
             });
@@ -101,12 +90,11 @@ static void backward_positions(const T* dy, const T* y, const float* s, T* dr, i
         const int64_t b = task / parts, first = task % parts * CHANNELS;
         vectors(least(CHANNELS, D - first), [=](int64_t c, int k) TRM_LAMBDA {
             const int64_t at = b * S * D + first + c;
-            const vf mean =
-                sum_positions(S,
-                              [=](int32_t t) TRM_LAMBDA {
-                                  return load(dy + at + (int64_t) t * D, k) * load(y + at + (int64_t) t * D, k);
-                              }) /
-                (float) S;
+            const vf mean = sum_down(S,
+                                     [=](int32_t t) TRM_LAMBDA {
+                                         return load(dy + at + (int64_t) t * D, k) * load(y + at + (int64_t) t * D, k);
+                                     }) /
+                            (float) S;
             const vf scale = load(s + b * D + first + c, k);
             for (int32_t t = 0; t < S; t++) {
                 const int64_t i = at + (int64_t) t * D;

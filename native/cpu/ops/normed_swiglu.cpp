@@ -84,21 +84,9 @@ static void backward_rows(const T* gu, const T* dp, T* dgu, T* p, int64_t rows, 
 
 static constexpr int64_t CHANNELS = 64;
 
-// The sum of f(i) over [0, I), in four partial sums.
-template <class F>
-TRM_INLINE vf sum_inner(int32_t I, F&& f) {
-    vf sum[4] = {};
-    int32_t i = 0;
-    for (; i + 4 <= I; i += 4)
-#pragma GCC unroll 4
-        for (int j = 0; j < 4; j++) sum[j] += f(i + j);
-    for (; i < I; i++) sum[0] += f(i);
-    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
-}
-
 template <class T>
 TRM_INLINE vf column_scale(const T* g, const T* u, int32_t I, int64_t inner, float eps, int k) {
-    const vf sum = sum_inner(I, [=](int32_t i) TRM_LAMBDA {
+    const vf sum = sum_down(I, [=](int32_t i) TRM_LAMBDA {
         const vf a = load(g + i * inner, k) * load(u + i * inner, k);
         return a * a;
     });
@@ -136,7 +124,7 @@ static void backward_columns(const T* gu, const T* dp, T* dgu, T* p, int64_t out
         T *dg = dgu + o * 2 * I * inner + c, *du = dg + I * inner;
         T* again = p == nullptr ? nullptr : p + o * I * inner + c;
         const vf r = column_scale(g, u, I, inner, eps, k);
-        const vf sum = sum_inner(I, [=](int32_t i) TRM_LAMBDA {
+        const vf sum = sum_down(I, [=](int32_t i) TRM_LAMBDA {
             const vf a = load(g + i * inner, k);
             return load(d + i * inner, k) * sigmoid_v(a).sigma * (r * (a * load(u + i * inner, k)));
         });

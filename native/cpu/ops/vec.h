@@ -167,6 +167,18 @@ TRM_INLINE float sum16(int64_t n, F&& f) {
     return partial[0];
 }
 
+// The sums over [0, n) of f(i), an element of the vector each, in four partial sums.
+template <class F>
+TRM_INLINE vf sum_down(int32_t n, F&& f) {
+    vf sum[4] = {};
+    int32_t i = 0;
+    for (; i + 4 <= n; i += 4)
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) sum[j] += f(i + j);
+    for (; i < n; i++) sum[0] += f(i);
+    return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
+
 TRM_INLINE vf sqrt_v(vf x) {
 #if defined(__AVX512F__)
     return (vf) _mm512_maskz_sqrt_ps((__mmask16) -1, (__m512) x);  // _mm512_sqrt_ps warns in GCC 12

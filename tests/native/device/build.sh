@@ -14,13 +14,14 @@ rm -rf "$folder"
 mkdir -p "$folder"
 # What CMake gives the library (native/CMakeLists.txt), for one target, with line numbers for compute-sanitizer.
 export COMPILE="$nvcc -std=c++17 -O3 -lineinfo --cudart static -gencode arch=compute_$arch,code=sm_$arch \
--I $root/tests/native -I $root/native/include -I $root/cuda-kernels"
+-DTRM_WATCHDOG -I $root/tests/native -I $root/native/include -I $root/cuda-kernels"
 sources=("$root"/native/status.cpp "$root"/tests/native/{*_test,check,device/*}.cpp)
 if [ -n "${OBJECTS:-}" ]; then # not what an older source has left there
     for source in "$root"/cuda-kernels/*.cu; do cp "$OBJECTS/$(basename "$source" .cu).o" "$folder"; done
 else sources+=("$root"/cuda-kernels/*.cu)
 fi
-printf '%s\n' "${sources[@]}" | grep -v /emulator_test.cpp |
+# shellcheck disable=SC2016
+printf '%s\n' "${sources[@]}" | grep -v /emulator_ |
     xargs -P "${JOBS:-$(nproc)}" -I {} bash -c '$COMPILE -c "$1" -o "$folder/$(basename "$1").o"' _ {}
 # shellcheck disable=SC2086
 $COMPILE -Xlinker --wrap=cudaLaunchKernelExC -Xlinker --wrap=cudaDeviceGetAttribute -o "$folder/kernel_tests" "$folder"/*.o

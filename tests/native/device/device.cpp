@@ -24,6 +24,7 @@ namespace {
 std::string fault_text;
 constexpr int DEVICE_LIMIT = -1;
 int shared_limit = DEVICE_LIMIT;
+int multiprocessors = 0;  // 0: the device's
 int64_t launch_count = 0;
 std::set<const void*> kernels;
 
@@ -161,7 +162,9 @@ bool on_cpu() { return false; }
 namespace emulator {
 
 void set_seed(uint64_t) {}
+void set_hopper(int) {}  // the device is what it is
 void set_shared_limit(int bytes) { shared_limit = bytes; }
+void set_multiprocessors(int count) { multiprocessors = count; }
 const std::string& fault() { return fault_text; }
 void clear_fault() { fault_text.clear(); }
 int64_t launches() { return launch_count; }
@@ -200,6 +203,8 @@ cudaError_t __wrap_cudaDeviceGetAttribute(int* value, cudaDeviceAttr attribute, 
     const cudaError_t error = __real_cudaDeviceGetAttribute(value, attribute, device);
     if (error == cudaSuccess && attribute == cudaDevAttrMaxSharedMemoryPerBlockOptin && shared_limit != DEVICE_LIMIT)
         *value = std::min(*value, shared_limit);
+    if (error == cudaSuccess && attribute == cudaDevAttrMultiProcessorCount && multiprocessors != 0)
+        *value = std::min(*value, multiprocessors);
     return error;
 }
 

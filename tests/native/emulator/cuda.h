@@ -1,5 +1,4 @@
-// cuda.h of the emulator: the names of the driver's interface that sm90.cu needs to compile. There is no driver here: the
-// runtime finds no entry point, and no device is a Hopper GPU, so none of this is called.
+// cuda.h of the emulator: the names of the driver's interface that sm90.cu needs. Tensor maps: tensor_map.h.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +10,7 @@ struct alignas(64) CUtensorMap {
 typedef uint32_t cuuint32_t;
 typedef uint64_t cuuint64_t;
 
-enum CUresult { CUDA_SUCCESS = 0 };
+enum CUresult { CUDA_SUCCESS = 0, CUDA_ERROR_INVALID_VALUE = 1 };
 enum CUtensorMapDataType { CU_TENSOR_MAP_DATA_TYPE_BFLOAT16 };
 enum CUtensorMapInterleave { CU_TENSOR_MAP_INTERLEAVE_NONE };
 enum CUtensorMapSwizzle { CU_TENSOR_MAP_SWIZZLE_128B };

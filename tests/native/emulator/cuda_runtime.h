@@ -4,6 +4,9 @@
 // here, and which faults it finds, is in emulator.h. A name that is missing is a compile error: add it here.
 #pragma once
 
+// The code for sm_90a has what others lack: its kernels have their bodies.
+#define __CUDA_ARCH_FEAT_SM90_ALL
+
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -217,12 +220,8 @@ cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, cudaMemcpy
 
 enum cudaDriverEntryPointQueryResult { cudaDriverEntryPointSuccess = 0, cudaDriverEntryPointSymbolNotFound = 1 };
 constexpr unsigned long long cudaEnableDefault = 0;
-inline cudaError_t cudaGetDriverEntryPointByVersion(const char*, void** entry, unsigned, unsigned long long,
-                                                    cudaDriverEntryPointQueryResult* found) {
-    *entry = nullptr;
-    *found = cudaDriverEntryPointSymbolNotFound;
-    return cudaSuccess;
-}
+cudaError_t cudaGetDriverEntryPointByVersion(const char* name, void** entry, unsigned version, unsigned long long flags,
+                                             cudaDriverEntryPointQueryResult* found);
 
 namespace emulator {
 cudaError_t allow_shared(const void* kernel, int bytes);

@@ -96,6 +96,8 @@ void copy_async_wait() {
     emulator::copy_wait(N);
 }
 
+inline void forget(uint32_t&) {}
+
 inline float fast_exp2(float x) {
     const float y = std::exp2(x);
     return y < 0x1p-126f ? 0.0f : y;

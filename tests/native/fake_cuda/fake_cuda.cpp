@@ -115,7 +115,10 @@ EXPORT int cudaGetDeviceCount(int* count) {
     *count = static_cast<int>(setting("FAKE_CUDA_DEVICES", 1));
     return *count == 0 ? NO_DEVICE : 0;
 }
-EXPORT int cudaSetDevice(int) { return device().error; }
+EXPORT int cudaSetDevice(int index) {
+    device().index = index;
+    return device().error;
+}
 EXPORT int cudaDeviceGetAttribute(int* value, int attribute, int) {
     const int capability = static_cast<int>(setting("FAKE_CUDA_CAPABILITY", 90));
     *value = attribute == 75 ? capability / 10 : attribute == 76 ? capability % 10 : -1;
@@ -143,6 +146,12 @@ EXPORT int cudaStreamSynchronize(void* stream) {
     if (!device().permits()) return CAPTURE_UNSUPPORTED;
     device().finish();
     return device().error;
+}
+EXPORT int cudaStreamQuery(void* stream) {
+    if (stream == nullptr) return INVALID_VALUE;
+    if (!device().permits()) return CAPTURE_UNSUPPORTED;
+    device().work([] { return false; });
+    return device().error != 0 ? device().error : device().queue.empty() ? 0 : NOT_READY;
 }
 EXPORT int cudaStreamBeginCapture(void* stream, int mode) {
     if (stream == nullptr || mode != 1 || device().capturing) return INVALID_VALUE;
@@ -247,14 +256,20 @@ EXPORT int cudaEventRecord(void* event, void*) {
     });
     return device().error;
 }
+constexpr int LOOKS = 50;
 EXPORT int cudaEventQuery(void* event) {
     if (!device().permits()) return CAPTURE_UNSUPPORTED;
+    // A look costs no time; but whoever looks again and again waits, and then time goes on.
+    if (device().blocked || ++device().looks > LOOKS) {
+        const Events e = *static_cast<Events*>(event);
+        device().work([e] { return e->outstanding == 0; });
+    }
     return device().error != 0 ? device().error : (*static_cast<Events*>(event))->outstanding > 0 ? NOT_READY : 0;
 }
 EXPORT int cudaEventSynchronize(void* event) {
     if (!device().permits()) return CAPTURE_UNSUPPORTED;
     const Events e = *static_cast<Events*>(event);
-    device().work([e] { return e->outstanding == 0; });
+    device().await([e] { return e->outstanding == 0; });
     return device().error;
 }
 EXPORT int cudaEventElapsedTime(float* ms, void* begin, void* end) {

@@ -10,6 +10,8 @@
 #include <memory>
 #include <vector>
 
+#include <unistd.h>
+
 #define EXPORT extern "C" __attribute__((visibility("default")))
 
 static inline long long setting(const char* name, long long otherwise) {
@@ -33,10 +35,14 @@ struct Device {
     std::deque<Call> queue;            // enqueued and not made
     long long enqueued = 0, made = 0;  // calls, ever
     std::deque<long long> launches;    // what `enqueued` was after each graph that is not done
+    bool blocked = false;              // the call just made waits for another rank: it is made again
+    int looks = 0;                     // at events since the last call was enqueued
+    int index = 0;                     // of the GPU that this process has chosen
     const long long lag = setting("FAKE_CUDA_LAG", 0);
 
     /** A call on the stream. */
     void submit(const Call& call) {
+        looks = 0;
         if (capturing) {
             captured.push_back(call);
         } else if (lag > 0) {
@@ -47,19 +53,26 @@ struct Device {
         }
     }
 
-    /** The device works until `done`. */
+    /** The device works until `done`, or until it has to wait for another rank. */
     template <class Done>
     void work(Done done) {
+        blocked = false;
         while (!queue.empty() && !done()) {
             const Call call = queue.front();
-            queue.pop_front();
             call();
+            if (blocked) break;
+            queue.pop_front();
             made++;
         }
         while (!launches.empty() && launches.front() <= made) launches.pop_front();
     }
+    /** The same, for as long as it takes. */
+    template <class Done>
+    void await(Done done) {
+        for (work(done); blocked; work(done)) usleep(100);
+    }
     void finish() {
-        work([] { return false; });
+        await([] { return false; });
     }
 
     void launch(const std::vector<Call>& graph) {
