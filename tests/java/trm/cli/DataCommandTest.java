@@ -335,16 +335,16 @@ class DataCommandTest {
     @Test
     void inspect() throws IOException {
         Trm.Result result = Trm.execute("data", "inspect", GOLDEN.resolve("maze_small/expected"), "--json");
-        assertTrue(result.assertDone().out().contains("train: 48 examples, 48 puzzles"), result.out());
+        assertTrue(result.assertDone().text().contains("train: 48 examples, 48 puzzles"), result.out());
         assertTrue(
-                result.out().contains("also trained on up to rotation and reflection of the question: 0 of 4"),
+                result.text().contains("also trained on up to rotation and reflection of the question: 0 of 4"),
                 result.out());
         JsonNode json = result.json();
         assertEquals("maze", json.get("kind").asText());
         assertEquals(48, json.get("train").get("examples").asInt());
         assertEquals(4, json.get("test").get("info").get("totalGroups").asInt());
         assertEquals(0, json.get("leaked_originals").asInt());
-        List<String> lines = result.out().lines().toList();
+        List<String> lines = result.text().lines().toList();
         int at = lines.indexOf(lines.stream()
                 .filter(line -> line.matches("train example \\d+, question and answer:"))
                 .findFirst()
@@ -391,9 +391,9 @@ class DataCommandTest {
         JsonNode evaluation = json.get("by_source").get(0);
         assertEquals("evaluation", evaluation.get("name").asText());
         assertEquals(3, evaluation.get("test_inputs").asInt());
-        assertTrue(result.out()
+        assertTrue(result.text()
                 .contains("by source   test inputs  solved by 2 answers (95 %)\nevaluation            3  "));
-        String line = result.out()
+        String line = result.text()
                 .lines()
                 .filter(text -> text.startsWith("ARC, share of tasks"))
                 .findFirst()

@@ -120,7 +120,7 @@ class EvaluationOptionsTest {
         assertTrue(rules.remove("exact_accuracy_by_rules_low").asDouble() <= exact);
         assertTrue(rules.remove("exact_accuracy_by_rules_high").asDouble() >= exact);
         assertEquals(halt, rules, "the score of what the model itself chooses");
-        String out = eval("--vote 3 --choose rules").assertDone().out();
+        String out = eval("--vote 3 --choose rules").assertDone().text();
         assertTrue(
                 out.contains("\n  of the same tries, those that keep the puzzle's rules first: exact accuracy "), out);
         assertTrue(json("--vote 8 --choose first").get("mean_steps").asDouble() <= 3);
@@ -132,7 +132,7 @@ class EvaluationOptionsTest {
 
     @Test
     void line() {
-        String line = eval("--adaptive").assertDone().out();
+        String line = eval("--adaptive").assertDone().text();
         assertTrue(line.contains(" steps of at most 3, accuracy 0."), line);
         assertTrue(line.contains(" (95 %: 0."), line);
         assertTrue(line.contains(", valid 0."), line);
@@ -171,11 +171,11 @@ class EvaluationOptionsTest {
                     exact += row.get("exact").asInt();
                     assertTrue(row.get("exact_accuracy_low").asDouble()
                             <= row.get("exact_accuracy_high").asDouble());
-                    assertTrue(result.out().contains("\n" + row.get("name").asText() + " "), result.out());
+                    assertTrue(result.text().contains("\n" + row.get("name").asText() + " "), result.out());
                 }
                 assertEquals(json.get("puzzles").asInt(), puzzles);
                 assertEquals(json.get("exact_accuracy").asDouble() * puzzles, exact, 1e-9);
-                assertTrue(result.out().contains("\nby " + by.replace('_', ' ')), result.out());
+                assertTrue(result.text().contains("\nby " + by.replace('_', ' ')), result.out());
             }
         }
         assertEquals(tables, found);

@@ -185,7 +185,7 @@ class ForeignDataTest {
         trainArc(unseen, adapted, "load_checkpoint=" + run, "freeze_weights=true", "epochs=4")
                 .assertDone();
         Trm.Result result = Trm.execute("eval", adapted, "--device", "cpu").assertDone();
-        assertTrue(result.out().contains("ARC, share of tasks"), result.out());
+        assertTrue(result.text().contains("ARC, share of tasks"), result.out());
 
         // as many identifiers, and other names
         Path same = Trm.copy(seen, temp.resolve("same"));

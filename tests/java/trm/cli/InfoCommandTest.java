@@ -40,10 +40,10 @@ class InfoCommandTest {
         assertEquals(5, json.get("cuda_libraries").size());
         for (JsonNode library : json.get("cuda_libraries")) {
             assertEquals(library.get("found").asBoolean(), !library.get("path").isNull());
-            assertTrue(result.out().contains(library.get("name").asText()), result.out());
+            assertTrue(result.text().contains(library.get("name").asText()), result.out());
             assertTrue(
                     library.get("found").asBoolean()
-                            || result.out().contains(library.get("how_to_get").asText()),
+                            || result.text().contains(library.get("how_to_get").asText()),
                     result.out());
         }
         assertTrue(json.get("cuda_searched").toString().contains("/usr/local/cuda/lib64"));
@@ -135,7 +135,7 @@ class InfoCommandTest {
         Trm.Result result = Trm.execute("info", file, "arch.relaxation=0.95", "arch.random_start=true", "--json")
                 .assertDone();
         assertTrue(
-                result.out().contains("equilibrium    relaxation 0.95, latent noise 0.0, random starts"), result.out());
+                result.text().contains("equilibrium    relaxation 0.95, latent noise 0.0, random starts"), result.out());
         assertEquals(0.95, result.json().get("relaxation").asDouble());
         assertEquals(0, result.json().get("latent_noise").asDouble());
         assertTrue(result.json().get("random_start").asBoolean());
@@ -162,7 +162,7 @@ class InfoCommandTest {
         assertEquals(steps, json.get("steps").asLong()); // floor(epochs 1000 / 768)
         assertEquals(
                 steps * json.get("flops_per_step").asDouble(), json.get("flops").asDouble());
-        assertTrue(result.out().contains("of depth " + depth), result.out());
+        assertTrue(result.text().contains("of depth " + depth), result.out());
     }
 
     /** Steps: of the data where it is there; without it at most max_steps, or nothing is said. */
@@ -202,7 +202,7 @@ class InfoCommandTest {
         }
         MiniSudokuBuilder.build(data, 4, 20, 10, 1, 8);
         Trm.Result four = Trm.execute("info", file).assertDone();
-        assertTrue(four.out().contains("whole run      1 steps"), four.out());
+        assertTrue(four.text().contains("whole run      1 steps"), four.out());
         Trm.execute("plan", file).assertDone();
         Trm.execute("bench", file, "--seconds", "0.01").assertDone();
         for (String command : List.of("info", "plan", "bench")) {
@@ -253,7 +253,7 @@ class InfoCommandTest {
             Trm.Result result = Trm.execute(bench).assertDone();
             long allocated = result.json().get("peak_bytes").asLong();
             Matcher copy =
-                    Pattern.compile("memory checkpoint copy +([0-9,]+) bytes").matcher(result.out());
+                    Pattern.compile("memory checkpoint copy +([0-9,]+) bytes").matcher(result.text());
             assertTrue(copy.find(), result.out());
             long copied = Long.parseLong(copy.group(1).replace(",", ""));
             long planned =

@@ -139,14 +139,15 @@ class InterchangeTest {
     }
 
     @Test
-    void settingsThatAreMissing() {
+    void settingsThatAreMissing() throws IOException {
+        Path alone = Files.copy(torch, temp.resolve("alone.pt"));
         for (String command : List.of("eval", "solve")) {
-            List<Object> args = new ArrayList<>(List.of(command, torch));
+            List<Object> args = new ArrayList<>(List.of(command, alone));
             args.addAll(command.equals("solve") ? List.of("--puzzle", ".".repeat(16)) : List.of());
             Trm.execute(args.toArray())
                     .assertFails(
                             1,
-                            torch + ": carries no settings, and there is no all_config.yaml beside it; give --config");
+                            alone + ": carries no settings, and there is no all_config.yaml beside it; give --config");
             args.addAll(List.of("--config", temp.resolve("none.yaml")));
             Trm.execute(args.toArray()).assertFails(2, temp.resolve("none.yaml") + ": no such file");
         }

@@ -336,7 +336,7 @@ class MachineTest {
         }
         Ended ended = run("echo $$ >" + own + "/cgroup.procs && exec \"$@\"", Map.of(), "info")
                 .done();
-        assertTrue(ended.text.contains("memory         600 MiB (limit of a control group)"), ended.text);
+        assertTrue(ended.text.contains("memory         629.1 MB (limit of a control group)"), ended.text);
     }
 
     @Test

@@ -112,14 +112,14 @@ class SolveCommandTest {
         assertEquals(64, json.get("answer").asText().length());
         String verdict = json.get("verdict").asText();
         assertEquals(verdict.startsWith("solved"), json.get("legal").asBoolean());
-        assertTrue(result.out().contains("\n" + verdict + "\n"), result.out());
-        assertTrue(result.out().contains("puzzle              step 1              step 2"), result.out());
-        assertTrue(result.out().contains("#: wall, o: path, *: changed by this step"), result.out());
+        assertTrue(result.text().contains("\n" + verdict + "\n"), result.out());
+        assertTrue(result.text().contains("puzzle              step 1              step 2"), result.out());
+        assertTrue(result.text().contains("#: wall, o: path, *: changed by this step"), result.out());
         String piped = withInput(
                         MAZE.getBytes(StandardCharsets.UTF_8), mazes, "--file", "-", "--steps", 3, "--device", "cpu")
                 .assertDone()
                 .out();
-        assertEquals(result.out().substring(0, result.out().indexOf("{\"")), piped);
+        assertTrue(result.err().endsWith(piped), result.err());
     }
 
     /** As for a Sudoku; the rules choose, too. */
@@ -238,7 +238,7 @@ class SolveCommandTest {
             }
             assertTrue(votes >= 1 && votes <= 4, test.toString());
         }
-        String out = result.out();
+        String out = result.text();
         assertTrue(out.contains("task 6ea4a07e: 6 demonstrations, 2 test inputs; itself and 3 augmented copies"), out);
         assertTrue(out.contains("to 24 examples, weights frozen: 20 steps of 4 lanes, from a rate of 1.0"), out);
         assertTrue(out.contains("loss of 4 of the examples, after 2 supervision steps: "), out);
@@ -270,7 +270,7 @@ class SolveCommandTest {
         assertEquals("66e6c45b", unpacked.get("task").asText());
         Trm.Result piped = withInput(task.getBytes(StandardCharsets.UTF_8), with(options, arc, "--file", "-"));
         assertEquals(expected.get("tests"), piped.assertDone().json().get("tests"));
-        assertTrue(piped.out().contains("the file holds no solution of it"), piped.out());
+        assertTrue(piped.text().contains("the file holds no solution of it"), piped.out());
         JsonNode none = solve(arc, "--file", plain, "--augmentations", 0, "--adapt-steps", 0, "--json")
                 .assertDone()
                 .json();
@@ -377,6 +377,6 @@ class SolveCommandTest {
                 "max_steps=1");
         Trm.Result result = solve(run, "--file", TASKS, "--task", "66e6c45b", "--device", "cpu");
         result.assertFails(1, ": its model has no puzzle vectors (puzzle_emb_ndim is 0), expected some to adapt");
-        assertFalse(result.out().contains("adapting"), result.out());
+        assertFalse(result.text().contains("adapting"), result.out());
     }
 }

@@ -40,10 +40,15 @@ final class Trm {
             return this;
         }
 
-        /** The last line of standard output. */
+        /** What people read, wherever it is printed. */
+        String text() {
+            return out + err;
+        }
+
+        /** Standard output, which is one JSON object and nothing else. */
         JsonNode json() throws IOException {
-            List<String> lines = out.lines().toList();
-            return new ObjectMapper().readTree(lines.get(lines.size() - 1));
+            assertEquals(1, out.lines().count(), out);
+            return new ObjectMapper().readTree(out);
         }
     }
 

@@ -22,8 +22,6 @@ import trm.device.Tensor;
  * @param tokens of the cells that are given, row by row
  */
 record BoardQuestion(Puzzle kind, int[] tokens) implements SolveQuestion {
-    private static final int STEPS = 16;
-
     /** Label token of every cell of a puzzle without a solution: left out of the loss. */
     private static final int IGNORED_LABEL = 0;
 
@@ -57,7 +55,7 @@ record BoardQuestion(Puzzle kind, int[] tokens) implements SolveQuestion {
 
     @Override
     public Map<String, Object> solve(Model model, Asked asked) {
-        int steps = asked.steps() == null ? STEPS : asked.steps();
+        int steps = asked.steps() == null ? model.config().arch().halting().maxSteps() : asked.steps();
         SolveTrace.Solution solution;
         try (LoadedModel loaded = LoadedModel.load(model.backend(), model.file(), model.config(), model.shape(), 1)) {
             solution = SolveTrace.chosen(

@@ -2,17 +2,39 @@ package trm.cli;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.PrintStream;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
 import java.util.Optional;
+import java.util.function.IntSupplier;
 import java.util.stream.Stream;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParameterException;
 
 /** Output of all commands: messages on standard error, results on standard output. */
 final class Cli {
+    /** Where a result goes while standard output is for nothing else; null for standard output. */
+    private static volatile PrintStream results;
+
     private Cli() {}
+
+    /**
+     * Runs a command whose JSON object is all that may reach standard output: what it prints for people goes to standard error.
+     *
+     * @return its exit code
+     */
+    static int withResultAlone(IntSupplier command) {
+        PrintStream out = System.out;
+        System.setOut(System.err);
+        results = out;
+        try {
+            return command.getAsInt();
+        } finally {
+            results = null;
+            System.setOut(out);
+        }
+    }
 
     /** A line for people. */
     static void message(String text) {
@@ -47,13 +69,14 @@ final class Cli {
         }
     }
 
-    /** The result of a command: one JSON object as the last line of standard output. */
+    /** The result of a command: one JSON object, the one line of standard output. */
     static void json(Map<String, ?> result) {
+        PrintStream out = results == null ? System.out : results;
         try {
-            System.out.println(new ObjectMapper().writeValueAsString(result));
+            out.println(new ObjectMapper().writeValueAsString(result));
         } catch (JsonProcessingException e) {
             throw new IllegalStateException("result is not JSON: " + e.getMessage(), e);
         }
-        System.out.flush();
+        out.flush();
     }
 }

@@ -13,19 +13,16 @@ import trm.train.Checkpoint;
 
 /** The option {@code --config} of the commands that take a checkpoint: PyTorch's files hold weights only. */
 final class ConfigOption {
-    /** Where the published training writes the settings of a run, beside its checkpoints. */
-    private static final String PUBLISHED = "all_config.yaml";
-
     @Option(
             names = "--config",
             paramLabel = "CONFIG.yaml",
             description =
-                    "Settings of a checkpoint that carries none, as PyTorch's; default: " + PUBLISHED + " beside it.")
+                    "Settings of a checkpoint that carries none, as PyTorch's; default: " + PublishedSettings.NAME + " beside it.")
     private Path config;
 
     /** The settings given, else the checkpoint's own, else those of a published run, if there are any. */
     Optional<TrainConfig> find(SafeTensors file) {
-        Path beside = file.file().toAbsolutePath().resolveSibling(PUBLISHED);
+        Path beside = file.file().toAbsolutePath().resolveSibling(PublishedSettings.NAME);
         if (config != null) {
             return Optional.of(ConfigLoader.load(config, List.of()));
         }
@@ -39,6 +36,6 @@ final class ConfigOption {
     TrainConfig of(SafeTensors file) {
         return find(file)
                 .orElseThrow(() -> new FormatException(file.file() + ": carries no settings, and there is no "
-                        + PUBLISHED + " beside it; give --config CONFIG.yaml"));
+                        + PublishedSettings.NAME + " beside it; give --config CONFIG.yaml"));
     }
 }

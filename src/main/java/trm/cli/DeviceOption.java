@@ -1,5 +1,7 @@
 package trm.cli;
 
+import java.util.ArrayList;
+import java.util.List;
 import picocli.CommandLine.Option;
 import trm.config.TrainConfig;
 import trm.device.Backend;
@@ -9,7 +11,20 @@ import trm.train.Devices;
 
 /** The option {@code --device} of the commands that compute. */
 final class DeviceOption {
-    @Option(names = "--device", defaultValue = "auto", description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
+    /** What a shell offers. */
+    private static final class Names extends ArrayList<String> {
+        private static final long serialVersionUID = 1L;
+
+        Names() {
+            super(List.of("auto", "cpu", "cuda:0"));
+        }
+    }
+
+    @Option(
+            names = "--device",
+            defaultValue = "auto",
+            completionCandidates = Names.class,
+            description = "auto, cpu or cuda:N (default ${DEFAULT-VALUE}).")
     private String device;
 
     /** Opens the device for a configuration and tells what was chosen. */

@@ -1,5 +1,6 @@
 package trm.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -28,7 +29,8 @@ import trm.train.Checkpoint;
         mixinStandardHelpOptions = true,
         description = {
             "Writes the weights of a run or checkpoint, averaged where it has an average, as plain safetensors;",
-            "to a name that ends in .pt or .pth, as the published training's checkpoint for torch.load."
+            "to a name that ends in .pt or .pth, as the published training's checkpoint for torch.load, with the settings",
+            "beside it as its all_config.yaml."
         },
         footer = {
             "",
@@ -70,12 +72,23 @@ final class ExportCommand implements Callable<Integer> {
             })
     private boolean forTraining;
 
-    @Option(names = "--out", required = true, paramLabel = "FILE", description = "File to write.")
+    @Option(
+            names = "--out",
+            required = true,
+            paramLabel = "FILE",
+            description = "File to write: a name that ends in .safetensors, .pt or .pth.")
     private Path out;
+
+    @Option(names = "--force", description = "Replace what is there.")
+    private boolean force;
 
     @Override
     public Integer call() {
         boolean torch = out.toString().endsWith(".pt") || out.toString().endsWith(".pth");
+        if (!torch && !out.toString().endsWith(".safetensors")) {
+            throw new ParameterException(
+                    spec.commandLine(), "--out " + out + ": expected a name that ends in .safetensors, .pt or .pth");
+        }
         if (dtype != null && (torch || !dtype.equals("bfloat16"))) {
             throw new ParameterException(
                     spec.commandLine(),
@@ -90,6 +103,11 @@ final class ExportCommand implements Callable<Integer> {
         }
         SafeTensors file = LoadedModel.file(checkpoint);
         Optional<TrainConfig> settings = config.find(file);
+        Optional<PublishedSettings> beside = torch ? settings.map(s -> new PublishedSettings(out, s)) : Optional.empty();
+        if (!force) {
+            refuseExisting();
+            beside.ifPresent(PublishedSettings::refuseOther);
+        }
         Optional<Boolean> averaged = settings.map(s -> s.average().kept());
         List<Item> items = items(file, averaged.orElse(false) && !forTraining);
         if (forTraining) {
@@ -99,6 +117,7 @@ final class ExportCommand implements Callable<Integer> {
         }
         if (torch) {
             writeTorch(file, items, settings);
+            beside.ifPresent(PublishedSettings::write);
         } else {
             SafeTensorsWriter writer = new SafeTensorsWriter();
             settings.ifPresent(s -> writer.metadata("config", ConfigLoader.toYaml(s)));
@@ -117,7 +136,14 @@ final class ExportCommand implements Callable<Integer> {
         }
         Cli.message("wrote " + out + ": " + items.size() + " tensors"
                 + (settings.isPresent() ? "" : ", no settings: use it with --config"));
+        beside.ifPresent(s -> Cli.message("wrote " + s.file() + ": the settings"));
         return 0;
+    }
+
+    private void refuseExisting() {
+        if (Files.exists(out)) {
+            throw new FormatException(out + ": is there already; --force replaces it");
+        }
     }
 
     private static List<Item> items(SafeTensors file, boolean averaged) {

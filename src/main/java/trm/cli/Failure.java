@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.FileSystemException;
 import java.nio.file.InvalidPathException;
+import trm.config.MemorySize;
 import trm.device.DeviceException;
 import trm.input.InputException;
 import trm.input.Shown;
@@ -55,7 +56,7 @@ final class Failure {
                     ? "out of memory outside the Java heap: " + message
                             + " (TRM_JAVA_OPTS=-XX:MaxDirectMemorySize=8g gives more)"
                     : "out of memory: " + message + ", the Java heap may take "
-                            + (Runtime.getRuntime().maxMemory() >> 20) + " MiB (TRM_JAVA_OPTS=-Xmx8g gives more)";
+                            + MemorySize.text(Runtime.getRuntime().maxMemory()) + " (TRM_JAVA_OPTS=-Xmx8g gives more)";
         }
         if (error instanceof LinkageError) {
             return "a part of the program or a library that it needs cannot be loaded: "

@@ -20,6 +20,7 @@ import trm.config.ConfigLoader;
 import trm.config.ConfigPage;
 import trm.config.DataShape;
 import trm.config.Equilibrium;
+import trm.config.MemorySize;
 import trm.config.OptimizerConfig;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
@@ -48,7 +49,7 @@ import trm.train.Run;
         mixinStandardHelpOptions = true,
         description = {
             "Prints versions and what this machine offers: processor, memory, CUDA.",
-            "With a configuration also the size of its model, the work of a step and of the whole run. Needs no data, but",
+            "With a configuration first the size of its model, the work of a step and of the whole run. Needs no data, but",
             "then the run's steps follow from --groups.",
             "With --keys instead all keys of configurations: default, unit, meaning."
         },
@@ -110,12 +111,13 @@ final class InfoCommand implements Callable<Integer> {
         putMachine(result);
         putCuda(result, cuda);
         putRanks(result);
-        print(result, cuda);
         if (config != null) {
             Map<String, Object> plan = plan(config, shape, train);
             result.putAll(plan);
             print(plan, config.arch().equilibrium());
+            System.out.println();
         }
+        print(result, cuda);
         if (json) {
             Cli.json(result);
         }
@@ -273,7 +275,7 @@ final class InfoCommand implements Callable<Integer> {
 
     private static void print(Map<String, Object> result, CudaInstallation cuda) {
         line("trm-cuda", result.get("version"));
-        line("Java", result.get("java") + ", heap up to " + bytes((long) result.get("java_heap_bytes")));
+        line("Java", result.get("java") + ", heap up to " + MemorySize.text((long) result.get("java_heap_bytes")));
         line("system", result.get("os") + ", " + result.get("platform"));
         line("libraries", "oneDNN " + result.get("onednn") + ", JavaCPP " + result.get("javacpp"));
         line("processor", result.get("processor") + ", " + result.get("processors") + " processors");
@@ -282,7 +284,7 @@ final class InfoCommand implements Callable<Integer> {
         line("native code", "built for " + result.get("cpu_target") + " (TRM_CPU_ISA narrows the choice)");
         line(
                 "memory",
-                bytes((long) result.get("memory_bytes"))
+                MemorySize.text((long) result.get("memory_bytes"))
                         + (result.get("memory_is_limited").equals(true) ? " (limit of a control group)" : ""));
         line(
                 "ranks",
@@ -357,10 +359,10 @@ final class InfoCommand implements Callable<Integer> {
                                         : ", or as many as fit into " + plan.get("max_train_seconds") + " s"));
         List<String> parts = new ArrayList<>();
         ((Map<?, ?>) plan.get("model_bytes_by_purpose"))
-                .forEach((purpose, bytes) -> parts.add(purpose + " " + bytes((long) bytes)));
+                .forEach((purpose, bytes) -> parts.add(purpose + " " + MemorySize.text((long) bytes)));
         line(
                 "its memory",
-                bytes((long) plan.get("model_bytes")) + ": " + String.join(", ", parts)
+                MemorySize.text((long) plan.get("model_bytes")) + ": " + String.join(", ", parts)
                         + "; data set and evaluation come on top (trm plan)");
     }
 
@@ -372,13 +374,5 @@ final class InfoCommand implements Callable<Integer> {
         return library.found()
                 ? library.path() + (version == null ? "" : ", version " + version)
                 : "not found; " + library.howToGet();
-    }
-
-    private static String bytes(long bytes) {
-        return bytes < 10L << 20
-                ? String.format(Locale.ROOT, "%.1f KiB", bytes / 1024.0)
-                : bytes < 10L << 30
-                        ? String.format(Locale.ROOT, "%.0f MiB", bytes / 1048576.0)
-                        : String.format(Locale.ROOT, "%.1f GiB", bytes / 1073741824.0);
     }
 }

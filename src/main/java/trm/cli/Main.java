@@ -9,6 +9,7 @@ import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.UnmatchedArgumentException;
 import trm.config.ConfigException;
 import trm.device.UnknownDeviceException;
@@ -36,7 +37,8 @@ import trm.input.Shown;
             ReproduceCommand.class,
             BenchCommand.class,
             VerifyCommand.class,
-            InfoCommand.class
+            InfoCommand.class,
+            CompletionCommand.class
         },
         footer = {
             "",
@@ -97,6 +99,7 @@ public final class Main implements Runnable {
         line.getSubcommands().get("launch").setStopAtPositional(true); // what follows is the ranks'
         line.setExpandAtFiles(false); // an argument that begins with @ is an argument
         nameVersion(line);
+        line.setExecutionStrategy(Main::run);
         line.setExecutionExceptionHandler((error, command, parsed) -> main.failed(error));
         line.setParameterExceptionHandler((ParameterException error, String[] given) -> {
             Cli.error(Shown.line(wrongUsage(error)));
@@ -104,6 +107,18 @@ public final class Main implements Runnable {
             return 2;
         });
         return line;
+    }
+
+    /** Runs the command that was named, the last one of the line. */
+    private static int run(ParseResult parsed) {
+        ParseResult last = parsed;
+        while (last.hasSubcommand()) {
+            last = last.subcommand();
+        }
+        CommandLine.IExecutionStrategy command = new CommandLine.RunLast();
+        return last.hasMatchedOption("--json")
+                ? Cli.withResultAlone(() -> command.execute(parsed))
+                : command.execute(parsed);
     }
 
     /** Every command has the option, and all have one version. */

@@ -10,6 +10,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.Locale;
+import trm.config.MemorySize;
 import trm.data.arc.ArcFiles;
 import trm.data.format.JsonFile;
 import trm.data.maze.MazePuzzle;
@@ -26,7 +27,7 @@ final class SolveInput {
     private static final Path STANDARD_INPUT = Path.of("-");
 
     /** Of a file that may be anything. */
-    private static final int MOST_BYTES = 64 << 20;
+    private static final int MOST_BYTES = 64_000_000;
 
     private static final String EXPECTED =
             "expected a Sudoku (digits, '.'), a maze ('#', ' ', 'S', 'G') or an ARC task (JSON)";
@@ -94,7 +95,7 @@ final class SolveInput {
         try (InputStream in = file.equals(STANDARD_INPUT) ? System.in : Files.newInputStream(file)) {
             byte[] content = in.readNBytes(MOST_BYTES + 1);
             if (content.length > MOST_BYTES) {
-                throw new DataException(where + ": found more than " + (MOST_BYTES >> 20) + " MiB, " + EXPECTED);
+                throw new DataException(where + ": found more than " + MemorySize.text(MOST_BYTES) + ", " + EXPECTED);
             }
             return content;
         } catch (IOException e) {

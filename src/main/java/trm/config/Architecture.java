@@ -109,6 +109,11 @@ public enum Architecture {
      */
     HRM("hrm", "hrm", 4, 4, 2, 2, 8) {
         @Override
+        String publishedType() {
+            return "HierarchicalReasoningModel_ACTV1";
+        }
+
+        @Override
         List<Network> networks(int layers, int hLayers, boolean separateNets) {
             return super.networks(layers, hLayers, true);
         }
@@ -158,6 +163,11 @@ public enum Architecture {
      * </pre>
      */
     TRANSFORMER("transformers_baseline", "baseline", 0, 8, 1, 0, 12) {
+        @Override
+        String publishedType() {
+            return "Model_ACTV2";
+        }
+
         @Override
         List<String> latents(int scales) {
             return List.of("H");
@@ -263,6 +273,15 @@ public enum Architecture {
                 .filter(a -> a.key.equals(name))
                 .findFirst()
                 .orElse(null);
+    }
+
+    /** What the published code calls its class. */
+    String publishedClass() {
+        return "recursive_reasoning." + key + "@" + publishedType();
+    }
+
+    String publishedType() {
+        return "TinyRecursiveReasoningModel_ACTV1";
     }
 
     /**

@@ -70,6 +70,11 @@ public final class ConfigLoader {
         return ConfigWriter.toYaml(config);
     }
 
+    /** As {@link #toYaml}, with the classes that the published code has for the system and its loss: its programs read it. */
+    public static String toPublishedYaml(TrainConfig config) {
+        return ConfigWriter.toPublishedYaml(config);
+    }
+
     /** The override that makes one folder the data set. */
     public static String dataPath(Path folder) {
         return dataPaths(List.of(folder));

@@ -10,7 +10,7 @@ import java.util.function.Consumer;
 final class PublishedKeys {
     private static final String ARC_EVALUATOR = "arc@ARC";
 
-    private static final String LOSS_HEAD = "losses@ACTLossHead";
+    static final String LOSS_HEAD = "losses@ACTLossHead";
 
     /**
      * A row of their table.

@@ -28,7 +28,9 @@ record ValueType<T>(
 
     static final ValueType<Long> LONG = plain(ConfigReader::longInteger);
 
-    static final ValueType<Double> NUMBER = plain(ConfigReader::number);
+    /** As YAML an exponent has its sign: other readers take it for text else. */
+    static final ValueType<Double> NUMBER = new ValueType<>(
+            ConfigReader::number, Object::toString, value -> value.toString().replaceFirst("E(?!-)", "E+"));
 
     static final ValueType<Boolean> BOOL = plain(ConfigReader::bool);
 
