@@ -154,7 +154,7 @@ if ! ls "$run_folder"/checkpoints/step-* >/dev/null 2>&1; then
     exit $unfinished
 fi
 [ "$outcome" != finished ] || evaluations || outcome=evaluating
-trm export "$run_folder" --dtype bfloat16 --out "$results/train-weights.safetensors" || failed=1
+trm export "$run_folder" --dtype bfloat16 --force --out "$results/train-weights.safetensors" || failed=1
 "$python" "$root/bench/gpu/train_report.py" "$state" "$outcome" "$run/train" || failed=1
 cp "$run_folder/config.yaml" "$run/train-config.yaml"
 cat "$state"/run-?/log.txt >"$run/train-log.txt"

@@ -533,8 +533,8 @@ class RunTest {
         Files.write(newest, bytes);
         Recorder recorder = finish(config(), temp, true);
         String name = newest.getFileName().toString();
-        assertTrue(recorder.messages.get(1).contains(name), recorder.messages.toString());
-        assertTrue(recorder.messages.get(2).contains("at step 18 of"), recorder.messages.toString());
+        assertTrue(recorder.messages.get(2).contains(name), recorder.messages.toString());
+        assertTrue(recorder.messages.get(3).contains("at step 18 of"), recorder.messages.toString());
         assertSameEnd(straight("mlp"), temp);
     }
 

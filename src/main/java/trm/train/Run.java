@@ -139,6 +139,9 @@ public final class Run {
     }
 
     private Outcome hold(boolean resume) {
+        if (backend.collective().rank() == 0) {
+            listener.message("reading " + String.join(", ", config.data().paths()));
+        }
         RunSetup setup = RunSetup.of(backend, config, folder, movedData, resume);
         RankAgreement.require(backend, setup.config(), setup.data());
         try (RunFolder held = take(resume)) {
