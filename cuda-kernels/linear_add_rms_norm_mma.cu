@@ -225,7 +225,7 @@ Kernel kernel_for(bool with_u, bool normed) {
 
 bool takes_linear_add_rms_norm_mma(int32_t N, int32_t K, int32_t normed, int32_t dtype) {
     return dtype == TRM_BF16 && N > 0 && N % SIDE == 0 && N <= MOST_WIDTH && K >= 2 * STEP &&
-           K % (normed == 0 ? 2 * STEP : TRM_SQUARES) == 0 && mma_available() && shared_allows(N, 2);
+           K % (normed == 0 ? 2 * STEP : TRM_SQUARES) == 0 && mma_is_fastest() && shared_allows(N, 2);
 }
 
 int linear_add_rms_norm_mma(const bf16* x, const float* squares, const bf16* w, const bf16* h, const bf16* c, bf16* y,

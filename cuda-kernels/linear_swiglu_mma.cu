@@ -157,7 +157,7 @@ static_assert(2 * UNITS == TRM_SQUARES && THREADS == ROWS, "a block's tiles have
 
 bool takes_linear_swiglu_mma(int32_t I, int32_t K, int32_t normed, int32_t dtype) {
     return dtype == TRM_BF16 && I > 0 && I % (normed == 0 ? UNITS : TRM_SQUARES) == 0 && K >= 2 * STEP &&
-           K % STEP == 0 && mma_available();
+           K % STEP == 0 && mma_is_fastest();
 }
 
 int linear_swiglu_mma(const bf16* x, const bf16* w_gate_up, bf16* gu, bf16* p, float* squares, int64_t M, int32_t I,

@@ -19,6 +19,11 @@ int device_attribute(cudaDeviceAttr which) {
 
 bool mma_available() { return device_attribute(cudaDevAttrComputeCapabilityMajor) >= 8; }
 
+bool mma_is_fastest() {
+    const int major = device_attribute(cudaDevAttrComputeCapabilityMajor);
+    return major == 8 || major == 12 || (mma_available() && mma_forced());
+}
+
 bool mma_forced() {
     static const bool forced = [] {
         const char* fused = getenv("TRM_CUDA_FUSED");

@@ -11,6 +11,10 @@ int device_attribute(cudaDeviceAttr which);
 /** Whether the current device has tensor cores for bf16 (mma.sync, cp.async): compute capability 8.0 and up. */
 bool mma_available();
 
+/** Whether products by mma.sync are the fastest that the current device has: compute capability 8.x and 12.x. Others multiply
+ *  faster by wgmma and tcgen05, which the library uses: there only TRM_CUDA_FUSED=mma asks for them. */
+bool mma_is_fastest();
+
 /** Whether TRM_CUDA_FUSED=mma asks for the kernels made of mma.sync where those for Hopper would run. Read once. */
 bool mma_forced();
 

@@ -2,8 +2,8 @@
 //
 //   g++ -std=c++17 -shared -fPIC -DFUSED=1 -I native/include bench/gpu/null_backend.cpp -o libtrm_cpu.so
 //
-// First on the class path it stands in the place of libtrm_cpu.so. FUSED = 1 answers as the CUDA backend does on a Hopper
-// GPU for the published sizes in bfloat16, 0 as on any other GPU.
+// First on the class path it stands in the place of libtrm_cpu.so. FUSED says what the CUDA backend fuses of the
+// published sizes in bfloat16: 0 nothing, 1 all, 2 the mixer alone.
 #include "trm_table.h"
 
 namespace {
@@ -16,8 +16,8 @@ struct Nothing<R (*)(A...)> {
     static R call(A...) { return R(); }
 };
 
-int32_t fuses_product(int32_t, int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
-int32_t fuses_positions(int32_t, int32_t, int32_t, int32_t, int32_t dtype) { return FUSED && dtype == TRM_BF16; }
+int32_t fuses_product(int32_t, int32_t, int32_t, int32_t dtype) { return FUSED == 1 && dtype == TRM_BF16; }
+int32_t fuses_positions(int32_t, int32_t, int32_t, int32_t, int32_t dtype) { return FUSED != 0 && dtype == TRM_BF16; }
 
 trm_backend build() {
     trm_backend table = {};

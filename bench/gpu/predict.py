@@ -25,6 +25,8 @@ EXPECTED_BYTES = 2.7e12
 SHOWN = 0.005           # milliseconds
 ATTENTION = {"attention": 370e12, "attention_bwd": 355e12}      # the best published for heads of 64
 
+COMPOSED, FUSED, MIXER = 0, 1, 2  # what of a step is fused
+
 # Card, compute capability, TFLOP/s of a library's products and of our kernels by mma.sync, TB/s of a copy. No figure is ours.
 CARDS = (("A100 80GB SXM", "8.0", 250, 190, 1.7), ("L40S", "8.9", 230, 190, 0.73), ("RTX 4090", "8.9", 150, 120, 0.86),
          ("RTX 5090", "12.0", 190, 150, 1.5), ("B200", "10.0", 1500, 500, 6.5))
@@ -49,7 +51,8 @@ OTHERS = """## A step on other GPUs
 **Nothing here is measured, and no such GPU has run these kernels.** The sums over a step's operations of the larger of FLOP at an
 assumed rate and bytes at the assumed speed of a copy (0.85 of the published bandwidth). Products of the library: what dense bf16
 with fp32 accumulators is said to reach under the card's power limit. Our kernels by mma.sync: 0.5 to 0.75 of the peak; on a B200
-mma.sync is the older path. Attention: half of that. "fused" is what the program chooses there, "composed" is `TRM_CUDA_FUSED=0`.
+mma.sync is the older path. Attention: half of that. "composed" is `TRM_CUDA_FUSED=0`, "fused" is `TRM_CUDA_FUSED=mma`, "mixer" fuses the
+MLP over positions alone. In bold what the program chooses: products by mma.sync only where the card has no faster instruction.
 The first owner of such a card can check a row with `./trm bench configs/sudoku-mlp.yaml batch=768`.
 
 """
@@ -143,19 +146,24 @@ def predicted(lines, batch, positions, vocabulary, measured):
             ("operation m x k x n", "calls", "GFLOP", "GB", "limit, ms", "bound by", "expected, ms", "measured, ms"), rows)
 
 
+def chosen(capability):
+    """What the program fuses there."""
+    return FUSED if capability.split(".")[0] in ("8", "12") else MIXER
+
+
 def on_cards(shapes):
-    """A table of the other GPUs; `shapes`: title, then the operations composed and fused."""
+    """A table of the other GPUs; `shapes`: title, then the operations composed, fused and with a fused mixer."""
     rows = []
     for title, *ways in shapes:
-        for lines, how in zip(ways, ("composed", "fused")):
+        for way, lines, how in zip((COMPOSED, FUSED, MIXER), ways, ("composed", "fused", "mixer")):
             row = [title, how]
-            for _, _, library, own, memory in CARDS:
+            for _, capability, library, own, memory in CARDS:
                 total = 0.0
                 for o in lines:
                     name, (flop, moved) = o["operation"], costs.cost(o)
                     rate = own * (ATTENTION_SHARE if name in ATTENTION else 1) if name in BY_MMA or name in ATTENTION else library
                     total += costs.shortest(flop, moved, rate * 1e12, memory * 1e12)[0]
-                row.append("%.0f" % total)
+                row.append(("**%.0f**" if way == chosen(capability) else "%.0f") % total)
             rows.append(row)
     assumed = [("%s, %s" % (name, capability), str(library), str(own), str(memory)) for name, capability, library, own, memory in CARDS]
     return OTHERS + costs.table(("GPU, compute capability", "library's products, TFLOP/s", "our kernels by mma.sync, TFLOP/s",
@@ -173,10 +181,12 @@ def main():
     shapes = []
     for config, title, batch, positions, vocabulary in SHAPES:
         shapes.append(["%s, %d x %d" % (title, batch, positions)])
-        for fused, how in ((0, "composed"), (1, "fused")):
+        for fused, how in ((COMPOSED, "composed"), (FUSED, "fused"), (MIXER, "mixer")):
             with tempfile.TemporaryDirectory() as folder:
                 lines = carried_on(Backend(folder, fused), config, batch)
             shapes[-1].append(lines)
+            if fused == MIXER:
+                continue
             bench = found.get("bench" if fused else "composed", {}).get(config)
             measured = {costs.label(o): o["ms"] for o in bench["operations"]} if bench else {}
             if bench:

@@ -52,6 +52,10 @@ void set_seed(uint64_t seed);
  *  multiprocessors; 0: again the default, compute capability 8.6. */
 void set_hopper(int multiprocessors);
 
+/** The device that follows has compute capability MAJOR.0 and is else the default one; 0: the default.
+ *  @return false on a GPU, which is what it is */
+bool set_capability(int major);
+
 /** Shared memory a block may ask for, bytes. The default is that of compute capability 8.6. */
 void set_shared_limit(int bytes);
 

@@ -213,3 +213,21 @@ TEST(linear_add_rms_norm) {
     if (ops().fuses_linear_add_rms_norm(512, 64, 0, TRM_BF16) != 0) fail("fused where a block lacks shared memory");
     emulator::set_shared_limit(99 * 1024);
 }
+
+/** Products by mma.sync where the device has no faster instruction; the mixer wherever mma.sync is. */
+TEST(fused_by_capability) {
+    struct {
+        int major;
+        bool products, mixer;
+    } const devices[] = {{7, false, false}, {8, true, true}, {9, false, true}, {10, false, true}, {12, true, true}};
+    for (const auto& device : devices) {
+        if (!emulator::set_capability(device.major)) return;
+        const bool swiglu = ops().fuses_linear_swiglu(64, 64, 0, TRM_BF16) != 0;
+        const bool norm = ops().fuses_linear_add_rms_norm(64, 64, 0, TRM_BF16) != 0;
+        const bool mixer = ops().fuses_position_mlp(97, 256, 64, 0, TRM_BF16) != 0;
+        if (swiglu != device.products || norm != device.products || mixer != device.mixer)
+            fail("capability %d: linear_swiglu %d, linear_add_rms_norm %d, position_mlp %d", device.major, swiglu, norm,
+                 mixer);
+    }
+    emulator::set_capability(0);
+}

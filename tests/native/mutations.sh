@@ -188,6 +188,7 @@ mutate row-sums-lack-barrier linear_add_rms_norm_mma.cu linear_add_rms_norm 's|_
 mutate row-scales-lack-barrier linear_add_rms_norm_mma.cu linear_add_rms_norm 's|__syncthreads();  // the scales are complete||'
 mutate row-drops-a-part linear_add_rms_norm_mma.cu linear_add_rms_norm 's|if (NORMED \&\& k < parts)|if (NORMED \&\& k < parts - 1)|'
 mutate row-adds-unrounded-y linear_add_rms_norm_mma.cu linear_add_rms_norm 's|pack(low(out\[j\]) + low(add\[j\]), |pack(scale * r[0] + low(add[j]), |'
+mutate products-by-mma-everywhere mma_choice.cu fused_by_capability 's/major == 8 || major == 12 ||/major >= 8 ||/'
 mutate mixer-copies-not-awaited mixer_mma.cu fused_position_mlp "/pragma unroll 1/,\$s|copy_async_wait<1>();|copy_async_wait<2>();|"
 mutate mixer-lacks-barrier mixer_mma.cu fused_position_mlp 's|__syncthreads();  // this chunk is there.*||'
 mutate mixer-state-overwritten mixer_mma.cu fused_position_mlp 's|__syncthreads();  // and has been read||'

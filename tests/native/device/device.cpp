@@ -163,6 +163,7 @@ namespace emulator {
 
 void set_seed(uint64_t) {}
 void set_hopper(int) {}  // the device is what it is
+bool set_capability(int) { return false; }
 void set_shared_limit(int bytes) { shared_limit = bytes; }
 void set_multiprocessors(int count) { multiprocessors = count; }
 const std::string& fault() { return fault_text; }

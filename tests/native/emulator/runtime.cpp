@@ -159,6 +159,11 @@ void set_multiprocessors(int count) { device.multiprocessors = count == 0 ? ORDI
 void set_hopper(int multiprocessors) {
     device = multiprocessors == 0 ? ORDINARY : Device{9, 0, multiprocessors, 227 * 1024};
 }
+bool set_capability(int major) {
+    device = ORDINARY;
+    if (major != 0) device.major = major, device.minor = 0;
+    return true;
+}
 int64_t launches() { return launch_count; }
 
 std::vector<std::string> kernels_run() {

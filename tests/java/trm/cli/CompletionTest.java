@@ -65,7 +65,8 @@ class CompletionTest {
 
     /** What bash calls when the tab key is pressed at the end of the line. */
     private static String bash(Path script, String line) {
-        return "compopt() { :; }; source " + script + "; COMP_LINE='" + line + "'; COMP_WORDS=(" + line.replaceFirst(" $", " ''")
+        return "compopt() { :; }; source " + script + "; COMP_LINE='" + line + "'; COMP_WORDS=("
+                + line.replaceFirst(" $", " ''")
                 + "); COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _complete_trm; printf '%s\\n' \"${COMPREPLY[@]}\"";
     }
 
@@ -85,7 +86,8 @@ class CompletionTest {
     }
 
     private String run(String... command) throws Exception {
-        ProcessBuilder builder = new ProcessBuilder(command).directory(temp.toFile()).redirectErrorStream(true);
+        ProcessBuilder builder =
+                new ProcessBuilder(command).directory(temp.toFile()).redirectErrorStream(true);
         builder.environment().put("HOME", temp.toString());
         builder.environment().put("XDG_RUNTIME_DIR", temp.toString());
         Process process = builder.start();

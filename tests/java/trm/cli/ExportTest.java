@@ -68,7 +68,8 @@ class ExportTest {
         assertTrue(yaml.contains("  name: \"recursive_reasoning.trm@TinyRecursiveReasoningModel_ACTV1\"\n"), yaml);
         assertTrue(yaml.contains("  loss:\n    name: \"losses@ACTLossHead\"\n"), yaml);
         assertEquals(
-                Files.readString(run.resolve("config.yaml")), ConfigLoader.toYaml(ConfigLoader.load(settings, List.of())));
+                Files.readString(run.resolve("config.yaml")),
+                ConfigLoader.toYaml(ConfigLoader.load(settings, List.of())));
         Trm.execute("eval", torch, "--device", "cpu").assertDone();
         Path again = temp.resolve("again.pt");
         Trm.execute("export", run, "--out", again).assertDone();

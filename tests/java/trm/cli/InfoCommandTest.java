@@ -135,7 +135,8 @@ class InfoCommandTest {
         Trm.Result result = Trm.execute("info", file, "arch.relaxation=0.95", "arch.random_start=true", "--json")
                 .assertDone();
         assertTrue(
-                result.text().contains("equilibrium    relaxation 0.95, latent noise 0.0, random starts"), result.out());
+                result.text().contains("equilibrium    relaxation 0.95, latent noise 0.0, random starts"),
+                result.out());
         assertEquals(0.95, result.json().get("relaxation").asDouble());
         assertEquals(0, result.json().get("latent_noise").asDouble());
         assertTrue(result.json().get("random_start").asBoolean());

@@ -17,11 +17,14 @@ import org.junit.jupiter.params.provider.ValueSource;
 /** Numbers of configurations are numbers to readers of YAML 1.1 too, to which 1e-4 and 1.0E4 are texts. */
 class YamlNumbersTest {
     /** Whole and floating numbers of YAML 1.1, as PyYAML reads them. */
-    private static final Pattern NUMBER = Pattern.compile("[-+]?(\\d[\\d_]*(\\.[\\d_]*([eE][-+]\\d+)?)?|\\.\\d[\\d_]*([eE][-+]\\d+)?)");
+    private static final Pattern NUMBER =
+            Pattern.compile("[-+]?(\\d[\\d_]*(\\.[\\d_]*([eE][-+]\\d+)?)?|\\.\\d[\\d_]*([eE][-+]\\d+)?)");
 
     static List<Path> shipped() throws IOException {
         try (Stream<Path> files = Files.walk(Path.of("configs"))) {
-            return files.filter(file -> file.toString().endsWith(".yaml")).sorted().toList();
+            return files.filter(file -> file.toString().endsWith(".yaml"))
+                    .sorted()
+                    .toList();
         }
     }
 
@@ -29,7 +32,8 @@ class YamlNumbersTest {
     @MethodSource("shipped")
     void shippedConfigurations(Path file) throws IOException {
         for (String line : Files.readAllLines(file)) {
-            String value = line.replaceFirst("#.*", "").replaceFirst("^[^:]*:", "").strip();
+            String value =
+                    line.replaceFirst("#.*", "").replaceFirst("^[^:]*:", "").strip();
             if (isNumber(value)) {
                 assertTrue(NUMBER.matcher(value).matches(), file + ": " + line);
             }
@@ -46,7 +50,8 @@ class YamlNumbersTest {
                 .orElseThrow()
                 .substring("lr: ".length());
         assertTrue(NUMBER.matcher(written).matches(), written);
-        assertEquals(rate, ConfigLoader.parse(yaml, "x", List.of()).learningRate().base());
+        assertEquals(
+                rate, ConfigLoader.parse(yaml, "x", List.of()).learningRate().base());
     }
 
     @Test

@@ -37,7 +37,8 @@ final class CompletionCommand implements Callable<Integer> {
     public Integer call() {
         CommandLine root = spec.root().commandLine();
         // The script for bash has a part for zsh, which lends it bash's `complete`.
-        System.out.print(shell == Shell.fish ? FishCompletion.script(root) : AutoComplete.bash(root.getCommandName(), root));
+        System.out.print(
+                shell == Shell.fish ? FishCompletion.script(root) : AutoComplete.bash(root.getCommandName(), root));
         return 0;
     }
 }

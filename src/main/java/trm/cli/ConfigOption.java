@@ -16,8 +16,8 @@ final class ConfigOption {
     @Option(
             names = "--config",
             paramLabel = "CONFIG.yaml",
-            description =
-                    "Settings of a checkpoint that carries none, as PyTorch's; default: " + PublishedSettings.NAME + " beside it.")
+            description = "Settings of a checkpoint that carries none, as PyTorch's; default: " + PublishedSettings.NAME
+                    + " beside it.")
     private Path config;
 
     /** The settings given, else the checkpoint's own, else those of a published run, if there are any. */

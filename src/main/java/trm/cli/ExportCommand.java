@@ -103,7 +103,8 @@ final class ExportCommand implements Callable<Integer> {
         }
         SafeTensors file = LoadedModel.file(checkpoint);
         Optional<TrainConfig> settings = config.find(file);
-        Optional<PublishedSettings> beside = torch ? settings.map(s -> new PublishedSettings(out, s)) : Optional.empty();
+        Optional<PublishedSettings> beside =
+                torch ? settings.map(s -> new PublishedSettings(out, s)) : Optional.empty();
         if (!force) {
             refuseExisting();
             beside.ifPresent(PublishedSettings::refuseOther);

@@ -62,15 +62,20 @@ final class FishCompletion {
         }
         if (option.completionCandidates() != null) {
             text.append(" -f -a ")
-                    .append(quoted(StreamSupport.stream(option.completionCandidates().spliterator(), false)
-                            .collect(Collectors.joining(" "))));
+                    .append(quoted(
+                            StreamSupport.stream(option.completionCandidates().spliterator(), false)
+                                    .collect(Collectors.joining(" "))));
         }
         return text.substring(1);
     }
 
     private void line(String condition, String what, String[] description) {
         String first = description.length == 0 ? "" : description[0].replaceAll("\\$\\{[^}]*}", "...");
-        script.append("complete -c ").append(program).append(" -n ").append(quoted(condition)).append(' ');
+        script.append("complete -c ")
+                .append(program)
+                .append(" -n ")
+                .append(quoted(condition))
+                .append(' ');
         script.append(what).append(" -d ").append(quoted(first)).append('\n');
     }
 

@@ -22,9 +22,9 @@ record PublishedSettings(Path file, String yaml) {
     void refuseOther() {
         try {
             if (Files.exists(file) && !Files.readString(file).equals(yaml)) {
-                throw new FormatException(
-                        file + ": holds other settings, those of another checkpoint; expected none, or a folder of its own"
-                                + " (--force replaces them)");
+                throw new FormatException(file
+                        + ": holds other settings, those of another checkpoint; expected none, or a folder of its own"
+                        + " (--force replaces them)");
             }
         } catch (IOException e) {
             throw new FormatException(file + ": cannot be read: " + FormatException.reason(e), e);

@@ -41,7 +41,11 @@ final class ConfigWriter {
     }
 
     private static void append(StringBuilder yaml, String key, String value) {
-        yaml.append(indent(key)).append(ConfigReader.leaf(key)).append(": ").append(value).append('\n');
+        yaml.append(indent(key))
+                .append(ConfigReader.leaf(key))
+                .append(": ")
+                .append(value)
+                .append('\n');
     }
 
     /** Two blanks for each table that the key is in. */
