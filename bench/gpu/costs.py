@@ -71,7 +71,10 @@ def figure(value, digits=3):
 
 
 def table(titles, rows):
-    """A Markdown table; cells are text or numbers."""
+    """A Markdown table; cells are text or numbers, in each row as many as titles."""
+    for row in rows:
+        if len(row) != len(titles):
+            raise ValueError("%d cells for %d titles: %s" % (len(row), len(titles), row))
     cells = [[c if isinstance(c, str) else figure(c) for c in row] for row in rows]
     return "\n".join(["| " + " | ".join(titles) + " |", "| " + " | ".join("---" for _ in titles) + " |"] +
                      ["| " + " | ".join(row) + " |" for row in cells]) + "\n"

@@ -259,6 +259,13 @@ def attention(run):
     return text
 
 
+def rate(run, bench):
+    """TFLOP/s, as a share of the fixed yardstick and of the hot one."""
+    hot = run.hot.get("random")
+    return ("%.0f" % (bench["gflops"] / 1e3), "%.1f %%" % (bench["gflops"] / costs.H100_FLOPS * 1e11),
+            "%.1f %%" % (bench["gflops"] / hot["tflops"] * 0.1) if hot else "")
+
+
 def steps(run):
     """One row a shape, ours beside PyTorch's."""
     rows = []
@@ -272,9 +279,7 @@ def steps(run):
         if ours:
             shortest = sum(ms for _, _, _, ms, _, _ in limits(run, ours))
             row += [ours["ms_per_step"], "%s to %s" % (costs.figure(ours["ms_p10"]), costs.figure(ours["ms_p90"])),
-                    "%.0f" % ours["samples_per_s"], "%.0f" % (ours["gflops"] / 1e3),
-                    "%.1f %%" % (ours["gflops"] / costs.H100_FLOPS * 1e11),
-                    "%.1f %%" % (ours["gflops"] / run.hot["random"]["tflops"] * 0.1) if "random" in run.hot else "",
+                    "%.0f" % ours["samples_per_s"], *rate(run, ours),
                     "%.1f %%" % (100 * shortest / ours["ms_per_step"]), ours["peak_bytes"] / 1e9,
                     "" if "host_us_per_step" not in ours else "%.0f%s" % (
                         ours["host_us_per_step"], "" if ours.get("graph") else ", no graph"),
@@ -307,8 +312,7 @@ def evaluations(run):
             continue
         row = ["%s, batch %d" % (title, (ours or theirs)["batch"])]
         row += ["%d" % ours["supervision_steps"], ours["ms_per_batch"], "%.0f" % ours["puzzles_per_s"],
-                "%.0f" % (ours["gflops"] / 1e3), "%.1f %%" % (ours["gflops"] / costs.H100_FLOPS * 1e11),
-                "%.1f %%" % (100 * sum(ms for _, _, _, ms, _, _ in limits(run, ours)) / ours["ms_per_batch"])] if ours else [""] * 6
+                *rate(run, ours), "%.1f %%" % (100 * sum(ms for _, _, _, ms, _, _ in limits(run, ours)) / ours["ms_per_batch"])] if ours else [""] * 7
         same = theirs and ours and theirs["batch"] == ours["batch"]
         row += [theirs["ms_per_step"] if theirs else "", "%.0f" % theirs["samples_per_s"] if theirs else "",
                 "%.2f" % (theirs["ms_per_step"] / ours["ms_per_batch"]) if same else ""]
