@@ -6,6 +6,12 @@ Used by gpu_report.py and gpu_predict.py. Bytes count each operand once, in bflo
 import math
 
 H100_FLOPS, H100_BYTES = 798e12, 3.0e12     # 8192^3 product and device copy, measured on one H100 80GB HBM3
+COPIES = {"H100": H100_BYTES, "H200": 4.3e12}   # by what a board's name holds; the H200's memory is faster, its chip the same
+
+
+def copy_rate(name):
+    """Bytes per second of a device copy on a board of this name; the H100's for others, which the page says."""
+    return next((rate for chip, rate in COPIES.items() if chip in name), H100_BYTES)
 
 
 def product_bytes(name, batch, m, n, k):

@@ -93,8 +93,13 @@ class Run:
 
     @property
     def bandwidth(self):
-        """Bytes per second of the best copy; where none was measured, the assumed one."""
-        return max((c["gb_per_s"] for c in self.copies), default=costs.H100_BYTES / 1e9) * 1e9
+        """Bytes per second of the best copy; where none was measured, that of a board of this name."""
+        return max((c["gb_per_s"] for c in self.copies), default=costs.copy_rate(self.name) / 1e9) * 1e9
+
+    @property
+    def name(self):
+        """The board's name."""
+        return self.gpu.get("name") or self.device.get("name") or "none"
 
     @property
     def yardstick(self):
@@ -138,7 +143,10 @@ def limits(run, bench):
 
 def header(run):
     libraries = ", ".join("%s %s" % (k, v) for k, v in run.libraries.items())
-    lines = ["- device: %s" % (run.gpu.get("name") or run.device.get("name") or "none"),
+    lines = ["- device: %s; bytes are held against %s TB/s, %s" % (
+                 run.name, costs.figure(run.bandwidth / 1e12),
+                 "its best copy" if run.copies else "a copy on an %s: none was measured here" % next(
+                     (chip for chip in costs.COPIES if chip in run.name), "H100")),
              "- driver %s, libraries: %s" % (run.gpu.get("driver_version", "unknown"), libraries or "unknown"),
              "- limits of the board: %s" % (", ".join("%s %s" % (k, v) for k, v in run.gpu.items()
                                                      if k not in ("name", "driver_version")) or "unknown"),

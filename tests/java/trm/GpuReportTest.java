@@ -132,6 +132,34 @@ class GpuReportTest {
         assertEquals(798, figures.get("hot").get("zeros").get("tflops").asInt());
     }
 
+    /** Where no copy was measured, bytes are held against that of the board's kind: here the Adam step moves 120 GB in 80 ms. */
+    @Test
+    void boards() throws Exception {
+        Path folder = Files.createDirectory(temp.resolve("run"));
+        Files.writeString(folder.resolve("bench-maze.json"), BENCH);
+        assertTrue(page(folder).contains("held against 3.00 TB/s, a copy on an H100: none was measured here"));
+        Files.writeString(folder.resolve("smi.csv"), "name, driver_version\nNVIDIA H200, 580.1\n");
+        String page = page(folder);
+        assertTrue(page.contains("- device: NVIDIA H200; bytes are held against 4.30 TB/s, a copy on an H200"), page);
+        assertTrue(page.contains("| `adam` | 1 | 80.0 | 100.0 % |  | 120 |  | 1500 | 35 % of bytes |"), page);
+        Files.writeString(
+                folder.resolve("rates.jsonl"),
+                "{\"what\": \"copy\", \"name\": \"x\", \"bytes\": 1, \"ms\": 1, \"gb_per_s\": 2000}\n");
+        page = page(folder);
+        assertTrue(page.contains("- device: NVIDIA H200; bytes are held against 2.00 TB/s, its best copy"), page);
+        assertTrue(page.contains("| 75 % of bytes |"), page);
+    }
+
+    /** The page of a run's folder. */
+    private String page(Path folder) throws IOException, InterruptedException {
+        run(
+                "python3",
+                "bench/gpu/report.py",
+                folder.toString(),
+                temp.resolve("page").toString());
+        return Files.readString(temp.resolve("page.md"));
+    }
+
     private static void run(String... command) throws IOException, InterruptedException {
         Process process = new ProcessBuilder(command).redirectErrorStream(true).start();
         process.getOutputStream().close();
