@@ -37,7 +37,7 @@ verify() {
     local tests=$1
     shift
     rm -rf $reports
-    timeout 600 mvn -B -q -ntp "-Dtest=$tests" -Dtrm.test.forks=1 -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" "-Dtrm.test.jvmArgs=
+    timeout "$limit" mvn -B -q -ntp "-Dtest=$tests" -Dtrm.test.forks=1 -Dtrm.jobs="$(getconf _NPROCESSORS_ONLN)" "-Dtrm.test.jvmArgs=
         -Dorg.bytedeco.javacpp.cachedir=$work/cache -Dtrm.test.failFast=true
         -Djunit.jupiter.extensions.autodetection.enabled=true" "$@" >"$work/maven" 2>&1
 }
@@ -111,11 +111,13 @@ mutate() {
     cp "$work/original" "$file"
 }
 
+limit=3600 # seconds: from nothing, on two processors that others use, too
 if [ -z "$dry" ] && ! verify "$tests" test; then
     cat "$work/maven" >&2
     echo "the tree fails without any mutation" >&2
     exit 1
 fi
+limit=600
 
 mutate one-cycle-less $java/model/RecursionSchedule.java \
     's|updates = cycle.size() \* cycles;|updates = cycle.size() * Math.max(1, cycles - 1);|'
