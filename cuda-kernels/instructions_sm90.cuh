@@ -261,6 +261,13 @@ __device__ __forceinline__ void store_row(bf16* to, const uint32_t (&r)[4]) {
                  : "memory");
 }
 
+/** A float of shared memory, read here and not earlier. */
+__device__ __forceinline__ float load_here(const float* from) {
+    float value;
+    asm volatile("ld.volatile.shared.f32 %0, [%1];" : "=f"(value) : "r"(shared_address(from)) : "memory");
+    return value;
+}
+
 /** 16 bytes of shared memory. */
 __device__ __forceinline__ void load_chunk(uint32_t (&r)[4], const void* from) {
     asm volatile("ld.shared.v4.b32 {%0, %1, %2, %3}, [%4];"

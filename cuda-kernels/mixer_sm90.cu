@@ -36,6 +36,11 @@ struct Barriers {
     uint64_t h_full[2], h_empty[2];                            // a pair of tiles of h
 };
 
+/** Constants that a compiler must not know: a value that is read late, and 0, bind instructions to a place. */
+struct Late {
+    float minus_log2_e, zero;
+};
+
 /** NORMED: rho is given. */
 template <bool NORMED>
 __global__ void __launch_bounds__(THREADS, 1)
@@ -45,6 +50,7 @@ __global__ void __launch_bounds__(THREADS, 1)
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
     using namespace sm90;
     __shared__ Barriers barriers;
+    __shared__ Late late;
     char* shared = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(dynamic_shared<char>()) + 1023) / 1024 * 1024);
     char* downs = shared + STAGES * 2 * GATE_UP_BYTES;
     char* tiles = downs + DOWN_STAGES * DOWN_BYTES;  // [buffer][warpgroup]
@@ -66,6 +72,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             barrier_init(&barriers.h_empty[i], WARPGROUPS);
         }
         barrier_init_done();
+        late = {MINUS_LOG2_E, 0.0f};
     }
     cluster_sync();
 
@@ -103,6 +110,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         increase_registers<CONSUMER_REGISTERS>();
         const bool elected = threadIdx.x % 128 == 0;
         const int row = threadIdx.x % 128 / WARP * 16 + threadIdx.x % WARP / 4;  // its channel; the other is 8 further
+        const uint32_t none = __float_as_uint(load_here(&late.zero));
         int iteration = 0;
         PipelineState<STAGES> ring;
         PipelineState<DOWN_STAGES> down_ring;
@@ -116,33 +124,38 @@ __global__ void __launch_bounds__(THREADS, 1)
                 wgmma<0>(gate_up, h[k], advance(weights, k / 4 * GATE_UP_BYTES + k % 4 * 32), k > 0);
         };
         float squares[2] = {0.0f, 0.0f};  // NORMED: of the g u of channel `row`, and of the one 8 further
-        float activation[HALF / 2];       // not yet rounded: operands in registers may not change while a product runs
-        const auto activate = [&](float(&gate_up)[32]) {
-            pin(gate_up);
+        float gate_up[2][32], out[N / 2];
+        uint32_t p[2][HALF / 16][4];  // of either half: operands in registers may not change while a product runs
+        // The activation of a half, between the start of a product and the wait for it. ptxas would spread it over the
+        // products on either side; what it begins with is read after the start, and the wait needs what it ends with.
+        const auto activate = [&](int half) {
+            pin(gate_up[half]);
+            const float minus_log2_e = load_here(&late.minus_log2_e);
 #pragma unroll
             for (int d = 0; d < HALF / 2; d += 2) {  // two inner units of one channel
-                const uint32_t g = pack(gate_up[d], gate_up[d + 1]);
-                const uint32_t u = pack(gate_up[16 + d], gate_up[16 + d + 1]);
-                const float2 sigmas = sigma(low(g), high(g));
-                activation[d] = low(g) * sigmas.x * low(u);
-                activation[d + 1] = high(g) * sigmas.y * high(u);
+                const uint32_t g = pack(gate_up[half][d], gate_up[half][d + 1]);
+                const uint32_t u = pack(gate_up[half][16 + d], gate_up[half][16 + d + 1]);
+                const float2 sigmas = sigma(low(g), high(g), minus_log2_e);
+                p[half][d / 8][d / 2 % 4] = pack(low(g) * sigmas.x * low(u), high(g) * sigmas.y * high(u));
                 if (NORMED) {
                     const float first = low(g) * low(u), second = high(g) * high(u);
                     squares[d / 2 % 2] = fmaf(first, first, fmaf(second, second, squares[d / 2 % 2]));
                 }
             }
-            pin(activation);
             if (NORMED) pin(squares);
         };
-        float gate_up[2][32], out[N / 2];
-        uint32_t p[HALF / 16][4];
-        const auto multiply_down = [&](int half, bool add) {
+        // 0, known when all of p is: to be added to the parity of a wait
+        const auto zero_after = [&](int half) {
+            uint32_t all = 0;
 #pragma unroll
-            for (int i = 0; i < HALF / 4; i++) p[i / 4][i % 4] = pack(activation[2 * i], activation[2 * i + 1]);
+            for (int i = 0; i < HALF / 4; i++) all |= p[half][i / 4][i % 4];
+            return all & none;
+        };
+        const auto multiply_down = [&](int half, bool add) {
             const uint64_t weights = k_major_descriptor(downs + down_ring.stage * DOWN_BYTES + half * HALF * 2);
             wgmma_fence();
 #pragma unroll
-            for (int k = 0; k < HALF / 16; k++) wgmma<0>(out, p[k], advance(weights, k * 32), add || k > 0);
+            for (int k = 0; k < HALF / 16; k++) wgmma<0>(out, p[half][k], advance(weights, k * 32), add || k > 0);
         };
         const auto tile_of = [&](int buffer) { return tiles + (buffer * WARPGROUPS + group) * TILE_BYTES; };
         const auto load_h = [&](int for_iteration) {
@@ -167,15 +180,13 @@ __global__ void __launch_bounds__(THREADS, 1)
                 // the next slab. After the last slab they multiply whatever lies there, and nothing reads the result.
                 const bool last = chunk == chunks - 1, more = !last || slab + gridDim.x < slabs;
                 uint64_t* const down_full = &barriers.down_full[down_ring.stage];
-                // A wait at a barrier also keeps ptxas from moving an activation behind the wait for the products it
-                // overlaps.
-                activate(gate_up[0]);
-                barrier_wait(down_full, down_ring.phase);
+                activate(0);
+                barrier_wait(down_full, down_ring.phase ^ zero_after(0));
+                if (more) barrier_wait(&barriers.full[ring.following().stage], ring.following().phase);
                 wgmma_wait<0>();  // gate_up[1] is complete, and so is the previous chunk
                 if (chunk > 0) release_stage(&barriers.down_empty[before]);
                 release_stage(&barriers.empty[ring.stage]);
                 ring.next();
-                if (more) barrier_wait(&barriers.full[ring.stage], ring.phase);
                 if (more && last) load_h(iteration + 1);
                 multiply_down(0, chunk > 0);
                 multiply_gate_up(gate_up[0], 0);
@@ -184,8 +195,8 @@ __global__ void __launch_bounds__(THREADS, 1)
                     tma_store_wait_read<0>();
                     barrier_arrive(&barriers.h_empty[(iteration & 1) ^ 1]);
                 }
-                activate(gate_up[1]);
-                barrier_wait(down_full, down_ring.phase);
+                activate(1);
+                barrier_wait(down_full, down_ring.phase ^ zero_after(1));
                 wgmma_wait<0>();
                 multiply_down(1, true);
                 multiply_gate_up(gate_up[1], 1);

@@ -89,6 +89,12 @@ struct PipelineState {
     int stage = 0;
     uint32_t phase = 0;
 
+    __device__ __forceinline__ PipelineState following() const {
+        PipelineState state = *this;
+        state.next();
+        return state;
+    }
+
     __device__ __forceinline__ void next() {
         if (++stage == STAGES) {
             stage = 0;

@@ -11,11 +11,13 @@
 
 namespace trm {
 
+constexpr float MINUS_LOG2_E = -1.4426950408889634f;
+
 /** sigma of two: two exponentials and one reciprocal of the special function unit. Relative error below 2^-20 where
  *  |a| < 30; exp(-a) stops at 2^60, where silu(a) is zero for any purpose. A NaN gives a number: silu's factor keeps it. */
-__device__ __forceinline__ float2 sigma(float a, float b) {
-    constexpr float MINUS_LOG2_E = -1.4426950408889634f, MOST = 60.0f;
-    float x = fminf(a * MINUS_LOG2_E, MOST), y = fminf(b * MINUS_LOG2_E, MOST), inverse;
+__device__ __forceinline__ float2 sigma(float a, float b, float minus_log2_e = MINUS_LOG2_E) {
+    constexpr float MOST = 60.0f;
+    float x = fminf(a * minus_log2_e, MOST), y = fminf(b * minus_log2_e, MOST), inverse;
 #if defined(__CUDA_ARCH__)
     asm("ex2.approx.ftz.f32 %0, %0;" : "+f"(x));
     asm("ex2.approx.ftz.f32 %0, %0;" : "+f"(y));

@@ -153,6 +153,7 @@ inline void load_pairs(uint32_t (&r)[2], uint32_t from, EMULATOR_SITE) {
 inline void store_pairs(uint32_t to, const uint32_t (&r)[2], EMULATOR_SITE) {
     emulator::store_shared(to, r, 8, file, line);
 }
+inline float load_here(const float* from) { return *static_cast<const volatile float*>(from); }
 inline float fast_exp2(float x) {
     const float y = std::exp2(x);
     return y < 0x1p-126f ? 0.0f : y;
