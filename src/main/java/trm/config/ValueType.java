@@ -105,6 +105,14 @@ record ValueType<T>(
         return words(values, false);
     }
 
+    /** A word of an enum, null for none. */
+    static <E extends Word> ValueType<E> optionalWord(E[] values) {
+        ValueType<E> word = words(values);
+        Function<E, String> text = value -> value == null ? "null" : value.key();
+        return new ValueType<>(
+                (in, key) -> ConfigNode.isNull(in.get(key)) ? null : word.parser().apply(in, key), text, text);
+    }
+
     static <E extends Word> ValueType<E> wordsOfAnyCase(E[] values) {
         return words(values, true);
     }

@@ -83,9 +83,9 @@ public final class RunSummary {
         return progress != null;
     }
 
-    /** Whether the last step was done, evaluated and kept. */
+    /** Whether the last step was done, evaluated and kept, or the run's patience came to its end before. */
     public boolean finished() {
-        return progress != null && progress.finished();
+        return progress != null && progress.finished(config.evaluation().patience());
     }
 
     /** Optimizer steps in the newest checkpoint. */
