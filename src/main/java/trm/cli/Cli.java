@@ -12,6 +12,9 @@ import picocli.CommandLine.ParameterException;
 
 /** Output of all commands: messages on standard error, results on standard output. */
 final class Cli {
+    /** How a line begins that says what went wrong. */
+    static final String ERROR = "trm: ";
+
     private Cli() {}
 
     /** A line for people. */
@@ -29,7 +32,7 @@ final class Cli {
 
     /** What went wrong. */
     static void error(String text) {
-        message("trm: " + text);
+        message(ERROR + text);
     }
 
     /** An option's value must be at least {@code least}. @throws ParameterException otherwise: wrong usage */
