@@ -35,6 +35,7 @@ import trm.input.Shown;
             PlanCommand.class,
             ReproduceCommand.class,
             SweepCommand.class,
+            CompareCommand.class,
             BenchCommand.class,
             VerifyCommand.class,
             InfoCommand.class

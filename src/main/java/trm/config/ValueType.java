@@ -71,7 +71,7 @@ record ValueType<T>(
                             .map(item -> {
                                 if (item instanceof ConfigNode.Table table
                                         && table.fields().keySet().equals(Set.copyOf(fields))) {
-                                    return parser.apply(new ConfigReader(table));
+                                    return parser.apply(in.within(key, table));
                                 }
                                 throw in.wrong(
                                         key,

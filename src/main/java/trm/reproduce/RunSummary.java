@@ -151,6 +151,15 @@ public final class RunSummary {
         return lastEvaluation().map(row -> row.get(column.title())).orElse(Double.NaN);
     }
 
+    /** What the last row of training says in a column of metrics, NaN if it has none of it, or before the first. */
+    double training(Column column) {
+        return rows.stream()
+                .filter(row -> row.containsKey(Column.SAMPLES_PER_SECOND.title()))
+                .reduce((first, second) -> second)
+                .map(row -> row.get(column.title()))
+                .orElse(Double.NaN);
+    }
+
     /** The settings of the run. */
     public TrainConfig config() {
         return config;
