@@ -51,7 +51,8 @@ class CompareCommandTest {
 
     @Test
     void asJson() throws IOException {
-        Trm.Result result = Trm.execute("compare", first, second, begun, "--json").assertDone();
+        Trm.Result result =
+                Trm.execute("compare", first, second, begun, "--json").assertDone();
         JsonNode json = new ObjectMapper().readTree(result.out()); // the whole of it
         assertEquals(second.toString(), json.get("runs").get(1).asText());
         JsonNode settings = json.get("settings");
@@ -75,7 +76,8 @@ class CompareCommandTest {
         String out = Trm.execute("compare", first, second).assertDone().out();
         assertTrue(out.startsWith("1  " + first + "\n2  " + second + "\n\nsettings that differ\n"), out);
         assertTrue(out.contains("\n  arch.L_cycles  6       4\n"), out);
-        assertTrue(out.contains("\n  eval_exact_accuracy  0.5   -\n") || out.contains("  eval_exact_accuracy  0.5"), out);
+        assertTrue(
+                out.contains("\n  eval_exact_accuracy  0.5   -\n") || out.contains("  eval_exact_accuracy  0.5"), out);
         String same = Trm.execute("compare", first, first).assertDone().out();
         assertTrue(same.contains("settings: all the same"), same);
     }
@@ -84,8 +86,7 @@ class CompareCommandTest {
     void whatIsNoRun() {
         Trm.execute("compare", first).assertFails(2, "found one run, " + first + ", expected two or more to compare");
         Trm.execute("compare").assertFails(2, "RUN");
-        Trm.execute("compare", first, temp)
-                .assertFails(1, temp + ": no config.yaml, expected the folder of a run");
+        Trm.execute("compare", first, temp).assertFails(1, temp + ": no config.yaml, expected the folder of a run");
         Trm.execute("compare", first, temp.resolve("no"))
                 .assertFails(1, temp.resolve("no") + ": no config.yaml, expected the folder of a run");
     }

@@ -41,14 +41,16 @@ class SweepCommandTest {
     }
 
     private static Trm.Result sweep(Object... args) {
-        return Trm.execute(Stream.concat(Stream.of("sweep", config), Stream.of(args)).toArray());
+        return Trm.execute(
+                Stream.concat(Stream.of("sweep", config), Stream.of(args)).toArray());
     }
 
     /** When each checkpoint was written. */
     private static Map<Path, FileTime> written(Path out) throws IOException {
         Map<Path, FileTime> times = new TreeMap<>();
         try (Stream<Path> files = Files.walk(out)) {
-            for (Path file : files.filter(f -> f.toString().endsWith(".safetensors")).toList()) {
+            for (Path file :
+                    files.filter(f -> f.toString().endsWith(".safetensors")).toList()) {
                 times.put(file, Files.getLastModifiedTime(file));
             }
         }
@@ -70,20 +72,23 @@ class SweepCommandTest {
     @Test
     void aSecondCallRepeatsNothing() throws IOException {
         Map<Path, FileTime> before = written(swept);
-        Trm.Result again = sweep("lr=1e-4,3e-2", "--out", swept, "--device", "cpu").assertDone();
+        Trm.Result again =
+                sweep("lr=1e-4,3e-2", "--out", swept, "--device", "cpu").assertDone();
         assertEquals(said.out(), again.out());
         assertTrue(again.err().contains("(2 of 2), " + swept.resolve("lr=3e-2/seed-0") + ": finished"), again.err());
         assertEquals(before, written(swept));
         assertEquals(
-                said.out(), sweep("lr=1e-4,3e-2", "--out", swept, "--report-only").assertDone().out());
+                said.out(),
+                sweep("lr=1e-4,3e-2", "--out", swept, "--report-only")
+                        .assertDone()
+                        .out());
     }
 
     /** Hydra's words for the same. */
     @Test
     void multirun() throws IOException {
         Map<Path, FileTime> before = written(swept);
-        Trm.Result result = Trm.execute(
-                        "train", "-m", config, "lr=1e-4,3e-2", "--out", swept, "--device", "cpu")
+        Trm.Result result = Trm.execute("train", "-m", config, "lr=1e-4,3e-2", "--out", swept, "--device", "cpu")
                 .assertDone();
         assertEquals(said.out(), result.out());
         assertEquals(before, written(swept));
@@ -184,6 +189,7 @@ class SweepCommandTest {
                 "augment=stored,fresh | augment is stored,fresh; expected stored or fresh; several values are for trm sweep",
             })
     void listsElsewhere(String argument, String expected) {
-        Trm.execute("train", config, argument, "--run", shared.resolve("no-run")).assertFails(2, expected);
+        Trm.execute("train", config, argument, "--run", shared.resolve("no-run"))
+                .assertFails(2, expected);
     }
 }

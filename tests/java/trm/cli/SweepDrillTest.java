@@ -181,7 +181,17 @@ class SweepDrillTest {
     void sharesOfAnArray() throws IOException {
         Path out = shared.resolve("array");
         for (int i = 0; i < 3; i++) {
-            Trm.execute("sweep", config, "lr=1e-3,1e-2,3e-2", "seed=0..1", "--shard", i + "/3", "--out", out, "--device", "cpu")
+            Trm.execute(
+                            "sweep",
+                            config,
+                            "lr=1e-3,1e-2,3e-2",
+                            "seed=0..1",
+                            "--shard",
+                            i + "/3",
+                            "--out",
+                            out,
+                            "--device",
+                            "cpu")
                     .assertDone();
             assertTrue(Files.readString(out.resolve("report.md")).contains(2 * (i + 1) + " of 6 runs are finished."));
         }

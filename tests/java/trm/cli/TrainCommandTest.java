@@ -268,7 +268,7 @@ class TrainCommandTest {
                 .map(row -> row.split(",")[0])
                 .toList();
         assertEquals(List.of("5", "10", "20"), evaluations);
-        resume(killedAgain(run), "eval_interval=3").assertFails(2, "eval_interval");
+        resume(killedAgain(run), "eval_interval=5").assertFails(2, "eval_interval");
     }
 
     private static Path killedAgain(Path run) throws IOException {

@@ -33,7 +33,8 @@ class AxisTest {
     @Test
     void aKeyGoesByItsFirstName() {
         String alias = ConfigSchema.keys().stream()
-                .filter(key -> !key.aliases().isEmpty() && !ConfigSchema.isTable(key.aliases().get(0)))
+                .filter(key -> !key.aliases().isEmpty()
+                        && !ConfigSchema.isTable(key.aliases().get(0)))
                 .map(key -> key.aliases().get(0))
                 .findFirst()
                 .orElseThrow();

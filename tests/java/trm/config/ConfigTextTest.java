@@ -244,13 +244,14 @@ class ConfigTextTest {
     void referencesWithinValues() {
         assertEquals(
                 "lr-1e-4-s7",
-                parse(DATA + "lr: 1e-4\nseed: 7\nrun_name: lr-${lr}-s${seed}").run().name());
+                parse(DATA + "lr: 1e-4\nseed: 7\nrun_name: lr-${lr}-s${seed}")
+                        .run()
+                        .name());
         assertEquals(
                 List.of("a/7", "b"),
                 parse("data_paths: ['a/${seed}', b]\nseed: 7").data().paths());
         assertEquals(
-                "m-1e-4",
-                parse(DATA + "lr: 1e-4", "run_name=m-${lr}").run().name());
+                "m-1e-4", parse(DATA + "lr: 1e-4", "run_name=m-${lr}").run().name());
         assertEquals(
                 List.of(new Gate(40, 0.5)),
                 parse(DATA + "eval_every_steps: 40\ngates: [{step: '${eval_every_steps}', exact_accuracy: 0.5}]")

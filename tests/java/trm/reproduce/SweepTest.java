@@ -40,7 +40,8 @@ class SweepTest {
     @BeforeEach
     void file() throws IOException {
         config = Files.writeString(
-                temp.resolve("small.yaml"), "data_paths: ['" + temp.resolve("data") + "']\nepochs: 4\neval_interval: 2\n");
+                temp.resolve("small.yaml"),
+                "data_paths: ['" + temp.resolve("data") + "']\nepochs: 4\neval_interval: 2\n");
     }
 
     private Sweep sweep(String... arguments) {
@@ -61,8 +62,8 @@ class SweepTest {
         SweepStudy study = study("lr=1e-4,3e-4", "arch.L_cycles=4,6", "seed=0..1", "epochs=8");
         List<PlannedRun> runs = study.runs(List.of(), 2);
         assertEquals(8, runs.size());
-        List<String> arms = List.of(
-                "lr=1e-4,L_cycles=4", "lr=1e-4,L_cycles=6", "lr=3e-4,L_cycles=4", "lr=3e-4,L_cycles=6");
+        List<String> arms =
+                List.of("lr=1e-4,L_cycles=4", "lr=1e-4,L_cycles=6", "lr=3e-4,L_cycles=4", "lr=3e-4,L_cycles=6");
         assertEquals(arms, runs.subList(0, 4).stream().map(PlannedRun::row).toList());
         assertEquals(arms, runs.subList(4, 8).stream().map(PlannedRun::row).toList());
         PlannedRun last = runs.get(7);
@@ -148,15 +149,21 @@ class SweepTest {
         make(study, 1, 1, 0, false);
         Study.Written written = study.report(Map.of("lr=1e-3, seed 0", "no room"));
         List<NamedCsvRecord> arms = read(temp.resolve("out/sweep.csv"));
-        assertEquals(List.of("1e-4", "3e-4", "1e-3"), arms.stream().map(r -> r.getField("lr")).toList());
-        assertEquals(List.of("2", "1", "0"), arms.stream().map(r -> r.getField("finished")).toList());
+        assertEquals(
+                List.of("1e-4", "3e-4", "1e-3"),
+                arms.stream().map(r -> r.getField("lr")).toList());
+        assertEquals(
+                List.of("2", "1", "0"),
+                arms.stream().map(r -> r.getField("finished")).toList());
         assertEquals(0.6, Double.parseDouble(arms.get(0).getField("mean")), 1e-12);
         assertEquals(Math.sqrt(0.02), Double.parseDouble(arms.get(0).getField("standard_deviation")), 1e-12);
         assertEquals("0.5", arms.get(0).getField("least"));
         assertEquals("0.7", arms.get(0).getField("greatest"));
         assertEquals("", arms.get(1).getField("standard_deviation"));
         assertEquals("", arms.get(2).getField("mean"));
-        assertEquals(List.of("false", "true", "false"), arms.stream().map(r -> r.getField("best")).toList());
+        assertEquals(
+                List.of("false", "true", "false"),
+                arms.stream().map(r -> r.getField("best")).toList());
         List<NamedCsvRecord> runs = read(temp.resolve("out/runs.csv"));
         assertEquals(4, runs.size());
         assertEquals("lr=3e-4/seed-1", runs.get(3).getField("folder"));

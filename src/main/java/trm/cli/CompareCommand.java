@@ -23,11 +23,7 @@ import trm.reproduce.RunSummary;
         name = "compare",
         mixinStandardHelpOptions = true,
         description = "Shows runs side by side: the settings in which they differ, and what their metrics say.",
-        footer = {
-            "",
-            "Example: trm compare runs/first runs/second",
-            "         trm compare runs/rates/*/seed-0 --json"
-        })
+        footer = {"", "Example: trm compare runs/first runs/second", "         trm compare runs/rates/*/seed-0 --json"})
 final class CompareCommand implements Callable<Integer> {
     @Spec
     private CommandSpec spec;
@@ -114,7 +110,9 @@ final class CompareCommand implements Callable<Integer> {
         for (List<String> line : lines) {
             StringBuilder out = new StringBuilder();
             for (int i = 0; i < widths.length; i++) {
-                out.append("  ").append(line.get(i)).append(" ".repeat(widths[i] - line.get(i).length()));
+                out.append("  ")
+                        .append(line.get(i))
+                        .append(" ".repeat(widths[i] - line.get(i).length()));
             }
             System.out.println(out.toString().stripTrailing());
         }

@@ -30,9 +30,8 @@ final class DeviceOption {
      * @throws ParameterException if they cannot all have one
      */
     List<String> ofJobs(CommandSpec spec, int jobs) {
-        int gpus = device.equals("auto")
-                ? CudaInstallation.ofThisMachine().gpus().size()
-                : 0;
+        int gpus =
+                device.equals("auto") ? CudaInstallation.ofThisMachine().gpus().size() : 0;
         if (device.startsWith("cuda")) {
             throw new ParameterException(
                     spec.commandLine(),

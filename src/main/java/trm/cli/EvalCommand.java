@@ -55,6 +55,7 @@ import trm.train.RunData;
         footer = {
             "",
             "Example: trm eval runs/demo --split test --json",
+            "         trm eval runs/demo@best        (the best checkpoint, key checkpoint_best; runs/demo@2000: that of a step)",
             "         trm eval runs/demo --adaptive",
             "         trm eval runs/demo --steps 32 --breadth 8 --choose majority"
         })

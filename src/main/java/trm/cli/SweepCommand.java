@@ -57,10 +57,7 @@ final class SweepCommand implements Callable<Integer> {
             description = "Keys with the values to go through, or with one value for all runs.")
     private List<String> keys = List.of();
 
-    @Option(
-            names = "--out",
-            paramLabel = "DIR",
-            description = "Folder of runs and report; default runs/CONFIG-sweep.")
+    @Option(names = "--out", paramLabel = "DIR", description = "Folder of runs and report; default runs/CONFIG-sweep.")
     private Path out;
 
     @Option(
@@ -148,9 +145,13 @@ final class SweepCommand implements Callable<Integer> {
     private Backend open(TrainConfig settings) {
         int threads = settings.device().threads();
         if (job != null && threads == 0) {
-            threads = Math.max(1, Runtime.getRuntime().availableProcessors() / Shard.parse(job).count());
+            threads = Math.max(
+                    1,
+                    Runtime.getRuntime().availableProcessors()
+                            / Shard.parse(job).count());
         }
-        return device.open(threads, MatmulPrecision.of(settings.device().precision().key()));
+        return device.open(
+                threads, MatmulPrecision.of(settings.device().precision().key()));
     }
 
     /** A process for each run that is not finished: the shard of that run alone. */

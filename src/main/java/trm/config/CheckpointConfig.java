@@ -38,7 +38,7 @@ public record CheckpointConfig(int everySteps, int keep, BestBy best) {
                             null,
                             CheckpointConfig::best,
                             "",
-                            "Column of metrics.csv whose greatest value's checkpoint stays too, as RUN@best; null keeps none.")
+                            "Column of metrics.csv whose greatest value's checkpoint stays too, as RUN@best; without it none does.")
                     .onResume(OnResume.FREE));
 
     /**

@@ -184,7 +184,9 @@ final class ConfigReader {
     }
 
     ConfigException wrong(String key, ConfigNode node, String expected) {
-        boolean several = node instanceof ConfigNode.Text text && !text.quoted() && SEVERAL.matcher(text.value()).matches();
+        boolean several = node instanceof ConfigNode.Text text
+                && !text.quoted()
+                && SEVERAL.matcher(text.value()).matches();
         return new ConfigException(
                 key,
                 node.where() + ": " + key + " is " + node.shown() + "; expected " + expected

@@ -32,8 +32,7 @@ public record TrainConfig(
             part(DeviceConfig.KEYS, TrainConfig::device),
             part(MemoryConfig.KEYS, TrainConfig::memory));
 
-    private static final String WITHIN =
-            "eval_interval must be given, and be less than epochs, or eval_every_steps";
+    private static final String WITHIN = "eval_interval must be given, and be less than epochs, or eval_every_steps";
 
     /**
      * @throws ConfigException if values do not go together

@@ -110,7 +110,10 @@ record ValueType<T>(
         ValueType<E> word = words(values);
         Function<E, String> text = value -> value == null ? "null" : value.key();
         return new ValueType<>(
-                (in, key) -> ConfigNode.isNull(in.get(key)) ? null : word.parser().apply(in, key), text, text);
+                (in, key) ->
+                        ConfigNode.isNull(in.get(key)) ? null : word.parser().apply(in, key),
+                text,
+                text);
     }
 
     static <E extends Word> ValueType<E> wordsOfAnyCase(E[] values) {

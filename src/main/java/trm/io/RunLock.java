@@ -146,8 +146,7 @@ public final class RunLock implements AutoCloseable {
                 return true;
             }
             try (FileChannel channel = FileChannel.open(
-                    file,
-                    Set.of(StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
+                    file, Set.of(StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
                 return !locked(channel, owner(file, channel));
             } catch (IOException e) {
                 return false; // whoever takes it will say why not

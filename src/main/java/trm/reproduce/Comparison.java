@@ -19,12 +19,12 @@ import trm.train.MetricsRow.Column;
  */
 public record Comparison(List<RunSummary> runs) {
     /** Columns of the last row of training. */
-    private static final List<Column> TRAINING =
-            List.of(Column.LR, Column.LM_LOSS, Column.Q_HALT_LOSS, Column.GRAD_NORM, Column.EXACT_ACCURACY, Column.STEPS);
+    private static final List<Column> TRAINING = List.of(
+            Column.LR, Column.LM_LOSS, Column.Q_HALT_LOSS, Column.GRAD_NORM, Column.EXACT_ACCURACY, Column.STEPS);
 
     /** Columns of the last evaluation. */
-    private static final List<Column> EVALUATION = List.of(
-            Column.EVAL_PUZZLES, Column.EVAL_ACCURACY, Column.EVAL_EXACT_ACCURACY, Column.EVAL_PASS_2);
+    private static final List<Column> EVALUATION =
+            List.of(Column.EVAL_PUZZLES, Column.EVAL_ACCURACY, Column.EVAL_EXACT_ACCURACY, Column.EVAL_PASS_2);
 
     /**
      * One thing, of all runs.
@@ -45,12 +45,15 @@ public record Comparison(List<RunSummary> runs) {
     public List<Row<String>> settings() {
         Map<String, String[]> different = new LinkedHashMap<>();
         for (int i = 1; i < runs.size(); i++) {
-            for (Difference difference : Difference.between(runs.get(0).config(), runs.get(i).config())) {
-                different.computeIfAbsent(difference.key(), key -> {
-                    String[] values = new String[runs.size()];
-                    Arrays.fill(values, difference.first());
-                    return values;
-                })[i] = difference.second();
+            for (Difference difference :
+                    Difference.between(runs.get(0).config(), runs.get(i).config())) {
+                different
+                                .computeIfAbsent(difference.key(), key -> {
+                                    String[] values = new String[runs.size()];
+                                    Arrays.fill(values, difference.first());
+                                    return values;
+                                })[i] =
+                        difference.second();
             }
         }
         return different.entrySet().stream()

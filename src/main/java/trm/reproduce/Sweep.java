@@ -100,8 +100,8 @@ public record Sweep(Path config, List<String> fixed, List<Axis> axes, List<Long>
         Map<TrainConfig, Arm> settings = new HashMap<>();
         for (Arm arm : arms()) {
             if (arm.name().length() > LONGEST_NAME) {
-                throw new ConfigException("the name of an arm, of its folder too, has " + arm.name().length()
-                        + " characters, expected at most " + LONGEST_NAME + ": " + arm.name());
+                throw new ConfigException("the name of an arm, of its folder too, has "
+                        + arm.name().length() + " characters, expected at most " + LONGEST_NAME + ": " + arm.name());
             }
             Arm other = names.put(arm.name(), arm);
             if (other != null) {
@@ -138,7 +138,9 @@ public record Sweep(Path config, List<String> fixed, List<Axis> axes, List<Long>
             }
             combinations = longer;
         }
-        return combinations.stream().map(values -> new Arm(name(values), values)).toList();
+        return combinations.stream()
+                .map(values -> new Arm(name(values), values))
+                .toList();
     }
 
     /** Keys without their tables where that leaves them apart; the file's name where only the seed changes. */
@@ -147,8 +149,9 @@ public record Sweep(Path config, List<String> fixed, List<Axis> axes, List<Long>
             return config.getFileName().toString().replaceFirst("\\.ya?ml$", "");
         }
         List<String> keys = axes.stream().map(Axis::key).toList();
-        List<String> leaves =
-                keys.stream().map(key -> key.substring(key.lastIndexOf('.') + 1)).toList();
+        List<String> leaves = keys.stream()
+                .map(key -> key.substring(key.lastIndexOf('.') + 1))
+                .toList();
         List<String> shown = new HashSet<>(leaves).size() < leaves.size() ? keys : leaves;
         List<String> parts = new ArrayList<>();
         for (int i = 0; i < values.size(); i++) {

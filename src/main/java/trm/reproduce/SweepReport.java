@@ -125,14 +125,15 @@ final class SweepReport {
     }
 
     String markdown() {
-        StringBuilder text = new StringBuilder(
-                "# Sweep of " + study.sweep().config().getFileName() + "\n\n");
+        StringBuilder text =
+                new StringBuilder("# Sweep of " + study.sweep().config().getFileName() + "\n\n");
         study.sweep()
                 .axes()
                 .forEach(axis -> text.append("- `" + axis.key() + "`: " + String.join(", ", axis.values()) + "\n"));
         text.append("- `seed`: "
                 + String.join(
-                        ", ", study.sweep().seeds().stream().map(String::valueOf).toList())
+                        ", ",
+                        study.sweep().seeds().stream().map(String::valueOf).toList())
                 + "\n");
         if (!study.sweep().fixed().isEmpty()) {
             text.append("- in all runs: `" + String.join("`, `", study.sweep().fixed()) + "`\n");
@@ -140,8 +141,9 @@ final class SweepReport {
         text.append("\n" + summary() + "\n\n| arm | runs | " + scored()
                 + ", % | \u00b1 | least to greatest | hours | steps/s |\n|---|---|---|---|---|---|---|\n");
         lines.forEach(line -> text.append(row(cells(line))));
-        text.append("\nOf finished runs: the mean over the seeds, \u00b1 the standard deviation of a sample. Hours add up all runs"
-                + " of an arm, evaluations\nincluded. Steps/s: training alone.\n");
+        text.append(
+                "\nOf finished runs: the mean over the seeds, \u00b1 the standard deviation of a sample. Hours add up all runs"
+                        + " of an arm, evaluations\nincluded. Steps/s: training alone.\n");
         if (by == null) {
             text.append("The last evaluation is what counts; with `checkpoint_best` it is each run's best.\n");
         }
@@ -162,14 +164,16 @@ final class SweepReport {
         int finished = lines.stream().mapToInt(line -> line.finished().size()).sum();
         int all = lines.size() * study.sweep().seeds().size();
         String runs = finished + " of " + all + " runs are finished.";
-        return best().map(line -> "**Best: `" + line.arm().name() + "`**, " + percent(scores(line).mean()) + " %. " + runs)
+        return best().map(line -> "**Best: `" + line.arm().name() + "`**, "
+                        + percent(scores(line).mean()) + " %. " + runs)
                 .orElse(runs);
     }
 
     private List<String> cells(Line line) {
         Scores scores = scores(line);
         int planned = study.sweep().seeds().size();
-        double hours = line.runs().values().stream().mapToDouble(RunSummary::hours).sum();
+        double hours =
+                line.runs().values().stream().mapToDouble(RunSummary::hours).sum();
         Scores rates = Scores.of(line.finished().stream().mapToDouble(RunSummary::stepsPerSecond));
         return List.of(
                 line.arm().name(),
@@ -186,7 +190,10 @@ final class SweepReport {
                 line.arm().name(),
                 Long.toString(seed),
                 percent(score(run)),
-                Long.toString(run.best().filter(best -> by != null).map(BestEvaluation::step).orElse(run.evaluatedStep())),
+                Long.toString(run.best()
+                        .filter(best -> by != null)
+                        .map(BestEvaluation::step)
+                        .orElse(run.evaluatedStep())),
                 run.step() + (run.step() < run.totalSteps() ? " of " + run.totalSteps() : ""),
                 String.format(Locale.ROOT, "%.0f", run.evaluation(Column.EVAL_PUZZLES)));
     }
@@ -243,7 +250,8 @@ final class SweepReport {
         List<String> titles = new ArrayList<>(List.of("arm"));
         study.sweep().axes().stream().map(Axis::key).forEach(titles::add);
         titles.addAll(List.of("seed", "folder", "finished", "step", "total_steps", "score", "evaluated_step"));
-        titles.addAll(List.of("eval_puzzles", "eval_accuracy", "eval_exact_accuracy", "best_value", "best_step", "hours"));
+        titles.addAll(
+                List.of("eval_puzzles", "eval_accuracy", "eval_exact_accuracy", "best_value", "best_step", "hours"));
         List<List<String>> rows = new ArrayList<>();
         for (Line line : lines) {
             line.runs().forEach((seed, run) -> {
@@ -277,7 +285,8 @@ final class SweepReport {
 
     private static String csv(List<String> titles, List<List<String>> rows) {
         StringWriter text = new StringWriter();
-        try (CsvWriter writer = CsvWriter.builder().lineDelimiter(LineDelimiter.LF).build(text)) {
+        try (CsvWriter writer =
+                CsvWriter.builder().lineDelimiter(LineDelimiter.LF).build(text)) {
             writer.writeRecord(titles);
             rows.forEach(writer::writeRecord);
         } catch (IOException e) {

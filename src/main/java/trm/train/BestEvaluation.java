@@ -71,7 +71,8 @@ public record BestEvaluation(BestBy by, double value, long step, int since) {
                 return by;
             }
         }
-        throw metadata.refused("metadata '" + BY + "' is " + Shown.quoted(found) + ", expected a column of evaluations");
+        throw metadata.refused(
+                "metadata '" + BY + "' is " + Shown.quoted(found) + ", expected a column of evaluations");
     }
 
     private static double share(CheckedTensors metadata, String found) {

@@ -84,7 +84,8 @@ public record CheckpointName(Path path, String which) {
                 .filter(checkpoints -> checkpoints.best() != null)
                 .isPresent();
         if (!kept) {
-            throw new FormatException(this + ": no best checkpoint was kept: the run has no checkpoint_best" + there(store));
+            throw new FormatException(
+                    this + ": no best checkpoint was kept: the run has no checkpoint_best" + there(store));
         }
         return BestEvaluation.read(newest)
                 .orElseThrow(() -> new FormatException(
@@ -98,7 +99,9 @@ public record CheckpointName(Path path, String which) {
                 ? "; there is none"
                 : "; there are those of steps "
                         + files.stream()
-                                .map(file -> CheckpointStore.stepOf(file).orElseThrow().toString())
+                                .map(file -> CheckpointStore.stepOf(file)
+                                        .orElseThrow()
+                                        .toString())
                                 .collect(Collectors.joining(", "));
     }
 

@@ -147,9 +147,7 @@ final class TrainingLoop implements AutoCloseable {
         if (!tensors.ranks().isAlone() && check > 0 && step % check == 0) {
             RankCheck.require(backend, tensors.staging(), parameters, step);
         }
-        if (config.checkpoints().everySteps() > 0
-                && step % config.checkpoints().everySteps() == 0
-                && step < total) {
+        if (config.checkpoints().everySteps() > 0 && step % config.checkpoints().everySteps() == 0 && step < total) {
             save();
         }
     }
@@ -176,11 +174,7 @@ final class TrainingLoop implements AutoCloseable {
     /** Whether {@code eval_every_steps} asks for an evaluation here, in the midst of a pass or at its end; the last step's is another. */
     private boolean isDueBySteps() {
         int every = config.evaluation().everySteps();
-        return every > 0
-                && step % every == 0
-                && step > config.run().beginStep()
-                && step < total
-                && evaluated != step;
+        return every > 0 && step % every == 0 && step > config.run().beginStep() && step < total && evaluated != step;
     }
 
     /** Whether the run has waited for a better evaluation for as long as it should; the last one of a run ends it anyway. */
