@@ -142,3 +142,10 @@ await 900 array_done
 [ "$(find "$work/array" -name DONE | wc -l)" = 2 ]
 grep -q "(1 of 1)" "$work/array-0.log" "$work/array-1.log"
 echo "array: two jobs, a row each, one report: $(head -n 1 "$work/array/report.md")"
+
+number=$(sbatch --parsable --array=0-1 --cpus-per-task=1 --mem=0 --output="$work/sweep-%a.log" deploy/slurm/array.sbatch \
+    sweep configs/cpu/mini-mlp.yaml lr=1e-3,3e-3 seed=0..1 max_steps=40 "data_paths=['$work/array/mini-sudoku']" --out "$work/sweep")
+await 900 array_done
+[ "$(find "$work/sweep" -name DONE | wc -l)" = 4 ]
+grep -q "4 of 4 runs are finished" "$work/sweep/report.md"
+echo "sweep: two jobs, two runs each: $(head -n 1 "$work/sweep/report.md")"

@@ -211,13 +211,13 @@ class BadInputTest {
                 "arch.hidden_size=1073741824 | arch.hidden_size is 1073741824: | must be at most 65536",
                 "arch.H_cycles=1000000000 | arch.H_cycles is 1000000000: | must be at most 1024",
                 "data_path=a data_paths=[b] | override 'data_path=a': data_path is a, | names other data; give one of them",
-                "epochs=4 | override 'eval_interval=3' | must divide epochs, which is 4",
+                "epochs=4 | override 'eval_interval=5' | must be at most epochs, which is 4",
             })
     void configurationThatCannotBe(String settings, String where, String rule) {
         List<Object> args = new ArrayList<>(List.of("train", config, "--run", temp.resolve("run")));
         args.addAll(List.of(settings.split(" ")));
         if (settings.startsWith("epochs")) {
-            args.add("eval_interval=3");
+            args.add("eval_interval=5");
         }
         Trm.execute(args.toArray()).assertFails(2, where, rule);
         if (Files.exists(temp.resolve("run"))) {

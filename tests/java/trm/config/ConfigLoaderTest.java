@@ -215,7 +215,7 @@ class ConfigLoaderTest {
                 "arch.num_heads=-1 | override 'arch.num_heads=-1': arch.num_heads is -1: must be at least 1",
                 "arch=urm | override 'arch=urm': arch.name is urm; expected one of trm, trm_singlez, trm_hier6, hrm,"
                         + " transformers_baseline",
-                "eval_interval=7 | override 'eval_interval=7': eval_interval is 7: must divide epochs, which is 50000",
+                "eval_interval=50001 | override 'eval_interval=50001': eval_interval is 50001: must be at most epochs, which is 50000",
             })
     void errorsNameTheOverride(String override, String expected) {
         String message = error(DATA + "lr: 0.1\n", override);

@@ -239,6 +239,53 @@ class ConfigTextTest {
         }
     }
 
+    /** Within a text, in lists, in the tables of lists; what stands there is a plain value. */
+    @Test
+    void referencesWithinValues() {
+        assertEquals(
+                "lr-1e-4-s7",
+                parse(DATA + "lr: 1e-4\nseed: 7\nrun_name: lr-${lr}-s${seed}")
+                        .run()
+                        .name());
+        assertEquals(
+                List.of("a/7", "b"),
+                parse("data_paths: ['a/${seed}', b]\nseed: 7").data().paths());
+        assertEquals(
+                "m-1e-4", parse(DATA + "lr: 1e-4", "run_name=m-${lr}").run().name());
+        assertEquals(
+                List.of(new Gate(40, 0.5)),
+                parse(DATA + "eval_every_steps: 40\ngates: [{step: '${eval_every_steps}', exact_accuracy: 0.5}]")
+                        .evaluation()
+                        .gates());
+        assertEquals(
+                "x-m-7", // one that refers to another
+                parse(DATA + "seed: 7\nload_checkpoint: m-${seed}\nrun_name: x-${load_checkpoint}")
+                        .run()
+                        .name());
+        assertEquals(
+                "x.yaml:2: run_name is x-${arch}; ${arch} is no plain value, which alone can stand within a text",
+                error(DATA + "run_name: x-${arch}\narch: {mlp_t: true}"));
+        assertEquals(
+                "x.yaml:3: load_checkpoint is ${run_name}; this refers in a circle: load_checkpoint -> run_name -> load_checkpoint",
+                error(DATA + "run_name: x-${load_checkpoint}\nload_checkpoint: ${run_name}"));
+    }
+
+    /** Each name twice the one before it: refused by its length, in no time. */
+    @Test
+    void textsThatGrow() {
+        List<String> keys = ConfigSchema.keys().stream()
+                .map(ConfigKey::name)
+                .filter(key -> key.matches("(?!data_paths)[a-z_]+"))
+                .toList();
+        assertTrue(keys.size() > 30);
+        StringBuilder yaml = new StringBuilder(DATA);
+        for (int i = 0; i < keys.size() - 1; i++) {
+            yaml.append(keys.get(i) + ": x${" + keys.get(i + 1) + "}${" + keys.get(i + 1) + "}\n");
+        }
+        String message = error(yaml + keys.get(keys.size() - 1) + ": x\n");
+        assertTrue(message.contains("expected at most 4096 characters"), message);
+    }
+
     /** A chain of any length is followed once. */
     @Test
     void chains() {

@@ -103,8 +103,8 @@ class LimitedRunTest {
     }
 
     private static void assertSameEnd(Path expected, Path found) {
-        SafeTensors e = SafeTensors.open(Checkpoint.find(expected, text -> {}));
-        SafeTensors f = SafeTensors.open(Checkpoint.find(found, text -> {}));
+        SafeTensors e = SafeTensors.open(CheckpointName.of(expected).find(text -> {}));
+        SafeTensors f = SafeTensors.open(CheckpointName.of(found).find(text -> {}));
         assertEquals(STEPS, Checkpoint.step(e));
         assertEquals(STEPS, Checkpoint.step(f));
         assertEquals(e.names(), f.names());
@@ -155,7 +155,7 @@ class LimitedRunTest {
         String yaml = Files.readString(settings);
         assertTrue(yaml.contains("\nmicro_batches: 4\n") && yaml.contains("\nrecompute: auto\n"), yaml);
         Files.writeString(settings, yaml.replace("memory: " + limit + "B", "memory: auto"));
-        Files.delete(Checkpoint.find(resumed, text -> {}));
+        Files.delete(CheckpointName.of(resumed).find(text -> {}));
         List<String> said = run(ConfigLoader.load(settings, List.of()), resumed, true);
         assertTrue(said.get(0).contains("recompute none and micro_batches 4"), said.toString());
         assertSameEnd(straight, resumed);

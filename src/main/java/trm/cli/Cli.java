@@ -14,6 +14,9 @@ import picocli.CommandLine.ParameterException;
 
 /** Output of all commands: messages on standard error, results on standard output. */
 final class Cli {
+    /** How a line begins that says what went wrong. */
+    static final String ERROR = "trm: ";
+
     /** Where a result goes while standard output is for nothing else; null for standard output. */
     private static volatile PrintStream results;
 
@@ -51,7 +54,7 @@ final class Cli {
 
     /** What went wrong. */
     static void error(String text) {
-        message("trm: " + text);
+        message(ERROR + text);
     }
 
     /** An option's value must be at least {@code least}. @throws ParameterException otherwise: wrong usage */

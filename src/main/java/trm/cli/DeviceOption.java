@@ -2,9 +2,13 @@ package trm.cli;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.IntStream;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParameterException;
 import trm.config.TrainConfig;
 import trm.device.Backend;
+import trm.device.CudaInstallation;
 import trm.device.MatmulPrecision;
 import trm.device.RankLaunch;
 import trm.train.Devices;
@@ -32,6 +36,31 @@ final class DeviceOption {
         return open(
                 config.device().threads(),
                 MatmulPrecision.of(config.device().precision().key()));
+    }
+
+    /**
+     * The devices of jobs that run side by side: a GPU each, or all the CPU.
+     *
+     * @throws ParameterException if they cannot all have one
+     */
+    List<String> ofJobs(CommandSpec spec, int jobs) {
+        int gpus =
+                device.equals("auto") ? CudaInstallation.ofThisMachine().gpus().size() : 0;
+        if (device.startsWith("cuda")) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--jobs " + jobs + " with --device " + device
+                            + ": each job takes a GPU of its own; leave --device out, or --jobs");
+        }
+        if (gpus > 0 && jobs > gpus) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--jobs " + jobs + ": the NVIDIA driver of this machine knows " + gpus
+                            + " GPUs, expected at most so many, or --device cpu");
+        }
+        return IntStream.range(0, jobs)
+                .mapToObj(i -> gpus > 0 ? "cuda:" + i : "cpu")
+                .toList();
     }
 
     /** As {@link #open(TrainConfig)}, of one of the ranks that a launcher has started, if one has. */

@@ -1,6 +1,5 @@
 package trm.cli;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -40,6 +39,7 @@ import trm.evaluation.Validity;
 import trm.input.DataException;
 import trm.io.SafeTensors;
 import trm.lanes.DeviceExamples;
+import trm.train.CheckpointName;
 import trm.train.RunData;
 
 /** Evaluates a checkpoint. */
@@ -55,6 +55,7 @@ import trm.train.RunData;
         footer = {
             "",
             "Example: trm eval runs/demo --split test --json",
+            "         trm eval runs/demo@best        (the best checkpoint, key checkpoint_best; runs/demo@2000: that of a step)",
             "         trm eval runs/demo --adaptive",
             "         trm eval runs/demo --steps 32 --breadth 8 --choose majority"
         })
@@ -124,9 +125,10 @@ final class EvalCommand implements Callable<Integer> {
         checkOptions();
         SafeTensors file = LoadedModel.file(checkpoint);
         TrainConfig config = settings.of(file);
-        DataFolders trained = Files.isDirectory(checkpoint)
-                ? RunData.folders(checkpoint, config)
-                : DataFolders.of(config.data().paths());
+        DataFolders trained = CheckpointName.of(checkpoint)
+                .run()
+                .map(run -> RunData.folders(run, config))
+                .orElseGet(() -> DataFolders.of(config.data().paths()));
         DataFolders folders = data != null ? new DataFolders(data) : trained;
         Dataset dataset = folders.open(split);
         requireRules(folders, dataset);

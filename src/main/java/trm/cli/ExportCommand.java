@@ -36,7 +36,7 @@ import trm.train.Checkpoint;
             "",
             "Example: trm export runs/demo --out demo.safetensors",
             "         trm export step_5000.pt --config configs/sudoku-mlp.yaml --out sudoku.safetensors",
-            "         trm export runs/demo --out demo.pt",
+            "         trm export runs/demo@best --out demo.pt",
             "         trm export runs/demo --dtype bfloat16 --out models/mine/weights.safetensors",
             "         trm export runs/demo --for-training --out state.safetensors"
         })

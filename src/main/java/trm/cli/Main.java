@@ -35,6 +35,8 @@ import trm.input.Shown;
             ExportCommand.class,
             PlanCommand.class,
             ReproduceCommand.class,
+            SweepCommand.class,
+            CompareCommand.class,
             BenchCommand.class,
             VerifyCommand.class,
             InfoCommand.class,
@@ -82,7 +84,7 @@ public final class Main implements Runnable {
     static int execute(CommandLine line, String... args) {
         int code = 1;
         try {
-            code = line.execute(help(line, args));
+            code = line.execute(help(line, multirun(args)));
         } catch (Throwable error) { // what picocli lets through: errors that are not exceptions
             code = line.<Main>getCommand().failed(error);
         } finally {
@@ -143,6 +145,18 @@ public final class Main implements Runnable {
     /** Of a command that fails. */
     static int exitCode(Throwable error) {
         return error instanceof ConfigException || error instanceof UnknownDeviceException ? 2 : 1;
+    }
+
+    /** {@code trm train -m CONFIG lr=1,2}, as Hydra has it, is {@code trm sweep CONFIG lr=1,2}. */
+    private static String[] multirun(String[] args) {
+        List<String> words = new ArrayList<>(Arrays.asList(args));
+        boolean asked = !words.isEmpty()
+                && words.get(0).equals("train")
+                && words.removeIf(word -> word.equals("-m") || word.equals("--multirun"));
+        if (asked) {
+            words.set(0, "sweep");
+        }
+        return words.toArray(String[]::new);
     }
 
     /** {@code trm help data sudoku} and {@code trm data help sudoku} are {@code trm data sudoku --help}. */

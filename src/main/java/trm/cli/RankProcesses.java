@@ -1,11 +1,6 @@
 package trm.cli;
 
-import java.io.BufferedReader;
 import java.io.IOException;
-import java.io.InputStream;
-import java.io.InputStreamReader;
-import java.io.PrintStream;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -97,25 +92,8 @@ final class RankProcesses {
         }
         process.onExit().thenRun(() -> ended.add(rank));
         return List.of(
-                reader(rank, process.getInputStream(), System.out), reader(rank, process.getErrorStream(), System.err));
-    }
-
-    private static Thread reader(int rank, InputStream from, PrintStream to) {
-        Thread thread = new Thread(
-                () -> {
-                    try (BufferedReader lines =
-                            new BufferedReader(new InputStreamReader(from, StandardCharsets.UTF_8))) {
-                        for (String line = lines.readLine(); line != null; line = lines.readLine()) {
-                            to.println("[" + rank + "] " + line);
-                        }
-                    } catch (IOException e) {
-                        Cli.message("rank " + rank + ": its lines cannot be read: " + e.getMessage());
-                    }
-                },
-                "lines of rank " + rank);
-        thread.setDaemon(true);
-        thread.start();
-        return thread;
+                ChildLines.copy(rank, process.getInputStream(), System.out, line -> {}),
+                ChildLines.copy(rank, process.getErrorStream(), System.err, line -> {}));
     }
 
     private synchronized boolean isStopping() {

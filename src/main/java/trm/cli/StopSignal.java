@@ -17,6 +17,9 @@ final class StopSignal {
     /** Exit codes by signal. Those of SIGINT and SIGTERM are the virtual machine's. */
     private static final Map<String, StopCause> USER = Map.of("USR1", StopCause.USER_1, "USR2", StopCause.USER_2);
 
+    /** Exit code of a process that SIGTERM has ended. */
+    static final int TERMINATED = StopCause.TERMINATED.exitCode();
+
     private static volatile StopSignal current;
 
     private final CountDownLatch ended = new CountDownLatch(1);

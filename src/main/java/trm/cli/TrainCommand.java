@@ -41,6 +41,7 @@ import trm.train.RunFolder;
             "         trm train --resume runs/small",
             "         trm train configs/cpu/sudoku-mlp-small.yaml --run runs/small --resume auto",
             "         trm train runs/small/config.yaml --resume-from-weights weights.safetensors --at-step 2000 --run runs/on",
+            "         trm train -m CONFIG.yaml lr=1e-4,3e-4 seed=0..2        (Hydra's multirun: trm sweep with the same words)",
             "SIGINT, SIGTERM, SIGUSR1 and SIGUSR2 finish the step, write a checkpoint and exit with 130, 143, 138 and 140; an",
             "evaluation is given up and repeated on resume. Exit code 1 if the checkpoint could not be written; 3 if an evaluation",
             "did not reach its gate (key gates); 129 if the device or another rank was lost while it trained: start it again."

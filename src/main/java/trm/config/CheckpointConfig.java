@@ -10,8 +10,9 @@ import trm.config.ConfigKey.OnResume;
  *
  * @param everySteps steps between checkpoints, 0 for one at the end
  * @param keep newest checkpoints kept
+ * @param best by which column the best evaluation's checkpoint is kept beside them; null for none
  */
-public record CheckpointConfig(int everySteps, int keep) {
+public record CheckpointConfig(int everySteps, int keep, BestBy best) {
     static final ConfigSection<CheckpointConfig> KEYS = ConfigSection.of(
             CheckpointConfig.class,
             "Checkpoints",
@@ -30,6 +31,14 @@ public record CheckpointConfig(int everySteps, int keep) {
                             CheckpointConfig::keep,
                             "files",
                             "Newest checkpoints that stay; older ones are deleted.")
+                    .onResume(OnResume.FREE),
+            key(
+                            "checkpoint_best",
+                            ValueType.optionalWord(BestBy.values()),
+                            null,
+                            CheckpointConfig::best,
+                            "",
+                            "Column of metrics.csv whose greatest value's checkpoint stays too, as RUN@best; without it none does.")
                     .onResume(OnResume.FREE));
 
     /**

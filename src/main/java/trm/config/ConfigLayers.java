@@ -275,7 +275,7 @@ final class ConfigLayers {
     }
 
     /** The dotted key of an override; null if it is none. */
-    private static String overridden(String override) {
+    static String overridden(String override) {
         int end = override.indexOf('=');
         int start = override.startsWith("++") ? 2 : override.startsWith("+") ? 1 : 0;
         String path = end < start || end > LONGEST_KEY ? "" : override.substring(start, end);

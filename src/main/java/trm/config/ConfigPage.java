@@ -19,7 +19,9 @@ public final class ConfigPage {
               come last; `+key=value` and `++key=value` say the same.
             - **Base.** `base: sudoku-mlp.yaml` takes all keys from another file, relative to the folder of this one, and this one
               says in what it differs. A base may have a base. Tables are joined key by key, lists are replaced.
-            - **References.** `${arch.hidden_size}` is the value of another key; `${.hidden_size}` of one in the same table.
+            - **References.** `${arch.hidden_size}` is the value of another key that is given; `${.hidden_size}` of one in the same
+              table. They may stand within a text: `run_name: rate-${lr}`.
+            - **Several values**, `lr=1e-4,3e-4`, are for [sweeps](sweeps.md).
             - **A run's own `config.yaml`** is resolved: it has all keys, and neither base nor references.
             - **Resuming.** A run that is resumed may have other values in the keys that say so; other changes are refused.
             - An unknown key is refused, with the known one that looks most like it.

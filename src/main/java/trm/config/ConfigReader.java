@@ -24,6 +24,9 @@ final class ConfigReader {
             Pattern.compile("[-+]?((0|[1-9]\\d*+(_\\d++)*+)(\\.\\d*+)?|0\\d*+\\.\\d*+|\\.\\d++)([eE][-+]?\\d++)?");
     private static final Pattern REFERENCE = Pattern.compile("\\$\\{(\\.*+)(\\w++(\\.\\w++)*+)}");
 
+    /** What means values to go through: {@code 4,6}, {@code 0..2}. */
+    private static final Pattern SEVERAL = Pattern.compile("[^\\s,]++(,[^\\s,]++)++|\\d++\\.\\.\\d++");
+
     private final ConfigNode.Table root;
 
     ConfigReader(ConfigNode.Table root) {
@@ -90,36 +93,71 @@ final class ConfigReader {
 
     /** What a value that refers to another ends at, as if it had been written in the first one's place. */
     private ConfigNode followed(ConfigNode first, String path) {
-        ConfigNode node = first;
-        List<String> passed = new ArrayList<>(List.of(path));
-        while (node instanceof ConfigNode.Text text && text.value().contains("${")) {
-            String last = passed.get(passed.size() - 1);
-            String target = target(text.value(), last);
-            ConfigNode found = target == null ? null : find(root, target);
-            if (found == null) {
-                throw new ConfigException(first.where() + ": " + path + " is " + first.shown()
-                        + "; this refers to no value of the configuration (${key} of the root, ${.key} of the same table,"
-                        + " as the whole value)");
-            }
-            boolean circle = passed.contains(target);
-            passed.add(target);
-            if (circle) {
-                throw new ConfigException(first.where() + ": " + path + " is " + first.shown()
-                        + "; this refers in a circle: " + String.join(" -> ", passed));
-            }
-            node = found instanceof ConfigNode.Text end
+        return followed(first, first, List.of(path));
+    }
+
+    /** @param passed keys that refer to each other, up to the one that has the value */
+    private ConfigNode followed(ConfigNode node, ConfigNode first, List<String> passed) {
+        if (!(node instanceof ConfigNode.Text text) || !text.value().contains("${")) {
+            return node;
+        }
+        Matcher matcher = REFERENCE.matcher(text.value());
+        if (text.value().length() <= LONGEST && matcher.matches()) {
+            ConfigNode found = referred(matcher, first, passed);
+            return found instanceof ConfigNode.Text end
                     ? new ConfigNode.Text(end.value(), end.quoted(), first.where())
                     : found;
         }
-        return node;
+        return new ConfigNode.Text(filled(text.value(), first, passed), text.quoted(), first.where());
     }
 
-    /** The key that {@code ${...}} names: from the root or, after one dot, in the table of {@code path}, after two above it. */
-    private static String target(String reference, String path) {
-        Matcher matcher = reference.length() > LONGEST ? null : REFERENCE.matcher(reference);
-        if (matcher == null || !matcher.matches()) {
-            return null;
+    /** A text with what its references name in their places. */
+    private String filled(String text, ConfigNode first, List<String> passed) {
+        StringBuilder filled = new StringBuilder();
+        int done = 0;
+        for (int at = text.indexOf("${"); at >= 0; at = text.indexOf("${", done)) {
+            int end = text.indexOf('}', at) + 1;
+            Matcher matcher = REFERENCE.matcher(text.substring(at, Math.max(at, Math.min(end, at + LONGEST))));
+            if (!matcher.matches()) {
+                throw unknown(first, passed.get(0));
+            }
+            if (!(referred(matcher, first, passed) instanceof ConfigNode.Text part) || part.isNull()) {
+                throw new ConfigException(first.where() + ": " + passed.get(0) + " is " + first.shown() + "; "
+                        + matcher.group() + " is no plain value, which alone can stand within a text");
+            }
+            filled.append(text, done, at).append(part.value());
+            done = end;
+            if (filled.length() > LONGEST_STRING) {
+                throw new ConfigException(first.where() + ": " + passed.get(0) + " is " + first.shown()
+                        + "; expected at most " + LONGEST_STRING + " characters");
+            }
         }
+        return filled.append(text, done, text.length()).toString();
+    }
+
+    /** What a reference ends at. */
+    private ConfigNode referred(Matcher reference, ConfigNode first, List<String> passed) {
+        String target = target(reference, passed.get(passed.size() - 1));
+        ConfigNode found = target == null ? null : find(root, target);
+        if (found == null) {
+            throw unknown(first, passed.get(0));
+        }
+        List<String> longer = new ArrayList<>(passed);
+        longer.add(target);
+        if (passed.contains(target)) {
+            throw new ConfigException(first.where() + ": " + passed.get(0) + " is " + first.shown()
+                    + "; this refers in a circle: " + String.join(" -> ", longer));
+        }
+        return followed(found, first, longer);
+    }
+
+    private static ConfigException unknown(ConfigNode first, String path) {
+        return new ConfigException(first.where() + ": " + path + " is " + first.shown()
+                + "; this refers to no value of the configuration (${key} of the root, ${.key} of the same table)");
+    }
+
+    /** The key that a match of {@code ${...}} names; null for too many dots: from the root or, after one dot, in the table of {@code path}, after two above it. */
+    private static String target(Matcher matcher, String path) {
         if (matcher.group(1).isEmpty()) {
             return matcher.group(2);
         }
@@ -146,7 +184,13 @@ final class ConfigReader {
     }
 
     ConfigException wrong(String key, ConfigNode node, String expected) {
-        return new ConfigException(key, node.where() + ": " + key + " is " + node.shown() + "; expected " + expected);
+        boolean several = node instanceof ConfigNode.Text text
+                && !text.quoted()
+                && SEVERAL.matcher(text.value()).matches();
+        return new ConfigException(
+                key,
+                node.where() + ": " + key + " is " + node.shown() + "; expected " + expected
+                        + (several ? "; several values are for trm sweep" : ""));
     }
 
     /** The text of a scalar if it could be a number or a word, null otherwise. */
@@ -275,6 +319,13 @@ final class ConfigReader {
             values.add(usable(key, text));
         }
         return values;
+    }
+
+    /** A table within a list, what its values refer to in their places. */
+    ConfigReader within(String key, ConfigNode.Table table) {
+        Map<String, ConfigNode> fields = new LinkedHashMap<>();
+        table.fields().forEach((name, node) -> fields.put(name, followed(node, key)));
+        return new ConfigReader(new ConfigNode.Table(fields, table.where()));
     }
 
     /** For keys of the published configuration that this program accepts only at rest. */

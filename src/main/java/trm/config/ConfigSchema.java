@@ -26,6 +26,8 @@ final class ConfigSchema {
             Map.entry("optimizer", "run_name"),
             Map.entry("max_grad_norm", "optimizer"),
             Map.entry("on_nan", "memory"),
+            Map.entry("eval_every_steps", "gates"),
+            Map.entry("checkpoint_best", "patience"),
             Map.entry("muon_lr", "on_nan"),
             Map.entry("muon_momentum", "muon_lr"),
             Map.entry("muon_steps", "muon_momentum"),

@@ -10,14 +10,24 @@ import trm.config.ConfigKey.OnResume;
 /**
  * The evaluations within a run.
  *
+ * @param everySteps optimizer steps between them, besides those after {@code eval_interval} epochs; 0 for none by steps
  * @param puzzles test examples of an evaluation, spread evenly over the split; 0 for all; the last one of a run takes all
  * @param batchSize rows per evaluation batch, 0 for as many as training takes at once
  * @param gates exact accuracies that those of a run must reach for it to go on, by increasing step
+ * @param patience evaluations in a row that may be no better than the best before them: after as many the run ends; 0 for no limit
  */
-public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
+public record EvaluationConfig(int everySteps, int puzzles, int batchSize, List<Gate> gates, int patience) {
     static final ConfigSection<EvaluationConfig> KEYS = ConfigSection.of(
             EvaluationConfig.class,
             "Evaluations",
+            key(
+                            "eval_every_steps",
+                            INTEGER,
+                            0,
+                            EvaluationConfig::everySteps,
+                            "optimizer steps",
+                            "Steps between evaluations, besides those of eval_interval and the last one; 0 is none.")
+                    .onResume(OnResume.FREE),
             key(
                             "eval_puzzles",
                             INTEGER,
@@ -41,17 +51,27 @@ public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
                             EvaluationConfig::gates,
                             "",
                             "Exact accuracies that evaluations from a step on must reach, or the run stops there.")
+                    .onResume(OnResume.FREE),
+            key(
+                            "patience",
+                            INTEGER,
+                            0,
+                            EvaluationConfig::patience,
+                            "evaluations",
+                            "Evaluations in a row without a better one (by checkpoint_best) that end the run; 0 is no limit.")
                     .onResume(OnResume.FREE));
 
     /**
      * @throws ConfigException if a value breaks a rule
      */
     public EvaluationConfig {
+        Check.atLeast("eval_every_steps", everySteps, 0);
         Check.atLeast("eval_puzzles", puzzles, 0);
         Check.atLeast("eval_batch_size", batchSize, 0);
         Check.atMost("eval_batch_size", batchSize, ScheduleConfig.MAX_LANES);
         gates = List.copyOf(gates);
         Gate.check(gates);
+        Check.atLeast("patience", patience, 0);
     }
 
     /** The gate of an evaluation at a step: the last one that has begun; empty before the first. */
@@ -59,8 +79,8 @@ public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
         return gates.stream().filter(gate -> gate.step() <= step).reduce((earlier, later) -> later);
     }
 
-    /** Of all test examples, as many at once as training takes, and nothing is asked of the result. */
+    /** At the end, of all test examples, as many at once as training takes, and nothing is asked of the result. */
     static EvaluationConfig whole() {
-        return new EvaluationConfig(0, 0, List.of());
+        return new EvaluationConfig(0, 0, 0, List.of(), 0);
     }
 }

@@ -47,7 +47,10 @@ final class OtherNames {
         put("seed", "random_seed", "manual_seed");
         put("data_paths", "data_path", "data_dir", "dataset", "dataset_path", "train_data", "data");
         put("augment", "augmentation", "aug");
-        put("eval_interval", "eval_every", "eval_steps", "validation_interval", "val_check_interval", "eval_freq");
+        put("eval_interval", "validation_interval", "val_check_interval", "eval_freq");
+        put("eval_every_steps", "eval_every", "eval_steps", "validate_every", "val_every_n_steps");
+        put("checkpoint_best", "save_best", "save_best_only", "metric_for_best_model", "monitor");
+        put("patience", "early_stopping", "early_stopping_patience", "early_stop");
         put("eval_batch_size", "test_batch_size", "val_batch_size", "per_device_eval_batch_size");
         put("checkpoint_every_steps", "save_every", "save_steps", "save_interval", "checkpoint_interval", "ckpt_every");
         put("checkpoint_keep", "save_total_limit", "save_top_k", "keep_last_n");

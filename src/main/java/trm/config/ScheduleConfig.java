@@ -14,7 +14,8 @@ import trm.config.ConfigKey.OnResume;
  *
  * @param globalBatchSize rows per step
  * @param epochs passes over the puzzle groups
- * @param evalInterval epochs between evaluations, a divisor of {@code epochs}; null for one at the end
+ * @param evalInterval epochs between evaluations, at most {@code epochs}: what remains of these is the last pass; null for one
+ *     evaluation at the end
  * @param epochsPerPass epochs whose order the loader draws together, a divisor of {@code evalInterval}; null for as many as
  *     lie between evaluations, as published. A run that is resumed keeps it
  * @param maxSteps last step, 0 to derive it from the epochs
@@ -61,7 +62,7 @@ public record ScheduleConfig(
                             null,
                             ScheduleConfig::evalInterval,
                             "epochs",
-                            "Epochs between evaluations, a divisor of epochs; without it there is one, at the end.")
+                            "Epochs between evaluations; what remains of epochs is the last pass. Without it there is one.")
                     .onResume(OnResume.FREE),
             key(
                     "epochs_per_pass",
@@ -117,10 +118,10 @@ public record ScheduleConfig(
         if (evalInterval != null) {
             Check.atLeast("eval_interval", evalInterval, 1);
             Check.that(
-                    epochs % evalInterval == 0,
+                    evalInterval <= epochs,
                     "eval_interval",
                     evalInterval,
-                    "must divide epochs, which is " + epochs);
+                    "must be at most epochs, which is " + epochs);
         }
         if (epochsPerPass != null) {
             int between = evalInterval == null ? epochs : evalInterval;
@@ -196,6 +197,11 @@ public record ScheduleConfig(
     /** Whether the run has yet to find out how many steps fit into its time. */
     public boolean isUnplanned() {
         return maxTrainSeconds > 0 && plannedSteps == 0;
+    }
+
+    /** Whether the epochs ask for evaluations before the last one. */
+    boolean evaluatesWithin() {
+        return evalInterval != null && evalInterval < epochs;
     }
 
     /** Epochs between evaluations, of a run that evaluates but once all of them. */

@@ -32,6 +32,8 @@ public record TrainConfig(
             part(DeviceConfig.KEYS, TrainConfig::device),
             part(MemoryConfig.KEYS, TrainConfig::memory));
 
+    private static final String WITHIN = "eval_interval must be given, and be less than epochs, or eval_every_steps";
+
     /**
      * @throws ConfigException if values do not go together
      */
@@ -48,11 +50,15 @@ public record TrainConfig(
                 schedule.carryFromStep(),
                 "no lane goes on with its sample in any step, as halt_max_steps is 1; leave it out, or 0");
         Check.that(
-                evaluation.gates().isEmpty()
-                        || schedule.evalInterval() != null && schedule.evalInterval() < schedule.epochs(),
+                evaluation.gates().isEmpty() || evaluatesWithin(schedule, evaluation),
                 "gates",
                 Gate.LIST.text().apply(evaluation.gates()),
-                "no evaluation before the last one is held to them: eval_interval must be given, and be less than epochs");
+                "no evaluation before the last one is held to them: " + WITHIN);
+        Check.that(
+                evaluation.patience() == 0 || evaluatesWithin(schedule, evaluation),
+                "patience",
+                evaluation.patience(),
+                "there is no evaluation before the last one, so none that it could wait for: " + WITHIN);
         Check.that(
                 !optimizer.freezeWeights() || average.fromStep() == 0,
                 "ema_from_step",
@@ -68,6 +74,21 @@ public record TrainConfig(
                 "micro_batches",
                 memory.microBatches(),
                 "must divide global_batch_size, which is " + schedule.globalBatchSize());
+    }
+
+    private static boolean evaluatesWithin(ScheduleConfig schedule, EvaluationConfig evaluation) {
+        return evaluation.everySteps() > 0 || schedule.evaluatesWithin();
+    }
+
+    /** Whether a run evaluates before its end, if it is long enough. */
+    public boolean evaluatesWithin() {
+        return evaluatesWithin(schedule, evaluation);
+    }
+
+    /** By what the run tells its best evaluation; null if it does not. */
+    public BestBy bestBy() {
+        boolean asked = checkpoints.best() != null || evaluation.patience() == 0;
+        return asked ? checkpoints.best() : BestBy.EVAL_EXACT_ACCURACY;
     }
 
     /** These settings with the choices about memory made. */

@@ -73,7 +73,7 @@ record ValueType<T>(
                             .map(item -> {
                                 if (item instanceof ConfigNode.Table table
                                         && table.fields().keySet().equals(Set.copyOf(fields))) {
-                                    return parser.apply(new ConfigReader(table));
+                                    return parser.apply(in.within(key, table));
                                 }
                                 throw in.wrong(
                                         key,
@@ -105,6 +105,17 @@ record ValueType<T>(
 
     static <E extends Word> ValueType<E> words(E[] values) {
         return words(values, false);
+    }
+
+    /** A word of an enum, null for none. */
+    static <E extends Word> ValueType<E> optionalWord(E[] values) {
+        ValueType<E> word = words(values);
+        Function<E, String> text = value -> value == null ? "null" : value.key();
+        return new ValueType<>(
+                (in, key) ->
+                        ConfigNode.isNull(in.get(key)) ? null : word.parser().apply(in, key),
+                text,
+                text);
     }
 
     static <E extends Word> ValueType<E> wordsOfAnyCase(E[] values) {

@@ -25,7 +25,7 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 
 /**
- * The checkpoints of one run: {@code step-00000123.safetensors} in a directory, the newest few kept.
+ * The checkpoints of one run: {@code step-00000123.safetensors} in a directory, the newest few kept, and the best.
  *
  * <p>Each file carries its own SHA-256 as the first metadata entry, so that file and checksum appear together, by one
  * rename. The checksum is that of the file with the 64 digits replaced by zeros:
@@ -52,6 +52,7 @@ public final class CheckpointStore {
     private final int keep;
     private final Set<Path> damaged = new HashSet<>(); // found by latestValid
     private Path pinned; // null for none
+    private Path best; // likewise
 
     /**
      * A store in {@code dir}, which is created by the first save in a folder that is there.
@@ -137,7 +138,10 @@ public final class CheckpointStore {
     /** Removing old files is housekeeping: a file that cannot be removed is tried again after the next save. */
     private void prune(long saved) {
         List<Path> older = new ArrayList<>(list());
-        older.removeIf(file -> stepOf(file).orElseThrow() > saved || file.equals(pinned) || damaged.contains(file));
+        older.removeIf(file -> stepOf(file).orElseThrow() > saved
+                || file.equals(pinned)
+                || file.equals(best)
+                || damaged.contains(file));
         List<Path> surplus = new ArrayList<>(older.subList(0, Math.max(0, older.size() - keep)));
         AtomicFile.removeTemporaries(dir);
         for (Path file : surplus) {
@@ -157,6 +161,11 @@ public final class CheckpointStore {
     /** Keeps a checkpoint beside the newest ones, as long as this store is used. */
     public void pin(Path file) {
         pinned = file;
+    }
+
+    /** Keeps the checkpoint of one step besides, in place of the one that was kept so before. */
+    public void keepBest(long step) {
+        best = path(step);
     }
 
     /** The checkpoint files by rising step, damaged ones included. Empty if there is no directory. */

@@ -97,7 +97,7 @@ public final class RunLock implements AutoCloseable {
     /**
      * Marks and locks a folder, which exists.
      *
-     * @throws FormatException if another process, or this one, holds it
+     * @throws HeldException if another process, or this one, holds it
      * @throws IOException     if the file cannot be written
      */
     public static RunLock take(Path folder) throws IOException {
@@ -135,6 +135,25 @@ public final class RunLock implements AutoCloseable {
         }
     }
 
+    /** Whether somebody writes the folder now; false for one without a mark. Takes the lock for a moment to find out. */
+    public static boolean isHeld(Path folder) {
+        if (!marks(folder)) {
+            return false;
+        }
+        Path file = folder.resolve(FILE);
+        synchronized (HELD) {
+            if (HELD.containsKey(key(folder))) {
+                return true;
+            }
+            try (FileChannel channel = FileChannel.open(
+                    file, Set.of(StandardOpenOption.READ, StandardOpenOption.WRITE, LinkOption.NOFOLLOW_LINKS))) {
+                return !locked(channel, owner(file, channel));
+            } catch (IOException e) {
+                return false; // whoever takes it will say why not
+            }
+        }
+    }
+
     /** Locks, or decides by the text where there are no locks. */
     private static boolean locked(FileChannel channel, Optional<JsonNode> owner) {
         try {
@@ -157,8 +176,8 @@ public final class RunLock implements AutoCloseable {
                 .orElse(false);
     }
 
-    private static FormatException held(Path folder, Optional<JsonNode> owner) {
-        return new FormatException(folder + ": is being written by "
+    private static HeldException held(Path folder, Optional<JsonNode> owner) {
+        return new HeldException(folder + ": is being written by "
                 + owner.map(RunLock::describe).orElse("another process")
                 + "; a run folder has one writer at a time");
     }

@@ -9,9 +9,9 @@ import trm.config.TrainConfig;
  * @param row as on the command line and in reports
  * @param folder where it lies, or will
  */
-public record PlannedRun(String row, int seed, Path folder, TrainConfig config) {
+public record PlannedRun(String row, long seed, Path folder, TrainConfig config) {
     /** As messages and reports call it. */
-    String label() {
+    public String label() {
         return row + ", seed " + seed;
     }
 }

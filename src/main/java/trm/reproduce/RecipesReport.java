@@ -228,14 +228,39 @@ final class RecipesReport {
 
     /** The curves of the arms that have finished runs. */
     String svg() {
-        return RecipesChart.svg(
-                study.recipes().title(),
-                lines.stream()
-                        .filter(line -> !line.finished().isEmpty())
-                        .map(line -> new RecipesChart.Entry(
-                                line.arm(),
-                                line.finished().stream().map(RunSummary::curve).toList()))
-                        .toList());
+        List<Line> finished =
+                lines.stream().filter(line -> !line.finished().isEmpty()).toList();
+        return CurvesChart.svg(study.recipes().title(), plots(finished));
+    }
+
+    /** One plot of all arms if the colours suffice, else one for each theme. */
+    private static List<CurvesChart.Plot> plots(List<Line> lines) {
+        if (lines.isEmpty()) {
+            return List.of();
+        }
+        List<Line> others = lines.subList(1, lines.size());
+        if (others.size() <= CurvesChart.MOST) {
+            return List.of(new CurvesChart.Plot(
+                    "all arms", lines.stream().map(RecipesReport::entry).toList()));
+        }
+        List<CurvesChart.Plot> plots = new ArrayList<>();
+        for (Recipes.Theme theme : Recipes.Theme.values()) {
+            List<CurvesChart.Entry> of = new ArrayList<>(others.stream()
+                    .filter(line -> line.arm().theme() == theme)
+                    .map(RecipesReport::entry)
+                    .toList());
+            if (!of.isEmpty()) {
+                of.add(0, entry(lines.get(0)));
+                plots.add(new CurvesChart.Plot(theme.title(), of));
+            }
+        }
+        return plots;
+    }
+
+    private static CurvesChart.Entry entry(Line line) {
+        return new CurvesChart.Entry(
+                line.arm().name(),
+                line.finished().stream().map(RunSummary::curve).toList());
     }
 
     private static String format(String pattern, Object... values) {

@@ -20,6 +20,7 @@ import trm.io.FormatException;
 import trm.io.MetricsCsv;
 import trm.io.RunLog;
 import trm.io.SafeTensors;
+import trm.train.BestEvaluation;
 import trm.train.Checkpoint;
 import trm.train.MetricsRow.Column;
 
@@ -35,12 +36,28 @@ public final class RunSummary {
     private RunSummary(Path folder) {
         this.folder = folder;
         config = ConfigLoader.load(folder.resolve("config.yaml"), List.of());
-        List<Path> checkpoints = new CheckpointStore(folder.resolve("checkpoints"), 1).list();
-        progress = checkpoints.isEmpty()
-                ? null
-                : Checkpoint.progress(SafeTensors.open(checkpoints.get(checkpoints.size() - 1)));
+        progress = progress(folder);
         Path metrics = folder.resolve("metrics.csv");
         rows = Files.exists(metrics) ? MetricsCsv.read(metrics) : List.of();
+    }
+
+    /** Of the newest checkpoint; null before the first. One that its run replaces by a newer one meanwhile is passed over. */
+    private static Checkpoint.Progress progress(Path folder) {
+        CheckpointStore store = new CheckpointStore(folder.resolve("checkpoints"), 1);
+        while (true) {
+            List<Path> checkpoints = store.list();
+            if (checkpoints.isEmpty()) {
+                return null;
+            }
+            Path newest = checkpoints.get(checkpoints.size() - 1);
+            try {
+                return Checkpoint.progress(SafeTensors.open(newest));
+            } catch (FormatException e) {
+                if (Files.exists(newest)) {
+                    throw e;
+                }
+            }
+        }
     }
 
     /**
@@ -83,9 +100,9 @@ public final class RunSummary {
         return progress != null;
     }
 
-    /** Whether the last step was done, evaluated and kept. */
+    /** Whether the last step was done, evaluated and kept, or the run's patience came to its end before. */
     public boolean finished() {
-        return progress != null && progress.finished();
+        return progress != null && progress.finished(config.evaluation().patience());
     }
 
     /** Optimizer steps in the newest checkpoint. */
@@ -110,6 +127,9 @@ public final class RunSummary {
                         config.data().paths(),
                         config.data().shape(),
                         expected.schedule().passEpochs());
+        if (expected.schedule().isUnplanned()) {
+            goal = goal.withPlannedSteps(config.schedule().plannedSteps());
+        }
         TrainConfig run = config.with(
                 config.data().paths(), config.data().shape(), config.schedule().passEpochs());
         for (Difference difference : Difference.between(run, goal)) {
@@ -119,6 +139,30 @@ public final class RunSummary {
         }
         return goal.with(
                 expected.data().paths(), goal.data().shape(), goal.schedule().passEpochs());
+    }
+
+    /** The best evaluation, of a run that tells it ({@code checkpoint_best}, {@code patience}) and has evaluated. */
+    Optional<BestEvaluation> best() {
+        return progress == null ? Optional.empty() : progress.best();
+    }
+
+    /** What the last evaluation found in a column of metrics, NaN if it has none of it, or before the first. */
+    public double evaluation(Column column) {
+        return lastEvaluation().map(row -> row.get(column.title())).orElse(Double.NaN);
+    }
+
+    /** What the last row of training says in a column of metrics, NaN if it has none of it, or before the first. */
+    double training(Column column) {
+        return rows.stream()
+                .filter(row -> row.containsKey(Column.SAMPLES_PER_SECOND.title()))
+                .reduce((first, second) -> second)
+                .map(row -> row.get(column.title()))
+                .orElse(Double.NaN);
+    }
+
+    /** The settings of the run. */
+    public TrainConfig config() {
+        return config;
     }
 
     /** Per cent solved in the last evaluation; of ARC's tasks, with two answers. NaN before the first evaluation. */

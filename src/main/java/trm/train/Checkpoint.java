@@ -32,7 +32,7 @@ import trm.model.Parameters;
  *   state.controls     step number, rates (F64)
  *   state.metrics      sums since the last log row (F64); of several ranks, a row each
  *   state.loader, state.philox, state.legacy    position of the training loader (I64, I64, I32)
- *   metadata           config: the resolved YAML;  step;  evaluated_step;  total_steps of the whole run
+ *   metadata           config: the resolved YAML;  step;  evaluated_step;  total_steps of the whole run;  best_*: {@link BestEvaluation}
  * </pre>
  */
 public final class Checkpoint {
@@ -40,8 +40,12 @@ public final class Checkpoint {
 
     private Checkpoint() {}
 
-    /** The host's part of a run's state. */
-    record HostState(long step, long evaluatedStep, TrainLoader.Position position, int[] legacy) {}
+    /**
+     * The host's part of a run's state.
+     *
+     * @param best null where none is told
+     */
+    record HostState(long step, long evaluatedStep, BestEvaluation best, TrainLoader.Position position, int[] legacy) {}
 
     /** Adds everything to a file, all of it copied to the host. */
     static void write(
@@ -57,6 +61,9 @@ public final class Checkpoint {
         out.metadata("step", Long.toString(host.step));
         out.metadata("evaluated_step", Long.toString(host.evaluatedStep));
         out.metadata("total_steps", Long.toString(totalSteps));
+        if (host.best != null) {
+            host.best.write(out);
+        }
         for (String name : parameters.names()) {
             put(out, copy, Parameters.ROOT + name, parameters.shape(name), parameters.masterOf(name));
         }
@@ -115,9 +122,9 @@ public final class Checkpoint {
                                 .sum();
     }
 
-    /** Opens a checkpoint of this program, an exported file or one of others, or a run folder's newest valid one. */
+    /** Opens a checkpoint of this program, an exported file or one of others, or one of a run's folder ({@link CheckpointName}). */
     public static SafeTensors open(Path runOrFile, Consumer<String> warn) {
-        return WeightsFile.open(find(runOrFile, warn));
+        return WeightsFile.open(CheckpointName.of(runOrFile).find(warn));
     }
 
     /**
@@ -355,11 +362,13 @@ public final class Checkpoint {
      * @param step optimizer steps done
      * @param evaluatedStep step of the last evaluation, 0 before the first
      * @param totalSteps of the whole run
+     * @param best evaluation so far; empty if the run did not tell, or before the first
      */
-    public record Progress(long step, long evaluatedStep, long totalSteps) {
-        /** Whether the last step was done and evaluated. */
-        public boolean finished() {
-            return step == totalSteps && evaluatedStep == step;
+    public record Progress(long step, long evaluatedStep, long totalSteps, Optional<BestEvaluation> best) {
+        /** Whether the last step was done and evaluated, or the evaluation was the last for which this patience waits. */
+        public boolean finished(int patience) {
+            boolean early = best.filter(b -> b.exhausts(patience)).isPresent();
+            return evaluatedStep == step && (step == totalSteps || early);
         }
     }
 
@@ -368,25 +377,10 @@ public final class Checkpoint {
         CheckedTensors metadata = new CheckedTensors(file);
         long total = metadata.count("total_steps");
         long step = metadata.count("step", 0, total);
-        return new Progress(step, metadata.count("evaluated_step", 0, step), total);
+        return new Progress(step, metadata.count("evaluated_step", 0, step), total, BestEvaluation.read(file));
     }
 
-    static HostState host(long step, long evaluatedStep, TrainLoader loader, LegacyRandom legacy) {
-        return new HostState(step, evaluatedStep, loader.position(), legacy.state());
-    }
-
-    /** The file itself, or the newest valid checkpoint of a run folder. */
-    public static Path find(Path runOrFile, Consumer<String> warn) {
-        if (java.nio.file.Files.isRegularFile(runOrFile)) {
-            return runOrFile;
-        }
-        Path folder = runOrFile.resolve("checkpoints");
-        if (!java.nio.file.Files.isDirectory(folder)) {
-            throw new FormatException(runOrFile + ": neither a checkpoint file nor a run folder with checkpoints/"
-                    + WeightsFile.inFolder(runOrFile));
-        }
-        return new trm.io.CheckpointStore(folder, 1)
-                .latestValid(warn)
-                .orElseThrow(() -> new FormatException(folder + ": no valid checkpoint"));
+    static HostState host(long step, long evaluatedStep, BestEvaluation best, TrainLoader loader, LegacyRandom legacy) {
+        return new HostState(step, evaluatedStep, best, loader.position(), legacy.state());
     }
 }

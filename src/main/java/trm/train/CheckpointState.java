@@ -37,6 +37,7 @@ import trm.model.Parameters;
  *   state.controls         what {@code advance} leaves at that step, within rounding ({@link Controls})
  *   state.metrics          counts that the steps can have given, sums that are finite and not negative
  *   state.loader, philox, legacy   a position of this loader after that many batches; states of the generators
+ *   best_*                 a column, a share, a step up to the evaluated one ({@link BestEvaluation})
  *   step, evaluated_step, total_steps   whole numbers, 0 &lt;= evaluated &lt;= step, begin_step &lt;= step &lt;= total; step as in the file's name
  * </pre>
  *
@@ -156,7 +157,8 @@ final class CheckpointState {
         long total = tensors.file().metadata().containsKey("total_steps")
                 ? tensors.count("total_steps", totalSteps, totalSteps)
                 : totalSteps;
-        return new Checkpoint.Progress(step, tensors.count("evaluated_step", 0, step), total);
+        long evaluated = tensors.count("evaluated_step", 0, step);
+        return new Checkpoint.Progress(step, evaluated, total, BestEvaluation.read(tensors.file()));
     }
 
     private void fillLanes(LaneKernels.Lanes lane, ModelSizes sizes) {

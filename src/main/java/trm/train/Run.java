@@ -13,6 +13,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 import trm.config.TrainConfig;
 import trm.data.Dataset;
+import trm.data.format.DatasetInfo;
 import trm.device.Arena;
 import trm.device.Backend;
 import trm.device.RankExchange;
@@ -263,11 +264,29 @@ public final class Run {
         return said;
     }
 
+    /** What a run says that evaluates but once: it may be meant so, or an oversight. */
+    private static Optional<String> evaluatesOnce(RunSetup setup) {
+        TrainConfig config = setup.config();
+        long total = setup.totalSteps();
+        int bySteps = config.evaluation().everySteps();
+        DatasetInfo info = setup.data().train().info();
+        double pass = (double) config.schedule().epochsBetweenEvaluations()
+                * info.totalGroups()
+                * info.meanPuzzleExamples()
+                / config.schedule().globalBatchSize();
+        boolean within = bySteps > 0 && bySteps < total || pass < total;
+        return setup.data().test() == null || within
+                ? Optional.empty()
+                : Optional.of("evaluates once, after the last of " + total
+                        + " steps; eval_every_steps evaluates before, or an eval_interval of fewer epochs");
+    }
+
     private Outcome train(RunSetup setup, RunFolder held, CheckpointStore store, boolean begins) {
         try (RunJournal journal = new RunJournal(held, listener, setup.totalSteps())) {
             remarks.forEach(journal::say);
             journal.say("memory: " + setup.plan().describe());
             neverReached(setup.config(), setup.totalSteps()).forEach(journal::warn);
+            evaluatesOnce(setup).ifPresent(journal::say);
             try (Arena arena = setup.plan().allocate(backend);
                     RunTensors tensors = RunTensors.allocate(
                             backend, arena, setup.plan().settled(), setup.sizes(), setup.totalSteps())) {
@@ -314,7 +333,10 @@ public final class Run {
         if (start.checkpoint() != null) {
             journal.resumeAt(start.step(), start.evaluatedStep() == start.step());
             String at = "step " + start.step() + " of " + setup.totalSteps();
-            if (start.finished(setup.totalSteps(), tensors.evaluator() != null)) {
+            if (start.finished(
+                    setup.totalSteps(),
+                    tensors.evaluator() != null,
+                    setup.config().evaluation().patience())) {
                 journal.say("the run in " + folder + " is finished: " + at);
                 held.markDone(true, start.step());
                 return Outcome.ALREADY_FINISHED;
@@ -331,7 +353,7 @@ public final class Run {
                 stopped = agreedCause();
             }
             if (outcome == Outcome.FINISHED) {
-                held.markDone(true, setup.totalSteps());
+                held.markDone(true, loop.step());
             }
             return outcome;
         }

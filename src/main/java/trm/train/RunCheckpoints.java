@@ -131,6 +131,12 @@ final class RunCheckpoints implements AutoCloseable {
         store.pin(file);
     }
 
+    /** Keeps the checkpoint of the best evaluation's step beside the newest ones, whether it is there yet or not. */
+    void keepBest(long ofStep) {
+        await();
+        store.keepBest(ofStep);
+    }
+
     /** Waits for the checkpoint under way, also after a failure of the training. */
     @Override
     public void close() {

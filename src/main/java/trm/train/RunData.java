@@ -187,7 +187,7 @@ public record RunData(DataFolders folders, Dataset train, Dataset test) {
                 + config.schedule().passEpochs() * epoch + " samples, which fill no batch of global_batch_size: "
                 + batch
                 + "; what fits is global_batch_size: " + config.schedule().passEpochs() * epoch + " or less, or "
-                + (config.schedule().evalInterval() == null ? "epochs" : "eval_interval (and epochs, its multiple)")
+                + (config.schedule().evalInterval() == null ? "epochs" : "eval_interval (and epochs, at least as many)")
                 + ": "
                 + enough + " or more");
     }

@@ -2,10 +2,13 @@ package trm.train;
 
 import java.nio.file.Path;
 import java.util.List;
+import trm.config.BestBy;
 import trm.config.ConfigException;
+import trm.config.EvaluationConfig;
 import trm.config.TrainConfig;
 import trm.data.DataFolders;
 import trm.device.Backend;
+import trm.evaluation.ArcVoting;
 import trm.io.FormatException;
 
 /**
@@ -34,11 +37,7 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
                     + config.schedule().globalBatchSize());
         }
         requireSteps(config, total);
-        if (!config.evaluation().gates().isEmpty() && data.test() == null) {
-            throw new ConfigException(
-                    "gates",
-                    "gates are given, but the data in " + data.folders() + " have no test split to evaluate on");
-        }
+        requireEvaluations(config, data);
         config.schedule().requireRanks(backend.collective().ranks());
         config.schedule().requirePass(data.train().info().totalGroups());
         data.requireBatches(config);
@@ -53,6 +52,33 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
         // gradients are summed part by part: a resumed run must go on with as many parts
         int parts = plan.settled().memory().microBatches();
         return new RunSetup(backend, config.with(config.memory().recompute(), parts), folder, data, total, plan);
+    }
+
+    /** What is asked of evaluations needs a test split, votes need ARC's. */
+    private static void requireEvaluations(TrainConfig config, RunData data) {
+        EvaluationConfig evaluation = config.evaluation();
+        BestBy best = config.checkpoints().best();
+        if (data.test() == null) {
+            String lacking = " but the data in " + data.folders() + " have no test split to evaluate on";
+            refuse(!evaluation.gates().isEmpty(), "gates", "gates are given," + lacking);
+            refuse(
+                    evaluation.everySteps() > 0,
+                    "eval_every_steps",
+                    "eval_every_steps is " + evaluation.everySteps() + "," + lacking);
+            refuse(evaluation.patience() > 0, "patience", "patience is " + evaluation.patience() + "," + lacking);
+            refuse(best != null, "checkpoint_best", "checkpoint_best is given," + lacking);
+        }
+        refuse(
+                best == BestBy.EVAL_PASS_2 && ArcVoting.of(data.folders(), data.test()) == null,
+                "checkpoint_best",
+                "checkpoint_best is " + BestBy.EVAL_PASS_2.key() + ", but the data in " + data.folders()
+                        + " are none of ARC, where answers vote; expected " + BestBy.EVAL_EXACT_ACCURACY.key());
+    }
+
+    private static void refuse(boolean wrong, String key, String message) {
+        if (wrong) {
+            throw new ConfigException(key, message);
+        }
     }
 
     /** A run that begins at a later step of its schedule has one left. */

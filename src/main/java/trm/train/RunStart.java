@@ -18,8 +18,10 @@ import trm.io.SafeTensors;
  * @param checkpoint that it goes on from; null for a run that begins
  * @param step optimizer steps done
  * @param evaluatedStep step of the last evaluation, 0 before the first
+ * @param best evaluation so far, null if none was told
  */
-record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long step, long evaluatedStep) {
+record RunStart(
+        TrainLoader loader, LegacyRandom legacy, Path checkpoint, long step, long evaluatedStep, BestEvaluation best) {
 
     /** A run that begins: fresh weights, or those of {@code load_checkpoint}, which may be those of a later step. */
     static RunStart fresh(RunSetup setup, RunTensors tensors, RunJournal journal) {
@@ -40,7 +42,7 @@ record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long s
         for (long passed = 0; passed < step; passed++) {
             batch(loader); // so that the run goes on with the data of its step
         }
-        return new RunStart(loader, legacy, null, step, 0);
+        return new RunStart(loader, legacy, null, step, 0, null);
     }
 
     /** The next batch, of the next pass where this one has none left. */
@@ -74,7 +76,13 @@ record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long s
                 legacy,
                 file.file(),
                 state.progress().step(),
-                state.progress().evaluatedStep());
+                state.progress().evaluatedStep(),
+                best(state.progress(), config));
+    }
+
+    /** What is compared may have changed: then the evaluations begin to count anew. */
+    private static BestEvaluation best(Checkpoint.Progress progress, TrainConfig config) {
+        return progress.best().filter(best -> best.by() == config.bestBy()).orElse(null);
     }
 
     /** The newest valid checkpoint, of several ranks that which the first one finds. */
@@ -136,8 +144,9 @@ record RunStart(TrainLoader loader, LegacyRandom legacy, Path checkpoint, long s
                         : ""));
     }
 
-    /** Whether all steps are done, and the last evaluation. */
-    boolean finished(long totalSteps, boolean evaluates) {
-        return step >= totalSteps && (!evaluates || evaluatedStep == step);
+    /** Whether all steps are done, and the last evaluation, or the patience of the run is at its end. */
+    boolean finished(long totalSteps, boolean evaluates, int patience) {
+        boolean early = evaluatedStep == step && best != null && best.exhausts(patience);
+        return early || step >= totalSteps && (!evaluates || evaluatedStep == step);
     }
 }

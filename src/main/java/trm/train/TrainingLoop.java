@@ -7,6 +7,7 @@ import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
+import trm.config.BestBy;
 import trm.config.Gate;
 import trm.config.OnNan;
 import trm.config.TrainConfig;
@@ -44,6 +45,7 @@ final class TrainingLoop implements AutoCloseable {
     private final FiniteWatch watch;
     private long step;
     private long evaluated;
+    private BestEvaluation best; // null before the first, and where none is told
     private long saved = -1;
     private int emptyPasses; // one after the other
     private boolean diverged;
@@ -77,6 +79,8 @@ final class TrainingLoop implements AutoCloseable {
         this.stop = stop;
         step = start.step();
         evaluated = start.evaluatedStep();
+        best = start.best();
+        keepBest();
         lastLogged = Math.max(
                 step - step % config.run().logEverySteps(), config.run().beginStep());
         double norm = HostCopy.doubles(backend, supervision.metrics())[Metric.GRAD_NORM.ordinal()];
@@ -88,55 +92,69 @@ final class TrainingLoop implements AutoCloseable {
             return Run.Outcome.GATED; // as before, unless the gates have changed
         }
         while (!tensors.ranks().stops(stop.getAsBoolean())) {
-            int[] rows = step < total ? loader.nextBatch() : null;
-            if (rows == null) {
-                if (isDue()) {
-                    save(); // a kill during the evaluation loses no step
-                    if (!evaluate()) {
-                        break; // the run that continues this one evaluates
-                    }
-                    if (RankExchange.any(backend, isBelowGate())) {
-                        save();
-                        return ended(Run.Outcome.GATED);
-                    }
+            boolean bySteps = isDueBySteps();
+            int[] rows = bySteps || step >= total ? null : loader.nextBatch();
+            if (rows != null) {
+                step(rows);
+                continue;
+            }
+            if (bySteps || isDue()) {
+                save(); // a kill during the evaluation loses no step
+                if (!evaluate()) {
+                    break; // the run that continues this one evaluates
                 }
-                if (step >= total) {
+                if (RankExchange.any(backend, isBelowGate())) {
+                    save();
+                    return ended(Run.Outcome.GATED);
+                }
+                if (isOutOfPatience()) {
                     save();
                     return ended(Run.Outcome.FINISHED);
                 }
+            }
+            if (step >= total) {
+                save();
+                return ended(Run.Outcome.FINISHED);
+            }
+            if (!bySteps) {
                 requireBatch();
                 loader.startPass();
-                save();
-                continue;
             }
-            emptyPasses = 0;
-            supervision.step(rows);
-            step++;
-            status.stepped(step);
-            checkpoints.look();
-            watch.look(step, supervision.metrics());
-            if (step % config.run().logEverySteps() == 0 || step == total) {
-                log(true);
-                reading = supervision.takeMetrics();
-                watch.reset();
-                taken = step;
-            }
-            log(false);
-            requireFinite(false);
-            int check = config.device().checkEverySteps();
-            if (!tensors.ranks().isAlone() && check > 0 && step % check == 0) {
-                RankCheck.require(backend, tensors.staging(), parameters, step);
-            }
-            if (config.checkpoints().everySteps() > 0
-                    && step % config.checkpoints().everySteps() == 0
-                    && step < total) {
-                save();
-            }
+            save();
         }
         save();
         ended(Run.Outcome.STOPPED);
         journal.say("stopped at step " + step + " of " + total + "; continue with --resume " + setup.folder());
         return Run.Outcome.STOPPED;
+    }
+
+    private void step(int[] rows) {
+        emptyPasses = 0;
+        supervision.step(rows);
+        step++;
+        status.stepped(step);
+        checkpoints.look();
+        watch.look(step, supervision.metrics());
+        if (step % config.run().logEverySteps() == 0 || step == total) {
+            log(true);
+            reading = supervision.takeMetrics();
+            watch.reset();
+            taken = step;
+        }
+        log(false);
+        requireFinite(false);
+        int check = config.device().checkEverySteps();
+        if (!tensors.ranks().isAlone() && check > 0 && step % check == 0) {
+            RankCheck.require(backend, tensors.staging(), parameters, step);
+        }
+        if (config.checkpoints().everySteps() > 0 && step % config.checkpoints().everySteps() == 0 && step < total) {
+            save();
+        }
+    }
+
+    /** Optimizer steps done. */
+    long step() {
+        return step;
     }
 
     /** The last checkpoint is there. @throws FormatException if it, or the last rows, could not be written */
@@ -151,6 +169,39 @@ final class TrainingLoop implements AutoCloseable {
         return tensors.evaluator() != null
                 && evaluated != step
                 && (step >= total || epochs % config.schedule().epochsBetweenEvaluations() == 0);
+    }
+
+    /** Whether {@code eval_every_steps} asks for an evaluation here, in the midst of a pass or at its end; the last step's is another. */
+    private boolean isDueBySteps() {
+        int every = config.evaluation().everySteps();
+        return every > 0 && step % every == 0 && step > config.run().beginStep() && step < total && evaluated != step;
+    }
+
+    /** Whether the run has waited for a better evaluation for as long as it should; the last one of a run ends it anyway. */
+    private boolean isOutOfPatience() {
+        if (step >= total || best == null || !best.exhausts(config.evaluation().patience())) {
+            return false;
+        }
+        journal.say("stopped early at step " + step + " of " + total + ": " + best.since()
+                + " evaluations in a row (patience) found none above " + best.describe());
+        return true;
+    }
+
+    private void keepBest() {
+        if (best != null && config.checkpoints().best() != null) {
+            checkpoints.keepBest(best.step());
+        }
+    }
+
+    /** What the first rank has found is what all compare. */
+    private void compare(MetricsRow row) {
+        BestBy by = config.bestBy();
+        if (by == null) {
+            return;
+        }
+        String found = Double.toString(row.get(Column.valueOf(by.name())));
+        best = BestEvaluation.after(best, by, Double.parseDouble(RankExchange.first(backend, found)), step);
+        keepBest();
     }
 
     /** Whether the evaluation at this step keeps the run from going on. */
@@ -226,7 +277,7 @@ final class TrainingLoop implements AutoCloseable {
         log(true);
         checkpoints.begin(step);
         LaneCopy lanes = new LaneCopy(backend, tensors.ranks(), tensors.copy(), supervision);
-        Checkpoint.HostState host = Checkpoint.host(step, evaluated, loader, legacy);
+        Checkpoint.HostState host = Checkpoint.host(step, evaluated, best, loader, legacy);
         checkpoints.write(
                 journal::force,
                 out -> Checkpoint.write(out, tensors.copy(), config, total, parameters, supervision, lanes, host));
@@ -314,6 +365,7 @@ final class TrainingLoop implements AutoCloseable {
         }
         status.row(row);
         journal.record(row);
+        compare(row);
         if (voting != null) {
             journal.say(ArcVoting.describe(pass));
         }
