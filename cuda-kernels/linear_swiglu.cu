@@ -38,6 +38,7 @@ constexpr int B_BYTES = 2 * COLUMNS * STEP * 2;
 
 struct Barriers {
     uint64_t full_a[STEPS], empty_a[STEPS], full_b[STAGES], empty_b[STAGES];
+    float minus_log2_e, zero;  // that a compiler must not know: they bind an activation to its place
 };
 
 constexpr size_t SHARED = ALIGNMENT + STEPS * A_BYTES + STAGES * B_BYTES + sizeof(Barriers);
@@ -77,6 +78,8 @@ __global__ void __launch_bounds__(THREADS, 1)
             barrier_init(&bar.empty_b[s], 2 * WARPS);  // of both blocks: a multicast writes into both
         }
         barrier_init_done();
+        bar.minus_log2_e = MINUS_LOG2_E;
+        bar.zero = 0.0f;
         tma_prefetch_map(&map_x);
         tma_prefetch_map(&map_w);
     }
@@ -116,7 +119,7 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
     } else {
         increase_registers<CONSUMER_REGISTERS>();
-        const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane_id = static_cast<int>(threadIdx.x) % WARP;
+        const int group = __shfl_sync(FULL_MASK, static_cast<int>(threadIdx.x) / 128, 0) - 1, lane_id = static_cast<int>(threadIdx.x) % WARP;
         const int q = lane_id % 4;
         const int row_in_tile = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane_id / 4;
         const uint64_t a0 = k_major_descriptor(a + group * 64 * STEP * 2), b0 = k_major_descriptor(b);
@@ -127,15 +130,18 @@ __global__ void __launch_bounds__(THREADS, 1)
         int64_t m = M;  // no previous tile yet
         bf16 *to = p, *keep = gu;
         float square = 0.0f;
+        const uint32_t none = __float_as_uint(load_here(&bar.zero));
+        // @return 0, which is known when the eighth is
         const auto finish = [&](int step) {
             const int h = step / 4, c = step % 4;
+            const float minus_log2_e = load_here(&bar.minus_log2_e);
             uint32_t gate[4], up[4], out[4];
             if (NORMED && c == 0) square = 0.0f;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 gate[j] = pair[8 * c + 2 * j + h];
                 up[j] = pair[32 + 8 * c + 2 * j + h];
-                const float2 s = silu(low(gate[j]), high(gate[j]));
+                const float2 s = silu(low(gate[j]), high(gate[j]), minus_log2_e);
                 out[j] = pack(s.x * low(up[j]), s.y * high(up[j]));
                 if (NORMED) {
                     const float first = low(gate[j]) * low(up[j]), second = high(gate[j]) * high(up[j]);
@@ -154,6 +160,7 @@ __global__ void __launch_bounds__(THREADS, 1)
                 }
                 store_row(to + 8 * h * I + 32 * c, out);
             }
+            return (out[0] | out[1] | out[2] | out[3]) & none;
         };
         PipelineState<STAGES> at;
         uint32_t phase_a = 0;
@@ -173,12 +180,14 @@ __global__ void __launch_bounds__(THREADS, 1)
                 for (int i = 0; i < STEP / 16; i++)
                     wgmma<0, 0>(d, advance(ak, i * 32), advance(bk, i * 32), k > 0 || i > 0);
                 wgmma_commit();
-                finish(k);
-                if (k > 0) {  // the previous step is complete: this warp has read its stage
-                    wgmma_wait<1>();
+                wgmma_wait<1>();  // the previous step is complete, and ptxas keeps what follows behind it
+                if (k > 0) {      // this warp has read its stage
                     if (lane_id < 2) barrier_arrive(&bar.empty_b[before], static_cast<uint32_t>(lane_id));
                     if (done && lane_id == 0) barrier_arrive(&bar.empty_a[k - 1]);
                 }
+                const uint32_t known = finish(k);
+                // a wait that has long ended keeps the last eighth before the one for all products
+                if (k == STEPS - 1) barrier_wait(&bar.full_b[at.stage], at.phase ^ known);
                 before = at.stage;
                 at.next();
             }

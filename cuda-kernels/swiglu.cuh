@@ -32,8 +32,8 @@ __device__ __forceinline__ float2 sigma(float a, float b, float minus_log2_e = M
     return make_float2(y * inverse, x * inverse);
 }
 
-__device__ __forceinline__ float2 silu(float a, float b) {
-    const float2 s = sigma(a, b);
+__device__ __forceinline__ float2 silu(float a, float b, float minus_log2_e = MINUS_LOG2_E) {
+    const float2 s = sigma(a, b, minus_log2_e);
     return make_float2(a * s.x, b * s.y);
 }
 
