@@ -129,7 +129,8 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
     } else {
         increase_registers<CONSUMER_REGISTERS>();
-        const int group = static_cast<int>(threadIdx.x) / 128 - 1, lane_id = static_cast<int>(threadIdx.x) % WARP;
+        const int group = __shfl_sync(FULL_MASK, static_cast<int>(threadIdx.x) / 128, 0) - 1,
+                  lane_id = static_cast<int>(threadIdx.x) % WARP;
         const int row = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane_id / 4, q = lane_id % 4;
         const uint64_t a0 = k_major_descriptor(ring + group * 64 * STEP * 2), b0 = k_major_descriptor(ring + A_BYTES);
         const auto release = [&](int stage) {  // this warp has read it; arrives in both blocks

@@ -119,7 +119,8 @@ __global__ void __launch_bounds__(THREADS, 1)
         }
     } else {
         increase_registers<CONSUMER_REGISTERS>();
-        const int group = __shfl_sync(FULL_MASK, static_cast<int>(threadIdx.x) / 128, 0) - 1, lane_id = static_cast<int>(threadIdx.x) % WARP;
+        const int group = __shfl_sync(FULL_MASK, static_cast<int>(threadIdx.x) / 128, 0) - 1,
+                  lane_id = static_cast<int>(threadIdx.x) % WARP;
         const int q = lane_id % 4;
         const int row_in_tile = group * 64 + static_cast<int>(threadIdx.x) % 128 / WARP * 16 + lane_id / 4;
         const uint64_t a0 = k_major_descriptor(a + group * 64 * STEP * 2), b0 = k_major_descriptor(b);
@@ -129,18 +130,19 @@ __global__ void __launch_bounds__(THREADS, 1)
         uint32_t pair[64] = {};
         int64_t m = M;  // no previous tile yet
         bf16 *to = p, *keep = gu;
-        float square = 0.0f;
+        float square = 0.0f, *sum_at = squares;
         const uint32_t none = __float_as_uint(load_here(&bar.zero));
         // @return 0, which is known when the eighth is
         const auto finish = [&](int step) {
             const int h = step / 4, c = step % 4;
             const float minus_log2_e = load_here(&bar.minus_log2_e);
+            const uint32_t late = NORMED ? __float_as_uint(load_here(&bar.zero)) : 0;  // squares need no -log2 e
             uint32_t gate[4], up[4], out[4];
             if (NORMED && c == 0) square = 0.0f;
 #pragma unroll
             for (int j = 0; j < 4; j++) {
                 gate[j] = pair[8 * c + 2 * j + h];
-                up[j] = pair[32 + 8 * c + 2 * j + h];
+                up[j] = pair[32 + 8 * c + 2 * j + h] | late;
                 const float2 s = silu(low(gate[j]), high(gate[j]), minus_log2_e);
                 out[j] = pack(s.x * low(up[j]), s.y * high(up[j]));
                 if (NORMED) {
@@ -151,7 +153,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             if (NORMED && c == 3) {  // the last of this row: of its four threads the first stores
                 square += __shfl_xor_sync(FULL_MASK, square, 1);
                 square += __shfl_xor_sync(FULL_MASK, square, 2);
-                if (q == 0 && m + 8 * h < M) squares[(to - p + 8 * int64_t{h} * I) / COLUMNS] = square;
+                if (q == 0 && m + 8 * h < M) sum_at[8 * h * tiles] = square;
             }
             if (m + 8 * h < M) {
                 if (KEEP) {
@@ -199,6 +201,7 @@ __global__ void __launch_bounds__(THREADS, 1)
             for (int i = 0; i < 64; i++) pair[i] = pack(d[2 * i], d[2 * i + 1]);
             m = row + row_in_tile;
             to = p + m * I + tile * COLUMNS + 8 * q;
+            if (NORMED) sum_at = squares + m * tiles + tile;
             if (KEEP) keep = gu + 2 * m * I + tile * COLUMNS + 8 * q;
 
             if (fresh) phase_a ^= 1;

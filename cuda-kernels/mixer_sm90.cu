@@ -55,7 +55,8 @@ __global__ void __launch_bounds__(THREADS, 1)
     char* downs = shared + STAGES * 2 * GATE_UP_BYTES;
     char* tiles = downs + DOWN_STAGES * DOWN_BYTES;  // [buffer][warpgroup]
     const uint32_t rank = cluster_rank();
-    const int group = threadIdx.x / 128, chunks = I / CHUNK, slabs_of_lane = D / SLAB;
+    const int group = __shfl_sync(FULL_MASK, static_cast<int>(threadIdx.x) / 128, 0), chunks = I / CHUNK,
+              slabs_of_lane = D / SLAB;
     const int64_t first = blockIdx.x;  // blocks of a cluster are neighbours: so are their slabs
 
     if (threadIdx.x == 0) {

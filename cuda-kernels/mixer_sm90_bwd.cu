@@ -67,7 +67,8 @@ __global__ void __launch_bounds__(THREADS, 1)
     char* downs = shared + STAGES * 2 * GATE_UP_BYTES;
     char* groups = downs + STAGES * DOWN_BYTES;  // of a warpgroup: h, dy, y, out
     const uint32_t rank = cluster_rank();
-    const int group = threadIdx.x / 128, chunks = I / CHUNK, slabs_of_lane = D / SLAB;
+    const int group = __shfl_sync(FULL_MASK, static_cast<int>(threadIdx.x) / 128, 0), chunks = I / CHUNK,
+              slabs_of_lane = D / SLAB;
     const int64_t first = blockIdx.x;
 
     if (threadIdx.x == 0) {

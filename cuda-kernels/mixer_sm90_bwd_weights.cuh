@@ -31,7 +31,7 @@ __global__ void __launch_bounds__(THREADS, 1) mixer_bwd_dw_kernel(const __grid_c
     using namespace sm90;
     __shared__ uint64_t full[DW_STAGES], empty[DW_STAGES];
     char* shared = reinterpret_cast<char*>((reinterpret_cast<uintptr_t>(dynamic_shared<char>()) + 1023) / 1024 * 1024);
-    const int group = threadIdx.x / 128;
+    const int group = __shfl_sync(FULL_MASK, static_cast<int>(threadIdx.x) / 128, 0);
     const int64_t part = blockIdx.x / row_blocks, parts_count = gridDim.x / row_blocks;
     const int first_row = static_cast<int>(blockIdx.x % row_blocks) * WARPGROUPS * CHUNK;
     const int64_t from = B * part / parts_count, to = B * (part + 1) / parts_count;

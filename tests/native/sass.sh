@@ -59,7 +59,7 @@ mkdir -p "$(dirname "$report")"
         }
         return file " " kernel (list == "" ? "" : "<" substr(list, 2) ">")
     }
-    $1 == "Function" { name = readable($3); order[++kernels] = name; next }
+    $1 == "Function" { running = 0; name = readable($3); order[++kernels] = name; next }
     /^ +\/\*[0-9a-f]+\*\/ +[^ ]/ {
         line = $0
         sub(/^ +\/\*[0-9a-f]+\*\/ +/, "", line)
@@ -72,17 +72,29 @@ mkdir -p "$(dirname "$report")"
         if (op ~ /^STG.*\.128/) stores[name]++
         if (op ~ /^(LDL|STL)/) local[name]++
         if (op ~ /^HMMA/) tensor[name] = "HMMA"
-        if (op ~ /^HGMMA/) tensor[name] = "HGMMA"
+        if (op ~ /^R2UR/) to_uniform[name]++
+        # instructions since the last warpgroup product that nothing has ended: no wait, no other batch, no branch
+        if (op ~ /^HGMMA/) {
+            tensor[name] = "HGMMA"
+            if (running && since > between[name]) between[name] = since
+            running = 1
+            since = 0
+        } else {
+            since++
+        }
+        if (op ~ /^(WARPGROUP|BRA)/) running = 0
     }
     END {
         for (i = 1; i <= kernels; i++) {
             n = order[i]
-            printf "%-27s %-45s %6d %6d %6d %6d %s\n", substr(n, 1, index(n, " ") - 1), substr(n, index(n, " ") + 1), \
+            printf "%-27s %-45s %6d %6d %6d %6d %-6s", substr(n, 1, index(n, " ") - 1), substr(n, index(n, " ") + 1), \
                 loads[n], stores[n], local[n], count[n], tensor[n] == "" ? "-" : tensor[n]
+            if (tensor[n] == "HGMMA") printf " %7d %5d\n", between[n], to_uniform[n]
+            else printf " %7s %5s\n", "-", "-"
         }
     }' | sort >"$report.new"
 {
-    printf '%-27s %-45s %6s %6s %6s %6s %s\n' '# file' kernel LDG128 STG128 local instr tensor
+    printf '%-27s %-45s %6s %6s %6s %6s %-6s %7s %5s\n' '# file' kernel LDG128 STG128 local instr tensor between R2UR
     cat "$report.new"
 } >"$report"
 rm -f "$report.new"
@@ -92,6 +104,7 @@ awk '
     FILENAME == ARGV[1] {
         key = $1 " " $2
         known[key] = 1; loads[key] = $3; stores[key] = $4; local[key] = $5; most[key] = $6; tensor[key] = $7
+        between[key] = NF > 7 ? $8 : "-"; to_uniform[key] = NF > 8 ? $9 : "-"
         next
     }
     {
@@ -104,6 +117,8 @@ awk '
         if (loads[key] != "-" && $3 != loads[key]) wrong(key ": " $3 " loads of 16 bytes, expected " loads[key])
         if (stores[key] != "-" && $4 != stores[key]) wrong(key ": " $4 " stores of 16 bytes, expected " stores[key])
         if (most[key] != "-" && $6 > most[key]) wrong(key ": " $6 " instructions, expected at most " most[key])
+        if (between[key] != "-" && $8 > between[key] + 0) wrong(key ": " $8 " instructions between two products, expected at most " between[key])
+        if (to_uniform[key] != "-" && $9 > to_uniform[key] + 0) wrong(key ": " $9 " moves to uniform registers, expected at most " to_uniform[key])
         if ($7 != tensor[key]) wrong(key ": tensor-core instructions " $7 ", expected " tensor[key])
     }
     function wrong(text) { print text; failures++ }

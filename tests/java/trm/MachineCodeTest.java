@@ -46,6 +46,8 @@ class MachineCodeTest {
     void deviationsAreFound(@TempDir Path temp) throws IOException, InterruptedException {
         assumeTrue(Files.exists(LIBRARY), "no " + LIBRARY + ": built without nvcc");
         String kernel = "_ZN3trm38_GLOBAL__N__40581ab2_6_add_cu_35e62d6510add_kernelI13__nv_bfloat16EEvPKT_S5_PS3_lb";
+        String products =
+                "_ZN3trm48_GLOBAL__N__40581ab2_16_linear_swiglu_cu_02e80edd20linear_swiglu_kernelILb0ELb0EEEv14CUtensorMap_stS2_";
         Path tool = Files.writeString(
                 temp.resolve("cuobjdump"),
                 String.join(
@@ -58,6 +60,15 @@ class MachineCodeTest {
                         "        /*0010*/              @!P0 LDG.E.128 R4, desc[UR4][R2.64] ; /* 0x0 */",
                         "        /*0020*/                   STG.E.128 desc[UR4][R2.64], R4 ; /* 0x0 */",
                         "        /*0030*/                   STL [R1], R4 ;              /* 0x0 */",
+                        "\t\tFunction : " + products,
+                        instruction("WARPGROUP.ARRIVE"),
+                        instruction("UIADD3 UR4, UR4, 0x1, URZ").repeat(9), // before the first product: not between two
+                        instruction("HGMMA.64x256x16.F32.BF16 R24, gdesc[UR4], RZ, !UPT, gsb0"),
+                        instruction("R2UR UR4, R2").repeat(31),
+                        instruction("HGMMA.64x256x16.F32.BF16 R24, gdesc[UR4], R24, gsb0"),
+                        instruction("MUFU.EX2 R2, R2").repeat(99), // a wait ends the batch
+                        instruction("WARPGROUP.DEPBAR.LE gsb0, 0x0"),
+                        instruction("HGMMA.64x256x16.F32.BF16 R24, gdesc[UR4], R24, gsb0"),
                         "END",
                         ""));
         assertTrue(tool.toFile().setExecutable(true));
@@ -71,8 +82,22 @@ class MachineCodeTest {
         assertTrue(lines.contains("add.cu add_kernel<bf16>: 1 loads of 16 bytes, expected 2"), result.output());
         assertTrue(lines.contains("add.cu add_kernel<f32>: there is no such kernel"), result.output());
         assertTrue(
-                Files.readAllLines(report).get(1).matches("add\\.cu +add_kernel<bf16> +1 +1 +1 +4 -"),
-                Files.readString(report));
+                lines.contains(
+                        "linear_swiglu.cu linear_swiglu_kernel<0,0>: 31 instructions between two products, expected at most 4"),
+                result.output());
+        assertTrue(
+                lines.contains(
+                        "linear_swiglu.cu linear_swiglu_kernel<0,0>: 31 moves to uniform registers, expected at most 30"),
+                result.output());
+        List<String> rows = Files.readAllLines(report);
+        assertTrue(rows.get(1).matches("add\\.cu +add_kernel<bf16> +1 +1 +1 +4 - +- +-"), rows.toString());
+        assertTrue(
+                rows.get(2).matches("linear_swiglu\\.cu +linear_swiglu_kernel<0,0> .* HGMMA +31 +31"), rows.toString());
+    }
+
+    /** A line of a disassembly. */
+    private static String instruction(String text) {
+        return "        /*0000*/                   " + text + " ;      /* 0x0 */\n";
     }
 
     /** Every kernel file has its part of the compiler's log, and none of them tells of a spill or of serialised wgmma. */
