@@ -13,8 +13,15 @@ import trm.config.ConfigKey.OnResume;
  * @param puzzles test examples of an evaluation, spread evenly over the split; 0 for all; the last one of a run takes all
  * @param batchSize rows per evaluation batch, 0 for as many as training takes at once
  * @param gates exact accuracies that those of a run must reach for it to go on, by increasing step
+ * @param savedOutputs of {@link #OUTPUTS}, what evaluations save besides their scores
  */
-public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
+public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates, List<String> savedOutputs) {
+    /** What the published code can save: its batch, and what its model and loss head return. */
+    static final List<String> OUTPUTS = List.of(
+            "inputs", "labels", "puzzle_identifiers", "logits", "preds", "q_halt_logits", "q_continue_logits");
+
+    private static final String SAVED = "eval_save_outputs";
+
     static final ConfigSection<EvaluationConfig> KEYS = ConfigSection.of(
             EvaluationConfig.class,
             "Evaluations",
@@ -41,6 +48,15 @@ public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
                             EvaluationConfig::gates,
                             "",
                             "Exact accuracies that evaluations from a step on must reach, or the run stops there.")
+                    .onResume(OnResume.FREE),
+            key(
+                            SAVED,
+                            ValueType.STRINGS_OR_NONE,
+                            List.of(),
+                            EvaluationConfig::savedOutputs,
+                            "",
+                            "What each evaluation saves as `step_N_all_preds.RANK` in the run's folder, for `torch.load`: of `"
+                                    + String.join("`, `", OUTPUTS) + "`.")
                     .onResume(OnResume.FREE));
 
     /**
@@ -52,6 +68,8 @@ public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
         Check.atMost("eval_batch_size", batchSize, ScheduleConfig.MAX_LANES);
         gates = List.copyOf(gates);
         Gate.check(gates);
+        savedOutputs = List.copyOf(savedOutputs);
+        savedOutputs.forEach(name -> Check.oneOf(SAVED, name, OUTPUTS));
     }
 
     /** The gate of an evaluation at a step: the last one that has begun; empty before the first. */
@@ -61,6 +79,6 @@ public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates) {
 
     /** Of all test examples, as many at once as training takes, and nothing is asked of the result. */
     static EvaluationConfig whole() {
-        return new EvaluationConfig(0, 0, List.of());
+        return new EvaluationConfig(0, 0, List.of(), List.of());
     }
 }

@@ -39,6 +39,12 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
                     "gates",
                     "gates are given, but the data in " + data.folders() + " have no test split to evaluate on");
         }
+        if (!config.evaluation().savedOutputs().isEmpty() && data.test() == null) {
+            throw new ConfigException(
+                    "eval_save_outputs",
+                    "eval_save_outputs names outputs, but the data in " + data.folders()
+                            + " have no test split to evaluate on");
+        }
         config.schedule().requireRanks(backend.collective().ranks());
         config.schedule().requirePass(data.train().info().totalGroups());
         data.requireBatches(config);

@@ -39,6 +39,15 @@ public interface Puzzle {
         return token <= 0 ? ' ' : token <= all.length() ? all.charAt(token - 1) : '?';
     }
 
+    /** The cells of a board in one line. */
+    default String text(int[] tokens) {
+        StringBuilder text = new StringBuilder();
+        for (int token : tokens) {
+            text.append(glyph(token));
+        }
+        return text.toString();
+    }
+
     /** Whether a token of a question is part of the puzzle: what is not is for the answer to fill. */
     default boolean given(int token) {
         return token > 0;
