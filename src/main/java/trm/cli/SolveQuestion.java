@@ -15,6 +15,11 @@ interface SolveQuestion {
     /** Rows and columns of what a model sees. */
     int side();
 
+    /** Cells of what a model sees. */
+    default int cells() {
+        return side() * side();
+    }
+
     /** "a maze of 9 x 9". */
     String describe();
 
