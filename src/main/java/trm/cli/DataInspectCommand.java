@@ -38,6 +38,7 @@ final class DataInspectCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Inspection found = Inspection.of(folder);
+        UnknownSymbols.said(folder.toString(), found.kind());
         for (Inspection.Split split : found.splits()) {
             System.out.println(describe(split, found.kind()));
         }

@@ -14,6 +14,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import trm.data.DataFolders;
 import trm.data.Dataset;
+import trm.data.Puzzles;
 import trm.evaluation.Predictions;
 import trm.io.AtomicFile;
 import trm.io.FormatException;
@@ -98,6 +99,9 @@ final class PredictionsOption {
     void write(Predictions predictions, DataFolders folders, String split) {
         if (predictions == null) {
             return;
+        }
+        if (!endsWith(".npz")) {
+            UnknownSymbols.said(folders.toString(), Puzzles.of(predictions.data()));
         }
         PredictionsWriter writer = new PredictionsWriter(predictions, folders, split);
         try {

@@ -208,9 +208,9 @@ final class SolveCommand implements Callable<Integer> {
         if (config.data().shape() == null && !given.contains("lanes.inputs")) {
             return Optional.empty(); // as large as the puzzle that is given
         }
-        DataShape shape = TrainedOn.of(given, config, 0).shape();
-        Puzzle kind = Puzzles.ofShape(shape.seqLen(), shape.vocabSize());
-        return UnknownSymbols.said(folders.toString(), kind)
+        TrainedOn trained = TrainedOn.of(given, config, 0);
+        DataShape shape = trained.shape();
+        return UnknownSymbols.said(folders.toString(), trained.kind())
                 ? Optional.of(OwnPuzzle.unknown(shape.seqLen(), shape.vocabSize()))
                 : Optional.empty();
     }
