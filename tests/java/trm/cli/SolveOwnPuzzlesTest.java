@@ -81,6 +81,8 @@ class SolveOwnPuzzlesTest {
         assertTrue(json.get("answer").asText().matches("[ .ABCD]{16}"), json.toString());
         assertTrue(result.out().contains("\nanswer  " + json.get("answer").asText() + "\n"), result.out());
         assertFalse(json.has("legal") || json.has("exact"));
+        JsonNode all = Trm.execute("solve", run, "--row", 0, "--json", "--device", "cpu").assertDone().json();
+        assertEquals(3, all.get("steps").asInt(), "halt_max_steps");
     }
 
     /** Rows of the data set, a table, a list, boards on lines of their own, standard input. */

@@ -92,7 +92,8 @@ record BoardQuestion(Puzzle kind, List<Board> boards) implements SolveQuestion {
 
     @Override
     public Map<String, Object> solve(Model model, Asked asked) {
-        int steps = asked.steps() == null ? STEPS : asked.steps();
+        int own = kind.hasRules() ? STEPS : model.config().arch().halting().maxSteps();
+        int steps = asked.steps() == null ? own : asked.steps();
         BoardPrinter printer = BoardPrinter.forConsole();
         List<Map<String, Object>> results = new ArrayList<>();
         int[][] current = new int[1][];

@@ -92,7 +92,7 @@ final class SolveCommand implements Callable<Integer> {
     @Option(
             names = "--steps",
             paramLabel = "N",
-            description = "Supervision steps (default 16; for an ARC task the model's halt_max_steps).")
+            description = "Supervision steps (default 16; for an ARC task or own puzzles the model's halt_max_steps).")
     private Integer steps;
 
     @Mixin
