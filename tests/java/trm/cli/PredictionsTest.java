@@ -72,6 +72,7 @@ class PredictionsTest {
                         "lr=5e-3",
                         "lr_warmup_steps=5",
                         "ema_rate=0.9",
+                        "arch.puzzle_emb_ndim=32", // so that logits have a prefix
                         "eval_save_outputs=[" + OUTPUTS + "]",
                         "--run",
                         run,

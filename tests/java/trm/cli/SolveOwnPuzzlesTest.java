@@ -210,6 +210,39 @@ class SolveOwnPuzzlesTest {
                 .assertFails(2, "--puzzle: number 2: found '12', expected 0 .. 11");
     }
 
+    /** Symmetries that the author names make votes and fresh copies, as those of Sudokus do. */
+    @Test
+    void symmetriesThatAreNamed() throws IOException {
+        Path folder = temp.resolve("symmetric");
+        Object[] named = {"--square", "--permute", "ABCD", "--aug", 2, "--compact"};
+        Trm.execute(Stream.concat(
+                                Stream.of("data", "csv", "--train", csv, "--hold-out", "0.3", "--out", folder),
+                                Stream.of(named))
+                        .toArray())
+                .assertDone();
+        Path made = temp.resolve("fresh");
+        Path config = Trm.tinyConfig(temp.resolve("f.yaml"), folder);
+        Trm.execute("train", config, "augment=fresh", "max_steps=2", "--run", made, "--device", "cpu")
+                .assertDone();
+        Trm.execute("eval", made, "--vote", 5, "--device", "cpu").assertDone();
+        Trm.execute("eval", run, "--vote", 5, "--device", "cpu")
+                .assertFails(2, "--vote 5: ", "found puzzles with 1 symmetry, the identity included, expected at least 5");
+    }
+
+    @Test
+    void badSplit() {
+        for (String[] bad : new String[][] {
+            {"--out x", "expected puzzles to test on: --test FILE or --hold-out SHARE"},
+            {"--out x --hold-out 1", "--hold-out 1.0: expected a share between 0 and 1"},
+            {"--out x --hold-out 0.1 --test " + csv, "found both --test and --hold-out, expected one of them"},
+            {"--out x --hold-out 0.1 --compact", "--compact: expected --aug N too: there is nothing to save"},
+            {"--out x --hold-out 0.1 --board 4", "--board 4: expected ROWSxCOLUMNS, as 5x5"},
+            {"--out x --hold-out 0.1 --aug -1", "--aug -1: expected at least 0"},
+        }) {
+            Trm.execute(Stream.of(("data csv --train " + csv + " " + bad[0]).split(" ")).toArray(Object[]::new)).assertFails(2, bad[1]);
+        }
+    }
+
     /** The rows of known kinds are drawn and judged as such. */
     @Test
     void rowsOfSudokus() throws IOException {
