@@ -87,7 +87,8 @@ public final class LatinSquares {
     private int solutions(int most) {
         int cell = -1;
         for (int i = 0; i < cells.length; i++) {
-            if (cells[i] == '.' && (cell < 0 || candidates(i).size() < candidates(cell).size())) {
+            if (cells[i] == '.'
+                    && (cell < 0 || candidates(i).size() < candidates(cell).size())) {
                 cell = i;
             }
         }

@@ -87,12 +87,16 @@ class OwnPuzzlesDayTest {
     @Test
     void unseenSquaresAreSolved() throws IOException {
         List<NamedCsvRecord> rows = table();
-        long exact = rows.stream().filter(row -> row.getField("exact").equals("true")).count();
+        long exact = rows.stream()
+                .filter(row -> row.getField("exact").equals("true"))
+                .count();
         assertTrue(exact > 0.5 * rows.size(), exact + " of " + rows.size());
         assertTrue(rows.size() > 40 && rows.size() <= 60, rows.size() + " held out");
         for (NamedCsvRecord row : rows) {
             assertTrue(questions.contains(row.getField("input")), row.toString());
-            assertEquals(row.getField("answer").equals(row.getField("label")), row.getField("exact").equals("true"));
+            assertEquals(
+                    row.getField("answer").equals(row.getField("label")),
+                    row.getField("exact").equals("true"));
         }
     }
 
@@ -136,7 +140,10 @@ class OwnPuzzlesDayTest {
                     .map(line -> line.substring(0, 10).replace(" ", ""))
                     .collect(Collectors.joining());
             assertEquals(rows.get(example).getField("input"), drawn);
-            assertTrue(lines.subList(at, at + 8).contains("answer  " + rows.get(example).getField("answer")), out);
+            assertTrue(
+                    lines.subList(at, at + 8)
+                            .contains("answer  " + rows.get(example).getField("answer")),
+                    out);
         }
     }
 
@@ -149,8 +156,8 @@ class OwnPuzzlesDayTest {
                 + " (d['answers'][i, -1] == d['answer'][i]).all())\n");
         assertEquals(
                 table().stream()
-                        .map(row -> row.getField("answer") + (row.getField("exact").equals("true") ? " True" : " False")
-                                + " True")
+                        .map(row -> row.getField("answer")
+                                + (row.getField("exact").equals("true") ? " True" : " False") + " True")
                         .toList(),
                 Arrays.asList(read.split("\n")));
     }

@@ -227,7 +227,8 @@ class PredictionsTest {
         try (ZipFile zip = new ZipFile(file.toFile())) {
             for (ZipEntry entry : zip.stream().toList()) {
                 byte[] all = zip.getInputStream(entry).readAllBytes();
-                int end = 10 + ByteBuffer.wrap(all).order(ByteOrder.LITTLE_ENDIAN).getShort(8);
+                int end =
+                        10 + ByteBuffer.wrap(all).order(ByteOrder.LITTLE_ENDIAN).getShort(8);
                 String header = new String(all, 10, end - 10, StandardCharsets.US_ASCII).strip();
                 assertEquals(0, end % 64);
                 arrays.put(
@@ -251,8 +252,7 @@ class PredictionsTest {
             steps += row.get("steps").asInt();
             assertEquals(row.get("steps").asInt(), row.get("answers").size());
         }
-        assertEquals(
-                eval("--adaptive").assertDone().json().get("mean_steps").asDouble(), steps / PUZZLES);
+        assertEquals(eval("--adaptive").assertDone().json().get("mean_steps").asDouble(), steps / PUZZLES);
     }
 
     @Test
@@ -296,7 +296,8 @@ class PredictionsTest {
                     zip.getInputStream(zip.getEntry("archive/data.pkl")).readAllBytes(), StandardCharsets.ISO_8859_1);
             for (int i = 0; i < names.size(); i++) {
                 assertTrue(pickle.contains(names.get(i)), names.get(i));
-                byte[] bytes = zip.getInputStream(zip.getEntry("archive/data/" + i)).readAllBytes();
+                byte[] bytes =
+                        zip.getInputStream(zip.getEntry("archive/data/" + i)).readAllBytes();
                 saved.put(names.get(i), ByteBuffer.wrap(bytes).order(ByteOrder.LITTLE_ENDIAN));
             }
             assertFalse(pickle.contains("_orig_mod"), "no weights of a compiled model");
@@ -333,7 +334,9 @@ class PredictionsTest {
                 "eval_save_outputs=[preds] | eval_save_outputs names outputs, but the data in",
             })
     void outputsThatThereAreNot(String setting, String message) throws IOException {
-        Path untested = Trm.copy(data.resolve("train"), Files.createDirectories(temp.resolve("data")).resolve("train"))
+        Path untested = Trm.copy(
+                        data.resolve("train"),
+                        Files.createDirectories(temp.resolve("data")).resolve("train"))
                 .getParent();
         Path config = Trm.tinyConfig(temp.resolve("tiny.yaml"), untested);
         Trm.execute("train", config, setting, "--run", temp.resolve("run"), "--device", "cpu")

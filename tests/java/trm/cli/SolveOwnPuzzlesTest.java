@@ -81,7 +81,9 @@ class SolveOwnPuzzlesTest {
         assertTrue(json.get("answer").asText().matches("[ .ABCD]{16}"), json.toString());
         assertTrue(result.out().contains("\nanswer  " + json.get("answer").asText() + "\n"), result.out());
         assertFalse(json.has("legal") || json.has("exact"));
-        JsonNode all = Trm.execute("solve", run, "--row", 0, "--json", "--device", "cpu").assertDone().json();
+        JsonNode all = Trm.execute("solve", run, "--row", 0, "--json", "--device", "cpu")
+                .assertDone()
+                .json();
         assertEquals(3, all.get("steps").asInt(), "halt_max_steps");
     }
 
@@ -105,7 +107,8 @@ class SolveOwnPuzzlesTest {
         List<JsonNode> listed = puzzles(solve(run, "--file", file("l.txt", list)));
         List<JsonNode> answered = puzzles(solve(run, "--file", csv)).subList(0, 3);
         for (int i = 0; i < 3; i++) {
-            JsonNode alone = solve(run, "--puzzle", questions.get(i)).assertDone().json();
+            JsonNode alone =
+                    solve(run, "--puzzle", questions.get(i)).assertDone().json();
             for (List<JsonNode> many : List.of(rows, piped, tabled, listed, answered)) {
                 for (String key : List.of("puzzle", "answer", "halt_probability", "steps")) {
                     assertEquals(alone.get(key), many.get(i).get(key), key);
@@ -174,15 +177,27 @@ class SolveOwnPuzzlesTest {
                         "eval", run, "--data", older, "--device", "cpu", "--predictions", temp.resolve("older.csv")))) {
             result.assertDone();
             String note = older + ": no puzzle.json says how its puzzles are written: each cell is shown as a digit";
-            assertEquals(1, result.err().lines().filter(line -> line.startsWith(note)).count(), result.err());
+            assertEquals(
+                    1,
+                    result.err().lines().filter(line -> line.startsWith(note)).count(),
+                    result.err());
         }
         JsonNode row = puzzles(solve(run, "--data", older, "--row", "0,1")).get(0);
         assertEquals(digits, row.get("puzzle").asText());
-        JsonNode typed = solve(run, "--data", older, "--puzzle", digits).assertDone().json();
+        JsonNode typed =
+                solve(run, "--data", older, "--puzzle", digits).assertDone().json();
         assertEquals(row.get("answer"), typed.get("answer"));
-        String lettered = solve(run, "--puzzle", questions.get(0)).assertDone().json().get("answer").asText();
+        String lettered = solve(run, "--puzzle", questions.get(0))
+                .assertDone()
+                .json()
+                .get("answer")
+                .asText();
         assertEquals(
-                lettered.replace('.', '0').replace('A', '1').replace('B', '2').replace('C', '3').replace('D', '4'),
+                lettered.replace('.', '0')
+                        .replace('A', '1')
+                        .replace('B', '2')
+                        .replace('C', '3')
+                        .replace('D', '4'),
                 typed.get("answer").asText());
         assertTrue(Files.readString(temp.resolve("older.csv")).contains("," + digits + ","));
         solve(run, "--row", "0").assertDone();
@@ -194,11 +209,20 @@ class SolveOwnPuzzlesTest {
     void numbers() throws IOException {
         Path json = file("n.json", "[{\"question\": [[0, 11, 2], [7, 0, 0]], \"answer\": [[1, 11, 2], [7, 8, 9]]}]");
         Path folder = temp.resolve("numbers");
-        Trm.execute("data", "csv", "--train", json, "--test", json, "--out", folder).assertDone();
+        Trm.execute("data", "csv", "--train", json, "--test", json, "--out", folder)
+                .assertDone();
         String inspected = Trm.execute("data", "inspect", folder).assertDone().out();
         assertTrue(inspected.contains("\n 0 11  2      1 11  2\n 7  0  0      7  8  9\n"), inspected);
         Path config = Trm.tinyConfig(temp.resolve("n.yaml"), folder);
-        Trm.execute("train", config, "global_batch_size=1", "max_steps=1", "--run", temp.resolve("n"), "--device", "cpu")
+        Trm.execute(
+                        "train",
+                        config,
+                        "global_batch_size=1",
+                        "max_steps=1",
+                        "--run",
+                        temp.resolve("n"),
+                        "--device",
+                        "cpu")
                 .assertDone();
         Trm.Result solved = solve(temp.resolve("n"), "--puzzle", "0 11 2 7 0 0").assertDone();
         assertTrue(solved.out().contains("\n 0 11  2 "), solved.out());
@@ -226,7 +250,8 @@ class SolveOwnPuzzlesTest {
                 .assertDone();
         Trm.execute("eval", made, "--vote", 5, "--device", "cpu").assertDone();
         Trm.execute("eval", run, "--vote", 5, "--device", "cpu")
-                .assertFails(2, "--vote 5: ", "found puzzles with 1 symmetry, the identity included, expected at least 5");
+                .assertFails(
+                        2, "--vote 5: ", "found puzzles with 1 symmetry, the identity included, expected at least 5");
     }
 
     @Test
@@ -239,7 +264,9 @@ class SolveOwnPuzzlesTest {
             {"--out x --hold-out 0.1 --board 4", "--board 4: expected ROWSxCOLUMNS, as 5x5"},
             {"--out x --hold-out 0.1 --aug -1", "--aug -1: expected at least 0"},
         }) {
-            Trm.execute(Stream.of(("data csv --train " + csv + " " + bad[0]).split(" ")).toArray(Object[]::new)).assertFails(2, bad[1]);
+            Trm.execute(Stream.of(("data csv --train " + csv + " " + bad[0]).split(" "))
+                            .toArray(Object[]::new))
+                    .assertFails(2, bad[1]);
         }
     }
 
@@ -261,8 +288,11 @@ class SolveOwnPuzzlesTest {
         JsonNode row = solve(made, "--row", "3").assertDone().json();
         assertEquals("sudoku", row.get("kind").asText());
         assertTrue(row.has("legal"));
-        JsonNode typed = solve(made, "--puzzle", row.get("puzzle").asText()).assertDone().json();
+        JsonNode typed =
+                solve(made, "--puzzle", row.get("puzzle").asText()).assertDone().json();
         assertEquals(typed.get("answer"), row.get("answer"));
-        assertEquals(Stream.of("label", "exact").toList(), Stream.of("label", "exact").filter(row::has).toList());
+        assertEquals(
+                Stream.of("label", "exact").toList(),
+                Stream.of("label", "exact").filter(row::has).toList());
     }
 }

@@ -81,7 +81,8 @@ class OwnPuzzlesSplitTest {
     /** Rotated squares stay together though --square is not said. */
     @Test
     void symmetricOnesStayTogether() throws IOException {
-        csv = Files.writeString(dir.resolve("four.csv"), "question,answer\n....,ABCC\n...C,CABC\n....,CBAA\n....,AABB\n");
+        csv = Files.writeString(
+                dir.resolve("four.csv"), "question,answer\n....,ABCC\n...C,CABC\n....,CBAA\n....,AABB\n");
         Path folder = build("out", Look.of(null), new Split(0.3, 0, false, 1));
         assertTrue(Dataset.open(folder, "test").examples() == 1);
         csv = Files.writeString(dir.resolve("two.csv"), "question,answer\n....,ABCC\n...C,CACB\n....,CCBA\n");
@@ -133,8 +134,10 @@ class OwnPuzzlesSplitTest {
         assertEquals("own", Puzzles.of(data).key());
         assertEquals(Set.of(1), data.own().orElseThrow().empty());
         assertEquals(4, data.own().orElseThrow().columns());
-        csv = Files.writeString(dir.resolve("lines.json"), "[{\"question\": [\"ab\", \"..\", \"ba\"], \"answer\": \"abbaba\"},"
-                + "{\"question\": \"bbbbb.\", \"answer\": \"bbbbbb\"}]");
+        csv = Files.writeString(
+                dir.resolve("lines.json"),
+                "[{\"question\": [\"ab\", \"..\", \"ba\"], \"answer\": \"abbaba\"},"
+                        + "{\"question\": \"bbbbb.\", \"answer\": \"bbbbbb\"}]");
         Dataset lines = Dataset.open(build("lines", Look.of(null), new Split(0.5, 0, false, 1)), "test");
         assertEquals(2, lines.own().orElseThrow().columns());
         Look look = new Look("ab.", new int[] {2, 3}, new int[] {1, 3}, "b", false, null);
@@ -166,9 +169,18 @@ class OwnPuzzlesSplitTest {
         Split split = new Split(0.3, 0, false, 1);
         for (Object[] bad : new Object[][] {
             {new Look(".ABC", null, null, null, false, null), "expected one of '.ABC'"},
-            {new Look(null, new int[] {3, 5}, null, null, false, null), "found questions of 16 cells, expected 3 x 5 as --board says"},
-            {new Look(null, new int[] {2, 8}, null, null, true, null), "found boards of 2 x 8 cells, expected square ones"},
-            {new Look(null, null, new int[] {3, 2}, null, false, null), "expected whole blocks of 3 x 2 as --blocks says"},
+            {
+                new Look(null, new int[] {3, 5}, null, null, false, null),
+                "found questions of 16 cells, expected 3 x 5 as --board says"
+            },
+            {
+                new Look(null, new int[] {2, 8}, null, null, true, null),
+                "found boards of 2 x 8 cells, expected square ones"
+            },
+            {
+                new Look(null, null, new int[] {3, 2}, null, false, null),
+                "expected whole blocks of 3 x 2 as --blocks says"
+            },
             {new Look(null, null, null, "x", false, null), "--empty: character 1: found 'x', expected one of '.ABCD'"},
             {new Look(null, null, null, null, false, "ABA"), "--permute: found 'A' twice, expected each symbol once"},
         }) {

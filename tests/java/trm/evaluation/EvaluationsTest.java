@@ -324,14 +324,23 @@ public class EvaluationsTest {
                 evaluation.evaluate(examples, Long.MAX_VALUE, () -> false, kept);
                 for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
                     List<Answer> steps = fixed.get(puzzle);
-                    int halted = steps.stream().mapToInt(Answer::steps).filter(s -> s > 0).findFirst().orElseThrow();
+                    int halted = steps.stream()
+                            .mapToInt(Answer::steps)
+                            .filter(s -> s > 0)
+                            .findFirst()
+                            .orElseThrow();
                     int last = kind == 1 ? halted : STEPS;
                     assertEquals(last, kept.steps(puzzle));
                     assertTrue(halted < STEPS ? kept.haltStep(puzzle) == halted : kept.haltStep(puzzle) % STEPS == 0);
                     for (int step = 1; step <= STEPS; step++) {
                         List<Integer> answer = row(kept.answers(puzzle)[step - 1], 0);
-                        assertEquals(step > last ? Collections.nCopies(16, 0) : steps.get(step - 1).tokens(), answer);
-                        float p = (float) (1 / (1 + Math.exp(-steps.get(step - 1).qHalt())));
+                        assertEquals(
+                                step > last
+                                        ? Collections.nCopies(16, 0)
+                                        : steps.get(step - 1).tokens(),
+                                answer);
+                        float p =
+                                (float) (1 / (1 + Math.exp(-steps.get(step - 1).qHalt())));
                         assertEquals(step > last ? Float.NaN : p, kept.haltProbabilities(puzzle)[step - 1]);
                     }
                     assertEquals(steps.get(last - 1).tokens(), row(kept.answer(puzzle), 0));
@@ -371,7 +380,9 @@ public class EvaluationsTest {
 
     /** Of several tries the steps are those of the chosen one, turned back. */
     @ParameterizedTest
-    @EnumSource(value = Choice.class, names = {"FIRST", "HALT", "MAJORITY"})
+    @EnumSource(
+            value = Choice.class,
+            names = {"FIRST", "HALT", "MAJORITY"})
     void predictionsOfTheChosenTry(Choice choice) throws IOException {
         model(true);
         List<Augmentation> symmetries = SudokuPuzzle.INSTANCE.symmetries(3, data.seqLen(), 1);

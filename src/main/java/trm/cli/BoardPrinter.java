@@ -114,7 +114,8 @@ final class BoardPrinter {
     private static int columns(Puzzle kind, Panel panel) {
         int board = panel.columns() == 0
                 ? 0
-                : (1 + kind.glyphWidth()) * panel.columns() + 2 * (panel.columns() / kind.blockColumns(panel.columns()) - 1);
+                : (1 + kind.glyphWidth()) * panel.columns()
+                        + 2 * (panel.columns() / kind.blockColumns(panel.columns()) - 1);
         int titles = Math.max(panel.title().length(), panel.subtitle().length());
         return Math.max(LEAST_WIDTH, Math.max(board, titles));
     }

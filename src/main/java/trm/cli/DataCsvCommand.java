@@ -46,8 +46,9 @@ final class DataCsvCommand implements Callable<Integer> {
     @Option(
             names = "--hold-out",
             paramLabel = "SHARE",
-            description = "Test on this share of the training puzzles, between 0 and 1. Puzzles whose answers are the same but for"
-                    + " rotation, reflection and --permute stay together.")
+            description =
+                    "Test on this share of the training puzzles, between 0 and 1. Puzzles whose answers are the same but for"
+                            + " rotation, reflection and --permute stay together.")
     private Double holdOut;
 
     @Option(names = "--out", required = true, paramLabel = "DIR", description = "Folder to write.")
@@ -66,7 +67,8 @@ final class DataCsvCommand implements Callable<Integer> {
     @Option(
             names = "--board",
             paramLabel = "ROWSxCOLUMNS",
-            description = "Shape of a board; default: that of the table's rows of cells, else a square if there is one.")
+            description =
+                    "Shape of a board; default: that of the table's rows of cells, else a square if there is one.")
     private String board;
 
     @Option(
@@ -89,14 +91,16 @@ final class DataCsvCommand implements Callable<Integer> {
     @Option(
             names = "--permute",
             paramLabel = "SYMBOLS",
-            description = "Symbols that may be exchanged for each other, which makes a puzzle of a puzzle; numbers with commas.")
+            description =
+                    "Symbols that may be exchanged for each other, which makes a puzzle of a puzzle; numbers with commas.")
     private String permuted;
 
     @Option(
             names = "--aug",
             defaultValue = "0",
             paramLabel = "N",
-            description = "Different copies of each training puzzle, by --square and --permute (default ${DEFAULT-VALUE}).")
+            description =
+                    "Different copies of each training puzzle, by --square and --permute (default ${DEFAULT-VALUE}).")
     private int copies;
 
     @Option(names = "--compact", description = "With --aug: keep how copies are made instead of them.")
@@ -123,7 +127,8 @@ final class DataCsvCommand implements Callable<Integer> {
         }
         Cli.within(spec, "--aug", copies, 0, MOST_COPIES);
         if (compact && copies == 0) {
-            throw new ParameterException(spec.commandLine(), "--compact: expected --aug N too: there is nothing to save");
+            throw new ParameterException(
+                    spec.commandLine(), "--compact: expected --aug N too: there is nothing to save");
         }
         OwnPuzzles.Look look = new OwnPuzzles.Look(
                 alphabet, sizes("--board", board), sizes("--blocks", blocks), empty, square, permuted);

@@ -148,7 +148,8 @@ final class EvalCommand implements Callable<Integer> {
         Breakdown breakdown = new Breakdown(dataset, groupings);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().halting().maxSteps();
-        try (Predictions predictions = output.begin(dataset, limit, depth, config.arch().haltsOnSign())) {
+        try (Predictions predictions =
+                output.begin(dataset, limit, depth, config.arch().haltsOnSign())) {
             List<AnswerListener> listeners = new ArrayList<>(List.of(breakdown));
             Stream.of(voting, validity.orElse(null), predictions)
                     .filter(Objects::nonNull)
@@ -165,8 +166,7 @@ final class EvalCommand implements Callable<Integer> {
                 Score score = evaluation
                         .evaluate(examples, limit, () -> false, AnswerListener.all(listeners))
                         .orElseThrow();
-                Optional<Score> byRules =
-                        evaluation instanceof BreadthEvaluator b ? b.byRules() : Optional.empty();
+                Optional<Score> byRules = evaluation instanceof BreadthEvaluator b ? b.byRules() : Optional.empty();
                 scores = new Scores(score, byRules, (System.nanoTime() - began) * 1e-9);
             }
             Breakdown counted =

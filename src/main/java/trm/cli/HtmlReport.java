@@ -180,7 +180,8 @@ final class HtmlReport {
                 add(classes, c + 1 < columns && (c + 1) % kind.blockColumns(columns) == 0, "r");
                 add(classes, r + 1 < rows && (r + 1) % kind.blockRows(rows) == 0, "b");
                 out.append(classes.isEmpty() ? "<td>" : "<td class=\"" + String.join(" ", classes) + "\">");
-                out.append(kind.given(board[i]) ? escape(kind.glyph(board[i])) : "").append("</td>");
+                out.append(kind.given(board[i]) ? escape(kind.glyph(board[i])) : "")
+                        .append("</td>");
             }
             out.append("</tr>\n");
         }

@@ -30,7 +30,8 @@ final class OwnInput {
      * @throws DataException if it has another number of cells, or a symbol that is none of the alphabet
      */
     SolveQuestion puzzle(String where, String text) {
-        return new BoardQuestion(kind, tokens(where + ": ", text.replaceAll("[\r\n]", kind.alphabet() == null ? " " : "")));
+        return new BoardQuestion(
+                kind, tokens(where + ": ", text.replaceAll("[\r\n]", kind.alphabet() == null ? " " : "")));
     }
 
     /**
@@ -45,7 +46,11 @@ final class OwnInput {
             return lines(where, SolveInput.text(file));
         }
         String text = SolveInput.isPacked(file) ? "" : SolveInput.text(file);
-        String first = text.lines().filter(line -> !line.isBlank()).findFirst().orElse("").strip();
+        String first = text.lines()
+                .filter(line -> !line.isBlank())
+                .findFirst()
+                .orElse("")
+                .strip();
         boolean names = NAMES.stream().anyMatch(first.toLowerCase(Locale.ROOT)::contains);
         return text.isEmpty() || first.startsWith("{") || first.startsWith("[") || names
                 ? table(file)
@@ -99,12 +104,14 @@ final class OwnInput {
             }
             rows.append(line).append(kind.alphabet() == null ? " " : "");
             if (cells.length == kind.cells() || number - begun + 1 == kind.rows()) {
-                boards.add(new Board(where + ":" + begun, tokens(where + ":" + begun + ": ", rows.toString()), null, 0));
+                boards.add(
+                        new Board(where + ":" + begun, tokens(where + ":" + begun + ": ", rows.toString()), null, 0));
                 rows.setLength(0);
             }
         }
         if (boards.isEmpty() || !rows.isEmpty()) {
-            throw new DataException(where + ": found " + (boards.isEmpty() && rows.isEmpty() ? "no puzzle" : "part of a puzzle at its end")
+            throw new DataException(where + ": found "
+                    + (boards.isEmpty() && rows.isEmpty() ? "no puzzle" : "part of a puzzle at its end")
                     + ", expected puzzles of " + kind.rows() + " x " + kind.columns() + " cells");
         }
         return new BoardQuestion(kind, boards);
@@ -113,8 +120,8 @@ final class OwnInput {
     private int[] tokens(String where, String text) {
         int[] tokens = kind.tokens(where, text);
         if (tokens.length != kind.cells()) {
-            throw new DataException(where + "found " + tokens.length + " cells, expected " + kind.cells() + " (" + kind.rows()
-                    + " x " + kind.columns() + ")");
+            throw new DataException(where + "found " + tokens.length + " cells, expected " + kind.cells() + " ("
+                    + kind.rows() + " x " + kind.columns() + ")");
         }
         return tokens;
     }

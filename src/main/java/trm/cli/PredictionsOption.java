@@ -26,7 +26,8 @@ final class PredictionsOption {
     @Option(
             names = "--predictions",
             paramLabel = "FILE",
-            description = "Write question, label and answer of each puzzle, by the name's ending .npz (NumPy), .csv or .jsonl.")
+            description =
+                    "Write question, label and answer of each puzzle, by the name's ending .npz (NumPy), .csv or .jsonl.")
     private Path file;
 
     @Option(
@@ -45,13 +46,15 @@ final class PredictionsOption {
         if (file == null) {
             if (everyStep || force) {
                 throw new ParameterException(
-                        spec.commandLine(), (everyStep ? "--every-step" : "--force") + ": expected --predictions FILE too");
+                        spec.commandLine(),
+                        (everyStep ? "--every-step" : "--force") + ": expected --predictions FILE too");
             }
             return;
         }
         if (ENDINGS.stream().noneMatch(this::endsWith)) {
             throw new ParameterException(
-                    spec.commandLine(), "--predictions " + file + ": expected a name that ends in .npz, .csv or .jsonl");
+                    spec.commandLine(),
+                    "--predictions " + file + ": expected a name that ends in .npz, .csv or .jsonl");
         }
         if (Files.isDirectory(file)) {
             throw new FormatException(file + ": cannot be written: is a folder");

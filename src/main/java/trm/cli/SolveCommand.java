@@ -69,8 +69,9 @@ final class SolveCommand implements Callable<Integer> {
     @Option(
             names = "--file",
             paramLabel = "FILE|-",
-            description = "A Sudoku, a maze or an ARC task in a file, or on standard input; its content says which. Of a run on own"
-                    + " puzzles: a table of them, or a puzzle or a row a line.")
+            description =
+                    "A Sudoku, a maze or an ARC task in a file, or on standard input; its content says which. Of a run on own"
+                            + " puzzles: a table of them, or a puzzle or a row a line.")
     private Path file;
 
     @Option(
@@ -80,7 +81,10 @@ final class SolveCommand implements Callable<Integer> {
             description = "Examples of the data set, from 0, as --predictions numbers them.")
     private List<Integer> rows;
 
-    @Option(names = "--split", defaultValue = "test", description = "Of --row: train or test (default ${DEFAULT-VALUE}).")
+    @Option(
+            names = "--split",
+            defaultValue = "test",
+            description = "Of --row: train or test (default ${DEFAULT-VALUE}).")
     private String split;
 
     @Option(
@@ -161,7 +165,8 @@ final class SolveCommand implements Callable<Integer> {
         }
         if (checkpoint == null && (rows != null || data != null)) {
             throw new ParameterException(
-                    spec.commandLine(), (rows != null ? "--row" : "--data") + ": expected a run or checkpoint to ask, too");
+                    spec.commandLine(),
+                    (rows != null ? "--row" : "--data") + ": expected a run or checkpoint to ask, too");
         }
         if (!List.of("train", "test").contains(split)) {
             throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
@@ -231,7 +236,8 @@ final class SolveCommand implements Callable<Integer> {
         Puzzle kind = Puzzles.of(dataset);
         if (kind == ArcPuzzle.INSTANCE) {
             throw new ParameterException(
-                    spec.commandLine(), "--row: " + folders + " holds ARC tasks, expected boards; --file FILE --task NAME asks one");
+                    spec.commandLine(),
+                    "--row: " + folders + " holds ARC tasks, expected boards; --file FILE --task NAME asks one");
         }
         if (UnknownSymbols.said(folders.toString(), kind)) {
             kind = OwnPuzzle.unknown(dataset.seqLen(), dataset.info().vocabSize());
@@ -245,7 +251,10 @@ final class SolveCommand implements Callable<Integer> {
                                 + " (" + split + ")");
             }
             boards.add(new BoardQuestion.Board(
-                    split + " example " + row, dataset.inputRow(row), dataset.labelRow(row), dataset.identifierOf(row)));
+                    split + " example " + row,
+                    dataset.inputRow(row),
+                    dataset.labelRow(row),
+                    dataset.identifierOf(row)));
         }
         return new BoardQuestion(kind, boards);
     }

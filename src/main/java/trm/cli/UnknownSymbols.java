@@ -12,7 +12,8 @@ final class UnknownSymbols {
         if (kind != OtherPuzzle.INSTANCE) {
             return false;
         }
-        Cli.message(folders + ": no puzzle.json says how its puzzles are written: each cell is shown as a digit, its token - 1"
+        Cli.message(folders
+                + ": no puzzle.json says how its puzzles are written: each cell is shown as a digit, its token - 1"
                 + " (trm data csv writes one)");
         return true;
     }

@@ -17,8 +17,8 @@ import trm.config.ConfigKey.OnResume;
  */
 public record EvaluationConfig(int puzzles, int batchSize, List<Gate> gates, List<String> savedOutputs) {
     /** What the published code can save: its batch, and what its model and loss head return. */
-    static final List<String> OUTPUTS = List.of(
-            "inputs", "labels", "puzzle_identifiers", "logits", "preds", "q_halt_logits", "q_continue_logits");
+    static final List<String> OUTPUTS =
+            List.of("inputs", "labels", "puzzle_identifiers", "logits", "preds", "q_halt_logits", "q_continue_logits");
 
     private static final String SAVED = "eval_save_outputs";
 

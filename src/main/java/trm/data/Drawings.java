@@ -31,7 +31,9 @@ final class Drawings {
             Path file = folder.resolve(PuzzleJson.FILE);
             String rule = own.get().rule();
             if (!rule.equals(OwnPuzzle.KEY)
-                    && Puzzles.named(rule).filter(kind -> kind.hasRules() && kind.hasShape(info.seqLen(), info.vocabSize())).isEmpty()) {
+                    && Puzzles.named(rule)
+                            .filter(kind -> kind.hasRules() && kind.hasShape(info.seqLen(), info.vocabSize()))
+                            .isEmpty()) {
                 throw new DataException(file + ": field 'rule': found " + Shown.quoted(rule) + ", expected "
                         + OwnPuzzle.KEY + ", or sudoku or maze for puzzles of their sizes");
             }

@@ -86,7 +86,9 @@ final class OwnPuzzleFile {
         String text = row.text(Role.QUESTION);
         if (width == 0 && text != null) {
             List<String> lines = text.strip().lines().toList();
-            width = lines.size() < 2 ? 0 : lines.get(0).codePointCount(0, lines.get(0).length());
+            width = lines.size() < 2
+                    ? 0
+                    : lines.get(0).codePointCount(0, lines.get(0).length());
         }
         return width == 0 || length % width != 0 ? 0 : width;
     }

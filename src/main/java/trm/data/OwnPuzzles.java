@@ -112,10 +112,12 @@ public final class OwnPuzzles {
                 .filter(puzzle -> !held.contains(puzzle))
                 .boxed()
                 .toList();
-        List<Integer> tested = test == null ? all.stream().filter(held::contains).toList() : all;
+        List<Integer> tested =
+                test == null ? all.stream().filter(held::contains).toList() : all;
         own = withRule(own, rule(own, tokens, training, testing));
         if (split.copies() > 0) {
-            symmetries(train, own, split.copies(), new PhiloxRandom(split.seed())); // refused before anything is written
+            symmetries(
+                    train, own, split.copies(), new PhiloxRandom(split.seed())); // refused before anything is written
         }
         try {
             SingleExampleWriter.writeIdentifiers(out);
@@ -166,8 +168,8 @@ public final class OwnPuzzles {
                 : training.columns() > 0 ? training.columns() : OtherPuzzle.INSTANCE.columns(length);
         int rows = look.board() != null ? look.board()[0] : length / columns;
         if ((long) rows * columns != length) {
-            throw new DataException(train + ": found questions of " + length + " cells, expected " + rows + " x " + columns
-                    + " as --board says");
+            throw new DataException(train + ": found questions of " + length + " cells, expected " + rows + " x "
+                    + columns + " as --board says");
         }
         if (look.square() && rows != columns) {
             throw new DataException(train + ": found boards of " + rows + " x " + columns
@@ -182,10 +184,18 @@ public final class OwnPuzzles {
                 ? null
                 : IntStream.of(letters).mapToObj(Character::toString).collect(Collectors.joining());
         OwnPuzzle plain = new OwnPuzzle(
-                OwnPuzzle.KEY, alphabet, vocabulary, rows, columns, blocks[0], blocks[1], Set.of(), look.square(), List.of());
-        Set<Integer> empty = look.empty() == null
-                ? unanswered(training, tokens)
-                : tokens(plain, "--empty", look.empty());
+                OwnPuzzle.KEY,
+                alphabet,
+                vocabulary,
+                rows,
+                columns,
+                blocks[0],
+                blocks[1],
+                Set.of(),
+                look.square(),
+                List.of());
+        Set<Integer> empty =
+                look.empty() == null ? unanswered(training, tokens) : tokens(plain, "--empty", look.empty());
         return new OwnPuzzle(
                 OwnPuzzle.KEY,
                 alphabet,
@@ -203,7 +213,8 @@ public final class OwnPuzzles {
         Set<Integer> tokens = new TreeSet<>();
         for (int token : symbols.isEmpty() ? new int[0] : puzzle.tokens(option + ": ", symbols)) {
             if (!tokens.add(token)) {
-                throw new DataException(option + ": found " + Shown.quoted(puzzle.glyph(token)) + " twice, expected each symbol once");
+                throw new DataException(
+                        option + ": found " + Shown.quoted(puzzle.glyph(token)) + " twice, expected each symbol once");
             }
         }
         return tokens;
@@ -229,7 +240,8 @@ public final class OwnPuzzles {
         }
         for (OwnPuzzleFile file : files) {
             for (int puzzle = 0; puzzle < file.count(); puzzle++) {
-                if (!kind.recognises(own.vocabulary(), file.tokens(puzzle, 0, tokens), file.tokens(puzzle, 1, tokens))) {
+                if (!kind.recognises(
+                        own.vocabulary(), file.tokens(puzzle, 0, tokens), file.tokens(puzzle, 1, tokens))) {
                     return OwnPuzzle.KEY;
                 }
             }
@@ -275,11 +287,13 @@ public final class OwnPuzzles {
         }
         if (held.isEmpty() || held.size() == file.count()) {
             throw new DataException(train + ": found " + file.count() + " puzzles of " + all.size()
-                    + (all.size() == 1 ? " answer" : " answers") + ", symmetric ones counted once, expected some of which "
-                    + wanted + (wanted == 1 ? " puzzle" : " puzzles") + " can be held out (--hold-out " + split.holdOut() + ")");
+                    + (all.size() == 1 ? " answer" : " answers")
+                    + ", symmetric ones counted once, expected some of which "
+                    + wanted + (wanted == 1 ? " puzzle" : " puzzles") + " can be held out (--hold-out "
+                    + split.holdOut() + ")");
         }
-        notes.accept("held out " + held.size() + " of " + file.count() + " puzzles, those of " + chosen + " of " + all.size()
-                + " answers, symmetric ones counted once");
+        notes.accept("held out " + held.size() + " of " + file.count() + " puzzles, those of " + chosen + " of "
+                + all.size() + " answers, symmetric ones counted once");
         return held;
     }
 

@@ -95,8 +95,7 @@ final class SavedOutputs implements AnswerListener {
         }
     }
 
-    private void put(
-            String name, ByteBuffer out, int example, int lane, int[] predictions, float[] q, float[] logits) {
+    private void put(String name, ByteBuffer out, int example, int lane, int[] predictions, float[] q, float[] logits) {
         int length = data.seqLen();
         switch (name) {
             case "inputs" -> put(out, data.inputRow(example));

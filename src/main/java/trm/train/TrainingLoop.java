@@ -80,7 +80,8 @@ final class TrainingLoop implements AutoCloseable {
         this.status = status;
         this.journal = journal;
         this.stop = stop;
-        saves = tensors.evaluator() == null || config.evaluation().savedOutputs().isEmpty()
+        saves = tensors.evaluator() == null
+                        || config.evaluation().savedOutputs().isEmpty()
                 ? null
                 : new SavedOutputs(
                         config.evaluation().savedOutputs(), setup.data().test(), backend, tensors.evaluator());

@@ -27,9 +27,10 @@ import trm.data.random.PhiloxRandom;
 
 /** Oracles: files written out by hand; symmetries by trying all of them. */
 class OwnPuzzleTest {
-    private static final String JSON = "{\"rule\": \"own\", \"alphabet\": \".\\u00e4B\\ud83d\\ude42\", \"rows\": 2, \"columns\": 3,"
-            + " \"block_rows\": 1, \"block_columns\": 3, \"empty\": [\".\"], \"square\": false, \"permuted\": [\"B\","
-            + " \"\\ud83d\\ude42\"]}";
+    private static final String JSON =
+            "{\"rule\": \"own\", \"alphabet\": \".\\u00e4B\\ud83d\\ude42\", \"rows\": 2, \"columns\": 3,"
+                    + " \"block_rows\": 1, \"block_columns\": 3, \"empty\": [\".\"], \"square\": false, \"permuted\": [\"B\","
+                    + " \"\\ud83d\\ude42\"]}";
 
     private static final DatasetInfo INFO = new DatasetInfo(0, 0, 0, 5, 6, 1, 1, 1, 1, List.of("all"));
 
@@ -85,7 +86,8 @@ class OwnPuzzleTest {
         assertEquals(".\ud83d\ude42B\u00e4 ?", puzzle.text(new int[] {1, 4, 3, 2, 0, 5}));
         assertEquals("B |\ud83d\ude42|  ", puzzle.cell(3) + "|" + puzzle.cell(4) + "|" + puzzle.cell(0));
         Golden.assertFails(
-                () -> puzzle.tokens("here: ", "BBx"), "here: character 3: found 'x', expected one of '.\u00e4B\ud83d\ude42'");
+                () -> puzzle.tokens("here: ", "BBx"),
+                "here: character 3: found 'x', expected one of '.\u00e4B\ud83d\ude42'");
         OwnPuzzle numbers = new OwnPuzzle("own", null, 13, 1, 3, 1, 3, Set.of(), false, List.of());
         assertArrayEquals(new int[] {1, 12, 3}, numbers.tokens("", " 0, 11 2\n"));
         assertEquals("0 11 2", numbers.text(new int[] {1, 12, 3}));
@@ -93,8 +95,7 @@ class OwnPuzzleTest {
         Golden.assertFails(() -> numbers.tokens("here: ", "0 12"), "here: number 2: found '12', expected 0 .. 11");
     }
 
-    private static final OwnPuzzle THREE =
-            new OwnPuzzle("own", ".ABC", 5, 3, 3, 3, 3, Set.of(1), true, List.of(2, 4));
+    private static final OwnPuzzle THREE = new OwnPuzzle("own", ".ABC", 5, 3, 3, 3, 3, Set.of(1), true, List.of(2, 4));
 
     /** Boards have one form if and only if one of all 16 symmetries makes one of the other. */
     @Test
@@ -142,7 +143,8 @@ class OwnPuzzleTest {
         }
         assertEquals(16, different.size());
         Golden.assertFails(
-                () -> THREE.symmetries(17, 9, 7), "found puzzles with 16 symmetries, the identity included, expected at least 17");
+                () -> THREE.symmetries(17, 9, 7),
+                "found puzzles with 16 symmetries, the identity included, expected at least 17");
         OwnPuzzle last = new OwnPuzzle("own", ".ABC", 5, 3, 3, 3, 3, Set.of(1), true, List.of(3, 4));
         assertEquals(new Symmetries(true, 0, 0, 3), last.drawnSymmetries(9));
         Golden.assertFails(() -> THREE.drawnSymmetries(9), "--permute names others than the last symbols");

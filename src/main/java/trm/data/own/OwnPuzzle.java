@@ -251,16 +251,17 @@ public record OwnPuzzle(
                     + "; trm data csv --square and --permute name them");
         }
         if (rows != columns) {
-            throw new DataException("found boards of " + rows + " x " + columns + ", expected square ones to make copies of");
+            throw new DataException(
+                    "found boards of " + rows + " x " + columns + ", expected square ones to make copies of");
         }
         Set<List<Integer>> different = new HashSet<>();
         List<Augmentation> drawn = new ArrayList<>();
         for (int k = 0; drawn.size() < count; k++) {
             int number = k == 0 || !square ? 0 : (int) random.integers(0, Augmentation.DIHEDRAL);
-            int[] order = k == 0
-                    ? IntStream.range(0, permuted.size()).toArray()
-                    : random.permutation(permuted.size());
-            if (different.add(IntStream.concat(IntStream.of(number), IntStream.of(order)).boxed().toList())) {
+            int[] order = k == 0 ? IntStream.range(0, permuted.size()).toArray() : random.permutation(permuted.size());
+            if (different.add(IntStream.concat(IntStream.of(number), IntStream.of(order))
+                    .boxed()
+                    .toList())) {
                 Augmentation turned = Augmentation.dihedral(number, rows, vocabulary);
                 for (int i = 0; i < order.length; i++) {
                     turned.tokens()[permuted.get(i)] = permuted.get(order[i]);
@@ -276,8 +277,9 @@ public record OwnPuzzle(
     public Symmetries drawnSymmetries(int cells) {
         int first = vocabulary - permuted.size();
         if (!square || !permuted.isEmpty() && permuted.get(0) != first) {
-            throw new DataException("found puzzles of one's own without --square, or of which --permute names others than the last"
-                    + " symbols of the alphabet, expected both, as the device draws them");
+            throw new DataException(
+                    "found puzzles of one's own without --square, or of which --permute names others than the last"
+                            + " symbols of the alphabet, expected both, as the device draws them");
         }
         return new Symmetries(true, 0, 0, first);
     }

@@ -77,7 +77,8 @@ public final class PuzzleJson {
         }
         boolean square = field(file, json, "square").asBoolean();
         if (!field(file, json, "square").isBoolean() || square && rows != columns) {
-            throw wrong(file, json, "square", "true or false" + (square ? ", false for a board that is not square" : ""));
+            throw wrong(
+                    file, json, "square", "true or false" + (square ? ", false for a board that is not square" : ""));
         }
         if (!field(file, json, "rule").isTextual()) {
             throw wrong(file, json, "rule", "a name");
