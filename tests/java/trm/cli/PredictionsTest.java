@@ -32,8 +32,8 @@ import trm.data.sudoku.MiniSudokuBuilder;
 import trm.data.sudoku.SudokuPuzzle;
 
 /**
- * Answers as data. Oracles: what {@code trm solve} says of a puzzle after as many steps, the scores of the evaluation, and the data set
- * itself. What is answered when is the matter of EvaluationsTest.
+ * Answers as data. Oracles: what {@code trm solve} says of a puzzle after as many steps, the scores of the evaluation, and the
+ * data set itself. What is answered when is the matter of EvaluationsTest.
  */
 class PredictionsTest {
     private static final String OUTPUTS =

@@ -20,6 +20,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import trm.LatinSquares;
+import trm.data.format.Npy;
 import trm.data.sudoku.MiniSudokuBuilder;
 
 /** Own puzzles through {@code trm solve}, by a model that knows little: in whatever way they come, the answers are the same. */
@@ -232,6 +233,39 @@ class SolveOwnPuzzlesTest {
                 solve(temp.resolve("n"), "--file", json).assertDone().json().get("answer"));
         solve(temp.resolve("n"), "--puzzle", "0 12 2 7 0 0")
                 .assertFails(2, "--puzzle: number 2: found '12', expected 0 .. 11");
+    }
+
+    /** Tokens of other folders must stand for the symbols that the model was trained on. */
+    @Test
+    void otherSymbols() throws IOException {
+        Path other = temp.resolve("other");
+        Trm.execute("data", "csv", "--train", csv, "--test", csv, "--alphabet", "ABCD.", "--out", other)
+                .assertDone();
+        String message = other + ": found cells that are one of 'ABCD.', expected one of '.ABCD' as in " + data;
+        Trm.execute("eval", run, "--data", other, "--device", "cpu").assertFails(1, message);
+        solve(run, "--data", other, "--row", 0).assertFails(1, message);
+        Path same = temp.resolve("same");
+        Trm.execute("data", "csv", "--train", csv, "--test", csv, "--board", "2x8", "--out", same)
+                .assertDone();
+        Trm.execute("eval", run, "--data", same, "--device", "cpu").assertDone();
+    }
+
+    /** A row with a vector that the model does not have. */
+    @Test
+    void otherIdentifiers() throws IOException {
+        Path other = Trm.copy(data, temp.resolve("identified"));
+        for (String split : List.of("train", "test")) {
+            int[] identifiers = new int[60];
+            identifiers[1] = 1;
+            Npy.write(other.resolve(split + "/all__puzzle_identifiers.npy"), new int[] {60}, identifiers);
+            Path info = other.resolve(split + "/dataset.json");
+            Files.writeString(
+                    info,
+                    Files.readString(info).replace("\"num_puzzle_identifiers\": 1", "\"num_puzzle_identifiers\": 2"));
+        }
+        solve(run, "--data", other, "--row", 0).assertDone();
+        solve(run, "--data", other, "--row", 1)
+                .assertFails(1, "test example 1: found puzzle identifier 1, expected below 1, as ");
     }
 
     /** Symmetries that the author names make votes and fresh copies, as those of Sudokus do. */

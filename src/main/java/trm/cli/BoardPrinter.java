@@ -110,7 +110,7 @@ final class BoardPrinter {
         out.append('\n');
     }
 
-    /** Columns of a board: one more than a symbol for each cell, two for each line between boxes; those of its titles if these are wider. */
+    /** Columns of a board: a symbol and one more for each cell, two for a line between boxes; those of its titles if wider. */
     private static int columns(Puzzle kind, Panel panel) {
         int board = panel.columns() == 0
                 ? 0

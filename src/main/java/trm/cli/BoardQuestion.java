@@ -1,5 +1,6 @@
 package trm.cli;
 
+import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -19,6 +20,7 @@ import trm.device.LaneKernels;
 import trm.device.Purpose;
 import trm.device.Tensor;
 import trm.evaluation.Choice;
+import trm.input.DataException;
 
 /**
  * Boards whose answers have as many cells: Sudokus, mazes, puzzles of one's own.
@@ -87,6 +89,16 @@ record BoardQuestion(Puzzle kind, List<Board> boards) implements SolveQuestion {
             throw new ParameterException(
                     spec.commandLine(),
                     "--choose rules: found " + describe() + ", expected Sudokus or mazes, whose rules are known");
+        }
+    }
+
+    @Override
+    public void requireIdentifiers(int known, Path model) {
+        for (Board board : boards) {
+            if (board.identifier() >= known) {
+                throw new DataException(board.name() + ": found puzzle identifier " + board.identifier()
+                        + ", expected below " + known + ", as " + model + " knows");
+            }
         }
     }
 

@@ -139,6 +139,7 @@ final class EvalCommand implements Callable<Integer> {
                 : DataFolders.of(config.data().paths());
         DataFolders folders = data != null ? new DataFolders(data) : trained;
         Dataset dataset = folders.open(split);
+        KnownPuzzles.requireSymbols(trained, folders);
         requireRules(folders, dataset);
         List<Augmentation> symmetries = symmetries(folders, dataset);
         ArcVoting voting = voting(folders, dataset);

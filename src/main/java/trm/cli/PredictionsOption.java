@@ -69,8 +69,8 @@ final class PredictionsOption {
     }
 
     /**
-     * The answers of an evaluation that begins, null where none are asked for. They are kept beside the file that is asked for: where
-     * that fails the file could not be written either.
+     * The answers of an evaluation that begins, null where none are asked for. They are kept beside the file that is asked for:
+     * where that fails the file could not be written either.
      *
      * @throws FormatException if it fails
      */

@@ -28,7 +28,7 @@ import trm.data.format.Npz;
 import trm.data.puzzle.Puzzle;
 import trm.evaluation.Predictions;
 
-/** Writes the answers of an evaluation in the forms of docs/evaluation.md: tokens for NumPy, text as boards are drawn for the others. */
+/** Writes the answers of an evaluation in the forms of docs/evaluation.md: tokens for NumPy, else text as boards are drawn. */
 final class PredictionsWriter {
     private static final ObjectMapper JSON = new ObjectMapper();
 

@@ -141,6 +141,7 @@ final class SolveCommand implements Callable<Integer> {
                     source() + ": " + question.describe() + ", but " + weights.file() + " was trained on "
                             + trained.describe());
         }
+        question.requireIdentifiers(trained.shape().numPuzzleIdentifiers(), weights.file());
         String name = bundled == null ? weights.file().toString() : bundled.describe();
         Map<String, Object> result;
         try (Backend backend = device.open(config)) {
@@ -177,11 +178,11 @@ final class SolveCommand implements Callable<Integer> {
     private SolveQuestion question(SafeTensors given) {
         if (given != null) {
             TrainConfig config = settings.of(given);
-            DataFolders folders = data != null
-                    ? new DataFolders(data)
-                    : Files.isDirectory(checkpoint)
-                            ? RunData.folders(checkpoint, config)
-                            : DataFolders.of(config.data().paths());
+            DataFolders trained = Files.isDirectory(checkpoint)
+                    ? RunData.folders(checkpoint, config)
+                    : DataFolders.of(config.data().paths());
+            DataFolders folders = data != null ? new DataFolders(data) : trained;
+            KnownPuzzles.requireSymbols(trained, folders);
             if (rows != null) {
                 return rows(folders);
             }

@@ -114,7 +114,7 @@ public final class OwnPuzzles {
                 .toList();
         List<Integer> tested =
                 test == null ? all.stream().filter(held::contains).toList() : all;
-        own = withRule(own, rule(own, tokens, training, testing));
+        own = own.with(rule(own, tokens, training, testing));
         if (split.copies() > 0) {
             symmetries(
                     train, own, split.copies(), new PhiloxRandom(split.seed())); // refused before anything is written
@@ -196,17 +196,8 @@ public final class OwnPuzzles {
                 List.of());
         Set<Integer> empty =
                 look.empty() == null ? unanswered(training, tokens) : tokens(plain, "--empty", look.empty());
-        return new OwnPuzzle(
-                OwnPuzzle.KEY,
-                alphabet,
-                vocabulary,
-                rows,
-                columns,
-                blocks[0],
-                blocks[1],
-                empty,
-                look.square(),
-                List.copyOf(tokens(plain, "--permute", look.permuted() == null ? "" : look.permuted())));
+        String permuted = look.permuted() == null ? "" : look.permuted();
+        return plain.with(empty, List.copyOf(tokens(plain, "--permute", permuted)));
     }
 
     private static Set<Integer> tokens(OwnPuzzle puzzle, String option, String symbols) {
@@ -247,20 +238,6 @@ public final class OwnPuzzles {
             }
         }
         return kind.key();
-    }
-
-    private static OwnPuzzle withRule(OwnPuzzle own, String rule) {
-        return new OwnPuzzle(
-                rule,
-                own.alphabet(),
-                own.vocabulary(),
-                own.rows(),
-                own.columns(),
-                own.blockRows(),
-                own.blockColumns(),
-                own.empty(),
-                own.square(),
-                own.permuted());
     }
 
     /**

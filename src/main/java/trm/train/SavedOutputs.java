@@ -19,8 +19,8 @@ import trm.io.TorchWriter;
 
 /**
  * What the evaluations of a run save besides their scores, {@code eval_save_outputs}, in the published code's form: a file
- * {@code step_N_all_preds.RANK} that {@code torch.load} reads, a dictionary of tensors by these names. With n examples of L tokens and
- * V tokens there are:
+ * {@code step_N_all_preds.RANK} that {@code torch.load} reads, a dictionary of tensors by these names. With n examples of L
+ * tokens, of which V are different, there are:
  *
  * <pre>
  *   inputs, labels [n, L] int32, -100 without loss     puzzle_identifiers [n] int32

@@ -57,6 +57,27 @@ public record OwnPuzzle(
         return new OwnPuzzle(KEY, alphabet, vocabulary, rows, columns, rows, columns, Set.of(), false, List.of());
     }
 
+    /** The same with these empty and permuted tokens. */
+    public OwnPuzzle with(Set<Integer> emptyTokens, List<Integer> permutedTokens) {
+        return new OwnPuzzle(
+                rule,
+                alphabet,
+                vocabulary,
+                rows,
+                columns,
+                blockRows,
+                blockColumns,
+                emptyTokens,
+                square,
+                permutedTokens);
+    }
+
+    /** The same by the rules of the kind of this key. */
+    public OwnPuzzle with(String key) {
+        return new OwnPuzzle(
+                key, alphabet, vocabulary, rows, columns, blockRows, blockColumns, empty, square, permuted);
+    }
+
     @Override
     public String key() {
         return KEY;

@@ -10,9 +10,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collection;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
+import java.util.Set;
 import java.util.TreeSet;
 import trm.data.format.DatasetInfo;
 import trm.data.format.JsonFile;
@@ -91,20 +91,11 @@ public final class PuzzleJson {
                 columns,
                 integer(file, json, "block_rows", rows),
                 integer(file, json, "block_columns", columns),
-                new HashSet<>(),
+                Set.of(),
                 square,
                 List.of());
-        return Optional.of(new OwnPuzzle(
-                puzzle.rule(),
-                alphabet,
-                info.vocabSize(),
-                rows,
-                columns,
-                puzzle.blockRows(),
-                puzzle.blockColumns(),
-                new HashSet<>(tokens(file, json, "empty", puzzle)),
-                square,
-                tokens(file, json, "permuted", puzzle)));
+        Set<Integer> empty = Set.copyOf(tokens(file, json, "empty", puzzle));
+        return Optional.of(puzzle.with(empty, tokens(file, json, "permuted", puzzle)));
     }
 
     private static String alphabet(Path file, JsonNode json, DatasetInfo info) {
