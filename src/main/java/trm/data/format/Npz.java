@@ -65,7 +65,7 @@ public final class Npz implements Closeable {
         }
     }
 
-    /** @param dtype {@code u1}, {@code i1}, {@code i2}, {@code i4}, {@code i8}, {@code f4}; {@code U3}: texts of 3 characters at most */
+    /** @param dtype {@code u1}, {@code i1}, {@code i2}, {@code i4}, {@code i8}, {@code f4}; {@code U3} for texts of 3 characters */
     public void array(String name, String dtype, Content content, long... shape) throws IOException {
         ZipEntry entry = new ZipEntry(name + ".npy");
         entry.setTimeLocal(DATE);
