@@ -110,6 +110,9 @@ class ArchitectureTest {
     static final ArchRule ARC = kind("trm.data.arc");
 
     @ArchTest
+    static final ArchRule OWN = kind("trm.data.own");
+
+    @ArchTest
     static final ArchRule IO = layer("trm.io..", "trm.io..", "trm.input");
 
     @ArchTest
@@ -169,6 +172,7 @@ class ArchitectureTest {
                     "trm.data.arc",
                     "trm.data.format",
                     "trm.data.maze",
+                    "trm.data.own",
                     "trm.data.puzzle",
                     "trm.data.random",
                     "trm.data.sudoku",

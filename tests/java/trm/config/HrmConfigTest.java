@@ -140,7 +140,7 @@ class HrmConfigTest {
                 "arch.puzzle_emb_len=16 | hrm always has as few positions as hold the puzzle vector; leave it out, or 0",
                 "arch.gradient=last_cycle | must be one_step",
                 "arch.separate_nets=true | hrm has two networks anyway",
-                "eval_save_outputs=[inputs] | expected []: not supported by this version",
+                "eval_save_outputs=[z_H] | eval_save_outputs is 'z_H': must be one of inputs, labels, puzzle_identifiers, logits",
                 "arch.name=hrm.hrm_act_v2@X | arch.name is hrm.hrm_act_v2@X; expected one of trm, trm_singlez,",
                 "arch.loss.name=losses@Other | arch.loss.name is 'losses@Other': must be one of losses@ACTLossHead",
             })

@@ -12,10 +12,14 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import trm.Fuzz;
+import trm.LatinSquares;
 import trm.data.format.Identifiers;
 import trm.data.maze.MazeBuilder;
+import trm.data.own.PuzzleJson;
+import trm.data.puzzle.Puzzle;
 import trm.data.random.LegacyRandom;
 import trm.data.sudoku.MiniSudokuBuilder;
+import trm.data.table.ColumnNames;
 
 /**
  * Folders in which one file is any bytes: dataset.json, identifiers.json, an array of either form. What opens can be trained
@@ -54,7 +58,7 @@ class DatasetFolderFuzzTest {
         List<Path> files = new ArrayList<>();
         List<byte[]> seeds = new ArrayList<>();
         for (Path file : Golden.files(folder)) {
-            if (file.startsWith("train") || file.endsWith(Identifiers.FILE)) {
+            if (file.startsWith("train") || file.endsWith(Identifiers.FILE) || file.endsWith(PuzzleJson.FILE)) {
                 ByteArrayOutputStream seed = new ByteArrayOutputStream();
                 seed.write(files.size());
                 seed.writeBytes(Files.readAllBytes(folder.resolve(file)));
@@ -99,6 +103,11 @@ class DatasetFolderFuzzTest {
                 data.inputRow(rows[r]);
             }
         }
+        Puzzle kind = Puzzles.of(data);
+        for (int token : data.inputRow(0)) {
+            kind.cell(token);
+        }
+        kind.text(data.labelRow(0));
         Inspection.of(folder);
         Grouping.of(folders, "train", data);
     }
@@ -108,6 +117,15 @@ class DatasetFolderFuzzTest {
         Path folder = temp.resolve("mini");
         MiniSudokuBuilder.build(folder, 4, 12, 4, 1, 8);
         fuzz("dataset", folder);
+    }
+
+    @Test
+    void ownPuzzles() throws IOException {
+        Path csv = Files.writeString(temp.resolve("latin.csv"), LatinSquares.csv(4, 6, 8, 1));
+        Path folder = temp.resolve("own");
+        OwnPuzzles.Look look = new OwnPuzzles.Look(null, null, null, null, true, "ABCD");
+        OwnPuzzles.build(csv, csv, folder, ColumnNames.USUAL, look, OwnPuzzles.Split.PLAIN, note -> {});
+        fuzz("dataset-own", folder);
     }
 
     @Test

@@ -219,12 +219,12 @@ class InspectionTest {
         Golden.assertFails(() -> Inspection.of(dir), "found neither train nor test, expected a dataset folder");
         MiniSudokuBuilder.build(dir, 4, 20, 10, 1, 8);
         assertEquals(SudokuPuzzle.INSTANCE, Inspection.of(dir).kind());
-        assertEquals('1', SudokuPuzzle.INSTANCE.glyph(2));
-        assertEquals(' ', SudokuPuzzle.INSTANCE.glyph(Dataset.IGNORED));
-        assertEquals('G', MazePuzzle.INSTANCE.glyph(4));
-        assertEquals('9', ArcPuzzle.INSTANCE.glyph(11));
-        assertEquals('?', ArcPuzzle.INSTANCE.glyph(12));
-        assertEquals('0', OtherPuzzle.INSTANCE.glyph(1));
+        assertEquals("1", SudokuPuzzle.INSTANCE.glyph(2));
+        assertEquals(" ", SudokuPuzzle.INSTANCE.glyph(Dataset.IGNORED));
+        assertEquals("G", MazePuzzle.INSTANCE.glyph(4));
+        assertEquals("9", ArcPuzzle.INSTANCE.glyph(11));
+        assertEquals("?", ArcPuzzle.INSTANCE.glyph(12));
+        assertEquals("0", OtherPuzzle.INSTANCE.glyph(1));
     }
 
     /** The first label shows that these are Sudokus; others that are none have no symmetries, and are counted all the same. */

@@ -60,6 +60,8 @@ class OwnPuzzlesTest {
         Path own = dir.resolve("own");
         SudokuBuilder.build(input.resolve("train.csv"), input.resolve("test.csv"), own, null, 0, null, 0);
         try {
+            assertEquals("sudoku", Puzzles.of(Dataset.open(out, "test")).key());
+            Files.delete(out.resolve("puzzle.json")); // all that is more
             Golden.assertSameFolder(own, out);
         } catch (IOException e) {
             throw new AssertionError(e);

@@ -5,9 +5,13 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.nio.channels.FileChannel;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
@@ -305,6 +309,102 @@ public class EvaluationsTest {
         Map<Integer, Answer> other = new HashMap<>();
         breadth(new BreadthEvaluator.Tries(5, List.of(), choice, 0.1, 10), 7, examples, other);
         assertNotEquals(all.get(0), other);
+    }
+
+    /** Answers as data are those of the fixed evaluation, step by step; those of adaptive ones end with the puzzle. */
+    @ParameterizedTest(name = "no continue loss {0}")
+    @CsvSource({"true", "false"})
+    void predictions(boolean noContinue) throws IOException {
+        model(noContinue);
+        List<List<Answer>> fixed = fixed(!noContinue);
+        for (int kind = 0; kind < 3; kind++) {
+            try (Arena own = new Arena(backend);
+                    Evaluation evaluation = evaluation(kind, own);
+                    Predictions kept = new Predictions(data, kept("kept" + kind), PUZZLES, STEPS, noContinue)) {
+                evaluation.evaluate(examples, Long.MAX_VALUE, () -> false, kept);
+                for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+                    List<Answer> steps = fixed.get(puzzle);
+                    int halted = steps.stream()
+                            .mapToInt(Answer::steps)
+                            .filter(s -> s > 0)
+                            .findFirst()
+                            .orElseThrow();
+                    int last = kind == 1 ? halted : STEPS;
+                    assertEquals(last, kept.steps(puzzle));
+                    assertTrue(halted < STEPS ? kept.haltStep(puzzle) == halted : kept.haltStep(puzzle) % STEPS == 0);
+                    for (int step = 1; step <= STEPS; step++) {
+                        List<Integer> answer = row(kept.answers(puzzle)[step - 1], 0);
+                        assertEquals(
+                                step > last
+                                        ? Collections.nCopies(16, 0)
+                                        : steps.get(step - 1).tokens(),
+                                answer);
+                        float p =
+                                (float) (1 / (1 + Math.exp(-steps.get(step - 1).qHalt())));
+                        assertEquals(step > last ? Float.NaN : p, kept.haltProbabilities(puzzle)[step - 1]);
+                    }
+                    assertEquals(steps.get(last - 1).tokens(), row(kept.answer(puzzle), 0));
+                    assertEquals(kept.haltProbabilities(puzzle)[last - 1], kept.haltProbability(puzzle));
+                    assertEquals(share(puzzle, steps.get(last - 1).tokens()) == 1 ? 1 : 0, kept.exact(puzzle));
+                }
+            }
+        }
+    }
+
+    /** One that takes all steps, an adaptive one, and one of a single try. */
+    private Evaluation evaluation(int kind, Arena own) {
+        ModelSizes lanes = sizes.withLanes(5);
+        return switch (kind) {
+            case 0 -> new Evaluator(backend, own, lanes, parameters, parameters.weights(), STEPS);
+            case 1 -> new AdaptiveEvaluator(backend, own, lanes, parameters, parameters.weights(), STEPS);
+            default ->
+                new BreadthEvaluator(
+                        backend,
+                        own,
+                        lanes,
+                        parameters,
+                        parameters.weights(),
+                        STEPS,
+                        new BreadthEvaluator.Tries(1, List.of(), Choice.MAJORITY, 0, 3));
+        };
+    }
+
+    private static FileChannel kept(String name) throws IOException {
+        return FileChannel.open(
+                temp.resolve(name),
+                StandardOpenOption.CREATE,
+                StandardOpenOption.TRUNCATE_EXISTING,
+                StandardOpenOption.READ,
+                StandardOpenOption.WRITE);
+    }
+
+    /** Of several tries the steps are those of the chosen one, turned back. */
+    @ParameterizedTest
+    @EnumSource(
+            value = Choice.class,
+            names = {"FIRST", "HALT", "MAJORITY"})
+    void predictionsOfTheChosenTry(Choice choice) throws IOException {
+        model(true);
+        List<Augmentation> symmetries = SudokuPuzzle.INSTANCE.symmetries(3, data.seqLen(), 1);
+        LaneKernels.Examples copies = DeviceExamples.uploadCopies(backend, arena, data, PUZZLES, symmetries);
+        Map<Integer, Answer> found = new HashMap<>();
+        BreadthEvaluator.Tries tries = new BreadthEvaluator.Tries(2, symmetries, choice, 0, 0);
+        breadth(tries, 7, copies, found);
+        try (Arena own = new Arena(backend);
+                Evaluation evaluation = new BreadthEvaluator(
+                        backend, own, sizes.withLanes(7), parameters, parameters.weights(), STEPS, tries);
+                Predictions kept = new Predictions(data, kept("kept" + choice), PUZZLES, STEPS, true)) {
+            evaluation.evaluate(copies, Long.MAX_VALUE, () -> false, kept);
+            Set<Integer> lengths = new TreeSet<>();
+            for (int puzzle = 0; puzzle < PUZZLES; puzzle++) {
+                int last = kept.steps(puzzle);
+                lengths.add(last);
+                assertEquals(found.get(puzzle).tokens(), row(kept.answer(puzzle), 0));
+                assertEquals(found.get(puzzle).tokens(), row(kept.answers(puzzle)[last - 1], 0));
+                assertEquals(kept.haltProbability(puzzle), kept.haltProbabilities(puzzle)[last - 1]);
+            }
+            assertEquals(choice == Choice.FIRST, lengths.size() > 1);
+        }
     }
 
     /** Every step of a copy's fixed evaluation: tokens turned back, q_halt, whether the halt head says so. */

@@ -54,18 +54,18 @@ final class BoardPrinter {
     String render(SolveTrace.Solution solution) {
         Puzzle kind = solution.kind();
         int[] puzzle = solution.puzzle();
-        int side = (int) Math.round(Math.sqrt(puzzle.length));
+        int columns = kind.columns(puzzle.length);
         boolean[] none = new boolean[puzzle.length];
         boolean[] given = new boolean[puzzle.length];
         for (int i = 0; i < given.length; i++) {
             given[i] = kind.given(puzzle[i]);
         }
         List<Panel> panels = new ArrayList<>();
-        panels.add(new Panel("puzzle", "", puzzle, side, new Marks(given, none, none)));
+        panels.add(new Panel("puzzle", "", puzzle, columns, new Marks(given, none, none)));
         for (int i = 0; i < solution.boards().size(); i++) {
             int[] board = solution.boards().get(i);
             Marks marks = new Marks(given, solution.changed(i), solution.wrong(board));
-            panels.add(new Panel("step " + (i + 1), halt(solution.haltProbabilities()[i]), board, side, marks));
+            panels.add(new Panel("step " + (i + 1), halt(solution.haltProbabilities()[i]), board, columns, marks));
         }
         return render(kind, panels);
     }
@@ -110,11 +110,12 @@ final class BoardPrinter {
         out.append('\n');
     }
 
-    /** Columns of a board: two for each cell, two for each line between boxes; those of its titles if these are wider. */
+    /** Columns of a board: a symbol and one more for each cell, two for a line between boxes; those of its titles if wider. */
     private static int columns(Puzzle kind, Panel panel) {
         int board = panel.columns() == 0
                 ? 0
-                : 2 * panel.columns() + 2 * (panel.columns() / kind.blockColumns(panel.columns()) - 1);
+                : (1 + kind.glyphWidth()) * panel.columns()
+                        + 2 * (panel.columns() / kind.blockColumns(panel.columns()) - 1);
         int titles = Math.max(panel.title().length(), panel.subtitle().length());
         return Math.max(LEAST_WIDTH, Math.max(board, titles));
     }
@@ -133,8 +134,8 @@ final class BoardPrinter {
                     line.append("| ");
                     rule.append("+-");
                 }
-                line.append(style.cell(panel.tokens()[r * panel.columns() + c], mark(panel, r, c), colour));
-                rule.append("--");
+                line.append(style.cell(kind, panel.tokens()[r * panel.columns() + c], mark(panel, r, c), colour));
+                rule.append("-".repeat(1 + kind.glyphWidth()));
             }
             if (r > 0 && r % kind.blockRows(panel.rows()) == 0) {
                 lines.add(pad(rule.toString(), rule.length(), columns));

@@ -6,18 +6,18 @@ import trm.data.maze.MazePuzzle;
 import trm.data.puzzle.Puzzle;
 import trm.data.sudoku.SudokuPuzzle;
 
-/** How a cell of a kind of puzzle looks: two columns of a terminal, in colours, or as a plain character with a mark. */
+/** How a cell of a kind of puzzle looks: its symbol and a column more, in colours, or plain with a mark. */
 enum CellStyle {
     SUDOKU(
             SudokuPuzzle.INSTANCE,
             "bold: given, green: changed by this step, red: wrong",
             "*: changed by this step, !: wrong") {
         @Override
-        String coloured(char glyph, Mark mark) {
+        String coloured(String glyph, Mark mark) {
             String code = mark.wrong()
                     ? (mark.changed() ? WHITE_ON_RED : RED)
                     : mark.changed() ? BLACK_ON_GREEN : mark.given() ? BOLD : "";
-            return code.isEmpty() ? glyph + " " : painted(code, glyph + "") + " ";
+            return code.isEmpty() ? glyph + " " : painted(code, glyph) + " ";
         }
     },
 
@@ -27,18 +27,18 @@ enum CellStyle {
             "grey: wall, o: path, green ground: changed by this step, red ground: overwritten",
             "#: wall, o: path, *: changed by this step, !: overwritten") {
         @Override
-        String plain(char glyph, Mark mark) {
-            return glyph == WALL && !mark.changed() && !mark.wrong() ? "##" : super.plain(glyph, mark);
+        String plain(String glyph, Mark mark) {
+            return glyph.equals(WALL) && !mark.changed() && !mark.wrong() ? "##" : super.plain(glyph, mark);
         }
 
         @Override
-        String coloured(char glyph, Mark mark) {
+        String coloured(String glyph, Mark mark) {
             if (mark.wrong() || mark.changed()) {
                 return painted(mark.wrong() ? WHITE_ON_RED : BLACK_ON_GREEN, glyph + " ");
             }
-            return glyph == WALL
+            return glyph.equals(WALL)
                     ? painted(ON_GREY, "  ")
-                    : glyph == ' ' ? "  " : painted(glyph == PATH ? GREEN : BOLD, glyph + " ");
+                    : glyph.equals(" ") ? "  " : painted(glyph.equals(PATH) ? GREEN : BOLD, glyph + " ");
         }
     },
 
@@ -49,15 +49,15 @@ enum CellStyle {
                     + " *: changed by this step, !: wrong",
             "*: changed by this step, !: wrong") {
         @Override
-        String coloured(char glyph, Mark mark) {
-            int colour = Character.digit(glyph, GROUNDS.length);
+        String coloured(String glyph, Mark mark) {
+            int colour = Character.digit(glyph.charAt(0), GROUNDS.length);
             String text = mark.wrong() ? "! " : mark.changed() ? "* " : "  ";
             return colour < 0 ? glyph + " " : painted(GROUNDS[colour], text);
         }
     };
 
-    private static final char WALL = '#';
-    private static final char PATH = 'o';
+    private static final String WALL = "#";
+    private static final String PATH = "o";
 
     private static final String RESET = code("0");
     private static final String BOLD = code("1");
@@ -107,17 +107,17 @@ enum CellStyle {
         return colour ? colours : marks;
     }
 
-    /** Two columns; padding, which no board has, looks like the token after it. */
-    String cell(int token, Mark mark, boolean colour) {
-        char glyph = kind.glyph(Math.max(1, token));
+    /** A column more than the symbols of the puzzles take. */
+    String cell(Puzzle of, int token, Mark mark, boolean colour) {
+        String glyph = of.cell(token);
         return colour ? coloured(glyph, mark) : plain(glyph, mark);
     }
 
-    String plain(char glyph, Mark mark) {
+    String plain(String glyph, Mark mark) {
         return glyph + (mark.wrong() ? "!" : mark.changed() ? "*" : " ");
     }
 
-    abstract String coloured(char glyph, Mark mark);
+    abstract String coloured(String glyph, Mark mark);
 
     private static String code(String sgr) {
         return "\u001b[" + sgr + "m";

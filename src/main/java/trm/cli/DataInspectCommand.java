@@ -38,6 +38,7 @@ final class DataInspectCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Inspection found = Inspection.of(folder);
+        UnknownSymbols.said(folder.toString(), found.kind());
         for (Inspection.Split split : found.splits()) {
             System.out.println(describe(split, found.kind()));
         }
@@ -96,8 +97,7 @@ final class DataInspectCommand implements Callable<Integer> {
     private void sample(String split, Puzzle kind) {
         Dataset data = Dataset.open(folder, split);
         int row = new Random(seed).nextInt(data.examples());
-        int side = (int) Math.round(Math.sqrt(data.seqLen()));
-        int width = side * side == data.seqLen() ? side : data.seqLen();
+        int width = kind.columns(data.seqLen());
         int[] input = data.inputRow(row);
         int[] label = data.labelRow(row);
         System.out.println(split + " example " + row + ", question and answer:");
@@ -106,7 +106,7 @@ final class DataInspectCommand implements Callable<Integer> {
             for (int[] tokens : new int[][] {input, label}) {
                 line.append(tokens == label ? "    " : "");
                 for (int i = from; i < from + width; i++) {
-                    line.append(kind.glyph(tokens[i]));
+                    line.append(kind.glyphWidth() == 1 ? kind.glyph(tokens[i]) : kind.cell(tokens[i]) + " ");
                 }
             }
             if (!line.toString().isBlank()) {

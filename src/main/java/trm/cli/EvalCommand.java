@@ -1,12 +1,17 @@
 package trm.cli;
 
+import java.io.UncheckedIOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.concurrent.Callable;
+import java.util.stream.Stream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
@@ -27,6 +32,7 @@ import trm.data.puzzle.Puzzle;
 import trm.device.Backend;
 import trm.device.LaneKernels;
 import trm.evaluation.AdaptiveEvaluator;
+import trm.evaluation.AnswerListener;
 import trm.evaluation.ArcVotes;
 import trm.evaluation.ArcVoting;
 import trm.evaluation.BreadthEvaluator;
@@ -34,6 +40,7 @@ import trm.evaluation.Breakdown;
 import trm.evaluation.Choice;
 import trm.evaluation.Evaluation;
 import trm.evaluation.Evaluator;
+import trm.evaluation.Predictions;
 import trm.evaluation.Score;
 import trm.evaluation.Validity;
 import trm.input.DataException;
@@ -57,6 +64,7 @@ import trm.train.RunData;
             "Example: trm eval runs/demo --split test --json",
             "         trm eval runs/demo@best        (the best checkpoint, key checkpoint_best; runs/demo@2000: that of a step)",
             "         trm eval runs/demo --adaptive",
+            "         trm eval runs/demo --predictions answers.npz",
             "         trm eval runs/demo --steps 32 --breadth 8 --choose majority"
         })
 final class EvalCommand implements Callable<Integer> {
@@ -109,6 +117,9 @@ final class EvalCommand implements Callable<Integer> {
     private int vote;
 
     @Mixin
+    private PredictionsOption output;
+
+    @Mixin
     private TriesOption tries;
 
     @Mixin
@@ -131,6 +142,7 @@ final class EvalCommand implements Callable<Integer> {
                 .orElseGet(() -> DataFolders.of(config.data().paths()));
         DataFolders folders = data != null ? new DataFolders(data) : trained;
         Dataset dataset = folders.open(split);
+        KnownPuzzles.requireSymbols(trained, folders);
         requireRules(folders, dataset);
         List<Augmentation> symmetries = symmetries(folders, dataset);
         ArcVoting voting = voting(folders, dataset);
@@ -140,30 +152,35 @@ final class EvalCommand implements Callable<Integer> {
         Breakdown breakdown = new Breakdown(dataset, groupings);
         int lanes = batch > 0 ? batch : config.evaluationLanes();
         int depth = steps > 0 ? steps : config.arch().halting().maxSteps();
-        long began = System.nanoTime();
-        Scores scores;
-        try (Backend backend = device.open(config);
-                LoadedModel model = LoadedModel.load(backend, file, config, shape, lanes);
-                Evaluation evaluation = evaluation(model, depth, symmetries, dataset)) {
-            LaneKernels.Examples examples = vote == 1
-                    ? DeviceExamples.upload(backend, model.arena(), dataset)
-                    : DeviceExamples.uploadCopies(
-                            backend, model.arena(), dataset, (int) Math.min(limit, dataset.examples()), symmetries);
-            Score score = evaluation
-                    .evaluate(examples, limit, () -> false, (rows, predictions, qHalt) -> {
-                        if (voting != null) {
-                            voting.answered(rows, predictions, qHalt);
-                        }
-                        validity.ifPresent(v -> v.answered(rows, predictions, qHalt));
-                        breakdown.answered(rows, predictions, qHalt);
-                    })
-                    .orElseThrow();
-            Optional<Score> byRules = evaluation instanceof BreadthEvaluator b ? b.byRules() : Optional.empty();
-            scores = new Scores(score, byRules, (System.nanoTime() - began) * 1e-9);
+        try (Predictions predictions =
+                output.begin(dataset, limit, depth, config.arch().haltsOnSign())) {
+            List<AnswerListener> listeners = new ArrayList<>(List.of(breakdown));
+            Stream.of(voting, validity.orElse(null), predictions)
+                    .filter(Objects::nonNull)
+                    .forEach(listeners::add);
+            long began = System.nanoTime();
+            Scores scores;
+            try (Backend backend = device.open(config);
+                    LoadedModel model = LoadedModel.load(backend, file, config, shape, lanes);
+                    Evaluation evaluation = evaluation(model, depth, symmetries, dataset)) {
+                LaneKernels.Examples examples = vote == 1
+                        ? DeviceExamples.upload(backend, model.arena(), dataset)
+                        : DeviceExamples.uploadCopies(
+                                backend, model.arena(), dataset, (int) Math.min(limit, dataset.examples()), symmetries);
+                Score score = evaluation
+                        .evaluate(examples, limit, () -> false, AnswerListener.all(listeners))
+                        .orElseThrow();
+                Optional<Score> byRules = evaluation instanceof BreadthEvaluator b ? b.byRules() : Optional.empty();
+                scores = new Scores(score, byRules, (System.nanoTime() - began) * 1e-9);
+            }
+            Breakdown counted =
+                    voting == null ? breakdown : Breakdown.of(dataset, groupings, voting.votes(), ArcVotes.ATTEMPTS);
+            BreakdownPrinter tables = new BreakdownPrinter(counted.tables(), voting != null);
+            report(file.file(), depth, scores, validity, voting, tables);
+            output.write(predictions, folders, split);
+        } catch (UncheckedIOException e) { // of the file of predictions: what else is read is read whole
+            throw output.unwritable(e.getCause());
         }
-        Breakdown counted =
-                voting == null ? breakdown : Breakdown.of(dataset, groupings, voting.votes(), ArcVotes.ATTEMPTS);
-        report(file.file(), depth, scores, validity, voting, new BreakdownPrinter(counted.tables(), voting != null));
         return 0;
     }
 
@@ -173,6 +190,7 @@ final class EvalCommand implements Callable<Integer> {
         Cli.within(spec, "--batch", batch, 0, ScheduleConfig.MAX_LANES);
         Cli.within(spec, "--vote", vote, 1, TriesOption.MOST);
         tries.check(spec, vote);
+        output.check(spec);
         if (!List.of("train", "test").contains(split)) {
             throw new ParameterException(spec.commandLine(), "--split " + split + ": expected train or test");
         }

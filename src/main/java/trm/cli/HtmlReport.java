@@ -162,24 +162,26 @@ final class HtmlReport {
             boolean[] changed,
             boolean[] wrong) {
         Puzzle kind = solution.kind();
-        int side = (int) Math.round(Math.sqrt(board.length));
+        int columns = kind.columns(board.length);
+        int rows = board.length / columns;
         out.append("<figure class=\"step\"><figcaption><b>")
                 .append(name)
                 .append("</b><br>")
                 .append(note);
         out.append("</figcaption><table class=\"board\">\n");
-        for (int r = 0; r < side; r++) {
+        for (int r = 0; r < rows; r++) {
             out.append("<tr>");
-            for (int c = 0; c < side; c++) {
-                int i = r * side + c;
+            for (int c = 0; c < columns; c++) {
+                int i = r * columns + c;
                 List<String> classes = new ArrayList<>();
                 add(classes, kind.given(solution.puzzle()[i]), "given");
                 add(classes, changed[i], "changed");
                 add(classes, wrong[i], "wrong");
-                add(classes, c + 1 < side && (c + 1) % kind.blockColumns(side) == 0, "r");
-                add(classes, r + 1 < side && (r + 1) % kind.blockRows(side) == 0, "b");
+                add(classes, c + 1 < columns && (c + 1) % kind.blockColumns(columns) == 0, "r");
+                add(classes, r + 1 < rows && (r + 1) % kind.blockRows(rows) == 0, "b");
                 out.append(classes.isEmpty() ? "<td>" : "<td class=\"" + String.join(" ", classes) + "\">");
-                out.append(kind.given(board[i]) ? kind.glyph(board[i]) : "").append("</td>");
+                out.append(kind.given(board[i]) ? escape(kind.glyph(board[i])) : "")
+                        .append("</td>");
             }
             out.append("</tr>\n");
         }

@@ -1,11 +1,14 @@
 package trm.cli;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.Optional;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.DataFolders;
 import trm.data.Dataset;
+import trm.data.own.OwnPuzzle;
+import trm.input.DataException;
 import trm.io.FormatException;
 import trm.io.SafeTensors;
 import trm.model.Parameters;
@@ -64,6 +67,22 @@ final class KnownPuzzles {
                             + " the first " + trm.input.Shown.quoted(first) + " (identifier " + others[0] + ")");
         }
         return new DataShape(own.seqLen(), own.vocabSize(), rows);
+    }
+
+    /**
+     * Tokens must stand for the same symbols.
+     *
+     * @throws DataException if both folders say which symbols, and these differ
+     */
+    static void requireSymbols(DataFolders trained, DataFolders asked) {
+        Optional<OwnPuzzle> known = trained.paths().equals(asked.paths()) ? Optional.empty() : trained.own();
+        Optional<OwnPuzzle> own = known.isEmpty() ? Optional.empty() : asked.own();
+        if (own.isPresent() && !Objects.equals(own.get().alphabet(), known.get().alphabet())) {
+            throw new DataException(asked + ": found cells that are "
+                    + own.get().symbols() + ", expected " + known.get().symbols() + " as in " + trained
+                    + ", which the model was trained on"
+                    + (known.get().alphabet() == null ? "" : "; trm data csv --alphabet makes a folder so"));
+        }
     }
 
     private static FormatException unknown(SafeTensors file, DataFolders asked, String what) {

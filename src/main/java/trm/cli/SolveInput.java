@@ -55,7 +55,7 @@ final class SolveInput {
      * @throws DataException if it cannot be read, or is no puzzle
      */
     static SolveQuestion file(Path file, String task) {
-        String where = file.equals(STANDARD_INPUT) ? "standard input" : file.toString();
+        String where = name(file);
         byte[] content = read(file, where);
         FileKind kind = FileKind.of(Arrays.copyOf(content, Math.min(content.length, FileKind.HEAD_BYTES)));
         if (kind != FileKind.OTHER && kind != FileKind.GZIP) {
@@ -78,6 +78,28 @@ final class SolveInput {
         }
         throw new DataException(
                 where + ": found " + (text.isBlank() ? "nothing" : Shown.quoted(first.strip())) + ", " + EXPECTED);
+    }
+
+    static boolean isStandardInput(Path file) {
+        return file.equals(STANDARD_INPUT);
+    }
+
+    /** What messages call it. */
+    static String name(Path file) {
+        return isStandardInput(file) ? "standard input" : file.toString();
+    }
+
+    /** The text of a file, or of standard input. */
+    static String text(Path file) {
+        String where = name(file);
+        return text(where, read(file, where));
+    }
+
+    /** Whether a file is gzip or a zip archive. */
+    static boolean isPacked(Path file) {
+        byte[] content = read(file, name(file));
+        FileKind kind = FileKind.of(Arrays.copyOf(content, Math.min(content.length, FileKind.HEAD_BYTES)));
+        return kind == FileKind.GZIP || kind == FileKind.ZIP;
     }
 
     private static SolveQuestion arc(Path file, String where, byte[] content, String task) {

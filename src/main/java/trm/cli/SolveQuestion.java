@@ -1,5 +1,6 @@
 package trm.cli;
 
+import java.nio.file.Path;
 import java.util.Map;
 import picocli.CommandLine.Model.CommandSpec;
 import trm.config.DataShape;
@@ -15,6 +16,11 @@ interface SolveQuestion {
     /** Rows and columns of what a model sees. */
     int side();
 
+    /** Cells of what a model sees. */
+    default int cells() {
+        return side() * side();
+    }
+
     /** "a maze of 9 x 9". */
     String describe();
 
@@ -27,6 +33,14 @@ interface SolveQuestion {
      * @throws picocli.CommandLine.ParameterException if there are any
      */
     void check(CommandSpec spec, Asked asked);
+
+    /**
+     * Refuses puzzles whose vectors the model does not have.
+     *
+     * @param known rows of the model's puzzle table
+     * @throws trm.input.DataException if there are any
+     */
+    default void requireIdentifiers(int known, Path model) {}
 
     /**
      * Solves it and prints how.

@@ -3,6 +3,7 @@ package trm.cli;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import trm.data.Dataset;
 import trm.data.puzzle.Puzzle;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -68,15 +69,26 @@ final class SolveTrace {
             return differing(before(step), boards.get(step));
         }
 
-        /** Cells that differ from the solution; when it is not known, those that break a rule or a given. */
+        /** Cells that differ from the solution; when it is not known, those that break a rule or a given, if there are any. */
         boolean[] wrong(int[] board) {
-            return answer != null ? differing(answer, board) : kind.faults(puzzle, board);
+            return answer != null
+                    ? differing(answer, board)
+                    : kind.hasRules() ? kind.faults(puzzle, board) : new boolean[board.length];
+        }
+
+        /** Cells of the last board that are not those of a label; one without loss is right whatever it says. */
+        int differing(int[] label) {
+            int count = 0;
+            for (boolean differs : differing(label, last())) {
+                count += differs ? 1 : 0;
+            }
+            return count;
         }
 
         private static boolean[] differing(int[] a, int[] b) {
             boolean[] differ = new boolean[a.length];
             for (int i = 0; i < a.length; i++) {
-                differ[i] = a[i] != b[i];
+                differ[i] = a[i] != b[i] && a[i] != Dataset.IGNORED;
             }
             return differ;
         }
@@ -116,26 +128,53 @@ final class SolveTrace {
         return solutions;
     }
 
-    /** The chosen one of several tries at the puzzle that is example 0. */
-    static Solution chosen(
-            LoadedModel model, Puzzle kind, LaneKernels.Examples examples, int[] puzzle, int steps, Tries tries) {
-        Backend backend = model.backend();
-        List<Solution> solutions = new ArrayList<>();
-        for (int i = 0; i < tries.count(); i++) {
-            solutions.add(new Solution(kind, puzzle, null, new ArrayList<>(), new double[steps]));
-        }
-        try (Arena arena = new Arena(backend);
-                BreadthEvaluator breadth = new BreadthEvaluator(
+    /** Asks a model about one puzzle after the other, of which it chooses one of several tries. */
+    static final class Chooser implements AutoCloseable {
+        private final Backend backend;
+        private final int steps;
+        private final Tries tries;
+        private final Arena arena;
+        private final BreadthEvaluator breadth;
+
+        Chooser(LoadedModel model, int steps, Tries tries) {
+            this.backend = model.backend();
+            this.steps = steps;
+            this.tries = tries;
+            arena = new Arena(backend);
+            try {
+                breadth = new BreadthEvaluator(
                         backend,
                         arena,
                         model.sizes().withLanes(tries.count()),
                         model.parameters(),
                         model.parameters().weights(),
                         steps,
-                        tries)) {
+                        tries);
+            } catch (RuntimeException e) {
+                arena.close();
+                throw e;
+            }
+        }
+
+        /**
+         * The chosen one of the tries at the puzzle that is example 0.
+         *
+         * @param answer null if it is not known
+         */
+        Solution solve(Puzzle kind, LaneKernels.Examples examples, int[] puzzle, int[] answer) {
+            List<Solution> solutions = new ArrayList<>();
+            for (int i = 0; i < tries.count(); i++) {
+                solutions.add(new Solution(kind, puzzle, answer, new ArrayList<>(), new double[steps]));
+            }
             BreadthEvaluator.Chosen chosen =
                     breadth.solve(examples, step -> add(step, backend, breadth.evaluator(), solutions));
             return solutions.get(chosen.lane()).first(chosen.steps());
+        }
+
+        @Override
+        public void close() {
+            breadth.close();
+            arena.close();
         }
     }
 

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import trm.config.DataShape;
 import trm.config.TrainConfig;
 import trm.data.Puzzles;
+import trm.data.own.OwnPuzzle;
 import trm.data.puzzle.OtherPuzzle;
 import trm.data.puzzle.Puzzle;
 import trm.io.FormatException;
@@ -42,7 +43,7 @@ record TrainedOn(Puzzle kind, boolean sure, DataShape shape) {
     boolean fits(Puzzle asked, int cells) {
         return cells == shape.seqLen()
                 && asked.hasShape(cells, shape.vocabSize())
-                && (kind == asked || kind == OtherPuzzle.INSTANCE || !sure);
+                && (asked instanceof OwnPuzzle || kind == asked || kind == OtherPuzzle.INSTANCE || !sure);
     }
 
     /** "sudoku 9 x 9". */

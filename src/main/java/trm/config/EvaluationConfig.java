@@ -15,8 +15,16 @@ import trm.config.ConfigKey.OnResume;
  * @param batchSize rows per evaluation batch, 0 for as many as training takes at once
  * @param gates exact accuracies that those of a run must reach for it to go on, by increasing step
  * @param patience evaluations in a row that may be no better than the best before them: after as many the run ends; 0 for no limit
+ * @param savedOutputs of {@link #OUTPUTS}, what evaluations save besides their scores
  */
-public record EvaluationConfig(int everySteps, int puzzles, int batchSize, List<Gate> gates, int patience) {
+public record EvaluationConfig(
+        int everySteps, int puzzles, int batchSize, List<Gate> gates, int patience, List<String> savedOutputs) {
+    /** What the published code can save: its batch, and what its model and loss head return. */
+    static final List<String> OUTPUTS =
+            List.of("inputs", "labels", "puzzle_identifiers", "logits", "preds", "q_halt_logits", "q_continue_logits");
+
+    private static final String SAVED = "eval_save_outputs";
+
     static final ConfigSection<EvaluationConfig> KEYS = ConfigSection.of(
             EvaluationConfig.class,
             "Evaluations",
@@ -59,6 +67,15 @@ public record EvaluationConfig(int everySteps, int puzzles, int batchSize, List<
                             EvaluationConfig::patience,
                             "evaluations",
                             "Evaluations in a row without a better one (by checkpoint_best) that end the run; 0 is no limit.")
+                    .onResume(OnResume.FREE),
+            key(
+                            SAVED,
+                            ValueType.STRINGS_OR_NONE,
+                            List.of(),
+                            EvaluationConfig::savedOutputs,
+                            "",
+                            "What each evaluation saves as `step_N_all_preds.RANK` in the run's folder, for `torch.load`: of `"
+                                    + String.join("`, `", OUTPUTS) + "`.")
                     .onResume(OnResume.FREE));
 
     /**
@@ -72,6 +89,8 @@ public record EvaluationConfig(int everySteps, int puzzles, int batchSize, List<
         gates = List.copyOf(gates);
         Gate.check(gates);
         Check.atLeast("patience", patience, 0);
+        savedOutputs = List.copyOf(savedOutputs);
+        savedOutputs.forEach(name -> Check.oneOf(SAVED, name, OUTPUTS));
     }
 
     /** The gate of an evaluation at a step: the last one that has begun; empty before the first. */
@@ -81,6 +100,6 @@ public record EvaluationConfig(int everySteps, int puzzles, int batchSize, List<
 
     /** At the end, of all test examples, as many at once as training takes, and nothing is asked of the result. */
     static EvaluationConfig whole() {
-        return new EvaluationConfig(0, 0, 0, List.of(), 0);
+        return new EvaluationConfig(0, 0, 0, List.of(), 0, List.of());
     }
 }

@@ -26,7 +26,6 @@ final class PublishedKeys {
                     PublishedKeys::checkEvaluators,
                     "`[]` or `[{name: " + ARC_EVALUATOR + "}]`: data of ARC are evaluated by votes in any case."),
             new Row("data_paths_test", in -> in.requireEmptyList("data_paths_test"), "`[]`"),
-            new Row("eval_save_outputs", in -> in.requireEmptyList("eval_save_outputs"), "`[]`"),
             new Row("min_eval_interval", PublishedKeys::checkFirstEvaluation, "`0`"),
             new Row(
                     "checkpoint_every_eval",

@@ -43,6 +43,10 @@ record ValueType<T>(
             Object::toString,
             list -> list.stream().map(ConfigWriter::quoted).toList().toString());
 
+    /** As {@link #STRINGS}, where null stands for none. */
+    static final ValueType<List<String>> STRINGS_OR_NONE = new ValueType<>(
+            (in, key) -> ConfigNode.isNull(in.get(key)) ? List.of() : in.strings(key), STRINGS.text(), STRINGS.yaml());
+
     /** A number of at least 1, 0 for {@code auto}. */
     static final ValueType<Integer> AUTO_COUNT =
             auto(0, (in, key) -> in.count(key, "auto, or a whole number of at least 1"), Object::toString);

@@ -7,7 +7,10 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Optional;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import trm.data.format.DatasetInfo;
 import trm.data.format.Identifiers;
+import trm.data.own.OwnPuzzle;
 import trm.input.DataException;
 import trm.input.Shown;
 
@@ -96,6 +99,20 @@ public record DataFolders(List<Path> paths) {
             from = from == null ? file : from;
         }
         return Optional.ofNullable(names);
+    }
+
+    /**
+     * What the author of the puzzles says of them, read without opening a split.
+     *
+     * @return empty where nothing is said, or no data set is there
+     * @throws DataException if folders contradict each other, or themselves
+     */
+    public Optional<OwnPuzzle> own() {
+        return Stream.of("train", "test")
+                .map(split -> paths.get(0).resolve(split).resolve("dataset.json"))
+                .filter(Files::isRegularFile)
+                .findFirst()
+                .flatMap(file -> Drawings.of(paths, DatasetInfo.read(file)));
     }
 
     @Override

@@ -8,11 +8,13 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import java.util.Optional;
 import java.util.function.Function;
 import java.util.function.ToIntFunction;
 import trm.data.format.DatasetInfo;
 import trm.data.format.DatasetPart;
 import trm.data.format.TokenRows;
+import trm.data.own.OwnPuzzle;
 import trm.data.puzzle.Augmentation;
 import trm.input.DataException;
 
@@ -40,6 +42,7 @@ public final class Dataset {
     private static final int FREE_BYTE = 255; // for ignored labels that are no byte themselves
 
     private final DatasetInfo info;
+    private final Optional<OwnPuzzle> own;
     private final List<DatasetPart> parts;
     private final int[] firstExample; // of each part, and the number of examples
     private final int[] firstGroup; // of each part, and the number of groups
@@ -51,8 +54,9 @@ public final class Dataset {
     private final int[] groupIndices;
     private final int[] puzzleIdentifiers;
 
-    private Dataset(DatasetInfo info, List<DatasetPart> parts) {
+    private Dataset(DatasetInfo info, Optional<OwnPuzzle> own, List<DatasetPart> parts) {
         this.info = info;
+        this.own = own;
         this.parts = parts;
         firstExample = starts(DatasetPart::examples, "examples");
         firstGroup = starts(DatasetPart::groups, "groups");
@@ -114,7 +118,7 @@ public final class Dataset {
         for (int i = 0; i < dirs.size(); i++) {
             infos.set(i, counted(dirs, i, infos.get(i), parts));
         }
-        return new Dataset(merged(dirs, infos), parts);
+        return new Dataset(merged(dirs, infos), Drawings.of(datasetDirs, first), parts);
     }
 
     private static DatasetInfo info(Path dir) {
@@ -281,6 +285,11 @@ public final class Dataset {
 
     public DatasetInfo info() {
         return info;
+    }
+
+    /** What the author of the puzzles says of them, empty where nothing is said. */
+    public Optional<OwnPuzzle> own() {
+        return own;
     }
 
     /** Examples of the split, augmented ones included. */

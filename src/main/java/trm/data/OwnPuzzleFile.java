@@ -1,10 +1,9 @@
 package trm.data;
 
-import java.io.IOException;
 import java.nio.file.Path;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
-import trm.data.format.SingleExampleWriter;
 import trm.data.table.ColumnNames.Role;
 import trm.data.table.PuzzleRow;
 import trm.input.DataException;
@@ -18,6 +17,7 @@ final class OwnPuzzleFile {
     private final OwnPuzzleFile like; // null for any
     private boolean numbers;
     private int length; // cells of a question, and of an answer
+    private int columns; // of the first question, if it has rows of cells; else 0
     private int count;
     private byte[] cells = new byte[1 << 12]; // [count, 2, length]
     private int[] lines = new int[64]; // on which each puzzle begins
@@ -34,6 +34,11 @@ final class OwnPuzzleFile {
 
     int count() {
         return count;
+    }
+
+    /** Cells of a row, as the first question has them; 0 if it has no rows. */
+    int columns() {
+        return columns;
     }
 
     /** Whether the cells are numbers, not characters. */
@@ -68,10 +73,24 @@ final class OwnPuzzleFile {
         checkLength(row, Role.QUESTION, question.length, given == 0 ? question.length : given);
         checkLength(row, Role.ANSWER, answer.length, question.length);
         length = question.length;
+        columns = first ? columns(row) : columns;
         reserve(row);
         put(row, Role.QUESTION, question, 0);
         put(row, Role.ANSWER, answer, 1);
         lines[count++] = (int) Math.min(row.line(), Integer.MAX_VALUE);
+    }
+
+    /** By the width of a grid, or the first of several lines; 0 where these are not equally long. */
+    private int columns(PuzzleRow row) {
+        int width = row.widths()[Role.QUESTION.ordinal()];
+        String text = row.text(Role.QUESTION);
+        if (width == 0 && text != null) {
+            List<String> lines = text.strip().lines().toList();
+            width = lines.size() < 2
+                    ? 0
+                    : lines.get(0).codePointCount(0, lines.get(0).length());
+        }
+        return width == 0 || length % width != 0 ? 0 : width;
     }
 
     private static int[] cells(PuzzleRow row, Role role, boolean bare) {
@@ -156,16 +175,8 @@ final class OwnPuzzleFile {
         return Arrays.equals(cells, from, from + length, cells, to, to + length);
     }
 
-    /** @param tokens by number of a value */
-    void write(Path dir, int[] tokens, int vocabulary) throws IOException {
-        try (SingleExampleWriter writer = SingleExampleWriter.expanded(dir, "u1", count, 1, length, vocabulary)) {
-            for (int puzzle = 0; puzzle < count; puzzle++) {
-                writer.task(tokens(puzzle, 0, tokens), tokens(puzzle, 1, tokens));
-            }
-        }
-    }
-
-    private int[] tokens(int puzzle, int half, int[] tokens) {
+    /** The tokens of a puzzle's question (half 0) or answer (half 1). @param tokens by number of a value */
+    int[] tokens(int puzzle, int half, int[] tokens) {
         int[] row = new int[length];
         for (int i = 0; i < length; i++) {
             row[i] = tokens[cells[(2 * puzzle + half) * length + i] & 0xff];

@@ -68,6 +68,10 @@ public final class AdaptiveEvaluator implements Evaluation {
                 return Optional.empty();
             }
             evaluation.step();
+            if (answers != null && answers.seesSteps()) {
+                EvaluationLanes.Reading reading = evaluation.read();
+                answers.stepped(rows, reading.steps(), reading.predictions(), reading.qHalt(), reading.qContinue());
+            }
             int[] halted = evaluation.halted();
             if (IntStream.range(0, rows.length).anyMatch(b -> halted[b] != 0 && rows[b] >= 0)) {
                 done += retire(halted, rows, sheet, answers);

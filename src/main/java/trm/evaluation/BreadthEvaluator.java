@@ -52,8 +52,24 @@ public final class BreadthEvaluator implements Evaluation {
         boolean keeps(int puzzle, int[] answer);
     }
 
-    /** The end of a try with what scores it. */
-    private record Ended(Choice.Try end, int hits, int labelled, double loss) {}
+    /**
+     * The end of a try with what scores it.
+     *
+     * @param number of the try among those at its puzzle
+     * @param steps that it came by, in lane {@code lane} of each; empty where nobody sees them
+     */
+    private record Ended(
+            Choice.Try end,
+            int hits,
+            int labelled,
+            double loss,
+            int number,
+            int lane,
+            List<EvaluationLanes.Reading> steps) {
+        Ended by(List<EvaluationLanes.Reading> readings) {
+            return new Ended(end, hits, labelled, loss, number, lane, readings);
+        }
+    }
 
     /**
      * What {@link #solve} has chosen.
@@ -110,8 +126,14 @@ public final class BreadthEvaluator implements Evaluation {
             if (stop.getAsBoolean()) {
                 return Optional.empty();
             }
-            for (Ended ended : batch(examples, from, (int) Math.min(lanes, all - from), step -> {})) {
-                pending.add(ended);
+            List<EvaluationLanes.Reading> readings = new ArrayList<>();
+            Evaluator.StepListener after = step -> {
+                if (answers != null && answers.seesSteps()) {
+                    readings.add(evaluator.read());
+                }
+            };
+            for (Ended ended : batch(examples, from, (int) Math.min(lanes, all - from), after)) {
+                pending.add(ended.by(readings));
                 if (pending.size() == tries.count()) {
                     if (tries.choice() == Choice.RULES) {
                         put(rulesSheet, done, chosen(pending, Choice.RULES));
@@ -134,6 +156,16 @@ public final class BreadthEvaluator implements Evaluation {
         Ended chosen = chosen(ended, tries.choice() == Choice.RULES ? Choice.HALT : tries.choice());
         put(sheet, puzzle, chosen);
         if (answers != null) {
+            for (int step = 1; step <= Math.min(chosen.steps().size(), stepsOf(chosen.end())); step++) {
+                EvaluationLanes.Reading reading = chosen.steps().get(step - 1);
+                int lane = chosen.lane();
+                answers.stepped(
+                        new int[] {puzzle},
+                        new int[] {step},
+                        answer(reading, lane, chosen.number()),
+                        new float[] {reading.qHalt()[lane]},
+                        new float[] {reading.qContinue()[lane]});
+            }
             answers.answered(new int[] {puzzle}, chosen.end().answer(), new float[] {
                 chosen.end().qHalt()
             });
@@ -215,11 +247,7 @@ public final class BreadthEvaluator implements Evaluation {
 
     /** What lane {@code b} has come to. */
     private Ended end(EvaluationLanes.Reading reading, int b, int puzzle, int number, double change, int haltedAt) {
-        int length = reading.predictions().length / lanes;
-        int[] answer = Arrays.copyOfRange(reading.predictions(), b * length, (b + 1) * length);
-        if (!tries.symmetries().isEmpty()) {
-            answer = tries.symmetries().get(number / tries.breadth()).undo(answer);
-        }
+        int[] answer = answer(reading, b, number);
         boolean keeps = tries.choice() == Choice.RULES
                 && tries.rules() != null
                 && tries.rules().keeps(puzzle, answer);
@@ -227,7 +255,19 @@ public final class BreadthEvaluator implements Evaluation {
                 new Choice.Try(answer, reading.qHalt()[b], change, haltedAt, keeps),
                 reading.hits()[b],
                 reading.labelled()[b],
-                reading.loss()[b]);
+                reading.loss()[b],
+                number,
+                b,
+                List.of());
+    }
+
+    /** What lane {@code b} answers, as an answer to the puzzle itself. */
+    private int[] answer(EvaluationLanes.Reading reading, int b, int number) {
+        int length = reading.predictions().length / lanes;
+        int[] answer = Arrays.copyOfRange(reading.predictions(), b * length, (b + 1) * length);
+        return tries.symmetries().isEmpty()
+                ? answer
+                : tries.symmetries().get(number / tries.breadth()).undo(answer);
     }
 
     /** What the last step changed of each lane's y, NaN where the choice does not ask. */

@@ -48,12 +48,20 @@ final class EvaluationLanes implements AutoCloseable {
      *
      * @param predictions token of highest logit, lane by lane: [lanes, tokens]
      * @param qHalt halting logits [lanes]
+     * @param qContinue continuing logits [lanes]
      * @param hits right tokens [lanes]
      * @param labelled tokens that have a label [lanes]
      * @param loss token loss [lanes]
      * @param steps since the lane took its sample [lanes]
      */
-    record Reading(int[] predictions, float[] qHalt, int[] hits, int[] labelled, double[] loss, int[] steps) {}
+    record Reading(
+            int[] predictions,
+            float[] qHalt,
+            float[] qContinue,
+            int[] hits,
+            int[] labelled,
+            double[] loss,
+            int[] steps) {}
 
     /**
      * @param maxSteps after which a lane halts whatever the rule says
@@ -144,12 +152,15 @@ final class EvaluationLanes implements AutoCloseable {
     Reading read() {
         float[] q = HostCopy.floats(backend, model.q());
         float[] qHalt = new float[q.length / 2];
+        float[] qContinue = new float[q.length / 2];
         for (int b = 0; b < qHalt.length; b++) {
             qHalt[b] = q[2 * b];
+            qContinue[b] = q[2 * b + 1];
         }
         return new Reading(
                 HostCopy.ints(backend, tokens.preds()),
                 qHalt,
+                qContinue,
                 HostCopy.ints(backend, tokens.hits()),
                 HostCopy.ints(backend, tokens.labelled()),
                 HostCopy.doubles(backend, tokens.laneLoss()),

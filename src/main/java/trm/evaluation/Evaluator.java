@@ -118,13 +118,24 @@ public final class Evaluator implements Evaluation {
             for (int b = 0; b < batch; b++) {
                 hostRows[b] = from < count - b ? exampleRows[from + b] : -1;
             }
-            run(examples, hostRows, step -> {});
+            run(examples, hostRows, step -> {
+                if (answers != null && answers.seesSteps()) {
+                    tell(answers, hostRows, step);
+                }
+            });
             if (answers != null) {
                 EvaluationLanes.Reading reading = evaluation.read();
                 answers.answered(hostRows, reading.predictions(), reading.qHalt());
             }
         }
         return true;
+    }
+
+    private void tell(AnswerListener answers, int[] rows, int step) {
+        EvaluationLanes.Reading reading = evaluation.read();
+        int[] steps = new int[rows.length];
+        Arrays.fill(steps, step);
+        answers.stepped(rows, steps, reading.predictions(), reading.qHalt(), reading.qContinue());
     }
 
     /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */

@@ -19,8 +19,7 @@ import java.util.zip.ZipOutputStream;
 
 /**
  * Collects tensors and writes them as a file that {@code torch.load} reads, with {@code weights_only} too:
- * {@link TorchZip} draws it. Every name gets the prefix of a compiled model, which the published training loads its
- * checkpoints into. Buffers are not copied: they must stay as they are until the file is written. For one thread.
+ * {@link TorchZip} draws it. Buffers are not copied: they must stay as they are until the file is written. For one thread.
  */
 public final class TorchWriter {
     private static final Map<String, String> STORAGES = Map.of(
@@ -38,7 +37,18 @@ public final class TorchWriter {
 
     private record Pending(String dtype, long[] shape, ByteBuffer data) {}
 
+    private final String prefix;
     private final Map<String, Pending> tensors = new LinkedHashMap<>();
+
+    /** Every name gets the prefix of a compiled model, which the published training loads its checkpoints into. */
+    public TorchWriter() {
+        this(COMPILED);
+    }
+
+    /** @param prefix that every name gets */
+    public TorchWriter(String prefix) {
+        this.prefix = prefix;
+    }
 
     /** Adds raw little-endian bytes, from the buffer's position to its limit, of any dtype of safetensors. */
     public TorchWriter add(String name, String dtype, long[] shape, ByteBuffer data) {
@@ -121,7 +131,7 @@ public final class TorchWriter {
         int key = 0;
         for (Map.Entry<String, Pending> entry : tensors.entrySet()) {
             Pending tensor = entry.getValue();
-            string(out, COMPILED + entry.getKey());
+            string(out, prefix + entry.getKey());
             global(out, "torch._utils", "_rebuild_tensor_v2");
             out.write('(');
             out.write('(');

@@ -67,6 +67,10 @@ record RunSetup(Backend backend, TrainConfig config, Path folder, RunData data, 
                     "eval_every_steps is " + evaluation.everySteps() + "," + lacking);
             refuse(evaluation.patience() > 0, "patience", "patience is " + evaluation.patience() + "," + lacking);
             refuse(best != null, "checkpoint_best", "checkpoint_best is given," + lacking);
+            refuse(
+                    !evaluation.savedOutputs().isEmpty(),
+                    "eval_save_outputs",
+                    "eval_save_outputs names outputs," + lacking);
         }
         refuse(
                 best == BestBy.EVAL_PASS_2 && ArcVoting.of(data.folders(), data.test()) == null,

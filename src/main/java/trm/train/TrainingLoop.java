@@ -1,12 +1,15 @@
 package trm.train;
 
 import java.nio.file.Path;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.OptionalDouble;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import trm.config.BestBy;
 import trm.config.Gate;
 import trm.config.OnNan;
@@ -17,6 +20,7 @@ import trm.device.Backend;
 import trm.device.HostCopy;
 import trm.device.Metric;
 import trm.device.RankExchange;
+import trm.evaluation.AnswerListener;
 import trm.evaluation.ArcVotes;
 import trm.evaluation.ArcVoting;
 import trm.evaluation.Score;
@@ -43,6 +47,7 @@ final class TrainingLoop implements AutoCloseable {
     private final RunJournal journal;
     private final BooleanSupplier stop;
     private final FiniteWatch watch;
+    private final SavedOutputs saves; // null unless evaluations save any
     private long step;
     private long evaluated;
     private BestEvaluation best; // null before the first, and where none is told
@@ -77,6 +82,11 @@ final class TrainingLoop implements AutoCloseable {
         this.status = status;
         this.journal = journal;
         this.stop = stop;
+        saves = tensors.evaluator() == null
+                        || config.evaluation().savedOutputs().isEmpty()
+                ? null
+                : new SavedOutputs(
+                        config.evaluation().savedOutputs(), setup.data().test(), backend, tensors.evaluator());
         step = start.step();
         evaluated = start.evaluatedStep();
         best = start.best();
@@ -343,7 +353,17 @@ final class TrainingLoop implements AutoCloseable {
             status.progressed();
             return stop.getAsBoolean();
         };
-        Optional<Score> result = tensors.evaluator().evaluate(tensors.testExamples(), rows, asked, voting);
+        List<AnswerListener> listeners =
+                Stream.of(voting, saves).filter(Objects::nonNull).toList();
+        if (saves != null) {
+            saves.begin();
+        }
+        Optional<Score> result = tensors.evaluator()
+                .evaluate(
+                        tensors.testExamples(),
+                        rows,
+                        asked,
+                        listeners.isEmpty() ? null : AnswerListener.all(listeners));
         status.enter(RunStatus.Phase.TRAINING);
         if (result.isEmpty()) {
             return false;
@@ -352,6 +372,7 @@ final class TrainingLoop implements AutoCloseable {
         if (voting != null) {
             voting.gather(backend);
         }
+        saveOutputs();
         evaluated = step;
         saved = -1; // what a checkpoint of this step says has changed
         MetricsRow row = new MetricsRow(step)
@@ -371,6 +392,17 @@ final class TrainingLoop implements AutoCloseable {
         }
         lastLogTime = System.nanoTime();
         return true;
+    }
+
+    /** A disk that is full does not end the run. */
+    private void saveOutputs() {
+        try {
+            if (saves != null) {
+                saves.write(setup.folder(), step);
+            }
+        } catch (FormatException e) {
+            journal.warn(e.getMessage());
+        }
     }
 
     @Override

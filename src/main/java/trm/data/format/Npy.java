@@ -320,7 +320,7 @@ public final class Npy {
     /** numpy.save leaves room for the first extent to grow to 21 digits, then pads to the next multiple of 64. */
     static byte[] header(String dtype, long... shape) {
         StringBuilder text = new StringBuilder("{'descr': '")
-                .append(dtype.equals("u1") ? "|" : "<")
+                .append(dtype.equals("u1") || dtype.equals("i1") ? "|" : "<")
                 .append(dtype)
                 .append("', 'fortran_order': False, 'shape': (");
         for (int i = 0; i < shape.length; i++) {

@@ -22,6 +22,9 @@ public final class SingleExampleWriter implements Closeable {
     /** Where the test puzzles of a folder come from, in its test split: a file of our own, by trm.data.Sources. */
     public static final String SOURCES = "all__sources.csv";
 
+    /** How the puzzles of a folder are written and drawn: a file of our own, by trm.data.own. */
+    public static final String PUZZLE = "puzzle.json";
+
     private final List<Npy.Writer> writers = new ArrayList<>();
     private final Npy.Writer inputs;
     private final Npy.Writer labels;
@@ -145,9 +148,10 @@ public final class SingleExampleWriter implements Closeable {
         }
     }
 
-    /** identifiers.json of a dataset without identifiers. */
+    /** identifiers.json of a dataset without identifiers. What an earlier build said of its puzzles is deleted. */
     public static void writeIdentifiers(Path out) throws IOException {
         Files.createDirectories(out);
+        Files.deleteIfExists(out.resolve(PUZZLE));
         Files.writeString(out.resolve("identifiers.json"), "[\"<blank>\"]");
     }
 

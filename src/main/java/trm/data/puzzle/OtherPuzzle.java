@@ -1,6 +1,7 @@
 package trm.data.puzzle;
 
 import java.util.Arrays;
+import java.util.stream.Collectors;
 
 /** Puzzles of which nothing is known but their tokens: they are the same if their questions are equal. */
 public final class OtherPuzzle implements Puzzle {
@@ -26,6 +27,14 @@ public final class OtherPuzzle implements Puzzle {
     @Override
     public String glyphs() {
         return "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    }
+
+    /** Numbers, where there are more tokens than glyphs. */
+    @Override
+    public String text(int[] tokens) {
+        return Arrays.stream(tokens).anyMatch(token -> token > glyphs().length())
+                ? Arrays.stream(tokens).mapToObj(token -> "" + (token - 1)).collect(Collectors.joining(" "))
+                : Puzzle.super.text(tokens);
     }
 
     @Override

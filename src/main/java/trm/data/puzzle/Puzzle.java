@@ -33,10 +33,35 @@ public interface Puzzle {
     /** The characters of tokens 1, 2, ..., as boards are printed. */
     String glyphs();
 
-    /** One character for a token; a space for padding. */
-    default char glyph(int token) {
+    /** The symbol of a token; a space for padding. */
+    default String glyph(int token) {
         String all = glyphs();
-        return token <= 0 ? ' ' : token <= all.length() ? all.charAt(token - 1) : '?';
+        return token <= 0 ? " " : token <= all.length() ? all.substring(token - 1, token) : "?";
+    }
+
+    /** A token as a drawn board shows it, in {@link #glyphWidth} columns; padding, which no board has, like the token after it. */
+    default String cell(int token) {
+        return glyph(Math.max(1, token));
+    }
+
+    /** Columns of a terminal that the widest symbol takes. */
+    default int glyphWidth() {
+        return 1;
+    }
+
+    /** Columns of a board; all of its cells where it is not square. */
+    default int columns(int cells) {
+        int side = (int) Math.round(Math.sqrt(cells));
+        return side * side == cells ? side : cells;
+    }
+
+    /** The cells of a board in one line. */
+    default String text(int[] tokens) {
+        StringBuilder text = new StringBuilder();
+        for (int token : tokens) {
+            text.append(glyph(token));
+        }
+        return text.toString();
     }
 
     /** Whether a token of a question is part of the puzzle: what is not is for the answer to fill. */

@@ -181,6 +181,7 @@ final class JsonPuzzles {
                 }
             }
         }
+        row.widths()[role.ordinal()] = cells.rows > 1 ? cells.width : 0;
         if (cells.letters.length() > 0) {
             row.texts()[role.ordinal()] = cells.letters.toString();
         } else {

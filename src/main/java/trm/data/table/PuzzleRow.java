@@ -12,10 +12,17 @@ import trm.data.table.ColumnNames.Role;
  * @param number of the puzzle in a JSON file, from 1; 0 for other files
  * @param texts  by role; null where the table has no such column or the value is null or a grid
  * @param grids  by role: rows of whole numbers, row major, as only JSON has them; null elsewhere
+ * @param widths by role: cells of a row where the table has rows of cells, 0 elsewhere
  */
-public record PuzzleRow(Path file, long line, long number, String[] texts, int[][] grids) {
+public record PuzzleRow(Path file, long line, long number, String[] texts, int[][] grids, int[] widths) {
     PuzzleRow(Path file, long line, long number) {
-        this(file, line, number, new String[Role.values().length], new int[Role.values().length][]);
+        this(
+                file,
+                line,
+                number,
+                new String[Role.values().length],
+                new int[Role.values().length][],
+                new int[Role.values().length]);
     }
 
     /** "file:line: ", for messages. */
