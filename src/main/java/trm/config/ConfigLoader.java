@@ -1,7 +1,9 @@
 package trm.config;
 
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import trm.input.Shown;
 
@@ -68,6 +70,13 @@ public final class ConfigLoader {
     /** The whole configuration, defaults included, as YAML that loads back to an equal record. */
     public static String toYaml(TrainConfig config) {
         return ConfigWriter.toYaml(config);
+    }
+
+    /** The value of every key, as messages write it, in the order in which configurations are written. */
+    public static Map<String, String> texts(TrainConfig config) {
+        Map<String, String> texts = new LinkedHashMap<>();
+        ConfigSchema.entries(config).forEach(entry -> texts.put(entry.name(), entry.text()));
+        return texts;
     }
 
     /** The override that makes one folder the data set. */
