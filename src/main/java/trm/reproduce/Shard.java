@@ -35,7 +35,7 @@ public record Shard(int index, int count) {
     }
 
     /** The runs of this shard. */
-    List<PlannedRun> of(List<PlannedRun> runs) {
+    public List<PlannedRun> of(List<PlannedRun> runs) {
         return IntStream.range(0, runs.size())
                 .filter(i -> i % count == index)
                 .mapToObj(runs::get)
