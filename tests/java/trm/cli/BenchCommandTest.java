@@ -60,7 +60,12 @@ class BenchCommandTest {
         assertEquals(ms, json.get("ms_per_step").asDouble());
         assertTrue(json.get("measured").asBoolean());
         assertEquals("measured, " + config, json.get("source").asText());
-        assertEquals(2, new ObjectMapper().readTree(file.toFile()).at("/machines/0/timings").size());
+        assertEquals(
+                2,
+                new ObjectMapper()
+                        .readTree(file.toFile())
+                        .at("/machines/0/timings")
+                        .size());
         plan[3] = "cpu";
         plan[1] = Files.writeString(
                 temp.resolve("deeper.yaml"), Files.readString(config).replace("H_cycles: 2", "H_cycles: 4"));
@@ -69,10 +74,8 @@ class BenchCommandTest {
         assertTrue(deeper.get("ms_per_step").asDouble() > ms);
 
         String saved = Files.readString(file);
-        String device = new ObjectMapper()
-                .readTree(saved)
-                .at("/machines/0/device")
-                .asText();
+        String device =
+                new ObjectMapper().readTree(saved).at("/machines/0/device").asText();
         Files.writeString(file, saved.replace(device, "NVIDIA A100-SXM4-40GB"));
         Trm.execute(plan)
                 .assertFails(1, file + ": rates of NVIDIA A100-SXM4-40GB of ", "expected those of " + device + " of ");

@@ -148,7 +148,10 @@ class PlanCommandTest {
             assertEquals(plan.get("ms_per_step"), found.get("ms_per_step"), found.toString());
             assertEquals(plan.get("source"), found.get("source"), found.toString());
             assertFalse(
-                    planned(config, size, ranks, mode, batch + ranks).get("fits").asBoolean(), found.toString());
+                    planned(config, size, ranks, mode, batch + ranks)
+                            .get("fits")
+                            .asBoolean(),
+                    found.toString());
             assertTrue(batch >= before, found.toString());
             before = batch;
             modes.add(mode);
@@ -195,10 +198,11 @@ class PlanCommandTest {
         JsonNode json = result.json();
         assertEquals(65_104, json.get("steps").asLong());
         assertTrue(json.get("measured").asBoolean());
+        assertEquals(65_104 * 81.21580505371094 / 3.6e6, json.get("train_hours").asDouble(), 1e-9);
         assertEquals(
-                65_104 * 81.21580505371094 / 3.6e6, json.get("train_hours").asDouble(), 1e-9);
-        assertEquals(
-                10 * 551 * 628.8013916015625 / 3.6e6, json.get("evaluation_hours").asDouble(), 1e-9);
+                10 * 551 * 628.8013916015625 / 3.6e6,
+                json.get("evaluation_hours").asDouble(),
+                1e-9);
         assertTrue(result.out().contains("\na step: 81.22 ms on NVIDIA H100 80GB HBM3 ("), result.out());
         JsonNode stated = Trm.execute("plan", CONFIG, "--memory", "80GB", "--rate", "100ms", "--json")
                 .assertDone()

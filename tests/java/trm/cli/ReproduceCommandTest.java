@@ -122,7 +122,17 @@ class ReproduceCommandTest {
         Path out = temp.resolve("out");
         Path data = temp.resolve("data");
         Trm.Result plan = Trm.execute(
-                        "reproduce", "sudoku-ablation", "--dry-run", "--seeds", "3", "--gpus", "8", "--data", data, "--out", out)
+                        "reproduce",
+                        "sudoku-ablation",
+                        "--dry-run",
+                        "--seeds",
+                        "3",
+                        "--gpus",
+                        "8",
+                        "--data",
+                        data,
+                        "--out",
+                        out)
                 .assertDone();
         JsonNode measured = new ObjectMapper()
                 .readTree(Path.of("docs/measurements/gpu-h100-80gb-hbm3.json").toFile())
@@ -146,22 +156,57 @@ class ReproduceCommandTest {
         assertTrue(plan.out().contains("missing; make it: trm data sudoku --train train.csv"), plan.out());
         assertTrue(plan.out().contains(" --out " + folder + "; its sources: https://huggingface.co/"), plan.out());
         for (int gpu = 0; gpu < 8; gpu++) {
-            String command = "trm reproduce sudoku-ablation --seeds 3 --data " + data + " --out " + out + " --shard " + gpu
-                    + "/8 --device cuda:" + gpu + "   # ";
+            String command = "trm reproduce sudoku-ablation --seeds 3 --data " + data + " --out " + out + " --shard "
+                    + gpu + "/8 --device cuda:" + gpu + "   # ";
             assertTrue(plan.out().contains("\n" + command), plan.out());
         }
         assertEquals(27, plan.out().split("seed [012]").length - 1);
         assertTrue(Files.notExists(out) && Files.notExists(data));
     }
 
+    /** The answer that docs/reproduce.md gives is what the command prints where neither data nor runs are there. */
+    @Test
+    void theDocumentedAnswer() throws IOException {
+        Path data = temp.resolve("data");
+        Path out = temp.resolve("out");
+        String printed = Trm.execute(
+                        "reproduce",
+                        "sudoku-ablation",
+                        "--seeds",
+                        "3",
+                        "--dry-run",
+                        "--gpus",
+                        "8",
+                        "--data",
+                        data,
+                        "--out",
+                        out)
+                .assertDone()
+                .out()
+                .replace(" --data " + data + " --out " + out, "")
+                .replace(data.toString(), "data");
+        assertTrue(
+                Files.readString(Path.of("docs/reproduce.md")).contains("```\n" + printed + "```\n"),
+                "docs/reproduce.md is stale; expected in it:\n" + printed);
+    }
+
     /** The longest of the parts is when all are done; each run is in one of them. */
     @Test
     void hoursOfTheParts() {
         Trm.Result plan = Trm.execute(
-                        "reproduce", "latents", "--dry-run", "--gpus", "2", "--rate", "100ms", "--out", temp.resolve("out"))
+                        "reproduce",
+                        "latents",
+                        "--dry-run",
+                        "--gpus",
+                        "2",
+                        "--rate",
+                        "100ms",
+                        "--out",
+                        temp.resolve("out"))
                 .assertDone();
         double each = Double.parseDouble(row(plan, "trm")[3]) + Double.parseDouble(row(plan, "trm")[4]);
-        double other = Double.parseDouble(row(plan, "multi-scale")[3]) + Double.parseDouble(row(plan, "multi-scale")[4]);
+        double other =
+                Double.parseDouble(row(plan, "multi-scale")[3]) + Double.parseDouble(row(plan, "multi-scale")[4]);
         List<Double> parts = plan.out()
                 .lines()
                 .filter(line -> line.startsWith("trm reproduce latents "))
@@ -184,7 +229,9 @@ class ReproduceCommandTest {
         };
         Trm.Result all = Trm.execute((Object[]) command).assertDone();
         assertEquals("0.3000", row(all, "single")[3]);
-        assertTrue(all.out().contains("4 x 4 Sudoku, " + temp.resolve("mini-sudoku") + ": the first run makes it"), all.out());
+        assertTrue(
+                all.out().contains("4 x 4 Sudoku, " + temp.resolve("mini-sudoku") + ": the first run makes it"),
+                all.out());
         double hours = Double.parseDouble(all.out().replaceAll("(?s).*Done after ([0-9.]+) h.*", "$1"));
         MadeRuns.make(plan.folder(setup, 0), plan.config(setup, 0), 100, 0, 300, "100,1,,,,60,640");
         Trm.Result begun = Trm.execute((Object[]) command).assertDone();

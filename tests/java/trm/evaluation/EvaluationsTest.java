@@ -217,7 +217,8 @@ public class EvaluationsTest {
             for (int k = 0; k < STEPS; k++) {
                 List<Integer> answer = fixed.get(p).get(k).tokens();
                 boolean exact = IntStream.range(0, data.seqLen())
-                        .allMatch(i -> label.get(i) == examples.ignoreLabel() || label.get(i).equals(answer.get(i)));
+                        .allMatch(i -> label.get(i) == examples.ignoreLabel()
+                                || label.get(i).equals(answer.get(i)));
                 expected[k] += exact ? 1 : 0;
             }
         }
@@ -231,8 +232,7 @@ public class EvaluationsTest {
             for (int twice = 0; twice < 2; twice++) {
                 score = evaluator.evaluate(examples, Long.MAX_VALUE);
                 assertEquals(PUZZLES, score.puzzles());
-                assertEquals(
-                        Arrays.stream(expected).mapToObj(n -> n / PUZZLES).toList(), evaluator.exactByStep());
+                assertEquals(Arrays.stream(expected).mapToObj(n -> n / PUZZLES).toList(), evaluator.exactByStep());
             }
             assertEquals(score.exactAccuracy(), evaluator.exactByStep().get(STEPS - 1));
         }

@@ -59,8 +59,7 @@ class RatesTest {
         JsonNode page = new ObjectMapper().readTree(Path.of(PAGE).toFile());
         List<Timing> timings = new ArrayList<>();
         for (JsonNode entry : page.get("bench")) {
-            timings.add(
-                    timing(Timing.Work.STEP, entry, entry.get("ms_per_step").asDouble()));
+            timings.add(timing(Timing.Work.STEP, entry, entry.get("ms_per_step").asDouble()));
         }
         for (JsonNode entry : page.get("evaluation")) {
             double steps = entry.get("supervision_steps").asDouble();
@@ -74,8 +73,8 @@ class RatesTest {
         String expected = new RatesFile(List.of(machine)).text();
         Path written = Path.of("target/rates.json");
         Files.writeString(written, expected);
-        String found = new String(
-                RatesFile.class.getResourceAsStream("rates.json").readAllBytes(), StandardCharsets.UTF_8);
+        String found =
+                new String(RatesFile.class.getResourceAsStream("rates.json").readAllBytes(), StandardCharsets.UTF_8);
         assertEquals(
                 expected,
                 found,
@@ -90,7 +89,8 @@ class RatesTest {
         assertEquals(81.21580505371094, mlp.ms());
         assertEquals("measured, configs/sudoku-mlp.yaml", mlp.source());
         assertTrue(mlp.measured());
-        assertEquals(85.09519958496094, step(h100, config("configs/sudoku-att.yaml")).ms());
+        assertEquals(
+                85.09519958496094, step(h100, config("configs/sudoku-att.yaml")).ms());
         Rates.Expected maze = step(h100, config("configs/maze.yaml", "global_batch_size=192"));
         assertEquals(187.6814727783203, maze.ms());
         assertEquals("measured, configs/maze.yaml batch=192", maze.source());
@@ -106,10 +106,13 @@ class RatesTest {
         assertEquals("predicted from configs/maze.yaml batch=192 by FLOP", maze.source());
         assertFalse(maze.measured());
         TrainConfig deep = config("configs/sudoku-mlp.yaml", "arch.H_cycles=6");
-        double ratio = sizes(deep).flops(true) / sizes(config("configs/sudoku-mlp.yaml")).flops(true);
+        double ratio = sizes(deep).flops(true)
+                / sizes(config("configs/sudoku-mlp.yaml")).flops(true);
         assertEquals(81.21580505371094 * ratio, step(h100, deep).ms(), 1e-9);
         TrainConfig hrm = config("configs/sudoku-hrm.yaml");
-        assertEquals("predicted from configs/sudoku-att.yaml by FLOP", step(h100, hrm).source());
+        assertEquals(
+                "predicted from configs/sudoku-att.yaml by FLOP",
+                step(h100, hrm).source());
     }
 
     /** Blocks again: one forward pass of the last of three cycles, of which a step has three forward and one twice over. */
@@ -133,7 +136,10 @@ class RatesTest {
     void statedRates() {
         TrainConfig config = config("configs/sudoku-mlp.yaml");
         assertEquals(100, step(Rates.ofStep(100), config).ms());
-        assertEquals(sizes(config).flops(true) / 400e12 * 1e3, step(Rates.ofTflops(400), config).ms(), 1e-9);
+        assertEquals(
+                sizes(config).flops(true) / 400e12 * 1e3,
+                step(Rates.ofTflops(400), config).ms(),
+                1e-9);
         assertEquals("100 ms a step, as stated", Rates.ofStep(100).title());
     }
 
@@ -157,9 +163,12 @@ class RatesTest {
         assertEquals(2, read.machines().size());
         Machine found = read.machine(file, one, null);
         assertEquals(40, found.memoryBytes());
-        assertEquals(List.of(310.0, 290.0), found.timings().stream().map(Timing::ms).toList());
-        assertEquals(250, step(Rates.of(read.machine(file, two, null)), config("configs/sudoku-mlp.yaml"))
-                .ms());
+        assertEquals(
+                List.of(310.0, 290.0), found.timings().stream().map(Timing::ms).toList());
+        assertEquals(
+                250,
+                step(Rates.of(read.machine(file, two, null)), config("configs/sudoku-mlp.yaml"))
+                        .ms());
     }
 
     @Test
@@ -170,13 +179,15 @@ class RatesTest {
         RatesFile rates = RatesFile.read(file);
         Machine here = new Machine("NVIDIA A100-SXM4-40GB", "login", 0, "test", List.of());
         assertEquals(
-                file + ": rates of NVIDIA A100-SXM4-40GB of gpu-07, expected those of NVIDIA A100-SXM4-40GB of login, the device"
+                file
+                        + ": rates of NVIDIA A100-SXM4-40GB of gpu-07, expected those of NVIDIA A100-SXM4-40GB of login, the device"
                         + " that is here; --card NAME plans for another",
                 assertThrows(FormatException.class, () -> rates.machine(file, here, null))
                         .getMessage());
         assertEquals(saved.device(), rates.machine(file, here, saved.device()).device());
         assertEquals(
-                file + ": rates of NVIDIA A100-SXM4-40GB of gpu-07, expected those of NVIDIA H100 80GB HBM3, as --card says",
+                file
+                        + ": rates of NVIDIA A100-SXM4-40GB of gpu-07, expected those of NVIDIA H100 80GB HBM3, as --card says",
                 assertThrows(FormatException.class, () -> rates.machine(file, here, RatesFile.H100))
                         .getMessage());
         String unknown = assertThrows(ConfigException.class, () -> RatesFile.published("NVIDIA L4"))
@@ -211,8 +222,7 @@ class RatesTest {
     void anotherTypeThanWasTimedIsRefused() {
         Rates h100 = Rates.of(RatesFile.published(RatesFile.H100));
         String message = assertThrows(
-                        ConfigException.class,
-                        () -> step(h100, config("configs/sudoku-mlp.yaml", "dtype=float32")))
+                        ConfigException.class, () -> step(h100, config("configs/sudoku-mlp.yaml", "dtype=float32")))
                 .getMessage();
         assertTrue(message.contains("no step in float32 was timed there"), message);
     }

@@ -36,8 +36,9 @@ class MetricsPageTest {
     /** Those of a run that takes three supervision steps; what earlier versions wrote is among them, in its order. */
     @Test
     void columnsInTheirOrder() {
-        String before = "step,lr,lm_loss,q_halt_loss,q_continue_loss,grad_norm,halted,accuracy,exact_accuracy,q_halt_accuracy,steps,"
-                + "eval_puzzles,eval_accuracy,eval_exact_accuracy,eval_pass_2,elapsed_seconds,samples_per_second";
+        String before =
+                "step,lr,lm_loss,q_halt_loss,q_continue_loss,grad_norm,halted,accuracy,exact_accuracy,q_halt_accuracy,steps,"
+                        + "eval_puzzles,eval_accuracy,eval_exact_accuracy,eval_pass_2,elapsed_seconds,samples_per_second";
         List<String> old = List.of(before.split(","));
         List<String> titles = MetricsRow.titles(3);
         assertEquals(old, titles.stream().filter(old::contains).toList());

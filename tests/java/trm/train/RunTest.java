@@ -35,8 +35,8 @@ import trm.device.Backend;
 import trm.device.DeviceException;
 import trm.device.cpu.CpuBackend;
 import trm.io.CheckpointStore;
-import trm.io.MetricsCsv;
 import trm.io.FormatException;
+import trm.io.MetricsCsv;
 import trm.io.SafeTensors;
 
 /**

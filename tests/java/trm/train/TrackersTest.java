@@ -100,7 +100,11 @@ class TrackersTest {
     }
 
     private static void standInYaml() throws IOException, InterruptedException {
-        standIn("yaml", "def safe_load(file):", "    file.read()", "    return {'lr': 1e-3, 'arch': {'hidden_size': 4}}");
+        standIn(
+                "yaml",
+                "def safe_load(file):",
+                "    file.read()",
+                "    return {'lr': 1e-3, 'arch': {'hidden_size': 4}}");
     }
 
     @Test

@@ -82,8 +82,9 @@ final class PlanCommand implements Callable<Integer> {
             names = "--groups",
             paramLabel = "N",
             defaultValue = "0",
-            description = "Groups of training puzzles, one sample of each an epoch, where data_paths is not there: the run's"
-                    + " steps follow from them.")
+            description =
+                    "Groups of training puzzles, one sample of each an epoch, where data_paths is not there: the run's"
+                            + " steps follow from them.")
     private long groups;
 
     @Option(
@@ -161,8 +162,8 @@ final class PlanCommand implements Callable<Integer> {
             PlanningBackend device,
             long limit,
             MemoryPlan.Contents<RunTensors> contents) {
-        ModelSizes model = new ModelSizes(
-                config.arch(), data.shape(), config.schedule().globalBatchSize() / ranks);
+        ModelSizes model =
+                new ModelSizes(config.arch(), data.shape(), config.schedule().globalBatchSize() / ranks);
         if (fit == null) {
             MemoryPlan plan = MemoryPlan.of(device, limit, config, model.positions(), contents);
             report(config, data, name, plan);
@@ -172,9 +173,9 @@ final class PlanCommand implements Callable<Integer> {
             }
             return;
         }
-        System.out.println(arguments.get(0) + " for " + name + (ranks == 1 ? "" : ", one of " + ranks + " ranks") + "\n");
-        List<Map<String, Object>> fits =
-                new PlanFit(device, limit, config, model, contents, rate.rates()).print();
+        System.out.println(
+                arguments.get(0) + " for " + name + (ranks == 1 ? "" : ", one of " + ranks + " ranks") + "\n");
+        List<Map<String, Object>> fits = new PlanFit(device, limit, config, model, contents, rate.rates()).print();
         if (json) {
             Map<String, Object> result = new LinkedHashMap<>();
             result.put("config", arguments.get(0));
@@ -266,8 +267,7 @@ final class PlanCommand implements Callable<Integer> {
                 DeviceExamples.Size.expanded(testExamples, -1));
     }
 
-    private void report(
-            TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan) {
+    private void report(TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan) {
         TrainConfig settled = plan.settled();
         System.out.printf(
                 Locale.ROOT,

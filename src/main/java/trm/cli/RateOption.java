@@ -30,7 +30,8 @@ final class RateOption {
     @Option(
             names = "--card",
             paramLabel = "NAME",
-            description = "The GPU to plan for; default: of a file the device that is here, else " + RatesFile.H100 + ".")
+            description =
+                    "The GPU to plan for; default: of a file the device that is here, else " + RatesFile.H100 + ".")
     private String card;
 
     boolean isGiven() {
@@ -54,7 +55,8 @@ final class RateOption {
         if (card != null || value == 0) {
             throw new ConfigException(
                     "--rate",
-                    "--rate " + rate + (value == 0 ? ": must be above 0" : ": is stated, so --card says nothing; leave it out"));
+                    "--rate " + rate
+                            + (value == 0 ? ": must be above 0" : ": is stated, so --card says nothing; leave it out"));
         }
         return stated.group(2).equalsIgnoreCase("ms") ? Rates.ofStep(value) : Rates.ofTflops(value);
     }

@@ -12,8 +12,7 @@ import java.nio.file.Path;
  * @param command that makes it in {@code folder}; empty where the run does
  * @param source where its own sources come from, for people; empty where they are here
  */
-public record DataNeed(
-        String title, Path folder, long samples, long testSamples, String command, String source) {
+public record DataNeed(String title, Path folder, long samples, long testSamples, String command, String source) {
     /** Whether it is there, with both splits. */
     public boolean isThere() {
         return Files.isRegularFile(folder.resolve("train").resolve("dataset.json"))

@@ -57,9 +57,13 @@ public final class DryRun {
     public String text(String command, int gpus) {
         StringBuilder text = new StringBuilder();
         text.append(count(runs.size(), "run")).append(" of ").append(count(costs.size(), "row"));
-        text.append(" on ").append(rates.title()).append(".\nHours are of one run; memory is that of operations that are not fused, and without data that are missing.\n\n");
+        text.append(" on ")
+                .append(rates.title())
+                .append(
+                        ".\nHours are of one run; memory is that of operations that are not fused, and without data that are missing.\n\n");
         text.append(rows());
-        double all = runs.stream().mapToDouble(run -> costs.get(run.row()).hours()).sum();
+        double all =
+                runs.stream().mapToDouble(run -> costs.get(run.row()).hours()).sum();
         double left = runs.stream().mapToDouble(this::hoursLeft).sum();
         text.append('\n').append("Together ").append(hours(all)).append(" device-hours");
         text.append(left < all ? ", of which " + hours(left) + " are left" : "").append(".\n\n");
@@ -103,7 +107,11 @@ public final class DryRun {
         runs.forEach(run -> needs.add(study.data(run)));
         StringBuilder text = new StringBuilder();
         for (DataNeed need : needs) {
-            text.append("- ").append(need.title()).append(", ").append(need.folder()).append(": ");
+            text.append("- ")
+                    .append(need.title())
+                    .append(", ")
+                    .append(need.folder())
+                    .append(": ");
             if (need.isThere()) {
                 text.append("there\n");
             } else if (need.command().isEmpty()) {
@@ -136,7 +144,10 @@ public final class DryRun {
                     .append(own.stream().map(PlannedRun::label).collect(Collectors.joining("; ")))
                     .append('\n');
         }
-        return text.append("\nDone after ").append(hours(longest)).append(" h.\n").toString();
+        return text.append("\nDone after ")
+                .append(hours(longest))
+                .append(" h.\n")
+                .toString();
     }
 
     private static String count(int n, String thing) {

@@ -90,8 +90,7 @@ public record Plan(Scale scale, boolean paper, Path configs, Path data, Path out
         Path folder = dataFolder(task);
         return scale.isTiny()
                 ? new DataNeed("4 x 4 Sudoku", folder, MINI_TRAIN, MINI_TEST, "", "")
-                : new DataNeed(
-                        task.title(), folder, task.samples(), task.testSamples(), task.command(), task.source());
+                : new DataNeed(task.title(), folder, task.samples(), task.testSamples(), task.command(), task.source());
     }
 
     /**

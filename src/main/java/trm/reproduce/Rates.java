@@ -133,9 +133,7 @@ public final class Rates {
      * differentiated updates; applications likewise, and all blocks of each but the last once more.
      */
     private static double recomputed(ModelSizes sizes, Recompute mode) {
-        double forward = (sizes.flops(true)
-                        - sizes.flops(false) * (sizes.arch().hasContinueLoss() ? 2 : 1))
-                / 2;
+        double forward = (sizes.flops(true) - sizes.flops(false) * (sizes.arch().hasContinueLoss() ? 2 : 1)) / 2;
         double layers = sizes.arch().recursion().layers();
         return switch (mode) {
             case AUTO, NONE, ACTIVATION -> 0;

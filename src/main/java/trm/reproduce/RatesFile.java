@@ -113,7 +113,8 @@ public record RatesFile(List<Machine> machines) {
         } catch (JsonProcessingException | IllegalArgumentException e) {
             throw new FormatException(
                     file + ": no file of rates: "
-                            + e.getMessage().lines().findFirst().orElse("") + "; expected one that trm bench --save wrote",
+                            + e.getMessage().lines().findFirst().orElse("")
+                            + "; expected one that trm bench --save wrote",
                     e);
         }
     }
@@ -127,8 +128,8 @@ public record RatesFile(List<Machine> machines) {
      * @throws FormatException if it was not timed; the message names those that were
      */
     public Machine machine(Path file, Machine here, String card) {
-        Stream<Machine> of = machines.stream()
-                .filter(machine -> card == null ? machine.is(here) : machine.device.equals(card));
+        Stream<Machine> of =
+                machines.stream().filter(machine -> card == null ? machine.is(here) : machine.device.equals(card));
         return of.findFirst()
                 .orElseThrow(() -> new FormatException(file + ": rates of " + names() + ", expected those of "
                         + (card == null

@@ -48,8 +48,7 @@ public record RunCost(long steps, Expected step, double trainHours, double evalu
      *
      * @param tests samples of an evaluation of all
      */
-    public static RunCost of(
-            TrainConfig config, RunTensors.DataSizes data, long steps, long tests, Rates rates) {
+    public static RunCost of(TrainConfig config, RunTensors.DataSizes data, long steps, long tests, Rates rates) {
         DataShape shape = data.shape();
         ModelSizes model =
                 new ModelSizes(config.arch(), shape, config.schedule().globalBatchSize());
@@ -83,7 +82,8 @@ public record RunCost(long steps, Expected step, double trainHours, double evalu
         }
         long evaluations = Math.max(
                 1,
-                Math.round((double) config.schedule().epochs() / config.schedule().epochsBetweenEvaluations()));
+                Math.round(
+                        (double) config.schedule().epochs() / config.schedule().epochsBetweenEvaluations()));
         int puzzles = config.evaluation().puzzles();
         long within = puzzles == 0 ? tests : Math.min(puzzles, tests);
         int lanes = config.evaluationLanes();

@@ -39,9 +39,12 @@ public record Timing(
         if (work == null || config == null || mixer == null || dtype == null) {
             throw new IllegalArgumentException("a timing lacks work, config, mixer or dtype");
         }
-        if (!(ms > 0 && flops > 0 && ms < Double.MAX_VALUE && flops < Double.MAX_VALUE) || positions < 1 || batch < 1 || networks < 1) {
-            throw new IllegalArgumentException("ms " + ms + ", flops " + flops + ", networks " + networks + ", positions "
-                    + positions + ", batch " + batch + ": must be above 0");
+        if (!(ms > 0 && flops > 0 && ms < Double.MAX_VALUE && flops < Double.MAX_VALUE)
+                || positions < 1
+                || batch < 1
+                || networks < 1) {
+            throw new IllegalArgumentException("ms " + ms + ", flops " + flops + ", networks " + networks
+                    + ", positions " + positions + ", batch " + batch + ": must be above 0");
         }
     }
 

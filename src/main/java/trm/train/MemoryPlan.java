@@ -108,7 +108,9 @@ public final class MemoryPlan {
         int unit = device.collective().ranks() * parts;
         int fits = 0;
         int fails = ScheduleConfig.MAX_LANES / unit + 1; // in units
-        for (int next = 1; next < fails && fails - fits > 1; next = fails <= 2 * next ? fits + (fails - fits) / 2 : 2 * next) {
+        for (int next = 1;
+                next < fails && fails - fits > 1;
+                next = fails <= 2 * next ? fits + (fails - fits) / 2 : 2 * next) {
             if (planner.bytes(config.with(next * unit, mode, parts)) <= limit) {
                 fits = next;
             } else {

@@ -39,7 +39,11 @@ public final class MetricsRow {
                 LANES,
                 "`lm_loss` + `halt_loss_weight` · (`q_halt_loss` + `q_continue_loss`): what is minimised; mean."),
         LM_LOSS(Group.TRAIN, "nats", LANES, "Token loss of a sample, the mean over its labelled tokens; mean."),
-        Q_HALT_LOSS(Group.TRAIN, "nats", LANES, "Binary cross entropy of q_halt against `exact`, without its weight; mean."),
+        Q_HALT_LOSS(
+                Group.TRAIN,
+                "nats",
+                LANES,
+                "Binary cross entropy of q_halt against `exact`, without its weight; mean."),
         Q_CONTINUE_LOSS(
                 Group.TRAIN,
                 "nats",
@@ -49,19 +53,26 @@ public final class MetricsRow {
                 Group.TRAIN,
                 "",
                 "the steps since the row before",
-                "L2 norm of the gradient of all weights, before clipping; mean."),
+                "L2 norm of the gradient of the weights, puzzle vectors apart, before clipping; mean."),
         HALTED(Group.TRAIN, "samples", HALTED_SAMPLES, "How many they are. If none, the next four are empty."),
         ACCURACY(Group.TRAIN, "share", HALTED_SAMPLES, "Right tokens among a sample's labelled ones; mean."),
         EXACT_ACCURACY(Group.TRAIN, "share", HALTED_SAMPLES, "Samples without a wrong token."),
         Q_HALT_ACCURACY(
-                Group.TRAIN, "share", HALTED_SAMPLES, "Samples where q_halt ≥ 0 says rightly whether the answer is exact."),
+                Group.TRAIN,
+                "share",
+                HALTED_SAMPLES,
+                "Samples where q_halt ≥ 0 says rightly whether the answer is exact."),
         STEPS(Group.TRAIN, "supervision steps", HALTED_SAMPLES, "Taken until the sample halted; mean."),
         EVAL_PUZZLES(Group.EVAL, "samples", TEST_SAMPLES, "How many they are: those that have labels."),
         EVAL_ACCURACY(Group.EVAL, "share", TEST_SAMPLES, "Right tokens among a sample's labelled ones; mean."),
         EVAL_EXACT_ACCURACY(Group.EVAL, "share", TEST_SAMPLES, "Samples without a wrong token."),
         EVAL_Q_HALT_ACCURACY(
-                Group.EVAL, "share", TEST_SAMPLES, "Samples where q_halt ≥ 0 says rightly whether the answer is exact."),
-        EVAL_LM_LOSS(Group.EVAL, "nats", TEST_SAMPLES, "Token loss of a sample, the mean over its labelled tokens; mean."),
+                Group.EVAL,
+                "share",
+                TEST_SAMPLES,
+                "Samples where q_halt ≥ 0 says rightly whether the answer is exact."),
+        EVAL_LM_LOSS(
+                Group.EVAL, "nats", TEST_SAMPLES, "Token loss of a sample, the mean over its labelled tokens; mean."),
         EVAL_PASS_2(
                 Group.EVAL,
                 "share",

@@ -246,8 +246,7 @@ final class TrainingLoop implements AutoCloseable {
         double halted = m.metric(Metric.COUNT);
         double lmLoss = m.metric(Metric.LM_LOSS) / samples;
         double qHaltLoss = m.metric(Metric.Q_HALT_LOSS) / samples;
-        double qContinueLoss =
-                config.arch().hasContinueLoss() ? m.metric(Metric.Q_CONTINUE_LOSS) / samples : 0;
+        double qContinueLoss = config.arch().hasContinueLoss() ? m.metric(Metric.Q_CONTINUE_LOSS) / samples : 0;
         double haltWeight = config.arch().loss().haltWeight();
         MetricsRow row = new MetricsRow(taken)
                 .set(Column.LR, m.learningRate())
