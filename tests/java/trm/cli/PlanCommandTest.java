@@ -204,6 +204,13 @@ class PlanCommandTest {
                 json.get("evaluation_hours").asDouble(),
                 1e-9);
         assertTrue(result.out().contains("\na step: 81.22 ms on NVIDIA H100 80GB HBM3 ("), result.out());
+        JsonNode shared = Trm.execute(
+                        "plan", CONFIG, "--memory", "80GB", "--groups", "1000", "--test-examples", "422786", "--json", "--ranks", "2")
+                .assertDone()
+                .json();
+        for (String hours : List.of("train_hours", "evaluation_hours")) {
+            assertEquals(json.get(hours).asDouble() / 2, shared.get(hours).asDouble(), 1e-9, hours);
+        }
         JsonNode stated = Trm.execute("plan", CONFIG, "--memory", "80GB", "--rate", "100ms", "--json")
                 .assertDone()
                 .json();

@@ -22,8 +22,8 @@ import trm.device.TestDevice;
 import trm.io.MetricsCsv;
 
 /**
- * What trackers make of a run's folder. The recipes of {@code docs/trackers.md} run with the packages that Python has, and with stand-ins
- * that write down their calls for those it lacks; TensorBoard's own reader runs where it is installed.
+ * What trackers make of a run's folder. The recipes of {@code docs/trackers.md} run with the packages that Python has, and with
+ * stand-ins that write down their calls for those it lacks; TensorBoard's own reader runs where it is installed.
  */
 class TrackersTest {
     @TempDir

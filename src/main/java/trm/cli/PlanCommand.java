@@ -187,7 +187,7 @@ final class PlanCommand implements Callable<Integer> {
         }
     }
 
-    /** How long it takes, printed and for JSON; empty on a CPU, for which no figures come with the program, unless a rate is given. */
+    /** How long it takes, printed and for JSON. Empty on a CPU, of which no figures come with the program, unless a rate is given. */
     private Map<String, Object> time(
             TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan, ModelSizes model) {
         if (name.startsWith("cpu") && !rate.isGiven()) {

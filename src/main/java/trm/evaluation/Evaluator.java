@@ -105,8 +105,8 @@ public final class Evaluator implements Evaluation {
     }
 
     /**
-     * Share of the last evaluation's samples without a wrong token after 1, 2, ... supervision steps; the last is the score's. Empty
-     * before the first.
+     * Share of the last evaluation's samples without a wrong token after 1, 2, ... supervision steps; the last is the score's.
+     * Empty before the first.
      */
     public List<Double> exactByStep() {
         return exactByStep;

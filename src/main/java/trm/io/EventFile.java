@@ -25,8 +25,8 @@ import java.util.zip.CRC32C;
  * and holds one {@code Event} message in protobuf encoding: wall_time = 1 (double), step = 2 (int64),
  * file_version = 3 (string), summary = 5, session_log = 7; a session log has status = 1 (int64, 1 for START); a summary has value = 1,
  * which has tag = 1 (string) and either simple_value = 2 (float) or tensor = 8 with metadata = 9, whose plugin_data = 1 has
- * plugin_name = 1 and content = 2. The first event gives the version, the second the session. Every value reaches the system when it
- * is written. For one thread.
+ * plugin_name = 1 and content = 2. The first event gives the version, the second the session. Every value reaches the system when
+ * it is written. For one thread.
  */
 public final class EventFile implements AutoCloseable {
     private static final String VERSION = "brain.Event:2";
@@ -109,8 +109,8 @@ public final class EventFile implements AutoCloseable {
     }
 
     /**
-     * Writes what TensorBoard's table of hyperparameters shows of this run. It reads the first such record of a folder. The content is a
-     * {@code HParamsPluginData}: session_start_info = 3, which has hparams = 1, a map of name = 1 to value = 2, and
+     * Writes what TensorBoard's table of hyperparameters shows of this run. It reads the first such record of a folder. The
+     * content is a {@code HParamsPluginData}: session_start_info = 3, which has hparams = 1, a map of name = 1 to value = 2, and
      * start_time_secs = 5 (double); a value is number_value = 2 (double), string_value = 3 or bool_value = 4.
      *
      * @param values by name; what reads as a number or a truth value is written as one

@@ -10,8 +10,8 @@ import trm.config.Recompute;
 import trm.model.ModelSizes;
 
 /**
- * How fast one device is taken to be: by timings of it, or as stated. What was not timed is predicted from the timing that is most like it,
- * by the work of the matrix products: the same FLOP a second.
+ * How fast one device is taken to be: by timings of it, or as stated. What was not timed is predicted from the timing that is most
+ * like it, by the work of the matrix products: the same FLOP a second.
  */
 public final class Rates {
     /**
@@ -129,8 +129,8 @@ public final class Rates {
     }
 
     /**
-     * Work of a step that a choice makes twice: gate and up are two of the three products of an MLP; whole blocks are one forward pass of the
-     * differentiated updates; applications likewise, and all blocks of each but the last once more.
+     * Work of a step that a choice makes twice: gate and up are two of the three products of an MLP; whole blocks are one forward
+     * pass of the differentiated updates; applications likewise, and all blocks of each but the last once more.
      */
     private static double recomputed(ModelSizes sizes, Recompute mode) {
         double forward = (sizes.flops(true) - sizes.flops(false) * (sizes.arch().hasContinueLoss() ? 2 : 1)) / 2;

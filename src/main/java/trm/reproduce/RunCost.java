@@ -62,7 +62,11 @@ public record RunCost(long steps, Expected step, double trainHours, double evalu
         return of(plan, model, steps, tests, rates);
     }
 
-    /** As above, of a plan that is made. */
+    /**
+     * As above, of a plan that is made.
+     *
+     * @param model of the lanes of one rank; what ranks wait for each other is not known, and not in it
+     */
     public static RunCost of(MemoryPlan plan, ModelSizes model, long steps, long tests, Rates rates) {
         TrainConfig settled = plan.settled();
         Expected step = rates.step(model, settled.memory());
@@ -86,8 +90,10 @@ public record RunCost(long steps, Expected step, double trainHours, double evalu
                         (double) config.schedule().epochs() / config.schedule().epochsBetweenEvaluations()));
         int puzzles = config.evaluation().puzzles();
         long within = puzzles == 0 ? tests : Math.min(puzzles, tests);
-        int lanes = config.evaluationLanes();
-        long batches = (evaluations - 1) * ((within + lanes - 1) / lanes) + (tests + lanes - 1) / lanes;
+        int ranks = config.schedule().globalBatchSize() / model.lanes();
+        int lanes = (config.evaluationLanes() + ranks - 1) / ranks;
+        long atOnce = (long) ranks * lanes;
+        long batches = (evaluations - 1) * ((within + atOnce - 1) / atOnce) + (tests + atOnce - 1) / atOnce;
         return batches
                 * config.arch().halting().maxSteps()
                 * rates.evaluation(model.withLanes(lanes)).ms();

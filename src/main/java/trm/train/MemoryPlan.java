@@ -99,8 +99,8 @@ public final class MemoryPlan {
     }
 
     /**
-     * The largest batch that fits into {@code limit} bytes with one choice of recomputation and micro-batches: a multiple of the ranks and of
-     * the parts, 0 if not even one such does. The larger the batch, the more it takes.
+     * The largest batch that fits into {@code limit} bytes with one choice of recomputation and micro-batches: a multiple of the
+     * ranks and of the parts, 0 if not even one such does. The larger the batch, the more it takes.
      */
     public static int largestBatch(
             PlanningBackend device, long limit, TrainConfig config, Recompute mode, int parts, Contents<?> contents) {

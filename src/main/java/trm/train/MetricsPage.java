@@ -6,7 +6,7 @@ import trm.config.MarkdownTable;
 import trm.train.MetricsRow.Column;
 import trm.train.MetricsRow.Group;
 
-/** The documentation of all columns of {@code metrics.csv} in Markdown, made from their table: what {@code trm info --metrics} prints. */
+/** The documentation of all columns of {@code metrics.csv}, made from their table: what {@code trm info --metrics} prints. */
 public final class MetricsPage {
     private static final String HEAD = """
             # Metrics

@@ -27,8 +27,8 @@ public final class MetricsRow {
     }
 
     /**
-     * The columns in order; only those whose title ends in _seconds or _per_second depend on the clock. {@link MetricsPage} documents
-     * them. The columns of {@link #stepColumn} come before those of {@link Group#SYSTEM}.
+     * The columns in order; only those whose title ends in _seconds or _per_second depend on the clock. {@link MetricsPage}
+     * documents them. The columns of {@link #stepColumn} come before those of {@link Group#SYSTEM}.
      */
     public enum Column {
         STEP(Group.STEP, "steps", "", "Optimizer steps done."),
@@ -137,8 +137,8 @@ public final class MetricsRow {
     }
 
     /**
-     * The supervision steps after which an evaluation's exact accuracy is written down: each up to 16, then each power of two, and the
-     * last one.
+     * The supervision steps after which an evaluation's exact accuracy is written down: each up to 16, then each power of two, and
+     * the last one.
      *
      * @param maxSteps of a sample, {@code halt_max_steps}
      */
