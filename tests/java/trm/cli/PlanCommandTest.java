@@ -205,7 +205,17 @@ class PlanCommandTest {
                 1e-9);
         assertTrue(result.out().contains("\na step: 81.22 ms on NVIDIA H100 80GB HBM3 ("), result.out());
         JsonNode shared = Trm.execute(
-                        "plan", CONFIG, "--memory", "80GB", "--groups", "1000", "--test-examples", "422786", "--json", "--ranks", "2")
+                        "plan",
+                        CONFIG,
+                        "--memory",
+                        "80GB",
+                        "--groups",
+                        "1000",
+                        "--test-examples",
+                        "422786",
+                        "--json",
+                        "--ranks",
+                        "2")
                 .assertDone()
                 .json();
         for (String hours : List.of("train_hours", "evaluation_hours")) {
