@@ -47,6 +47,50 @@ class BenchCommandTest {
                         ""));
     }
 
+    /** What was timed is what a plan of these settings takes, on this machine and no other. */
+    @Test
+    void aSavedRateIsAPlansRate() throws IOException {
+        Path file = temp.resolve("rates.json");
+        Object[] args = {"bench", config, "--seconds", "0.01", "--json", "--device", "cpu", "--save", file};
+        double ms = Trm.execute(args).assertDone().json().get("ms_per_step").asDouble();
+        Trm.execute("bench", config, "--evaluate", "--seconds", "0.01", "--device", "cpu", "--save", file)
+                .assertDone();
+        Object[] plan = {"plan", config, "--device", "cpu", "--rate", file, "--json"};
+        JsonNode json = Trm.execute(plan).assertDone().json();
+        assertEquals(ms, json.get("ms_per_step").asDouble());
+        assertTrue(json.get("measured").asBoolean());
+        assertEquals("measured, " + config, json.get("source").asText());
+        assertEquals(
+                2,
+                new ObjectMapper()
+                        .readTree(file.toFile())
+                        .at("/machines/0/timings")
+                        .size());
+        plan[3] = "cpu";
+        plan[1] = Files.writeString(
+                temp.resolve("deeper.yaml"), Files.readString(config).replace("H_cycles: 2", "H_cycles: 4"));
+        JsonNode deeper = Trm.execute(plan).assertDone().json();
+        assertFalse(deeper.get("measured").asBoolean());
+        assertTrue(deeper.get("ms_per_step").asDouble() > ms);
+
+        String saved = Files.readString(file);
+        String device =
+                new ObjectMapper().readTree(saved).at("/machines/0/device").asText();
+        Files.writeString(file, saved.replace(device, "NVIDIA A100-SXM4-40GB"));
+        Trm.execute(plan)
+                .assertFails(1, file + ": rates of NVIDIA A100-SXM4-40GB of ", "expected those of " + device + " of ");
+        Trm.execute("plan", config, "--device", "cpu", "--rate", file, "--card", "NVIDIA A100-SXM4-40GB")
+                .assertDone();
+    }
+
+    @Test
+    void aFileThatHoldsNoRatesIsNotTouched() throws IOException {
+        Path file = Files.writeString(temp.resolve("mine.json"), "{\"mine\": 1}");
+        Trm.execute("bench", config, "--device", "cpu", "--save", file)
+                .assertFails(1, file + ": no file of rates: ", "expected one that trm bench --save wrote");
+        assertEquals("{\"mine\": 1}", Files.readString(file));
+    }
+
     /** Keys that evaluation has of its own: how many puzzles at once, and what they may take. */
     @Test
     void evaluationObeysItsKeys() throws IOException {

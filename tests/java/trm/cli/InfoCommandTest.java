@@ -76,6 +76,23 @@ class InfoCommandTest {
                 .assertFails(2, "--keys: expected no configuration and no --groups with it");
     }
 
+    /** The documentation of metrics is what the command prints. */
+    @Test
+    void columnsOfMetrics() throws IOException {
+        String page = Trm.execute("info", "--metrics").assertDone().out();
+        assertEquals(Files.readString(Path.of("docs/metrics.md")), page);
+        JsonNode loss = Trm.execute("info", "--metrics", "--json")
+                .assertDone()
+                .json()
+                .get("columns")
+                .get(2);
+        assertEquals("total_loss", loss.get("name").asText());
+        assertEquals("train/total_loss", loss.get("tag").asText());
+        Trm.execute("info", "configs/demo.yaml", "--metrics")
+                .assertFails(2, "--metrics: expected no configuration and no --groups with it");
+        Trm.execute("info", "--keys", "--metrics").assertFails(2, "--keys: expected no --metrics with it");
+    }
+
     /** Counts by hand: see the sums. */
     @Test
     void sizesOfAConfiguration(@TempDir Path temp) throws IOException {

@@ -8,11 +8,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 import trm.data.sudoku.MiniSudokuBuilder;
 import trm.device.Staging;
@@ -126,6 +128,124 @@ class PlanCommandTest {
         Trm.execute("plan", CONFIG, "--test-examples", "9223372036854775807")
                 .assertFails(2, "--test-examples 9223372036854775807: expected at most 2147483647");
         Trm.execute("plan", "absent.yaml").assertFails(2, "absent.yaml: no such file");
+    }
+
+    /** The batch that is said to be the largest fits, the next does not. */
+    @ParameterizedTest
+    @CsvSource({"configs/sudoku-mlp.yaml, 24GB, 1", "configs/maze.yaml, 16GB, 1", "configs/sudoku-att.yaml, 8GB, 4"})
+    void fit(String config, String size, int ranks) throws IOException {
+        JsonNode fit = Trm.execute("plan", config, "--fit", size, "--ranks", ranks, "--json")
+                .assertDone()
+                .json();
+        List<String> modes = new ArrayList<>();
+        int before = 0;
+        for (JsonNode found : fit.get("fits")) {
+            String mode = found.get("recompute").asText();
+            int batch = found.get("batch").asInt();
+            JsonNode plan = planned(config, size, ranks, mode, batch);
+            assertTrue(plan.get("fits").asBoolean(), found.toString());
+            assertEquals(plan.get("total_bytes"), found.get("total_bytes"), found.toString());
+            assertEquals(plan.get("ms_per_step"), found.get("ms_per_step"), found.toString());
+            assertEquals(plan.get("source"), found.get("source"), found.toString());
+            assertFalse(
+                    planned(config, size, ranks, mode, batch + ranks)
+                            .get("fits")
+                            .asBoolean(),
+                    found.toString());
+            assertTrue(batch >= before, found.toString());
+            before = batch;
+            modes.add(mode);
+        }
+        assertEquals(List.of("none", "activation", "gate_up", "layers", "evaluations"), modes);
+    }
+
+    private static JsonNode planned(String config, String size, int ranks, String mode, int batch) throws IOException {
+        return Trm.execute(
+                        "plan",
+                        config,
+                        "recompute=" + mode,
+                        "micro_batches=1",
+                        "global_batch_size=" + batch,
+                        "--memory",
+                        size,
+                        "--ranks",
+                        ranks,
+                        "--json")
+                .assertDone()
+                .json();
+    }
+
+    @Test
+    void fitOfOneModeAndOfNone() throws IOException {
+        Trm.Result one = Trm.execute("plan", CONFIG, "--fit", "24GB", "recompute=layers", "micro_batches=2", "--json")
+                .assertDone();
+        assertEquals(1, one.json().get("fits").size());
+        assertEquals(0, one.json().get("fits").get(0).get("batch").asInt() % 2);
+        Trm.Result none = Trm.execute("plan", CONFIG, "--fit", "1GB", "--json").assertDone();
+        assertEquals(0, none.json().get("fits").size());
+        assertTrue(none.out().contains("| none        | none fits "), none.out());
+        Trm.execute("plan", CONFIG, "--fit", "24").assertFails(2, "--fit is '24': must be a size such as 80GB");
+        Trm.execute("plan", CONFIG, "--fit", "24GB", "--memory", "24GB")
+                .assertFails(2, "--memory and --fit: both are a size; give one");
+    }
+
+    /** Steps times the step; of evaluations, batches times supervision steps. */
+    @Test
+    void timeOfARun() throws IOException {
+        Trm.Result result = Trm.execute(
+                        "plan", CONFIG, "--memory", "80GB", "--groups", "1000", "--test-examples", "422786", "--json")
+                .assertDone();
+        JsonNode json = result.json();
+        assertEquals(65_104, json.get("steps").asLong());
+        assertTrue(json.get("measured").asBoolean());
+        assertEquals(65_104 * 81.21580505371094 / 3.6e6, json.get("train_hours").asDouble(), 1e-9);
+        assertEquals(
+                10 * 551 * 628.8013916015625 / 3.6e6,
+                json.get("evaluation_hours").asDouble(),
+                1e-9);
+        assertTrue(result.out().contains("\na step: 81.22 ms on NVIDIA H100 80GB HBM3 ("), result.out());
+        JsonNode shared = Trm.execute(
+                        "plan",
+                        CONFIG,
+                        "--memory",
+                        "80GB",
+                        "--groups",
+                        "1000",
+                        "--test-examples",
+                        "422786",
+                        "--json",
+                        "--ranks",
+                        "2")
+                .assertDone()
+                .json();
+        for (String hours : List.of("train_hours", "evaluation_hours")) {
+            assertEquals(json.get(hours).asDouble() / 2, shared.get(hours).asDouble(), 1e-9, hours);
+        }
+        JsonNode stated = Trm.execute("plan", CONFIG, "--memory", "80GB", "--rate", "100ms", "--json")
+                .assertDone()
+                .json();
+        assertEquals(100, stated.get("ms_per_step").asDouble());
+        assertTrue(stated.get("steps") == null);
+    }
+
+    @Test
+    void refusesBadRates() throws IOException {
+        Trm.execute("plan", CONFIG, "--memory", "80GB", "--rate", "0ms").assertFails(2, "--rate 0ms: must be above 0");
+        Trm.execute("plan", CONFIG, "--memory", "80GB", "--rate", "fast").assertFails(1, "fast: file not found");
+        Trm.execute("plan", CONFIG, "--memory", "80GB", "--rate", "5ms", "--card", "x")
+                .assertFails(2, "--rate 5ms: is stated, so --card says nothing; leave it out");
+        Trm.execute("plan", CONFIG, "--memory", "80GB", "--card", "NVIDIA L4")
+                .assertFails(2, "--card NVIDIA L4: no measurements come with the program, expected one of NVIDIA H100");
+        Trm.execute("plan", "configs/demo.yaml", "--memory", "8GB", "--card", "NVIDIA H100 80GB HBM3")
+                .assertFails(2, "no step in float32 was timed there");
+        assertTrue(Trm.execute("plan", "configs/demo.yaml", "--memory", "8GB")
+                .assertDone()
+                .out()
+                .contains("no step in float32 was timed there"));
+        MiniSudokuBuilder.build(temp.resolve("data"), 4, 20, 10, 1, 8);
+        Path file = Trm.tinyConfig(temp.resolve("tiny.yaml"), temp.resolve("data"));
+        Trm.execute("plan", file, "--groups", "5", "--rate", "1ms")
+                .assertFails(2, "--groups: the data of " + file + " are there and say how many; leave it out");
     }
 
     /** One of several ranks has its share of the batch, and all of the weights. */

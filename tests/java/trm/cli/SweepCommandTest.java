@@ -57,6 +57,22 @@ class SweepCommandTest {
         return times;
     }
 
+    /** Four runs of equal length, shared by two jobs; nothing is written. */
+    @Test
+    void dryRun() {
+        Path out = shared.resolve("none");
+        String text = sweep("lr=1e-4,3e-2", "seed=0..1", "--out", out, "--dry-run", "--jobs", 2, "--rate", "3600ms")
+                .assertDone()
+                .out();
+        assertTrue(text.startsWith("4 runs of 2 rows on "), text);
+        assertTrue(text.contains("| lr=1e-4 | 4 "), text);
+        assertTrue(text.contains("--shard 1/2 --device cuda:1   # "), text);
+        assertTrue(text.contains("lr=3e-2, seed 0; lr=3e-2, seed 1"), text);
+        assertFalse(Files.exists(out));
+        sweep("lr=1e-4,3e-2", "--rate", "3600ms").assertFails(2, "--rate, --card: expected --dry-run with them");
+        sweep("lr=1e-4,3e-2", "--dry-run", "--report-only").assertFails(2, "--dry-run with --report-only: give one");
+    }
+
     @Test
     void trainsEachArmAndReports() throws IOException {
         assertTrue(said.out().contains("**Best: `lr="), said.out());

@@ -402,7 +402,8 @@ class TrainCommandTest {
                 if (event[at] == (7 << 3 | 2)) {
                     long start = step;
                     steps.values().forEach(list -> list.removeIf(s -> s >= start));
-                } else if (event[at] == (5 << 3 | 2)) {
+                } else if (event[at] == (5 << 3 | 2)
+                        && event[at + 1] == event.length - at - 2) { // one byte long: a scalar
                     int length = event[at + 5];
                     String tag = new String(event, at + 6, length, StandardCharsets.UTF_8);
                     steps.computeIfAbsent(tag, key -> new ArrayList<>()).add(step);

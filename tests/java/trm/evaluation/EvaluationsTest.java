@@ -19,6 +19,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.function.Predicate;
+import java.util.stream.IntStream;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeAll;
@@ -202,6 +203,42 @@ public class EvaluationsTest {
                             .evaluate(examples, 9, () -> false, null)
                             .orElseThrow()
                             .puzzles());
+        }
+    }
+
+    /** Labels are answers of the model itself, so that each step solves puzzles of its own. */
+    @Test
+    void exactByStep() {
+        model(true);
+        List<List<Answer>> fixed = fixed(false);
+        int[] labels = new int[PUZZLES * data.seqLen()];
+        double[] expected = new double[STEPS];
+        for (int p = 0; p < PUZZLES; p++) {
+            List<Integer> label = fixed.get(p).get(Math.min(p % 7, STEPS - 1)).tokens();
+            for (int i = 0; i < data.seqLen(); i++) {
+                labels[p * data.seqLen() + i] = label.get(i);
+            }
+            for (int k = 0; k < STEPS; k++) {
+                List<Integer> answer = fixed.get(p).get(k).tokens();
+                boolean exact = IntStream.range(0, data.seqLen())
+                        .allMatch(i -> label.get(i) == examples.ignoreLabel()
+                                || label.get(i).equals(answer.get(i)));
+                expected[k] += exact ? 1 : 0;
+            }
+        }
+        assertTrue(new HashSet<>(Arrays.stream(expected).boxed().toList()).size() >= 3, Arrays.toString(expected));
+        HostCopy.put(backend, examples.labels(), labels);
+        try (Arena own = new Arena(backend);
+                Evaluator evaluator =
+                        new Evaluator(backend, own, sizes.withLanes(5), parameters, parameters.weights(), STEPS)) {
+            assertEquals(List.of(), evaluator.exactByStep());
+            Score score = null;
+            for (int twice = 0; twice < 2; twice++) {
+                score = evaluator.evaluate(examples, Long.MAX_VALUE);
+                assertEquals(PUZZLES, score.puzzles());
+                assertEquals(Arrays.stream(expected).mapToObj(n -> n / PUZZLES).toList(), evaluator.exactByStep());
+            }
+            assertEquals(score.exactAccuracy(), evaluator.exactByStep().get(STEPS - 1));
         }
     }
 

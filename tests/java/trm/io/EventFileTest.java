@@ -15,6 +15,8 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.HexFormat;
 import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
 import java.util.zip.CRC32C;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -58,7 +60,7 @@ class EventFileTest {
     @Test
     void scalarsAreEncodedAsEvents() throws IOException {
         try (EventFile events = new EventFile(dir.resolve("tb"), 300)) {
-            events.scalar("a/b", 300, 1.5, 2.0);
+            events.scalars(Map.of("a/b", 1.5), 300, 2.0);
             List<byte[]> records = records(events.file());
             assertEquals(3, records.size());
             String version = new String(records.get(0), 13, records.get(0).length - 13, StandardCharsets.US_ASCII);
@@ -69,6 +71,39 @@ class EventFileTest {
                             .parseHex("09" + "0000000000000040" + "10ac02" + "2a0c" + "0a0a" + "0a03" + "612f62" + "15"
                                     + "0000c03f"),
                     records.get(2));
+        }
+    }
+
+    /** One event for a row of metrics: no crash leaves a part of it. */
+    @Test
+    void theScalarsOfAStepAreOneEvent() throws IOException {
+        try (EventFile events = new EventFile(dir, 300)) {
+            events.scalars(new TreeMap<>(Map.of("a/b", 1.5, "a/c", -2.0)), 300, 2.0);
+            List<byte[]> records = records(events.file());
+            assertEquals(3, records.size());
+            assertEquals(
+                    "090000000000000040" + "10ac02" + "2a18" + "0a0a0a03612f62150000c03f" + "0a0a0a03612f6315000000c0",
+                    HexFormat.of().formatHex(records.get(2)));
+        }
+    }
+
+    /** The bytes that TensorBoard's own messages (2.21) serialize to. */
+    @Test
+    void textsAndHyperparametersAreEncodedAsEvents() throws IOException {
+        try (EventFile events = new EventFile(dir, 300)) {
+            events.text("a/b", 300, "x", 2.0);
+            Map<String, String> settings = new TreeMap<>(Map.of("lr", "1e-4", "ema", "true", "n", "x"));
+            events.hyperparameters(settings, 300, 2.0);
+            List<byte[]> records = records(events.file());
+            HexFormat hex = HexFormat.of();
+            assertEquals(
+                    "09000000000000004010ac022a1a0a180a03612f624207080712004201784a080a060a0474657874",
+                    hex.formatHex(records.get(2)));
+            assertEquals(
+                    "09000000000000004010ac022a660a640a1c5f68706172616d735f2f73657373696f6e5f73746172745f696e666f"
+                            + "4204080112004a3e0a3c0a0768706172616d7312311a2f0a090a03656d61120220010a0f0a026c721209112d"
+                            + "431cebe2361a3f0a080a016e12031a0178290000000000000040",
+                    hex.formatHex(records.get(3)));
         }
     }
 

@@ -36,6 +36,7 @@ import trm.device.DeviceException;
 import trm.device.cpu.CpuBackend;
 import trm.io.CheckpointStore;
 import trm.io.FormatException;
+import trm.io.MetricsCsv;
 import trm.io.SafeTensors;
 
 /**
@@ -226,7 +227,7 @@ class RunTest {
         int[] kept = IntStream.range(0, header.length)
                 .filter(i -> !header[i].endsWith("_seconds") && !header[i].endsWith("_per_second"))
                 .toArray();
-        assertEquals(MetricsRow.titles().size() - 2, kept.length);
+        assertEquals(header.length - 2, kept.length);
         return lines.stream()
                 .map(line -> line.split(",", -1))
                 .map(cells -> Arrays.stream(kept).mapToObj(i -> cells[i]).collect(Collectors.joining(",")))
@@ -272,6 +273,23 @@ class RunTest {
                 .map(cells -> cells[0] + ":" + cells[puzzles])
                 .toList();
         assertEquals(List.of("18:40", "30:40"), evaluations);
+    }
+
+    /** lm_loss + halt_loss_weight (q_halt_loss + q_continue_loss), of the columns that the file has. */
+    @ParameterizedTest
+    @CsvSource({"mlp,0.5", "levers,0.05", "mini-act,0.5"})
+    void totalLoss(String variant, double weight) {
+        List<Map<String, Double>> rows = MetricsCsv.read(straight(variant).resolve("metrics.csv"));
+        int halting = 0;
+        for (Map<String, Double> row : rows) {
+            if (row.containsKey("lm_loss")) {
+                double q = row.get("q_halt_loss") + row.getOrDefault("q_continue_loss", 0.0);
+                assertEquals(row.get("lm_loss") + weight * q, row.get("total_loss"), 1e-12);
+                halting += q > 0 ? 1 : 0;
+            }
+        }
+        assertTrue(halting > 0);
+        assertEquals(variant.equals("mini-act"), rows.get(0).containsKey("q_continue_loss"));
     }
 
     /** Stopped after a logged step, after an evaluation, and between the last step and its evaluation. */

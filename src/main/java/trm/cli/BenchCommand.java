@@ -1,5 +1,6 @@
 package trm.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
@@ -26,6 +27,8 @@ import trm.evaluation.Evaluator;
 import trm.lanes.DeviceExamples;
 import trm.model.ModelSizes;
 import trm.model.Parameters;
+import trm.reproduce.RatesFile;
+import trm.reproduce.Timing;
 import trm.train.DeepSupervision;
 import trm.train.MemoryPlan;
 import trm.train.RunTensors;
@@ -35,7 +38,11 @@ import trm.train.RunTensors;
         name = "bench",
         mixinStandardHelpOptions = true,
         description = "Times training steps of a configuration, or its evaluation; needs no data.",
-        footer = {"", "Example: trm bench configs/sudoku-mlp.yaml batch=8 --json"})
+        footer = {
+            "",
+            "Example: trm bench configs/sudoku-mlp.yaml batch=8 --json",
+            "         trm bench configs/sudoku-mlp.yaml --save rates.json   # for trm plan, trm reproduce --dry-run: --rate"
+        })
 final class BenchCommand implements Callable<Integer> {
     private static final int SAMPLES = 64;
     private static final int MAX_SECONDS = 86_400;
@@ -63,6 +70,12 @@ final class BenchCommand implements Callable<Integer> {
             description = "Time evaluation instead: all supervision steps of a batch, forward only.")
     private boolean evaluate;
 
+    @Option(
+            names = "--save",
+            paramLabel = "FILE",
+            description = "Keep the median in a file of rates, beside those of other settings and machines.")
+    private Path save;
+
     @Mixin
     private DeviceOption device;
 
@@ -78,6 +91,9 @@ final class BenchCommand implements Callable<Integer> {
                 .map(BenchCommand::override)
                 .toList();
         TrainConfig config = ConfigLoader.load(Path.of(arguments.get(0)), overrides);
+        if (save != null && Files.exists(save)) {
+            RatesFile.read(save); // before anything is timed
+        }
         DataShape shape = ConfiguredData.shape(config, arguments.get(0));
         ModelSizes sizes =
                 new ModelSizes(config.arch(), shape, config.schedule().globalBatchSize());
@@ -135,6 +151,7 @@ final class BenchCommand implements Callable<Integer> {
                     .filter(part -> part.getKey().equals(Staging.PURPOSE)) // where it is the device's memory
                     .forEach(part -> memory.put(part.getKey(), part.getValue()));
             report(times, "step", "samples", sizes, sizes.flops(true), memory);
+            save(backend, Timing.Work.STEP, config, sizes, times.median());
             profile(backend, step, "step", times.median());
         }
     }
@@ -164,8 +181,17 @@ final class BenchCommand implements Callable<Integer> {
                 describe(config, backend, sizes);
                 result.put("supervision_steps", steps);
                 report(times, "batch", "puzzles", sizes, steps * sizes.flops(false), arena.bytesByPurpose());
+                save(backend, Timing.Work.EVALUATION, config, sizes, times.median() / steps);
                 profile(backend, batch, "batch", times.median());
             }
+        }
+    }
+
+    private void save(Backend backend, Timing.Work work, TrainConfig config, ModelSizes sizes, double ms) {
+        if (save != null) {
+            RatesFile.save(
+                    save, RateOption.machine(backend), Timing.of(work, String.join(" ", arguments), config, sizes, ms));
+            Cli.message("saved in " + save);
         }
     }
 

@@ -52,6 +52,11 @@ final class Cli {
                 .findFirst();
     }
 
+    /** A word of a command line, quoted where a shell would take it apart. */
+    static String word(String text) {
+        return text.matches("[-\\w./,=+:@]+") ? text : "'" + text.replace("'", "'\\''") + "'";
+    }
+
     /** What went wrong. */
     static void error(String text) {
         message(ERROR + text);

@@ -40,6 +40,7 @@ import trm.model.RecursionSchedule;
 import trm.train.DeepSupervision;
 import trm.train.DepthSchedule;
 import trm.train.Devices;
+import trm.train.MetricsPage;
 import trm.train.Muon;
 import trm.train.Run;
 
@@ -51,13 +52,15 @@ import trm.train.Run;
             "Prints versions and what this machine offers: processor, memory, CUDA.",
             "With a configuration first the size of its model, the work of a step and of the whole run. Needs no data, but",
             "then the run's steps follow from --groups.",
-            "With --keys instead all keys of configurations: default, unit, meaning."
+            "With --keys instead all keys of configurations: default, unit, meaning.",
+            "With --metrics instead all columns of metrics.csv: unit, over which samples, meaning."
         },
         footer = {
             "",
             "Example: trm info --json",
             "         trm info configs/sudoku-mlp.yaml global_batch_size=128 --groups 1000",
             "         trm info --keys",
+            "         trm info --metrics",
         })
 final class InfoCommand implements Callable<Integer> {
     @Parameters(
@@ -80,14 +83,17 @@ final class InfoCommand implements Callable<Integer> {
     @Option(names = "--keys", description = "Print the keys of configurations, in Markdown, and nothing else.")
     private boolean keys;
 
+    @Option(names = "--metrics", description = "Print the columns of metrics.csv, in Markdown, and nothing else.")
+    private boolean metrics;
+
     @Option(names = "--json", description = "Print the result as one JSON object.")
     private boolean json;
 
     @Override
     public Integer call() {
         Cli.within(spec, "--groups", groups, 0, Integer.MAX_VALUE);
-        if (keys) {
-            return printKeys();
+        if (keys || metrics) {
+            return printPage();
         }
         TrainConfig config = null;
         Optional<Dataset> train = Optional.empty();
@@ -124,16 +130,23 @@ final class InfoCommand implements Callable<Integer> {
         return 0;
     }
 
-    private int printKeys() {
+    /** A table of the documentation. */
+    private int printPage() {
+        if (keys && metrics) {
+            throw new ParameterException(spec.commandLine(), "--keys: expected no --metrics with it");
+        }
         if (!arguments.isEmpty() || groups > 0) {
             throw new ParameterException(
-                    spec.commandLine(), "--keys: expected no configuration and no --groups with it");
+                    spec.commandLine(),
+                    (keys ? "--keys" : "--metrics") + ": expected no configuration and no --groups with it");
         }
-        if (json) {
+        if (json && keys) {
             Cli.json(Map.of(
                     "keys", ConfigPage.keys().stream().map(InfoCommand::fields).toList()));
+        } else if (json) {
+            Cli.json(Map.of("columns", MetricsPage.entries()));
         } else {
-            System.out.print(ConfigPage.markdown());
+            System.out.print(keys ? ConfigPage.markdown() : MetricsPage.markdown());
         }
         return 0;
     }

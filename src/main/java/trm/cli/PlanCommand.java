@@ -8,12 +8,14 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.concurrent.Callable;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParameterException;
 import picocli.CommandLine.Parameters;
 import picocli.CommandLine.Spec;
 import trm.config.Augment;
+import trm.config.ConfigException;
 import trm.config.ConfigLoader;
 import trm.config.DataShape;
 import trm.config.MemorySize;
@@ -24,8 +26,12 @@ import trm.device.Backend;
 import trm.device.CudaInstallation;
 import trm.device.PlanningBackend;
 import trm.lanes.DeviceExamples;
+import trm.model.ModelSizes;
+import trm.reproduce.Rates;
+import trm.reproduce.RunCost;
 import trm.train.Devices;
 import trm.train.MemoryPlan;
+import trm.train.Run;
 import trm.train.RunTensors;
 
 /** {@code trm plan}: the memory of a training run, laid out without any. */
@@ -36,12 +42,16 @@ import trm.train.RunTensors;
             "Lays out the memory of a training run and says whether it fits; allocates nothing and needs no data.",
             "Plans for the device that is here or, with --memory, for one of that size: the GPU that is here, or else",
             "one that is not. GB = 10^9 bytes. Exit code 0 whether or not it fits.",
-            "Settings: recompute=auto|none|gate_up|layers|evaluations, micro_batches=auto|N."
+            "Settings: recompute=auto|none|gate_up|layers|evaluations, micro_batches=auto|N.",
+            "For a GPU also how long a step takes, and the run where its steps are known: by the figures of docs/measurements,",
+            "or by --rate. With --fit the largest batch, with each kind of recomputation and without."
         },
         footer = {
             "",
             "Example: trm plan configs/sudoku-mlp.yaml --memory 24GB",
             "         trm plan configs/sudoku-mlp.yaml arch.L_cycles=12 recompute=layers --memory 80GB --json",
+            "         trm plan configs/sudoku-mlp.yaml --fit 24GB",
+            "         trm plan configs/sudoku-mlp.yaml --memory 80GB --groups 1000 --rate rates.json",
         })
 final class PlanCommand implements Callable<Integer> {
     private static final int TOTAL_STEPS = 1; // of the schedule; takes no memory
@@ -61,6 +71,21 @@ final class PlanCommand implements Callable<Integer> {
             paramLabel = "SIZE",
             description = "Size to plan for, e.g. 80GB; default: what is free.")
     private String memory;
+
+    @Option(names = "--fit", paramLabel = "SIZE", description = "Find the largest batch for this size instead.")
+    private String fit;
+
+    @Mixin
+    private RateOption rate;
+
+    @Option(
+            names = "--groups",
+            paramLabel = "N",
+            defaultValue = "0",
+            description =
+                    "Groups of training puzzles, one sample of each an epoch, where data_paths is not there: the run's"
+                            + " steps follow from them.")
+    private long groups;
 
     @Option(
             names = "--examples",
@@ -97,7 +122,13 @@ final class PlanCommand implements Callable<Integer> {
         Cli.within(spec, "--examples", examples, 0, Integer.MAX_VALUE);
         Cli.within(spec, "--test-examples", testExamples, 0, Integer.MAX_VALUE);
         Cli.atLeast(spec, "--ranks", ranks, 1);
-        long given = memory == null ? 0 : MemorySize.parse("--memory", memory);
+        Cli.within(spec, "--groups", groups, 0, Integer.MAX_VALUE);
+        if (memory != null && fit != null) {
+            throw new ParameterException(spec.commandLine(), "--memory and --fit: both are a size; give one");
+        }
+        long given = fit != null
+                ? MemorySize.parse("--fit", fit)
+                : memory == null ? 0 : MemorySize.parse("--memory", memory);
         TrainConfig config =
                 ConfigLoader.load(Path.of(arguments.get(0)), arguments.subList(1, arguments.size()), Cli::message);
         config.schedule().requireRanks(ranks);
@@ -105,16 +136,11 @@ final class PlanCommand implements Callable<Integer> {
         RunTensors.DataSizes data = data(config);
         MemoryPlan.Contents<RunTensors> contents =
                 (backend, arena, settled) -> RunTensors.allocate(backend, arena, settled, data, TOTAL_STEPS);
-        int positions = config.arch().prefixLen() + data.shape().seqLen();
         if (size > 0
                 && device.equals("auto")
                 && !Devices.cudaObstacles(0, CudaInstallation.ofThisMachine()).isEmpty()) {
-            PlanningBackend absent = Devices.absentGpu().withRanks(ranks);
-            report(
-                    config,
-                    data,
-                    "a GPU of " + MemorySize.text(size),
-                    MemoryPlan.of(absent, size, config, positions, contents));
+            String name = "a GPU of " + MemorySize.text(size);
+            plan(config, data, name, Devices.absentGpu().withRanks(ranks), size, contents);
             return 0;
         }
         try (Backend backend = Devices.open(
@@ -123,11 +149,99 @@ final class PlanCommand implements Callable<Integer> {
                 trm.device.MatmulPrecision.of(config.device().precision().key()),
                 line -> {})) {
             long limit = size > 0 ? size : Math.min(config.memory().limitBytes(), backend.freeBytes());
-            MemoryPlan plan =
-                    MemoryPlan.of(new PlanningBackend(backend).withRanks(ranks), limit, config, positions, contents);
-            report(config, data, backend.name() + " (" + backend.target() + ")", plan);
+            String name = backend.name() + " (" + backend.target() + ")";
+            plan(config, data, name, new PlanningBackend(backend).withRanks(ranks), limit, contents);
         }
         return 0;
+    }
+
+    private void plan(
+            TrainConfig config,
+            RunTensors.DataSizes data,
+            String name,
+            PlanningBackend device,
+            long limit,
+            MemoryPlan.Contents<RunTensors> contents) {
+        ModelSizes model =
+                new ModelSizes(config.arch(), data.shape(), config.schedule().globalBatchSize() / ranks);
+        if (fit == null) {
+            MemoryPlan plan = MemoryPlan.of(device, limit, config, model.positions(), contents);
+            report(config, data, name, plan);
+            Map<String, Object> time = time(config, data, name, plan, model);
+            if (json) {
+                json(name, plan, time);
+            }
+            return;
+        }
+        System.out.println(
+                arguments.get(0) + " for " + name + (ranks == 1 ? "" : ", one of " + ranks + " ranks") + "\n");
+        List<Map<String, Object>> fits = new PlanFit(device, limit, config, model, contents, rate.rates()).print();
+        if (json) {
+            Map<String, Object> result = new LinkedHashMap<>();
+            result.put("config", arguments.get(0));
+            result.put("device", name);
+            result.put("ranks", ranks);
+            result.put("memory_bytes", limit);
+            result.put("fits", fits);
+            Cli.json(result);
+        }
+    }
+
+    /** How long it takes, printed and for JSON. Empty on a CPU, of which no figures come with the program, unless a rate is given. */
+    private Map<String, Object> time(
+            TrainConfig config, RunTensors.DataSizes data, String name, MemoryPlan plan, ModelSizes model) {
+        if (name.startsWith("cpu") && !rate.isGiven()) {
+            return Map.of();
+        }
+        Rates rates = rate.rates();
+        long tests = data.test() == null ? 0 : data.test().examples();
+        long steps = steps(config);
+        RunCost cost;
+        try {
+            cost = RunCost.of(plan, model, steps, tests, rates);
+        } catch (ConfigException e) {
+            if (rate.isGiven()) {
+                throw e;
+            }
+            System.out.println("a step: " + e.getMessage());
+            return Map.of();
+        }
+        Map<String, Object> time = new LinkedHashMap<>();
+        time.put("rate", rates.title());
+        time.put("ms_per_step", cost.step().ms());
+        time.put("measured", cost.step().measured());
+        time.put("source", cost.step().source());
+        System.out.printf(
+                Locale.ROOT,
+                "a step: %.4g ms on %s: %s%n",
+                cost.step().ms(),
+                rates.title(),
+                cost.step().source());
+        if (steps > 0) {
+            time.put("steps", steps);
+            time.put("train_hours", cost.trainHours());
+            time.put("evaluation_hours", cost.evaluationHours());
+            System.out.printf(
+                    Locale.ROOT,
+                    "the run: %,d steps in %.4g h, and its evaluations of %,d samples in %.4g h%n",
+                    steps,
+                    cost.trainHours(),
+                    tests,
+                    cost.evaluationHours());
+        }
+        return time;
+    }
+
+    /** Of the whole run; 0 where nothing tells. */
+    private long steps(TrainConfig config) {
+        Optional<Dataset> train = ConfiguredData.open(config, "train");
+        if (groups > 0 && train.isPresent()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    "--groups: the data of " + arguments.get(0) + " are there and say how many; leave it out");
+        }
+        return train.map(there -> Run.totalSteps(config, there))
+                .orElse(groups > 0 ? Run.totalSteps(config, groups, 1) : 0);
     }
 
     /** Of the data set where it is there, else of the configuration and the options. */
@@ -180,19 +294,22 @@ final class PlanCommand implements Callable<Integer> {
                     MemorySize.text(tried.bytes()));
         }
         System.out.println(plan.fits() ? "fits: " + plan.describe() : "does not fit: " + plan.refusal());
-        if (json) {
-            Map<String, Object> result = new LinkedHashMap<>();
-            result.put("config", arguments.get(0));
-            result.put("device", name);
-            result.put("ranks", ranks);
-            result.put("memory_bytes", plan.limitBytes());
-            result.put("total_bytes", plan.totalBytes());
-            result.put("fits", plan.fits());
-            result.put("recompute", settled.memory().recompute().key());
-            result.put("micro_batches", settled.memory().microBatches());
-            result.put("parts", plan.parts());
-            Cli.json(result);
-        }
+    }
+
+    private void json(String name, MemoryPlan plan, Map<String, Object> time) {
+        TrainConfig settled = plan.settled();
+        Map<String, Object> result = new LinkedHashMap<>();
+        result.put("config", arguments.get(0));
+        result.put("device", name);
+        result.put("ranks", ranks);
+        result.put("memory_bytes", plan.limitBytes());
+        result.put("total_bytes", plan.totalBytes());
+        result.put("fits", plan.fits());
+        result.put("recompute", settled.memory().recompute().key());
+        result.put("micro_batches", settled.memory().microBatches());
+        result.put("parts", plan.parts());
+        result.putAll(time);
+        Cli.json(result);
     }
 
     private static void line(String part, long bytes) {

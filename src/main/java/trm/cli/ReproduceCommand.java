@@ -1,6 +1,7 @@
 package trm.cli;
 
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
@@ -15,7 +16,9 @@ import picocli.CommandLine.Spec;
 import trm.config.TrainConfig;
 import trm.device.Backend;
 import trm.io.FormatException;
+import trm.reproduce.DryRun;
 import trm.reproduce.Plan;
+import trm.reproduce.PlannedRun;
 import trm.reproduce.PublishedStudy;
 import trm.reproduce.Recipes;
 import trm.reproduce.RecipesStudy;
@@ -40,6 +43,7 @@ import trm.train.Run;
             "Example: trm reproduce sudoku-ablation --scale tiny",
             "         trm reproduce depth --only trm-k6-t3,trm-k6-t6 --seeds 3 --data data --out runs/depth",
             "         trm reproduce recipes --scale tiny --only base,muon --seeds 3",
+            "         trm reproduce sudoku-ablation --seeds 3 --dry-run --gpus 8",
             "Called again after any kind of end, it goes on with the run it was at and repeats no finished one. Exit code 1",
             "if a row failed; the others have run."
         })
@@ -97,6 +101,24 @@ final class ReproduceCommand implements Callable<Integer> {
     @Option(names = "--out", paramLabel = "DIR", description = "Folder of runs and report; default runs/TABLE[-SCALE].")
     private Path out;
 
+    @Option(
+            names = "--dry-run",
+            description = {
+                "Run nothing; say what the runs take: steps, time, memory; which data are missing, and how to get them; the",
+                "commands, one a GPU."
+            })
+    private boolean dryRun;
+
+    @Option(
+            names = "--gpus",
+            paramLabel = "N",
+            defaultValue = "1",
+            description = "With --dry-run: GPUs that share the runs (default 1).")
+    private int gpus;
+
+    @Mixin
+    private RateOption rate;
+
     @Option(names = "--report-only", description = "Run nothing; report on the runs that are there.")
     private boolean reportOnly;
 
@@ -106,6 +128,7 @@ final class ReproduceCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Cli.within(spec, "--seeds", seeds, 1, MOST_SEEDS);
+        Cli.within(spec, "--gpus", gpus, 1, MOST_SEEDS);
         Scale part = Scale.parse(scale);
         if (part.isTiny() && data != null) {
             throw new ParameterException(
@@ -125,8 +148,20 @@ final class ReproduceCommand implements Callable<Integer> {
         }
         List<String> rows = names.length == 2 ? List.of(names[1]) : only;
         Path folder = out != null ? out : Path.of("runs", part.equals(Scale.FULL) ? names[0] : names[0] + "-" + scale);
+        if (!dryRun && (gpus != 1 || rate.isGiven()) || dryRun && (reportOnly || gpus > 1 && shard != null)) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    dryRun
+                            ? "--dry-run with " + (reportOnly ? "--report-only" : "--gpus and --shard") + ": give one"
+                            : "--gpus, --rate, --card: expected --dry-run with them");
+        }
         Optional<Recipes> recipes = Recipes.named(names[0]);
         Study study = recipes.isPresent() ? recipes(recipes.get(), part, folder) : published(names[0], part, folder);
+        if (dryRun) {
+            List<PlannedRun> runs = (shard == null ? Shard.ALL : Shard.parse(shard)).of(study.runs(rows, seeds));
+            System.out.print(new DryRun(study, runs, rate.rates()).text(command(), gpus));
+            return 0;
+        }
         Map<String, String> failures = reportOnly ? Map.of() : run(study, rows);
         Study.Written report = study.report(failures);
         System.out.print(report.markdown());
@@ -137,6 +172,26 @@ final class ReproduceCommand implements Callable<Integer> {
         report.noChart().ifPresent(why -> Cli.message("no chart: " + why));
         failures.forEach((run, message) -> Cli.error(run + ": " + message));
         return failures.isEmpty() ? 0 : 1;
+    }
+
+    /** This call, as it runs in earnest. */
+    private String command() {
+        List<String> words = new ArrayList<>(List.of("trm", "reproduce", name));
+        option(words, "--only", only.isEmpty() ? null : String.join(",", only));
+        option(words, "--seeds", seeds == 1 ? null : Integer.toString(seeds));
+        option(words, "--shard", shard);
+        option(words, "--scale", scale.equals("full") ? null : scale);
+        option(words, "--settings", settings == Settings.PAPER ? "paper" : null);
+        option(words, "--data", data == null ? null : data.toString());
+        option(words, "--out", out == null ? null : out.toString());
+        return String.join(" ", words);
+    }
+
+    private static void option(List<String> words, String name, String value) {
+        if (value != null) {
+            words.add(name);
+            words.add(Cli.word(value));
+        }
     }
 
     private Study published(String table, Scale part, Path folder) {

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
@@ -17,6 +18,7 @@ import picocli.CommandLine.Spec;
 import trm.config.TrainConfig;
 import trm.device.Backend;
 import trm.device.MatmulPrecision;
+import trm.reproduce.DryRun;
 import trm.reproduce.PlannedRun;
 import trm.reproduce.Reproduction;
 import trm.reproduce.RunSummary;
@@ -77,6 +79,14 @@ final class SweepCommand implements Callable<Integer> {
                     "Only run I, I + N, I + 2 N, ... of these, from 0: a part each for the jobs of an array or for several machines.")
     private String shard;
 
+    @Option(
+            names = "--dry-run",
+            description = "Run nothing; say what the runs take, with --jobs the share of each: steps, time, memory.")
+    private boolean dryRun;
+
+    @Mixin
+    private RateOption rate;
+
     @Option(names = "--report-only", description = "Run nothing; report on the runs that are there.")
     private boolean reportOnly;
 
@@ -93,8 +103,21 @@ final class SweepCommand implements Callable<Integer> {
             throw new ParameterException(
                     spec.commandLine(), "--report-only with --jobs or --shard: it runs nothing; leave them out");
         }
+        if (dryRun && (reportOnly || jobs > 1 && shard != null) || !dryRun && rate.isGiven()) {
+            throw new ParameterException(
+                    spec.commandLine(),
+                    dryRun
+                            ? "--dry-run with " + (reportOnly ? "--report-only" : "--jobs and --shard") + ": give one"
+                            : "--rate, --card: expected --dry-run with them");
+        }
         Shard part = shard == null ? Shard.ALL : Shard.parse(shard);
         SweepStudy study = new SweepStudy(Sweep.of(config, keys), folder());
+        if (dryRun) {
+            List<PlannedRun> runs =
+                    part.of(study.runs(List.of(), study.sweep().seeds().size()));
+            System.out.print(new DryRun(study, runs, rate.rates()).text(command(), jobs));
+            return 0;
+        }
         if (job != null) {
             endWithParent();
             return failed(run(study, part));
@@ -116,6 +139,15 @@ final class SweepCommand implements Callable<Integer> {
                 + files.get(files.size() - 1) + " in " + study.out());
         int failed = failed(failures);
         return code == 0 ? failed : code;
+    }
+
+    /** This call, as it runs in earnest. */
+    private String command() {
+        List<String> words = new ArrayList<>(List.of("trm", "sweep", config.toString()));
+        words.addAll(keys);
+        words.addAll(out == null ? List.of() : List.of("--out", out.toString()));
+        words.addAll(shard == null ? List.of() : List.of("--shard", shard));
+        return words.stream().map(Cli::word).collect(Collectors.joining(" "));
     }
 
     private static int failed(Map<String, String> failures) {

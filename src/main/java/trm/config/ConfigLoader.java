@@ -1,7 +1,9 @@
 package trm.config;
 
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.function.Consumer;
 import trm.input.Shown;
 
@@ -73,6 +75,13 @@ public final class ConfigLoader {
     /** As {@link #toYaml}, with the classes that the published code has for the system and its loss: its programs read it. */
     public static String toPublishedYaml(TrainConfig config) {
         return ConfigWriter.toPublishedYaml(config);
+    }
+
+    /** The value of every key, as messages write it, in the order in which configurations are written. */
+    public static Map<String, String> texts(TrainConfig config) {
+        Map<String, String> texts = new LinkedHashMap<>();
+        ConfigSchema.entries(config).forEach(entry -> texts.put(entry.name(), entry.text()));
+        return texts;
     }
 
     /** The override that makes one folder the data set. */

@@ -1,9 +1,7 @@
 package trm.config;
 
-import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Collectors;
-import java.util.stream.IntStream;
 
 /** The documentation of all keys in Markdown, made from their table: what {@code trm info --keys} prints. */
 public final class ConfigPage {
@@ -41,16 +39,16 @@ public final class ConfigPage {
         StringBuilder page = new StringBuilder(HEAD);
         for (ConfigSection.Titled section : TrainConfig.KEYS.titled()) {
             page.append("\n## ").append(section.title()).append("\n\n");
-            table(page, COLUMNS, section.keys().stream().map(ConfigPage::cells).toList());
+            page.append(MarkdownTable.of(
+                    COLUMNS, section.keys().stream().map(ConfigPage::cells).toList()));
         }
         page.append(
                 "\n## Other keys of published files\n\nThey are accepted, with these values or any, and ask for nothing that is not done anyway.\n\n");
-        table(
-                page,
+        page.append(MarkdownTable.of(
                 List.of("key", "accepted"),
                 PublishedKeys.ROWS.stream()
                         .map(row -> List.of("`" + row.name() + "`", row.sentence()))
-                        .toList());
+                        .toList()));
         return page.toString();
     }
 
@@ -62,27 +60,5 @@ public final class ConfigPage {
                 key.unit(),
                 key.onResume().text(),
                 key.sentence() + (aliases.isEmpty() ? "" : " Also " + aliases + "."));
-    }
-
-    /** Columns are as wide as their longest cell, but for the last. */
-    private static void table(StringBuilder page, List<String> titles, List<List<String>> rows) {
-        List<List<String>> lines = new ArrayList<>();
-        lines.add(titles);
-        lines.add(titles.stream().map(title -> "---").toList());
-        lines.addAll(rows);
-        int last = titles.size() - 1;
-        int[] widths = IntStream.range(0, last)
-                .map(i -> lines.stream()
-                        .mapToInt(line -> line.get(i).length())
-                        .max()
-                        .orElse(0))
-                .toArray();
-        for (List<String> line : lines) {
-            for (int i = 0; i < last; i++) {
-                page.append("| ").append(line.get(i));
-                page.append(" ".repeat(widths[i] - line.get(i).length() + 1));
-            }
-            page.append("| ").append(line.get(last)).append(" |\n");
-        }
     }
 }

@@ -1,7 +1,6 @@
 package trm.config;
 
 import java.util.ArrayList;
-import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
@@ -17,8 +16,8 @@ import java.util.Set;
 public record Difference(String key, String first, String second) {
     /** All of them, in the order in which configurations are written. */
     public static List<Difference> between(TrainConfig first, TrainConfig second) {
-        Map<String, String> before = texts(first);
-        Map<String, String> after = texts(second);
+        Map<String, String> before = ConfigLoader.texts(first);
+        Map<String, String> after = ConfigLoader.texts(second);
         Set<String> keys = new LinkedHashSet<>(before.keySet());
         keys.addAll(after.keySet());
         List<Difference> differences = new ArrayList<>();
@@ -30,12 +29,6 @@ public record Difference(String key, String first, String second) {
             }
         }
         return differences;
-    }
-
-    private static Map<String, String> texts(TrainConfig config) {
-        Map<String, String> texts = new LinkedHashMap<>();
-        ConfigSchema.entries(config).forEach(entry -> texts.put(entry.name(), entry.text()));
-        return texts;
     }
 
     /** Whether a run that is resumed may differ in this. */

@@ -38,7 +38,8 @@ final class EvaluationLanes implements AutoCloseable {
     private final RepeatedStep repeated;
     private final Tensor allHalted;
     private final Tensor minSteps;
-    private final Tensor metrics;
+    private final LaneKernels.Lanes everyLane; // the lanes, as if each had halted
+    private final Tensor sums;
     private final int maxSteps;
     private final HaltRule rule;
     private LaneKernels.Examples data; // that the step works on, null at first
@@ -92,7 +93,9 @@ final class EvaluationLanes implements AutoCloseable {
         allHalted = arena.tensor(Purpose.LANES, "all_halted", Dtype.I32, sizes.lanes());
         LaneTensors.haltAll(backend, allHalted);
         minSteps = arena.tensor(Purpose.LANES, "min_steps", Dtype.I32, sizes.lanes());
-        metrics = arena.tensor(Purpose.LANES, "metrics", Dtype.F64, HeadKernels.METRICS);
+        sums = arena.tensor(Purpose.LANES, "metrics", Dtype.F64, maxSteps, HeadKernels.METRICS);
+        everyLane = new LaneKernels.Lanes(
+                allHalted, lanes.steps(), lanes.inputs(), lanes.labels(), lanes.ids(), lanes.latents());
     }
 
     /** Halts all lanes: the next step begins with other samples, those offered last, of {@code examples}. */
@@ -138,9 +141,9 @@ final class EvaluationLanes implements AutoCloseable {
         }
     }
 
-    /** Adds what the last step found of the lanes that halted in it to {@link #metrics()}. */
-    void addMetrics() {
-        kernels.heads().metrics(model.q(), tokens, halts, lanes, null, metrics);
+    /** Adds what the last step found, halted lanes or not, to the sums of supervision step {@code step}, counted from 1. */
+    void addMetrics(int step) {
+        kernels.heads().metrics(model.q(), tokens, halts, everyLane, null, metrics(step));
     }
 
     /** Which lanes the last step halted, [lanes], 0 or 1; waits for it. */
@@ -193,9 +196,14 @@ final class EvaluationLanes implements AutoCloseable {
         return halts;
     }
 
-    /** [METRICS] float64: sums since they were last set to zero. */
+    /** [steps, METRICS] float64: for each supervision step, sums since they were last set to zero. */
     Tensor metrics() {
-        return metrics;
+        return sums;
+    }
+
+    /** [METRICS] float64: those of supervision step {@code step}, counted from 1. */
+    Tensor metrics(int step) {
+        return sums.view((step - 1L) * HeadKernels.METRICS, HeadKernels.METRICS);
     }
 
     /** Gives back what is not the arena's; before the arena is closed. */

@@ -1,6 +1,7 @@
 package trm.evaluation;
 
 import java.util.Arrays;
+import java.util.List;
 import java.util.Optional;
 import java.util.function.BooleanSupplier;
 import java.util.stream.IntStream;
@@ -33,6 +34,7 @@ public final class Evaluator implements Evaluation {
     private final Backend backend;
     private final EvaluationLanes evaluation;
     private final int steps;
+    private List<Double> exactByStep = List.of();
 
     /** @param steps supervision steps of every sample */
     public Evaluator(
@@ -81,14 +83,18 @@ public final class Evaluator implements Evaluation {
         Collective ranks = backend.collective();
         int first = rankStart(exampleRows.length, ranks.rank(), ranks.ranks());
         int end = rankStart(exampleRows.length, ranks.rank() + 1, ranks.ranks());
-        backend.kernels().elementwise().zero(metrics());
+        backend.kernels().elementwise().zero(evaluation.metrics());
         int most = (exampleRows.length + ranks.ranks() - 1) / ranks.ranks();
         if (!evaluate(examples, Arrays.copyOfRange(exampleRows, first, end), most, answers, stop)) {
             return Optional.empty();
         }
-        ranks.allReduce(metrics());
-        double[] m = HostCopy.doubles(backend, metrics());
+        ranks.allReduce(evaluation.metrics());
+        double[] all = HostCopy.doubles(backend, evaluation.metrics());
+        double[] m = Arrays.copyOfRange(all, all.length - HeadKernels.METRICS, all.length);
         double n = Math.max(1, m[Metric.COUNT.ordinal()]);
+        exactByStep = IntStream.range(0, steps)
+                .mapToObj(k -> all[k * HeadKernels.METRICS + Metric.EXACT_ACCURACY.ordinal()] / n)
+                .toList();
         return Optional.of(new Score(
                 (long) m[Metric.COUNT.ordinal()],
                 m[Metric.ACCURACY.ordinal()] / n,
@@ -96,6 +102,14 @@ public final class Evaluator implements Evaluation {
                 m[Metric.Q_HALT_ACCURACY.ordinal()] / n,
                 m[Metric.LM_LOSS.ordinal()] / n,
                 m[Metric.STEPS.ordinal()] / n));
+    }
+
+    /**
+     * Share of the last evaluation's samples without a wrong token after 1, 2, ... supervision steps; the last is the score's.
+     * Empty before the first.
+     */
+    public List<Double> exactByStep() {
+        return exactByStep;
     }
 
     private static int rankStart(int count, int rank, int ranks) {
@@ -138,7 +152,7 @@ public final class Evaluator implements Evaluation {
         answers.stepped(rows, steps, reading.predictions(), reading.qHalt(), reading.qContinue());
     }
 
-    /** One batch from fresh lanes; the metrics of its last step are added to {@link #metrics()}. */
+    /** One batch from fresh lanes; what its last step finds is added to {@link #metrics()}. */
     public void run(LaneKernels.Examples examples, int[] exampleRows, StepListener after) {
         run(examples, exampleRows, null, after);
     }
@@ -159,9 +173,7 @@ public final class Evaluator implements Evaluation {
                 before.step(step);
             }
             evaluation.step();
-            if (step == steps) {
-                evaluation.addMetrics();
-            }
+            evaluation.addMetrics(step);
             after.step(step);
         }
     }
@@ -192,8 +204,9 @@ public final class Evaluator implements Evaluation {
         return evaluation.halts();
     }
 
+    /** [METRICS] float64: sums of the last supervision step. */
     public Tensor metrics() {
-        return evaluation.metrics();
+        return evaluation.metrics(steps);
     }
 
     /** Gives back what is not the arena's; before the arena is closed. */

@@ -207,7 +207,8 @@ public final class RunLock implements AutoCloseable {
         }
     }
 
-    private static String host() {
+    /** Name of this machine, "unknown" where it has none. */
+    public static String host() {
         try {
             return InetAddress.getLocalHost().getHostName();
         } catch (UnknownHostException e) {

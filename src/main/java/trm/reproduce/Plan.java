@@ -1,6 +1,5 @@
 package trm.reproduce;
 
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
@@ -86,6 +85,14 @@ public record Plan(Scale scale, boolean paper, Path configs, Path data, Path out
         return scale.isTiny() ? out.resolve("mini-sudoku") : data.resolve(task.folder());
     }
 
+    /** The data set of a task, there or not. */
+    DataNeed data(Task task) {
+        Path folder = dataFolder(task);
+        return scale.isTiny()
+                ? new DataNeed("4 x 4 Sudoku", folder, MINI_TRAIN, MINI_TEST, "", "")
+                : new DataNeed(task.title(), folder, task.samples(), task.testSamples(), task.command(), task.source());
+    }
+
     /**
      * Sees to the data of some rows: makes the puzzles of tiny ones, looks for those of others.
      *
@@ -97,8 +104,7 @@ public record Plan(Scale scale, boolean paper, Path configs, Path data, Path out
             Path folder = dataFolder(task);
             if (scale.isTiny()) {
                 MiniSudokuBuilder.buildOnce(folder, MINI_SIDE, MINI_TRAIN, MINI_TEST, MINI_SEED, MINI_BLANKS);
-            } else if (!Files.isRegularFile(folder.resolve("train").resolve("dataset.json"))
-                    || !Files.isRegularFile(folder.resolve("test").resolve("dataset.json"))) {
+            } else if (!data(task).isThere()) {
                 throw new DataException(folder + ": no data set with splits train and test, expected " + task.title()
                         + " for row " + row.name() + "; make it: " + task.command() + " --out " + folder);
             }

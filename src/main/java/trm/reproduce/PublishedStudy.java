@@ -20,6 +20,11 @@ public record PublishedStudy(Table table, Plan plan) implements Study {
     }
 
     @Override
+    public DataNeed data(PlannedRun run) {
+        return plan.data(table.rows(List.of(run.row())).get(0).setup().task());
+    }
+
+    @Override
     public void prepareData(List<PlannedRun> runs) {
         plan.prepareData(
                 table.rows(runs.stream().map(PlannedRun::row).distinct().toList()));

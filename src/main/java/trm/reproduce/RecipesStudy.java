@@ -25,6 +25,8 @@ import trm.data.table.ColumnNames;
 public record RecipesStudy(Recipes recipes, Path configs, Path sudoku, Path out) implements Study {
     private static final int SHUFFLES = 100;
     private static final int UNSEEN = 480;
+    private static final int MOST_TRAIN =
+            8000; // puzzles of data/sudoku/train.csv; those with too many givens are left out
     private static final long SEED = 42;
 
     Path folder(Recipes.Arm arm, int seed) {
@@ -50,6 +52,11 @@ public record RecipesStudy(Recipes recipes, Path configs, Path sudoku, Path out)
             }
         }
         return runs;
+    }
+
+    @Override
+    public DataNeed data(PlannedRun run) {
+        return new DataNeed(recipes.puzzles(), dataFolder(), MOST_TRAIN, UNSEEN, "", "");
     }
 
     /** As {@code trm data sudoku-easy --aug 100 --limit-test 480 --compact} with the study's givens makes them. */

@@ -25,6 +25,9 @@ public interface Study {
      */
     List<PlannedRun> runs(List<String> rows, int seeds);
 
+    /** The data set of a run, there or not. */
+    DataNeed data(PlannedRun run);
+
     /**
      * Sees to the data of some runs.
      *

@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.Set;
 import trm.data.DataFolders;
+import trm.data.Dataset;
 
 /**
  * A sweep and where it lies.
@@ -29,6 +30,15 @@ public record SweepStudy(Sweep sweep, Path out) implements Study {
             }
         }
         return runs;
+    }
+
+    @Override
+    public DataNeed data(PlannedRun run) {
+        DataFolders folders = DataFolders.of(run.config().data().paths());
+        Dataset train = folders.open("train");
+        long samples = Math.round(train.info().totalGroups() * train.info().meanPuzzleExamples());
+        long tests = folders.openIfThere("test").map(Dataset::examples).orElse(0);
+        return new DataNeed("data", Path.of(run.config().data().paths().get(0)), samples, tests, "", "");
     }
 
     /** They must be there: a sweep makes none. */

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import trm.config.MemorySize;
 import trm.config.Recompute;
+import trm.config.ScheduleConfig;
 import trm.config.TrainConfig;
 import trm.device.Arena;
 import trm.device.Backend;
@@ -95,6 +96,28 @@ public final class MemoryPlan {
         }
         String advice = least <= limit ? null : planner.advice(config, positions);
         return new MemoryPlan(config, smallest, planner.layout(smallest), device.overheadBytes(), limit, tried, advice);
+    }
+
+    /**
+     * The largest batch that fits into {@code limit} bytes with one choice of recomputation and micro-batches: a multiple of the
+     * ranks and of the parts, 0 if not even one such does. The larger the batch, the more it takes.
+     */
+    public static int largestBatch(
+            PlanningBackend device, long limit, TrainConfig config, Recompute mode, int parts, Contents<?> contents) {
+        Planner planner = new Planner(device, limit, contents);
+        int unit = device.collective().ranks() * parts;
+        int fits = 0;
+        int fails = ScheduleConfig.MAX_LANES / unit + 1; // in units
+        for (int next = 1;
+                next < fails && fails - fits > 1;
+                next = fails <= 2 * next ? fits + (fails - fits) / 2 : 2 * next) {
+            if (planner.bytes(config.with(next * unit, mode, parts)) <= limit) {
+                fits = next;
+            } else {
+                fails = next;
+            }
+        }
+        return fits * unit;
     }
 
     /** The choices that the settings leave, in the order in which they are tried. */

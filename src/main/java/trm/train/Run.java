@@ -5,7 +5,9 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Optional;
 import java.util.OptionalInt;
 import java.util.regex.Pattern;
@@ -282,7 +284,11 @@ public final class Run {
     }
 
     private Outcome train(RunSetup setup, RunFolder held, CheckpointStore store, boolean begins) {
-        try (RunJournal journal = new RunJournal(held, listener, setup.totalSteps())) {
+        try (RunJournal journal = new RunJournal(
+                held,
+                listener,
+                setup.totalSteps(),
+                setup.config().arch().halting().maxSteps())) {
             remarks.forEach(journal::say);
             journal.say("memory: " + setup.plan().describe());
             neverReached(setup.config(), setup.totalSteps()).forEach(journal::warn);
@@ -308,6 +314,17 @@ public final class Run {
         } catch (RuntimeException e) {
             throw failed(e);
         }
+    }
+
+    /** What its settings do not say. */
+    private Map<String, String> facts(RunSetup setup) {
+        Map<String, String> facts = new LinkedHashMap<>();
+        facts.put("device", backend.name() + " (" + backend.target() + ")");
+        facts.put("ranks", Integer.toString(backend.collective().ranks()));
+        facts.put("optimizer steps", Long.toString(setup.totalSteps()));
+        facts.put("memory", setup.plan().describe());
+        facts.put("data", setup.data().folders().toString());
+        return facts;
     }
 
     private RunStatus.Work work(RunSetup setup, RunTensors tensors) {
@@ -344,7 +361,7 @@ public final class Run {
             journal.say("resuming " + start.checkpoint() + " at " + at);
         }
         held.markDone(false, start.step());
-        journal.begin();
+        journal.begin(setup.config(), facts(setup));
         try (RunCheckpoints checkpoints = new RunCheckpoints(store, held.isWritten(), tensors.copy(), journal, status);
                 TrainingLoop loop =
                         new TrainingLoop(setup, tensors, start, checkpoints, journal, status, this::isAsked)) {

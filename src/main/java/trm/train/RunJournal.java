@@ -3,11 +3,16 @@ package trm.train;
 import java.nio.file.Path;
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.List;
+import java.util.Map;
 import java.util.Objects;
 import java.util.OptionalDouble;
 import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import trm.config.ConfigLoader;
+import trm.config.MarkdownTable;
+import trm.config.TrainConfig;
 import trm.input.Shown;
 import trm.io.EventFile;
 import trm.io.FormatException;
@@ -27,6 +32,7 @@ final class RunJournal implements AutoCloseable {
     private final MetricsCsv csv; // null where it is silent
     private final Run.Listener listener;
     private final long totalSteps;
+    private final int maxSteps;
     private long firstStep; // of the events
     private boolean repeats; // an evaluation after firstStep is made again, whose row was already written
     private EventFile events; // null until begin
@@ -35,11 +41,15 @@ final class RunJournal implements AutoCloseable {
     private FormatException trouble; // why not, null where all are written
     private MetricsRow evaluation; // the last one of this process, null before
 
-    /** @param totalSteps optimizer steps of the whole run */
-    RunJournal(RunFolder held, Run.Listener listener, long totalSteps) {
+    /**
+     * @param totalSteps optimizer steps of the whole run
+     * @param maxSteps supervision steps of a sample at most
+     */
+    RunJournal(RunFolder held, Run.Listener listener, long totalSteps, int maxSteps) {
         this.folder = held.path();
         this.metrics = held.file(RunFolder.METRICS);
-        this.csv = held.isWritten() ? new MetricsCsv(metrics, MetricsRow.titles()) : null;
+        this.maxSteps = maxSteps;
+        this.csv = held.isWritten() ? new MetricsCsv(metrics, MetricsRow.titles(maxSteps)) : null;
         this.listener = listener;
         this.totalSteps = totalSteps;
         if (isSilent()) {
@@ -62,12 +72,23 @@ final class RunJournal implements AutoCloseable {
         firstStep = repeats ? step : step + 1;
     }
 
-    /** Begins a file of events; those of the same steps in earlier files are forgotten. */
-    void begin() {
+    /**
+     * Begins a file of events; those of the same steps in earlier files are forgotten.
+     *
+     * @param facts what else is known of the run, by name
+     */
+    void begin(TrainConfig config, Map<String, String> facts) {
         if (isSilent()) {
             return;
         }
         events = new EventFile(folder, firstStep);
+        double wall = now();
+        events.hyperparameters(ConfigLoader.texts(config), firstStep, wall);
+        events.text("settings/config", firstStep, "```yaml\n" + ConfigLoader.toYaml(config) + "```\n", wall);
+        List<List<String>> rows = facts.entrySet().stream()
+                .map(fact -> List.of(fact.getKey(), fact.getValue()))
+                .toList();
+        events.text("settings/run", firstStep, MarkdownTable.of(List.of("run", ""), rows), wall);
         if (repeats) {
             MetricsRow.read(metrics, firstStep).ifPresent(this::writeEvents);
         }
@@ -131,7 +152,7 @@ final class RunJournal implements AutoCloseable {
     private void write() {
         FormatException before = trouble;
         trouble = null;
-        drain(forTable, row -> csv.append(row.values()));
+        drain(forTable, row -> csv.append(row.values(maxSteps)));
         drain(forEvents, this::writeEvents);
         if (trouble != null && before == null) {
             warn(trouble.getMessage() + "; training goes on, and the rows are kept until they can be written");
@@ -152,13 +173,12 @@ final class RunJournal implements AutoCloseable {
     }
 
     private void writeEvents(MetricsRow row) {
-        String family = row.has(Column.EVAL_PUZZLES) ? "" : "train/";
-        double wall = System.currentTimeMillis() * 1e-3;
-        for (Column column : Column.values()) {
-            if (column != Column.STEP && row.has(column)) {
-                events.scalar(family + column.title(), row.step(), row.get(column), wall);
-            }
-        }
+        events.scalars(row.scalars(), row.step(), now());
+    }
+
+    /** Seconds since 1970. */
+    private static double now() {
+        return System.currentTimeMillis() * 1e-3;
     }
 
     /** Waits until all rows are on the disk. @throws FormatException if they cannot be written */

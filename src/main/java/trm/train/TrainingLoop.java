@@ -305,16 +305,21 @@ final class TrainingLoop implements AutoCloseable {
         long now = System.nanoTime();
         double samples = (double) (taken - lastLogged) * config.schedule().globalBatchSize();
         double halted = m.metric(Metric.COUNT);
+        double lmLoss = m.metric(Metric.LM_LOSS) / samples;
+        double qHaltLoss = m.metric(Metric.Q_HALT_LOSS) / samples;
+        double qContinueLoss = config.arch().hasContinueLoss() ? m.metric(Metric.Q_CONTINUE_LOSS) / samples : 0;
+        double haltWeight = config.arch().loss().haltWeight();
         MetricsRow row = new MetricsRow(taken)
                 .set(Column.LR, m.learningRate())
-                .set(Column.LM_LOSS, m.metric(Metric.LM_LOSS) / samples)
-                .set(Column.Q_HALT_LOSS, m.metric(Metric.Q_HALT_LOSS) / samples)
+                .set(Column.TOTAL_LOSS, lmLoss + haltWeight * (qHaltLoss + qContinueLoss))
+                .set(Column.LM_LOSS, lmLoss)
+                .set(Column.Q_HALT_LOSS, qHaltLoss)
                 .set(Column.GRAD_NORM, m.metric(Metric.GRAD_NORM) / (taken - lastLogged))
                 .set(Column.HALTED, (long) halted)
                 .set(Column.ELAPSED_SECONDS, (now - began) * 1e-9)
                 .set(Column.SAMPLES_PER_SECOND, samples / ((now - lastLogTime) * 1e-9));
         if (config.arch().hasContinueLoss()) {
-            row.set(Column.Q_CONTINUE_LOSS, m.metric(Metric.Q_CONTINUE_LOSS) / samples);
+            row.set(Column.Q_CONTINUE_LOSS, qContinueLoss);
         }
         if (halted > 0) {
             row.set(Column.ACCURACY, m.metric(Metric.ACCURACY) / halted)
@@ -379,6 +384,9 @@ final class TrainingLoop implements AutoCloseable {
                 .set(Column.EVAL_PUZZLES, r.puzzles())
                 .set(Column.EVAL_ACCURACY, r.accuracy())
                 .set(Column.EVAL_EXACT_ACCURACY, r.exactAccuracy())
+                .set(Column.EVAL_Q_HALT_ACCURACY, r.qHaltAccuracy())
+                .set(Column.EVAL_LM_LOSS, r.lmLoss())
+                .setExactByStep(tensors.evaluator().exactByStep())
                 .set(Column.ELAPSED_SECONDS, (System.nanoTime() - began) * 1e-9);
         Map<Integer, Double> pass = voting == null ? Map.of() : voting.votes().pass(ArcVotes.PASS_K);
         if (voting != null) {
