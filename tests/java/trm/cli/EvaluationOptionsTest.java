@@ -133,6 +133,7 @@ class EvaluationOptionsTest {
     @Test
     void line() {
         String line = eval("--adaptive").assertDone().text();
+        assertTrue(line.contains("evaluating 20 puzzles of ") && line.contains(", split test\n"), line);
         assertTrue(line.contains(" steps of at most 3, accuracy 0."), line);
         assertTrue(line.contains(" (95 %: 0."), line);
         assertTrue(line.contains(", valid 0."), line);

@@ -161,7 +161,10 @@ final class EvalCommand implements Callable<Integer> {
             Scores scores;
             try (Backend backend = device.open(config);
                     LoadedModel model = LoadedModel.load(backend, file, config, shape, lanes);
-                    Evaluation evaluation = evaluation(model, depth, symmetries, dataset)) {
+                    Evaluation evaluation = evaluation(model, depth, symmetries, dataset);
+                    EvaluationProgress progress =
+                            new EvaluationProgress(Math.min(limit, dataset.examples()), folders + ", split " + split)) {
+                listeners.add(progress);
                 LaneKernels.Examples examples = vote == 1
                         ? DeviceExamples.upload(backend, model.arena(), dataset)
                         : DeviceExamples.uploadCopies(
