@@ -13,7 +13,7 @@ import picocli.CommandLine.Spec;
         name = "completion",
         mixinStandardHelpOptions = true,
         description = {
-            "Prints what a shell needs to complete commands and options, for",
+            "Prints a script by which a shell completes commands and options.",
             "bash: source <(./trm completion bash)        in ~/.bashrc, with the path of trm",
             "zsh:  source <(./trm completion zsh)         in ~/.zshrc, likewise",
             "fish: ./trm completion fish | source         in ~/.config/fish/config.fish, likewise"
