@@ -188,8 +188,11 @@ __global__ void __launch_bounds__(THREADS, 1)
                     if (done && lane_id == 0) barrier_arrive(&bar.empty_a[k - 1]);
                 }
                 const uint32_t known = finish(k);
-                // a wait that has long ended keeps the last eighth before the one for all products
-                if (k == STEPS - 1) barrier_wait(&bar.full_b[at.stage], at.phase ^ known);
+                if (k ==
+                    STEPS - 1) {  // a wait that has long ended keeps the last eighth before the one for all products
+                    barrier_wait(&bar.full_b[at.stage], at.phase ^ known);
+                    __syncwarp();  // before the lanes that release the stage: it must not be filled twice meanwhile
+                }
                 before = at.stage;
                 at.next();
             }

@@ -183,7 +183,7 @@ class PlanCommandTest {
         assertEquals(0, one.json().get("fits").get(0).get("batch").asInt() % 2);
         Trm.Result none = Trm.execute("plan", CONFIG, "--fit", "1GB", "--json").assertDone();
         assertEquals(0, none.json().get("fits").size());
-        assertTrue(none.out().contains("| none        | none fits "), none.out());
+        assertTrue(none.text().contains("| none        | none fits "), none.text());
         Trm.execute("plan", CONFIG, "--fit", "24").assertFails(2, "--fit is '24': must be a size such as 80GB");
         Trm.execute("plan", CONFIG, "--fit", "24GB", "--memory", "24GB")
                 .assertFails(2, "--memory and --fit: both are a size; give one");
@@ -203,7 +203,7 @@ class PlanCommandTest {
                 10 * 551 * 628.8013916015625 / 3.6e6,
                 json.get("evaluation_hours").asDouble(),
                 1e-9);
-        assertTrue(result.out().contains("\na step: 81.22 ms on NVIDIA H100 80GB HBM3 ("), result.out());
+        assertTrue(result.text().contains("\na step: 81.22 ms on NVIDIA H100 80GB HBM3 ("), result.text());
         JsonNode shared = Trm.execute(
                         "plan",
                         CONFIG,

@@ -70,7 +70,8 @@ class SolveOwnPuzzlesTest {
     @Test
     void drawnInTheAuthorsLetters() throws IOException {
         Trm.Result result = solve(run, "--puzzle", questions.get(0)).assertDone();
-        String[] lines = result.out().split("\n");
+        String[] lines =
+                result.err().substring(result.err().indexOf("\n" + run) + 1).split("\n");
         StringBuilder drawn = new StringBuilder();
         for (int row = 5; row < 9; row++) {
             drawn.append(lines[row].substring(0, 8).replace(" ", ""));
@@ -80,7 +81,7 @@ class SolveOwnPuzzlesTest {
         assertEquals("own", json.get("kind").asText());
         assertEquals(questions.get(0), json.get("puzzle").asText());
         assertTrue(json.get("answer").asText().matches("[ .ABCD]{16}"), json.toString());
-        assertTrue(result.out().contains("\nanswer  " + json.get("answer").asText() + "\n"), result.out());
+        assertTrue(result.text().contains("\nanswer  " + json.get("answer").asText() + "\n"), result.out());
         assertFalse(json.has("legal") || json.has("exact"));
         JsonNode all = Trm.execute("solve", run, "--row", 0, "--json", "--device", "cpu")
                 .assertDone()
@@ -226,7 +227,7 @@ class SolveOwnPuzzlesTest {
                         "cpu")
                 .assertDone();
         Trm.Result solved = solve(temp.resolve("n"), "--puzzle", "0 11 2 7 0 0").assertDone();
-        assertTrue(solved.out().contains("\n 0 11  2 "), solved.out());
+        assertTrue(solved.text().contains("\n 0 11  2 "), solved.text());
         assertEquals("0 11 2 7 0 0", solved.json().get("puzzle").asText());
         assertEquals(
                 solved.json().get("answer"),

@@ -120,9 +120,11 @@ class SweepCommandTest {
                 .json()
                 .get("accuracy")
                 .asDouble();
-        double greatest = Files.readAllLines(run.resolve("metrics.csv")).stream()
+        List<String> rows = Files.readAllLines(run.resolve("metrics.csv"));
+        int column = List.of(rows.get(0).split(",")).indexOf("eval_accuracy");
+        double greatest = rows.stream()
                 .skip(1)
-                .map(line -> line.split(",", -1)[12])
+                .map(line -> line.split(",", -1)[column])
                 .filter(cell -> !cell.isEmpty())
                 .mapToDouble(Double::parseDouble)
                 .max()

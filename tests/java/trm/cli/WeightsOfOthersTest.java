@@ -320,7 +320,7 @@ class WeightsOfOthersTest {
                 .assertDone();
         assertTrue(exported.err().contains(said), exported.err());
         assertEquals(SafeTensors.open(plain).bytes(HEAD), SafeTensors.open(out).bytes(HEAD));
-        Trm.Result bare = Trm.execute("export", file, "--out", out).assertDone();
+        Trm.Result bare = Trm.execute("export", file, "--out", out, "--force").assertDone();
         assertTrue(bare.err().contains("not the moving average under 'ema.shadow': there are no settings"), bare.err());
         assertEquals(0, SafeTensors.open(out).floats(HEAD)[0]);
         Trm.Result solved = Trm.execute(
@@ -412,7 +412,7 @@ class WeightsOfOthersTest {
         assertEquals(SafeTensors.open(plain).names(), found.names());
         found.names().forEach(name -> assertEquals(SafeTensors.open(plain).bytes(name), found.bytes(name), name));
         Object narrow = with(WEIGHTS, HEAD, new Tensor("CharStorage", new long[] {6, 32}, new byte[192]));
-        Trm.execute("export", MadeTorch.zip(temp.resolve("narrow.pt"), narrow), "--out", out)
+        Trm.execute("export", MadeTorch.zip(temp.resolve("narrow.pt"), narrow), "--out", out, "--force")
                 .assertFails(1, "tensor '" + HEAD + "' is I8; expected F32");
     }
 }

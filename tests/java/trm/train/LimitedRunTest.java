@@ -157,7 +157,7 @@ class LimitedRunTest {
         Files.writeString(settings, yaml.replace("memory: " + limit + "B", "memory: auto"));
         Files.delete(CheckpointName.of(resumed).find(text -> {}));
         List<String> said = run(ConfigLoader.load(settings, List.of()), resumed, true);
-        assertTrue(said.get(0).contains("recompute none and micro_batches 4"), said.toString());
+        assertTrue(said.get(1).contains("recompute none and micro_batches 4"), said.toString());
         assertSameEnd(straight, resumed);
     }
 

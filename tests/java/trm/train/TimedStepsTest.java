@@ -180,7 +180,8 @@ class TimedStepsTest {
         recorder.run = new Run(backend, config("max_train_seconds=1000"), temp.resolve("run"), recorder);
         recorder.run.requestStop();
         assertEquals(Run.Outcome.STOPPED, recorder.run.run(false));
-        assertEquals(List.of("stopped while steps were timed: the run has not begun"), recorder.messages);
+        assertEquals(2, recorder.messages.size(), recorder.messages.toString()); // it also says what it reads
+        assertEquals("stopped while steps were timed: the run has not begun", recorder.messages.get(1));
         assertEquals(0, settings(temp.resolve("run")).schedule().plannedSteps());
         assertFalse(RunFolder.hasCheckpoints(temp.resolve("run")));
         run(config("planned_steps=9"), temp.resolve("run"), true, 0);
