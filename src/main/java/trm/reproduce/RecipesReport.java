@@ -1,8 +1,5 @@
 package trm.reproduce;
 
-import java.io.IOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
@@ -13,7 +10,6 @@ import java.util.stream.Collectors;
 import trm.config.Difference;
 import trm.config.TrainConfig;
 import trm.evaluation.Score;
-import trm.io.AtomicFile;
 import trm.io.FormatException;
 
 /**
@@ -56,23 +52,10 @@ final class RecipesReport {
 
     /** @throws FormatException if a file cannot be written */
     void write() {
-        try {
-            Files.createDirectories(study.out());
-        } catch (IOException e) {
-            throw new FormatException(study.out() + ": cannot be written: " + FormatException.reason(e), e);
-        }
-        replace("report.md", markdown());
-        replace("report.csv", csv());
-        replace("report.svg", svg());
-    }
-
-    private void replace(String name, String text) {
-        Path file = study.out().resolve(name);
-        try {
-            AtomicFile.replace(file, text);
-        } catch (IOException e) {
-            throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
-        }
+        ReportFiles.folder(study.out());
+        ReportFiles.replace(study.out().resolve("report.md"), markdown());
+        ReportFiles.replace(study.out().resolve("report.csv"), csv());
+        ReportFiles.replace(study.out().resolve("report.svg"), svg());
     }
 
     String markdown() {

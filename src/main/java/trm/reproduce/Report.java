@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.Optional;
 import java.util.stream.DoubleStream;
 import trm.config.TrainConfig;
-import trm.io.AtomicFile;
 import trm.io.FormatException;
 
 /**
@@ -100,17 +99,9 @@ public final class Report {
                 lines.stream().map(Line::spread).toList());
         String picture = obstacle.map(why -> "No chart: " + why + ".\n")
                 .orElse("![published and measured, per cent](report.png)\n");
-        replace(plan.out().resolve("report.md"), markdown() + "\n" + picture);
-        replace(plan.out().resolve("report.csv"), csv());
+        ReportFiles.replace(plan.out().resolve("report.md"), markdown() + "\n" + picture);
+        ReportFiles.replace(plan.out().resolve("report.csv"), csv());
         return obstacle;
-    }
-
-    private static void replace(Path file, String text) {
-        try {
-            AtomicFile.replace(file, text);
-        } catch (IOException e) {
-            throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
-        }
     }
 
     /** All but the chart. */

@@ -5,8 +5,6 @@ import de.siegmar.fastcsv.writer.LineDelimiter;
 import java.io.IOException;
 import java.io.StringWriter;
 import java.io.UncheckedIOException;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Comparator;
 import java.util.LinkedHashMap;
@@ -17,7 +15,6 @@ import java.util.Optional;
 import java.util.stream.DoubleStream;
 import trm.config.Axis;
 import trm.config.BestBy;
-import trm.io.AtomicFile;
 import trm.io.FormatException;
 import trm.train.BestEvaluation;
 import trm.train.MetricsRow.Column;
@@ -104,24 +101,11 @@ final class SweepReport {
 
     /** @throws FormatException if a file cannot be written */
     void write() {
-        try {
-            Files.createDirectories(study.out());
-        } catch (IOException e) {
-            throw new FormatException(study.out() + ": cannot be written: " + FormatException.reason(e), e);
-        }
-        replace("report.md", markdown());
-        replace("sweep.csv", sweepCsv());
-        replace("runs.csv", runsCsv());
-        replace("report.svg", svg());
-    }
-
-    private void replace(String name, String text) {
-        Path file = study.out().resolve(name);
-        try {
-            AtomicFile.replace(file, text);
-        } catch (IOException e) {
-            throw new FormatException(file + ": cannot be written: " + FormatException.reason(e), e);
-        }
+        ReportFiles.folder(study.out());
+        ReportFiles.replace(study.out().resolve("report.md"), markdown());
+        ReportFiles.replace(study.out().resolve("sweep.csv"), sweepCsv());
+        ReportFiles.replace(study.out().resolve("runs.csv"), runsCsv());
+        ReportFiles.replace(study.out().resolve("report.svg"), svg());
     }
 
     String markdown() {
